@@ -1,0 +1,404 @@
+//! What the admin wrote, what it means, and what is wrong with it.
+//!
+//! A file enters as text; [`Config`] leaves, fully resolved and valid, or a list of
+//! [`Diagnostic`]s with file, line and column. The file as written ([`spec`]) never leaves this
+//! module. Read [`load`] first.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::lists::{ListFormat, ListKind};
+use crate::name::Name;
+use crate::verdict::Tier;
+
+/// Everything the daemon needs to know, resolved and valid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where and whom we serve.
+    pub server: Server,
+    /// Bounds that keep a flood from hurting.
+    pub limits: Limits,
+    /// The cache of upstream answers.
+    pub cache: Cache,
+    /// Who answers what we cannot.
+    pub upstream: Upstream,
+    /// What is remembered of queries.
+    pub journal: Journal,
+    /// The local control socket.
+    pub control: Control,
+    /// The metrics page.
+    pub metrics: Metrics,
+    /// The daemon's own log.
+    pub log: Log,
+    /// Rules for everybody.
+    pub household: Rules,
+    /// All profiles, presets included, each with its inheritance resolved.
+    pub profiles: Vec<Profile>,
+    /// Index into `profiles`: what a device gets before somebody said whose it is.
+    pub guest: usize,
+    /// The devices somebody named.
+    pub devices: Vec<Device>,
+    /// All lists, the embedded ones included, unless the admin left them out.
+    pub lists: Vec<List>,
+}
+
+/// Where and whom we serve.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// Addresses for UDP and TCP; default `0.0.0.0:53` and `[::]:53`.
+    pub listen: Vec<Listen>,
+    /// Who may ask; default the private, link-local and loopback ranges.
+    pub serve: Vec<IpNet>,
+    /// Largest UDP answer in octets, 512 to 4096; default 1232.
+    pub udp_payload: u16,
+    /// Threads that answer; 0 is one for each processor, at most 4.
+    pub workers: usize,
+    /// Account to become after binding; none stays who we are.
+    pub user: Option<String>,
+}
+
+/// One address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Listen {
+    /// Address and port; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// The name by which devices and logs refer to it, if it was given one.
+    pub name: Option<String>,
+}
+
+/// Bounds that keep a flood from hurting.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Queries a second from one device; 0 is no limit. Loopback is exempt. Default 1000.
+    pub queries_per_second: u32,
+    /// Queries a device may send at once after a rest. Default 2000.
+    pub burst: u32,
+    /// Questions that may wait for upstream, in all. Default 512.
+    pub in_flight: usize,
+    /// The same for one client. Default 64.
+    pub in_flight_per_client: usize,
+    /// TCP connections in all. Default 256.
+    pub tcp_connections: usize,
+    /// TCP connections from one client. Default 16.
+    pub tcp_per_client: usize,
+    /// How long an idle TCP connection stays open. Default 10 s.
+    pub tcp_idle: Duration,
+    /// How long one TCP message may take to arrive. Default 5 s.
+    pub tcp_read: Duration,
+    /// Ceiling for everything that grows with traffic, in bytes: cache, journal, table in flight,
+    /// connections. Default 16 MiB; the lists come on top.
+    pub memory: u64,
+}
+
+/// The cache of upstream answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cache {
+    /// Bytes it may take. Default 4 MiB; 0 switches it off.
+    pub max_bytes: u64,
+    /// The shortest time an answer is kept. Default 0.
+    pub min_ttl: Duration,
+    /// The longest time an answer is kept. Default 1 day (RFC 8767 section 4 allows a week).
+    pub max_ttl: Duration,
+    /// The longest time a "no such name" is kept (RFC 2308 section 5). Default 1 h.
+    pub max_negative_ttl: Duration,
+    /// How long after its end an answer may still be used when upstream is silent (RFC 8767).
+    /// Default 1 day; zero switches it off.
+    pub serve_stale: Duration,
+}
+
+/// Who answers what we cannot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upstream {
+    /// Resolvers in order; empty means the system's own (`/etc/resolv.conf`).
+    pub servers: Vec<UpstreamServer>,
+    /// Domains that have resolvers of their own, such as the home's or a company's.
+    pub forward: Vec<Forward>,
+    /// The whole time one question may take until the client hears of a failure. Default 1.5 s.
+    pub budget: Duration,
+    /// Mixed case in questions over UDP as a further guard against forged answers
+    /// (draft-vixie-dnsext-dns0x20). Default on, with fallback for a server that cannot.
+    pub mixed_case: bool,
+    /// File that lists the system's resolvers.
+    pub resolv_conf: PathBuf,
+}
+
+/// How to reach an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// UDP, and TCP when an answer is cut.
+    Udp,
+    /// TCP only.
+    Tcp,
+}
+
+/// One resolver we ask.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UpstreamServer {
+    /// Address and port (53 unless said).
+    pub address: SocketAddr,
+    /// How to reach it.
+    pub transport: Transport,
+}
+
+/// Resolvers for one domain and all below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// The domain.
+    pub domain: Name,
+    /// Its resolvers, in order.
+    pub servers: Vec<UpstreamServer>,
+}
+
+/// What is remembered of queries, in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Journal {
+    /// Bytes for the query log. Default 1 MiB; 0 keeps none.
+    pub max_bytes: u64,
+}
+
+/// The local control socket.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Control {
+    /// Its path; none switches it off. Default `/run/hedgerow/control.sock`.
+    pub socket: Option<PathBuf>,
+    /// Group whose members may use it, besides the daemon's own account.
+    pub group: Option<String>,
+}
+
+/// The metrics page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metrics {
+    /// Where Prometheus finds it; off by default.
+    pub listen: Option<SocketAddr>,
+}
+
+/// The daemon's own log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    /// What is written.
+    pub level: LogLevel,
+    /// Where to.
+    pub target: LogTarget,
+}
+
+/// What is written to the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// The admin must act now.
+    Error,
+    /// The admin should act some day.
+    Warn,
+    /// Start, stop, reload and what changed.
+    Info,
+    /// Each step of a query.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// Where the log goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    /// journald when it started us, else standard error.
+    Auto,
+    /// Standard error.
+    Stderr,
+    /// systemd's journal.
+    Journald,
+    /// `/dev/log`.
+    Syslog,
+}
+
+/// A household's, profile's or device's own lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// What is let through.
+    pub allow: Vec<Rule>,
+    /// What is blocked.
+    pub block: Vec<Rule>,
+}
+
+/// One of the household's own lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// As written, for `explain`.
+    pub text: String,
+    /// What it matches.
+    pub pattern: Pattern,
+}
+
+/// What a rule matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// `example.org`: the name and everything below it.
+    Subtree(Name),
+    /// `=example.org`: the name alone.
+    Exact(Name),
+    /// `*.example.org`: everything below the name, not the name.
+    Below(Name),
+    /// `cdn*-x.example.org`: a `*` stands for any octets, dots included. Lower case, no final dot.
+    Glob(String),
+}
+
+/// The rules of one child or group, presets and inheritance already worked in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    /// Its name.
+    pub name: String,
+    /// The preset it comes from, by name (its own for a preset).
+    pub preset: String,
+    /// Categories that are blocked.
+    pub block_categories: Vec<String>,
+    /// Lists that are blocked beyond the categories, by id.
+    pub block_lists: Vec<String>,
+    /// Lists whose names are allowed, by id or by the category of an allowlist; these are what an
+    /// allow-only profile may reach.
+    pub allow_lists: Vec<String>,
+    /// Only what is on an allowlist or in the rules.
+    pub allow_only: bool,
+    /// The profile's own rules.
+    pub rules: Rules,
+    /// Search engines in their safe form.
+    pub safe_search: bool,
+    /// Search engines without a safe form are blocked (category `unsafe-search`).
+    pub block_unsafe_search: bool,
+    /// The video service's restriction.
+    pub youtube: Youtube,
+    /// The ways round are closed: canaries answered, encrypted DNS hints removed.
+    pub close_bypass: bool,
+    /// Public names that point into the home are not answered.
+    pub block_rebinding: bool,
+    /// How a block is answered.
+    pub block_answer: BlockAnswer,
+    /// What holds when a list that is needed could not be loaded.
+    pub when_unsure: WhenUnsure,
+    /// What is remembered of this profile's queries.
+    pub privacy: Privacy,
+    /// Seconds a client may keep an answer of our own. Default 10.
+    pub block_ttl: u32,
+}
+
+/// The restriction of the video service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Youtube {
+    /// As it is.
+    Off,
+    /// Moderately restricted.
+    Moderate,
+    /// Strictly restricted.
+    Strict,
+}
+
+/// How a block is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BlockAnswer {
+    /// `0.0.0.0` and `::`, NODATA for other types.
+    Null,
+    /// NXDOMAIN.
+    NxDomain,
+    /// NOERROR with nothing in it.
+    NoData,
+    /// REFUSED.
+    Refused,
+    /// Addresses of our own, such as a page that explains.
+    Addresses(Vec<IpAddr>),
+}
+
+/// What doubt means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenUnsure {
+    /// Let through.
+    Allow,
+    /// Block.
+    Block,
+}
+
+/// What is remembered of a profile's queries; lifelines never are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Privacy {
+    /// Names, categories and times.
+    Names,
+    /// Categories and times, no names.
+    Categories,
+    /// Totals only.
+    None,
+}
+
+/// A device somebody named.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Device {
+    /// Its name.
+    pub name: String,
+    /// Index into [`Config::profiles`].
+    pub profile: usize,
+    /// How it is recognised; the most specific match of all devices wins.
+    pub matches: Vec<DeviceMatch>,
+    /// Its own rules.
+    pub rules: Rules,
+}
+
+/// How a device is recognised.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum DeviceMatch {
+    /// By address or prefix.
+    Net(IpNet),
+    /// By the interface its queries come in on.
+    Interface(String),
+    /// By the name of the listening address it asks.
+    Listener(String),
+}
+
+/// A list of names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct List {
+    /// Its id, unique.
+    pub id: String,
+    /// The category it fills.
+    pub category: String,
+    /// What its names are for.
+    pub kind: ListKind,
+    /// Where it is.
+    pub source: ListSource,
+    /// Its syntax; none is detected from the content.
+    pub format: Option<ListFormat>,
+}
+
+/// Where a list is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListSource {
+    /// In the program itself: the file name under `blocklists/`.
+    Embedded(&'static str),
+    /// A file.
+    File(PathBuf),
+    /// Lines in the configuration.
+    Inline(Vec<String>),
+}
+
+/// The categories the program brings lists for, with the tier their blocks have.
+pub const CATEGORIES: [(&str, Tier); 19] = {
+    use Tier::{ChildSafety, Lists, Security};
+    [
+        ("adult", ChildSafety),
+        ("ads", Lists),
+        ("chat", ChildSafety),
+        ("dating", ChildSafety),
+        ("drugs", ChildSafety),
+        ("encrypted-dns", ChildSafety),
+        ("extremism", ChildSafety),
+        ("gambling", ChildSafety),
+        ("games", ChildSafety),
+        ("malware", Security),
+        ("phishing", Security),
+        ("proxy", ChildSafety),
+        ("self-harm", ChildSafety),
+        ("social-media", ChildSafety),
+        ("trackers", Lists),
+        ("unsafe-search", ChildSafety),
+        ("video", ChildSafety),
+        ("violence", ChildSafety),
+        ("vpn", ChildSafety),
+    ]
+};

@@ -1,0 +1,26 @@
+//! Hedgerow: a DNS resolver for home routers and gateways that filters what the children of a
+//! household can reach.
+//!
+//! A query enters as bytes through [`listener`], is matched to a device ([`device`]) and its
+//! profile ([`profile`]), judged by name ([`policy`]), answered from [`cache`] or asked of an
+//! [`upstream`], judged again by what came back, and leaves as bytes ([`message`], [`synth`]).
+//! What happened to it is one [`journal::Outcome`]. The order of these steps stands in
+//! [`resolve`], and only there: read that file first.
+//!
+//! Imports point one way, from the process down to the leaves; `tests/layers.rs` holds the order
+//! and fails on a new upward edge.
+
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")
+)]
+
+pub mod clock;
+pub mod config;
+pub mod files;
+pub mod intern;
+pub mod journal;
+pub mod lists;
+pub mod message;
+pub mod name;
+pub mod verdict;

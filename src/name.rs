@@ -1,0 +1,466 @@
+//! Domain names in one form: wire format, lower case.
+//!
+//! Every comparison in the program is between such names, so case and presentation are settled
+//! once, at the border: a name is a row of length-prefixed labels that ends in the root's zero
+//! (RFC 1035 section 3.1), ASCII letters in lower case (RFC 4343). `Example.org.` is
+//! `7 e x a m p l e 3 o r g 0`. Its parents are its suffixes: nothing needs to be cut or copied to
+//! walk up from `www.example.org` to `org`.
+//!
+//! [`NameRef`] borrows one, [`Name`] owns one on the heap (configuration, lists), [`NameBuf`] owns
+//! one on the stack (the query path, which does not allocate).
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::net::IpAddr;
+
+/// The longest name in wire format, root included (RFC 1035 section 2.3.4).
+pub const MAX_NAME: usize = 255;
+/// The longest label (RFC 1035 section 2.3.4).
+pub const MAX_LABEL: usize = 63;
+
+/// Why a text or a row of bytes is not a domain name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing there.
+    #[error("the name is empty")]
+    Empty,
+    /// Two dots in a row, or one in front.
+    #[error("the name has an empty label")]
+    EmptyLabel,
+    /// A label of more than 63 octets.
+    #[error("a label has {0} octets; 63 is the most")]
+    LabelTooLong(usize),
+    /// More than 255 octets in wire format.
+    #[error("the name is longer than 255 octets")]
+    TooLong,
+    /// An octet that no host name has.
+    #[error("`{0}` cannot stand in a domain name")]
+    Character(char),
+    /// Not ASCII: an internationalised name in its Unicode form, which only the border converts.
+    #[error("the name is not ASCII")]
+    NotAscii,
+    /// The bytes end inside a label or carry on after the root.
+    #[error("the bytes are not one name in wire format")]
+    Wire,
+}
+
+/// A borrowed domain name: wire format, lower case, ends with the root label.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NameRef<'a>(&'a [u8]);
+
+impl<'a> NameRef<'a> {
+    /// The root.
+    pub const ROOT: NameRef<'static> = NameRef(&[0]);
+
+    /// Takes bytes that are known to be one lower-case name in wire format; checks that they are.
+    ///
+    /// # Errors
+    /// [`NameError::Wire`] or a length error when they are not.
+    pub fn from_wire(bytes: &'a [u8]) -> Result<Self, NameError> {
+        if bytes.len() > MAX_NAME {
+            return Err(NameError::TooLong);
+        }
+        let mut at = 0;
+        loop {
+            let length = usize::from(*bytes.get(at).ok_or(NameError::Wire)?);
+            if length == 0 {
+                return if at + 1 == bytes.len() {
+                    Ok(Self(bytes))
+                } else {
+                    Err(NameError::Wire)
+                };
+            }
+            if length > MAX_LABEL {
+                return Err(NameError::LabelTooLong(length));
+            }
+            at += 1 + length;
+        }
+    }
+
+    /// The wire format, root label included.
+    pub const fn as_wire(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// Whether this is the root.
+    pub const fn is_root(self) -> bool {
+        self.0.len() == 1
+    }
+
+    /// The labels from left to right, without the root.
+    pub fn labels(self) -> impl Iterator<Item = &'a [u8]> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let (length, tail) = rest.split_first()?;
+            if *length == 0 {
+                return None;
+            }
+            let (label, after) = tail.split_at_checked(usize::from(*length))?;
+            rest = after;
+            Some(label)
+        })
+    }
+
+    /// How many labels, the root not counted.
+    pub fn label_count(self) -> usize {
+        self.labels().count()
+    }
+
+    /// The name itself and its parents, longest first, without the root.
+    pub fn suffixes(self) -> impl Iterator<Item = NameRef<'a>> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let length = *rest.first()?;
+            if length == 0 {
+                return None;
+            }
+            let this = NameRef(rest);
+            rest = rest.get(1 + usize::from(length)..)?;
+            Some(this)
+        })
+    }
+
+    /// The name without its first label; the root has no parent.
+    pub fn parent(self) -> Option<NameRef<'a>> {
+        let length = usize::from(*self.0.first()?);
+        if length == 0 {
+            return None;
+        }
+        self.0.get(1 + length..).map(NameRef)
+    }
+
+    /// Whether this is `ancestor` or lies below it.
+    pub fn is_within(self, ancestor: NameRef<'_>) -> bool {
+        ancestor.is_root() || self.suffixes().any(|suffix| suffix.0 == ancestor.0)
+    }
+
+    /// The part a flood of random names has in common: the last two labels, or three where the
+    /// second-last is the short label of a registry such as `co.uk`.
+    ///
+    /// A guess without the public suffix list, good enough to share out places in a table.
+    pub fn registrable_guess(self) -> NameRef<'a> {
+        let count = self.label_count();
+        let mut last_two = self.labels().skip(count.saturating_sub(2));
+        let keep = match (last_two.next(), last_two.next()) {
+            (Some(second), Some(top)) if second.len() <= 3 && top.len() == 2 => 3,
+            _ => 2,
+        };
+        self.suffixes()
+            .nth(count.saturating_sub(keep))
+            .unwrap_or(self)
+    }
+
+    /// An owned copy on the heap.
+    pub fn to_name(self) -> Name {
+        Name(self.0.into())
+    }
+}
+
+impl fmt::Display for NameRef<'_> {
+    /// Presentation format without the final dot; the root is `.`. Octets that are not printable
+    /// come as `\DDD` (RFC 1035 section 5.1), so that no name can forge a log line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_root() {
+            return f.write_str(".");
+        }
+        for (index, label) in self.labels().enumerate() {
+            if index > 0 {
+                f.write_str(".")?;
+            }
+            for &octet in label {
+                match octet {
+                    b'.' | b'\\' => write!(f, "\\{}", char::from(octet))?,
+                    0x21..=0x7e => write!(f, "{}", char::from(octet))?,
+                    _ => write!(f, "\\{octet:03}")?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for NameRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// An owned domain name on the heap.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name(Box<[u8]>);
+
+impl Name {
+    /// Reads ASCII presentation format; a final dot is optional, case is folded.
+    ///
+    /// Stricter than the wire: letters, digits, `-` and `_` only, since this reads what people and
+    /// lists write, where anything else is a mistake.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with `text`.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        NameBuf::parse(text).map(|name| name.as_ref().to_name())
+    }
+
+    /// Borrows it.
+    pub fn as_ref(&self) -> NameRef<'_> {
+        NameRef(&self.0)
+    }
+}
+
+impl Borrow<[u8]> for Name {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_ref().fmt(f)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_ref().fmt(f)
+    }
+}
+
+/// An owned domain name on the stack.
+#[derive(Clone, Copy)]
+pub struct NameBuf {
+    length: u8,
+    bytes: [u8; MAX_NAME],
+}
+
+impl NameBuf {
+    /// The root.
+    pub const ROOT: Self = Self {
+        length: 1,
+        bytes: [0; MAX_NAME],
+    };
+
+    /// Borrows it.
+    pub fn as_ref(&self) -> NameRef<'_> {
+        NameRef(&self.bytes[..usize::from(self.length)])
+    }
+
+    /// Reads an uncompressed name at the start of `wire`, folding case, and says how many octets
+    /// it took. Any octet may stand in a label (RFC 2181 section 11).
+    ///
+    /// # Errors
+    /// [`NameError::Wire`] for a cut-off name or a compression pointer, [`NameError::TooLong`].
+    pub fn read_wire(wire: &[u8]) -> Result<(Self, usize), NameError> {
+        let mut name = Self::ROOT;
+        let mut at = 0;
+        loop {
+            let length = usize::from(*wire.get(at).ok_or(NameError::Wire)?);
+            if length > MAX_LABEL {
+                return Err(NameError::Wire);
+            }
+            let end = at + 1 + length;
+            if end > MAX_NAME {
+                return Err(NameError::TooLong);
+            }
+            let label = wire.get(at..end).ok_or(NameError::Wire)?;
+            let kept = &mut name.bytes[at..end];
+            kept.copy_from_slice(label);
+            kept[1..].make_ascii_lowercase();
+            at = end;
+            if length == 0 {
+                // At most 255, by the check above.
+                name.length = at as u8;
+                return Ok((name, at));
+            }
+        }
+    }
+
+    /// Reads ASCII presentation format; see [`Name::parse`].
+    ///
+    /// # Errors
+    /// The first thing that is wrong with `text`.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        if text == "." {
+            return Ok(Self::ROOT);
+        }
+        let text = text.strip_suffix('.').unwrap_or(text);
+        if text.is_empty() {
+            return Err(NameError::Empty);
+        }
+        let mut name = Self::ROOT;
+        let mut at = 0;
+        for label in text.split('.') {
+            if label.is_empty() {
+                return Err(NameError::EmptyLabel);
+            }
+            if let Some(stranger) = label
+                .chars()
+                .find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_')))
+            {
+                return Err(if stranger.is_ascii() {
+                    NameError::Character(stranger)
+                } else {
+                    NameError::NotAscii
+                });
+            }
+            if label.len() > MAX_LABEL {
+                return Err(NameError::LabelTooLong(label.len()));
+            }
+            let end = at + 1 + label.len();
+            if end >= MAX_NAME {
+                return Err(NameError::TooLong);
+            }
+            // At most 63, by the check above.
+            name.bytes[at] = label.len() as u8;
+            let kept = &mut name.bytes[at + 1..end];
+            kept.copy_from_slice(label.as_bytes());
+            kept.make_ascii_lowercase();
+            at = end;
+        }
+        // Below 255, by the check above; the root's zero is there already.
+        name.length = (at + 1) as u8;
+        Ok(name)
+    }
+
+    /// The name under which the owner of `address` is found in reverse (RFC 1035 section 3.5,
+    /// RFC 3596 section 2.5).
+    pub fn reverse_of(address: IpAddr) -> Self {
+        let text = match address {
+            IpAddr::V4(v4) => {
+                let [a, b, c, d] = v4.octets();
+                format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+            }
+            IpAddr::V6(v6) => {
+                let mut text = String::with_capacity(73);
+                for octet in v6.octets().iter().rev() {
+                    text.push_str(&format!("{:x}.{:x}.", octet & 0xf, octet >> 4));
+                }
+                text + "ip6.arpa"
+            }
+        };
+        Self::parse(&text).unwrap_or(Self::ROOT)
+    }
+}
+
+impl From<NameRef<'_>> for NameBuf {
+    fn from(name: NameRef<'_>) -> Self {
+        let mut copy = Self::ROOT;
+        copy.bytes[..name.0.len()].copy_from_slice(name.0);
+        // A NameRef holds at most 255 octets.
+        copy.length = name.0.len() as u8;
+        copy
+    }
+}
+
+impl PartialEq for NameBuf {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_ref() == other.as_ref()
+    }
+}
+
+impl Eq for NameBuf {}
+
+impl fmt::Display for NameBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_ref().fmt(f)
+    }
+}
+
+impl fmt::Debug for NameBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_ref().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    #[test]
+    fn case_and_final_dot_do_not_matter() {
+        assert_eq!(name("WWW.Example.ORG."), name("www.example.org"));
+        assert_eq!(name("www.example.org").to_string(), "www.example.org");
+    }
+
+    #[test]
+    fn what_is_not_a_name_is_refused_with_its_reason() {
+        let long_label = "a".repeat(64);
+        let long_name = "a.".repeat(128);
+        for (text, error) in [
+            ("", NameError::Empty),
+            ("a..b", NameError::EmptyLabel),
+            (".a", NameError::EmptyLabel),
+            ("a b.org", NameError::Character(' ')),
+            ("münchen.de", NameError::NotAscii),
+            (long_label.as_str(), NameError::LabelTooLong(64)),
+            (long_name.as_str(), NameError::TooLong),
+        ] {
+            assert_eq!(Name::parse(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_longest_name_is_a_name() {
+        let label = "a".repeat(63);
+        let text = format!("{label}.{label}.{label}.{}", "a".repeat(61));
+        assert_eq!(name(&text).as_ref().as_wire().len(), MAX_NAME);
+        let text = format!("{label}.{label}.{label}.{}", "a".repeat(62));
+        assert_eq!(Name::parse(&text), Err(NameError::TooLong));
+    }
+
+    #[test]
+    fn suffixes_walk_up_to_the_top() {
+        let www = name("www.example.org");
+        let all: Vec<_> = www.as_ref().suffixes().map(|s| s.to_string()).collect();
+        assert_eq!(all, ["www.example.org", "example.org", "org"]);
+        assert!(www.as_ref().is_within(name("example.org").as_ref()));
+        assert!(
+            !name("notexample.org")
+                .as_ref()
+                .is_within(name("example.org").as_ref())
+        );
+    }
+
+    #[test]
+    fn wire_names_fold_case_and_refuse_pointers() {
+        let (read, used) = NameBuf::read_wire(b"\x03WwW\x03Org\x00rest").unwrap();
+        assert_eq!((read.to_string().as_str(), used), ("www.org", 9));
+        assert_eq!(NameBuf::read_wire(b"\xc0\x0c"), Err(NameError::Wire));
+        assert_eq!(NameBuf::read_wire(b"\x03ab"), Err(NameError::Wire));
+    }
+
+    #[test]
+    fn display_escapes_what_could_forge_a_line() {
+        let (read, _) = NameBuf::read_wire(b"\x05a\n.\\\x7f\x00").unwrap();
+        assert_eq!(read.to_string(), "a\\010\\.\\\\\\127");
+    }
+
+    #[test]
+    fn floods_share_a_bucket() {
+        for (text, bucket) in [
+            ("x7f.a.example.org", "example.org"),
+            ("x7f.example.co.uk", "example.co.uk"),
+            ("example.org", "example.org"),
+            ("org", "org"),
+        ] {
+            assert_eq!(
+                name(text).as_ref().registrable_guess(),
+                name(bucket).as_ref(),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn reverse_names() {
+        assert_eq!(
+            NameBuf::reverse_of("192.0.2.7".parse().unwrap()).to_string(),
+            "7.2.0.192.in-addr.arpa"
+        );
+        let v6 = NameBuf::reverse_of("2001:db8::1".parse().unwrap()).to_string();
+        assert!(v6.starts_with("1.0.0.0.") && v6.ends_with("8.b.d.0.1.0.0.2.ip6.arpa"));
+    }
+}

@@ -1,0 +1,241 @@
+//! What was decided and why: one value that log, Extended DNS Error, statistics and `explain` read.
+
+use std::fmt;
+
+/// How much a voice weighs; a rule may only be relaxed by a tier above it (smaller is higher).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tier {
+    /// Helplines, emergency, the time service: never blocked, never logged.
+    Lifeline,
+    /// Hotline fingerprints and orders a court gave an ISP; no household switch.
+    Sealed,
+    /// The household's own rules and grants.
+    Household,
+    /// Categories, safe search, allow-only, bypass closing of the profile.
+    ChildSafety,
+    /// Malware, phishing, rebinding.
+    Security,
+    /// Ads, trackers, and what a subscribed list says of its own.
+    Lists,
+}
+
+impl Tier {
+    /// All tiers, the highest first.
+    pub const ALL: [Self; 6] = [
+        Self::Lifeline,
+        Self::Sealed,
+        Self::Household,
+        Self::ChildSafety,
+        Self::Security,
+        Self::Lists,
+    ];
+
+    /// The name people read.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Lifeline => "lifeline",
+            Self::Sealed => "sealed",
+            Self::Household => "household",
+            Self::ChildSafety => "child-safety",
+            Self::Security => "security",
+            Self::Lists => "lists",
+        }
+    }
+}
+
+/// Whose rule it was; a device's own word comes before its profile's, that before the household's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// A rule of one device.
+    Device,
+    /// A rule of a profile.
+    Profile,
+    /// A rule for everybody.
+    Household,
+}
+
+/// What spoke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Nothing spoke: the open web.
+    Unlisted,
+    /// A line of a list.
+    List {
+        /// The list's id.
+        list: &'static str,
+        /// The list's category.
+        category: &'static str,
+        /// The line in the list, from 1.
+        line: u32,
+    },
+    /// A line of the household's own rules.
+    Rule {
+        /// Whose rule.
+        scope: Scope,
+        /// The rule as written.
+        rule: &'static str,
+    },
+    /// The profile allows only what is on its allowlists.
+    AllowOnly,
+    /// The name is a search engine's or video service's, and the profile wants its safe form.
+    SafeSearch {
+        /// The engine, as in `google`.
+        engine: &'static str,
+    },
+    /// A name by which software asks whether it may use another resolver.
+    Canary,
+    /// A list the profile needs could not be loaded, and the profile says doubt blocks.
+    Unsure {
+        /// The list that is missing.
+        list: &'static str,
+    },
+    /// A public name that points into the home (DNS rebinding).
+    Rebinding,
+    /// A special-use name we answer ourselves (RFC 6761, RFC 6303).
+    SpecialUse,
+}
+
+/// Which part of the exchange the voice spoke about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trigger {
+    /// The name asked for.
+    Qname,
+    /// A CNAME or DNAME target in the answer.
+    Cname,
+    /// An A or AAAA record in the answer.
+    Address,
+    /// The target or alias of an SVCB or HTTPS record.
+    SvcbTarget,
+    /// An address hint of an SVCB or HTTPS record.
+    SvcbHint,
+}
+
+impl Trigger {
+    /// The name people read.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Qname => "qname",
+            Self::Cname => "cname",
+            Self::Address => "address",
+            Self::SvcbTarget => "svcb-target",
+            Self::SvcbHint => "svcb-hint",
+        }
+    }
+}
+
+/// Why a verdict is what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// How much weight the voice had.
+    pub tier: Tier,
+    /// What spoke.
+    pub cause: Cause,
+    /// About which part.
+    pub trigger: Trigger,
+}
+
+impl Reason {
+    /// Nothing spoke against it.
+    pub const UNLISTED: Self = Self {
+        tier: Tier::Lists,
+        cause: Cause::Unlisted,
+        trigger: Trigger::Qname,
+    };
+
+    /// The short form with few distinct values, for counters: a category or the kind of rule.
+    pub const fn label(&self) -> &'static str {
+        match self.cause {
+            Cause::Unlisted => "unlisted",
+            Cause::List { category, .. } => category,
+            Cause::Rule { .. } => "rule",
+            Cause::AllowOnly => "allow-only",
+            Cause::SafeSearch { .. } => "safe-search",
+            Cause::Canary => "canary",
+            Cause::Unsure { .. } => "unsure",
+            Cause::Rebinding => "rebinding",
+            Cause::SpecialUse => "special-use",
+        }
+    }
+
+    /// The list that spoke, if one did.
+    pub const fn list(&self) -> Option<&'static str> {
+        match self.cause {
+            Cause::List { list, .. } | Cause::Unsure { list } => Some(list),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    /// One line for people, as in `gambling (list starter-gambling, line 12)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.cause {
+            Cause::Unlisted => f.write_str("not on any list"),
+            Cause::List {
+                list,
+                category,
+                line,
+            } => write!(f, "{category} (list {list}, line {line})"),
+            Cause::Rule { scope, rule } => {
+                let whose = match scope {
+                    Scope::Device => "device",
+                    Scope::Profile => "profile",
+                    Scope::Household => "household",
+                };
+                write!(f, "{whose} rule `{rule}`")
+            }
+            Cause::AllowOnly => f.write_str("not on the allowlist of this profile"),
+            Cause::SafeSearch { engine } => write!(f, "safe search ({engine})"),
+            Cause::Canary => f.write_str("keeps this device on the home's resolver"),
+            Cause::Unsure { list } => write!(f, "list {list} could not be loaded"),
+            Cause::Rebinding => f.write_str("a public name that points into the home"),
+            Cause::SpecialUse => f.write_str("a special-use name, answered here"),
+        }?;
+        match self.trigger {
+            Trigger::Qname => Ok(()),
+            other => write!(f, ", found in the answer ({})", other.label()),
+        }
+    }
+}
+
+/// What is to happen to a name or an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on.
+    Allow(Reason),
+    /// Answer as the profile answers blocks.
+    Block(Reason),
+    /// Answer with the provider's own restricted name instead; the index is into the safe-search
+    /// table's targets.
+    Rewrite(RewriteTarget, Reason),
+}
+
+/// Which restricted name stands in for the one asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RewriteTarget(pub u16);
+
+impl Verdict {
+    /// Why.
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::Allow(reason) | Self::Block(reason) | Self::Rewrite(_, reason) => *reason,
+        }
+    }
+
+    /// Whether the device gets through.
+    pub const fn is_block(&self) -> bool {
+        matches!(self, Self::Block(_))
+    }
+
+    /// The word for counters and logs.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Allow(_) => "allow",
+            Self::Block(_) => "block",
+            Self::Rewrite(..) => "rewrite",
+        }
+    }
+}
