@@ -15,6 +15,7 @@
     allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")
 )]
 
+pub mod cache;
 pub mod clock;
 pub mod config;
 pub mod files;

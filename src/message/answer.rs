@@ -1,38 +1,739 @@
 //! What an upstream said, in the form in which it is kept, judged and handed out.
+//!
+//! The message is kept as it came, cut after the last section a client needs: the question stands
+//! at octet 12 in every copy, so its compression pointers stay true, and handing it out is one copy
+//! with a new id, flags, letter case and TTLs. Beside it stand the names and addresses a verdict
+//! looks at, read once, so that judging a cached answer decodes nothing.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Question;
+use super::query::Query;
+use super::reply::{Extra, close};
+use super::wire::{HEADER, Record, WireError, rcode, read_name, read_u16, rtype};
+use crate::name::{Name, NameBuf, NameRef};
 
 /// An upstream's answer.
-///
-/// Holds the message as it will be sent (question first, TTLs at known places), and beside it the
-/// names and addresses that a verdict looks at, so that judging a cached answer decodes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
+    rcode: u16,
+    /// Header, question and the records that are handed out; no OPT.
     wire: Box<[u8]>,
+    question_end: u16,
+    /// Where TTLs stand in `wire`.
+    ttls: Box<[u16]>,
+    /// The time all of it may be kept, in seconds; none if it must not be.
+    ttl: Option<u32>,
+    facts: Box<[Fact]>,
+}
+
+/// A part of an answer that is judged like a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// The target of a CNAME.
+    Cname(Name),
+    /// The address in an A or AAAA record.
+    Address(IpAddr),
+    /// The target or alias in an SVCB or HTTPS record.
+    SvcbTarget(Name),
+    /// An address hint in an SVCB or HTTPS record.
+    SvcbHint(IpAddr),
 }
 
 /// Why an upstream's message is no answer to our question.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AnswerError {
     /// Not a DNS message.
-    #[error("cannot be decoded: {0}")]
-    Malformed(String),
+    #[error("the message is {0}")]
+    Malformed(#[from] WireError),
+    /// The question section is not ours.
+    #[error("the question in the message is not the one asked")]
+    Question,
+    /// An alias chain with no end in sight.
+    #[error("the alias chain has more than {MAX_CHAIN} links or runs in a circle")]
+    Chain,
 }
 
+/// The longest alias chain we follow; resolvers in the field stop between 8 and 16.
+const MAX_CHAIN: usize = 16;
+/// The longest TTL that is one; a larger number means 0 (RFC 2181 section 8).
+const MAX_TTL: u32 = i32::MAX as u32;
+
 impl Answer {
-    /// Takes `bytes`, a whole response whose id, QR bit and question were already checked against
-    /// `question`, keeps what belongs to the question (the alias chain and its records, bailiwick),
-    /// and drops the rest (AA, OPT, the additional section).
+    /// Takes `bytes`, a response whose id and QR bit were already checked, keeps what belongs to
+    /// `question` (the alias chain, the records at its end and their signatures; for a "no" the SOA
+    /// and the proofs a client that checks signatures needs), and drops all else.
+    ///
+    /// A record the question has no claim to (another owner: outside the bailiwick of what was
+    /// asked) is dropped, never kept for another question.
     ///
     /// # Errors
-    /// When it cannot be decoded or does not answer the question.
+    /// When it cannot be read or answers another question.
     pub fn from_upstream(bytes: &[u8], question: &Question) -> Result<Self, AnswerError> {
-        let _ = question;
-        Ok(Self { wire: bytes.into() })
+        if read_u16(bytes, 4)? != 1 {
+            return Err(AnswerError::Question);
+        }
+        let (asked, after) = read_name(bytes, HEADER)?;
+        if asked != question.qname || read_u16(bytes, after)? != question.qtype {
+            return Err(AnswerError::Question);
+        }
+        let question_end = after + 4;
+        let mut reader = Reader::new(bytes, question)?;
+        let answer_end = reader.read_answers(question_end, read_u16(bytes, 6)?)?;
+        let authority_end = reader.read_authorities(answer_end, read_u16(bytes, 8)?)?;
+        let extended = reader.read_extended_rcode(authority_end, read_u16(bytes, 10)?)?;
+        let code = u16::from(bytes[3] & 0xf) | extended << 4;
+        reader.into_answer(code, question_end)
     }
 
     /// RCODE, with the upper bits of EDNS.
-    pub fn rcode(&self) -> u16 {
-        u16::from(self.wire.get(3).copied().unwrap_or(2) & 0xf)
+    pub const fn rcode(&self) -> u16 {
+        self.rcode
+    }
+
+    /// How long it may be kept, in seconds; none if it must not be.
+    pub const fn ttl(&self) -> Option<u32> {
+        self.ttl
+    }
+
+    /// What in it is judged.
+    pub fn facts(&self) -> &[Fact] {
+        &self.facts
+    }
+
+    /// Whether the answer holds a record of its own (NODATA and NXDOMAIN do not).
+    pub fn is_positive(&self) -> bool {
+        self.rcode == rcode::NOERROR && self.wire[6..8] != [0, 0]
+    }
+
+    /// Octets it takes in memory, for the cache's bound.
+    pub fn weight(&self) -> usize {
+        let names = self.facts.iter().map(|fact| match fact {
+            Fact::Cname(name) | Fact::SvcbTarget(name) => name.as_ref().as_wire().len(),
+            Fact::Address(_) | Fact::SvcbHint(_) => 0,
+        });
+        size_of::<Self>()
+            + self.wire.len()
+            + self.ttls.len() * 2
+            + self.facts.len() * size_of::<Fact>()
+            + names.sum::<usize>()
+    }
+
+    /// Writes it as the answer to `query`: its id and question, TTLs as `age` makes them, at most
+    /// `limit` octets.
+    pub fn write(
+        &self,
+        query: &Query<'_>,
+        age: Ttl,
+        limit: usize,
+        extra: Extra<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        out.clear();
+        out.extend_from_slice(&self.wire);
+        self.adapt_header(query, out);
+        out[HEADER..query.question_end].copy_from_slice(&query.raw[HEADER..query.question_end]);
+        self.adapt_ttls(age, out);
+        close(
+            out,
+            query.question_end,
+            query.edns,
+            self.rcode,
+            limit,
+            extra,
+        );
+    }
+
+    /// Writes it behind an alias: `query`'s name is a CNAME for the name this answers.
+    ///
+    /// The question's name differs in length from the one the pointers in our records were made
+    /// for, so each record is written out in full.
+    ///
+    /// # Errors
+    /// A record whose names cannot be read; [`Self::from_upstream`] read them all, so this is a
+    /// message from a broken cache.
+    pub fn write_behind_alias(
+        &self,
+        query: &Query<'_>,
+        alias_ttl: u32,
+        age: Ttl,
+        limit: usize,
+        extra: Extra<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), WireError> {
+        let mut reply = super::reply::Reply::to_query(query, self.rcode, out);
+        let (target, _) = read_name(&self.wire, HEADER)?;
+        reply.cname(target.as_ref(), alias_ttl);
+        let count = read_u16(&self.wire, 6)?;
+        let mut at = usize::from(self.question_end);
+        for _ in 0..count {
+            let record = Record::read(&self.wire, at)?;
+            at = record.end;
+            let owner = record.owner(&self.wire)?;
+            let ttl = age.apply(record.ttl);
+            if record.rtype == rtype::CNAME {
+                let (name, _) = read_name(&self.wire, record.data)?;
+                reply.record(owner.as_ref(), rtype::CNAME, ttl, name.as_ref().as_wire());
+            } else if matches!(
+                record.rtype,
+                rtype::A | rtype::AAAA | rtype::HTTPS | rtype::SVCB
+            ) {
+                // These hold no compressed name (RFC 9460 section 2.2).
+                reply.record(owner.as_ref(), record.rtype, ttl, record.data(&self.wire));
+            }
+        }
+        if count == 0 {
+            reply.soa(alias_ttl);
+        }
+        reply.finish(limit, extra);
+        Ok(())
+    }
+
+    fn adapt_header(&self, query: &Query<'_>, out: &mut [u8]) {
+        out[..2].copy_from_slice(&query.id());
+        // Never AA: what is handed on is not authoritative. Never AD: nothing was checked here.
+        out[2] = 0x80 | query.raw[2] & 0x01;
+        out[3] = 0x80 | query.raw[3] & 0x10 | (self.rcode & 0xf) as u8;
+    }
+
+    fn adapt_ttls(&self, age: Ttl, out: &mut [u8]) {
+        for &at in &self.ttls {
+            if let Some(place) = out
+                .get_mut(usize::from(at)..)
+                .and_then(|rest| rest.first_chunk_mut::<4>())
+            {
+                *place = age.apply(u32::from_be_bytes(*place)).to_be_bytes();
+            }
+        }
+    }
+}
+
+/// How the TTLs of an answer change on their way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ttl {
+    /// Seconds since it was stored.
+    pub age: u32,
+    /// No TTL leaves below this, for an answer past its time (RFC 8767 section 4).
+    pub floor: u32,
+    /// No TTL leaves above this: the policy may change then.
+    pub ceiling: u32,
+}
+
+impl Ttl {
+    /// An answer just received.
+    pub const FRESH: Self = Self {
+        age: 0,
+        floor: 0,
+        ceiling: MAX_TTL,
+    };
+
+    fn apply(self, ttl: u32) -> u32 {
+        let ttl = if ttl > MAX_TTL { 0 } else { ttl };
+        ttl.saturating_sub(self.age)
+            .max(self.floor)
+            .min(self.ceiling)
+    }
+}
+
+/// Reads a response once, collecting what is kept.
+struct Reader<'m> {
+    bytes: &'m [u8],
+    question: &'m Question,
+    /// The names of the alias chain so far.
+    chain: Vec<NameBuf>,
+    kept_answers: Vec<Record>,
+    kept_authorities: Vec<Record>,
+    dropped: bool,
+    negative_ttl: Option<u32>,
+    facts: Vec<Fact>,
+}
+
+impl<'m> Reader<'m> {
+    fn new(bytes: &'m [u8], question: &'m Question) -> Result<Self, AnswerError> {
+        Ok(Self {
+            bytes,
+            question,
+            chain: vec![question.qname],
+            kept_answers: Vec::new(),
+            kept_authorities: Vec::new(),
+            dropped: false,
+            negative_ttl: None,
+            facts: Vec::new(),
+        })
+    }
+
+    /// Reads the answer section; gives the octet after it.
+    fn read_answers(&mut self, mut at: usize, count: u16) -> Result<usize, AnswerError> {
+        let mut records = Vec::with_capacity(usize::from(count.min(64)));
+        for _ in 0..count {
+            let record = Record::read(self.bytes, at)?;
+            at = record.end;
+            records.push((record, record.owner(self.bytes)?));
+        }
+        self.follow_chain(&records)?;
+        for (record, owner) in &records {
+            if self.belongs(record, owner)? {
+                self.note_facts(record)?;
+                self.kept_answers.push(*record);
+            } else {
+                self.dropped = true;
+            }
+        }
+        Ok(at)
+    }
+
+    /// Collects the names the question leads to, in whatever order their aliases stand.
+    fn follow_chain(&mut self, records: &[(Record, NameBuf)]) -> Result<(), AnswerError> {
+        if self.question.qtype == rtype::CNAME {
+            return Ok(());
+        }
+        loop {
+            let end = self.chain[self.chain.len() - 1];
+            let next = records.iter().find(|(record, owner)| {
+                record.rtype == rtype::CNAME && record.class == 1 && *owner == end
+            });
+            let Some((alias, _)) = next else {
+                return Ok(());
+            };
+            let (target, after) = read_name(self.bytes, alias.data)?;
+            if after != alias.end {
+                return Err(WireError { at: alias.data }.into());
+            }
+            if self.chain.contains(&target) || self.chain.len() > MAX_CHAIN {
+                return Err(AnswerError::Chain);
+            }
+            self.chain.push(target);
+        }
+    }
+
+    fn belongs(&self, record: &Record, owner: &NameBuf) -> Result<bool, AnswerError> {
+        if record.class != 1 {
+            return Ok(false);
+        }
+        let in_chain = self.chain.contains(owner);
+        Ok(match record.rtype {
+            // A DNAME stands above the names it renames (RFC 6672 section 3).
+            rtype::DNAME => self
+                .chain
+                .iter()
+                .any(|name| name.as_ref().is_within(owner.as_ref())),
+            rtype::RRSIG => in_chain && self.question.dnssec_ok,
+            kind if kind == rtype::CNAME || kind == self.question.qtype => in_chain,
+            _ => in_chain && self.question.qtype == rtype::ANY,
+        })
+    }
+
+    fn note_facts(&mut self, record: &Record) -> Result<(), AnswerError> {
+        let malformed = WireError { at: record.data };
+        let data = record.data(self.bytes);
+        match record.rtype {
+            rtype::CNAME => {
+                let (target, _) = read_name(self.bytes, record.data)?;
+                self.facts.push(Fact::Cname(target.as_ref().to_name()));
+            }
+            rtype::A => {
+                let octets: [u8; 4] = data.try_into().map_err(|_| malformed)?;
+                self.facts
+                    .push(Fact::Address(Ipv4Addr::from(octets).into()));
+            }
+            rtype::AAAA => {
+                let octets: [u8; 16] = data.try_into().map_err(|_| malformed)?;
+                self.facts
+                    .push(Fact::Address(Ipv6Addr::from(octets).into()));
+            }
+            rtype::SVCB | rtype::HTTPS => self.note_service(data).ok_or(malformed)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The target and address hints of an SVCB or HTTPS record (RFC 9460 section 2.2).
+    fn note_service(&mut self, data: &[u8]) -> Option<()> {
+        const IPV4_HINT: u16 = 4;
+        const IPV6_HINT: u16 = 6;
+        let (target, used) = NameBuf::read_wire(data.get(2..)?).ok()?;
+        // `.` stands for the owner, which was judged already (RFC 9460 section 2.5).
+        if !target.as_ref().is_root() {
+            self.facts.push(Fact::SvcbTarget(target.as_ref().to_name()));
+        }
+        let mut rest = data.get(2 + used..)?;
+        while !rest.is_empty() {
+            let key = read_u16(rest, 0).ok()?;
+            let length = usize::from(read_u16(rest, 2).ok()?);
+            let value = rest.get(4..4 + length)?;
+            rest = &rest[4 + length..];
+            match key {
+                IPV4_HINT => {
+                    let (hints, []) = value.as_chunks::<4>() else {
+                        return None;
+                    };
+                    let hints = hints.iter().map(|octets| Ipv4Addr::from(*octets).into());
+                    self.facts.extend(hints.map(Fact::SvcbHint));
+                }
+                IPV6_HINT => {
+                    let (hints, []) = value.as_chunks::<16>() else {
+                        return None;
+                    };
+                    let hints = hints.iter().map(|octets| Ipv6Addr::from(*octets).into());
+                    self.facts.extend(hints.map(Fact::SvcbHint));
+                }
+                _ => {}
+            }
+        }
+        Some(())
+    }
+
+    /// Reads the authority section; gives the octet after it.
+    fn read_authorities(&mut self, mut at: usize, count: u16) -> Result<usize, AnswerError> {
+        let end = self.chain[self.chain.len() - 1];
+        for _ in 0..count {
+            let record = Record::read(self.bytes, at)?;
+            at = record.end;
+            let owner = record.owner(self.bytes)?;
+            let above = end.as_ref().is_within(owner.as_ref());
+            if record.rtype == rtype::SOA && record.class == 1 && above {
+                let minimum_at = record.end.checked_sub(4).filter(|&at| at > record.data);
+                let minimum_at = minimum_at.ok_or(WireError { at: record.data })?;
+                let minimum = super::wire::read_u32(self.bytes, minimum_at)?;
+                // RFC 2308 section 5: the smaller of the two.
+                self.negative_ttl = Some(minimum.min(record.ttl));
+                self.kept_authorities.push(record);
+            } else if self.question.dnssec_ok && record.class == 1 {
+                self.kept_authorities.push(record);
+            } else {
+                self.dropped = true;
+            }
+        }
+        Ok(at)
+    }
+
+    /// The upper bits of RCODE, in the OPT of the additional section.
+    fn read_extended_rcode(&self, mut at: usize, count: u16) -> Result<u16, AnswerError> {
+        for _ in 0..count {
+            let record = Record::read(self.bytes, at)?;
+            at = record.end;
+            if record.rtype == rtype::OPT {
+                return Ok((record.ttl >> 24) as u16);
+            }
+        }
+        Ok(0)
+    }
+
+    fn into_answer(self, code: u16, question_end: usize) -> Result<Answer, AnswerError> {
+        let has_data = self
+            .kept_answers
+            .iter()
+            .any(|record| record.rtype != rtype::CNAME && record.rtype != rtype::RRSIG);
+        let positive = code == rcode::NOERROR
+            && (has_data || self.question.qtype == rtype::CNAME && !self.kept_answers.is_empty());
+        // The proofs and the SOA belong to a "no", or to a client that checks a wildcard's proof.
+        let authorities = if positive && !self.question.dnssec_ok {
+            Vec::new()
+        } else {
+            self.kept_authorities
+        };
+        let negative_ttl = self.negative_ttl;
+        let kept: Vec<Record> = self
+            .kept_answers
+            .iter()
+            .chain(&authorities)
+            .copied()
+            .collect();
+        let ttl_of_records = kept
+            .iter()
+            .map(|record| if record.ttl > MAX_TTL { 0 } else { record.ttl })
+            .min();
+        let ttl = match code {
+            rcode::NOERROR if positive => ttl_of_records,
+            // A "no" without an SOA says not how long; it is not kept (RFC 2308 section 5).
+            rcode::NOERROR | rcode::NXDOMAIN => negative_ttl
+                .map(|ttl| if ttl > MAX_TTL { 0 } else { ttl })
+                .map(|ttl| ttl_of_records.map_or(ttl, |least| ttl.min(least))),
+            _ => None,
+        };
+        let (wire, ttls) = copy_records(self.bytes, question_end, &kept)?;
+        let mut wire = wire.into_boxed_slice();
+        // At most as many as the 16-bit counts they came from.
+        wire[4..6].copy_from_slice(&1_u16.to_be_bytes());
+        wire[6..8].copy_from_slice(&(self.kept_answers.len() as u16).to_be_bytes());
+        wire[8..10].copy_from_slice(&(authorities.len() as u16).to_be_bytes());
+        wire[10..12].fill(0);
+        Ok(Answer {
+            rcode: code,
+            wire,
+            question_end: question_end as u16,
+            ttls: ttls.into_boxed_slice(),
+            ttl: ttl.filter(|&ttl| ttl > 0),
+            facts: self.facts.into_boxed_slice(),
+        })
+    }
+}
+
+/// Copies header, question and `records`. While nothing is left out the octets stand where they
+/// stood and the pointers in them stay true; after a gap each record is written out in full.
+fn copy_records(
+    bytes: &[u8],
+    question_end: usize,
+    records: &[Record],
+) -> Result<(Vec<u8>, Vec<u16>), WireError> {
+    let mut wire = bytes[..question_end].to_vec();
+    let mut ttls = Vec::with_capacity(records.len());
+    let mut in_place = true;
+    for record in records {
+        in_place &= record.start == wire.len();
+        let malformed = WireError { at: record.start };
+        let ttl_at = if in_place {
+            wire.extend_from_slice(&bytes[record.start..record.end]);
+            record.ttl_at
+        } else {
+            let (whole, ttl_at) = expand_record(bytes, record).ok_or(malformed)?;
+            let ttl_at = wire.len() + ttl_at;
+            wire.extend_from_slice(&whole);
+            ttl_at
+        };
+        ttls.push(u16::try_from(ttl_at).map_err(|_| malformed)?);
+    }
+    Ok((wire, ttls))
+}
+
+/// The record with no pointer in it, and where its TTL stands.
+fn expand_record(bytes: &[u8], record: &Record) -> Option<(Vec<u8>, usize)> {
+    let owner = record.owner(bytes).ok()?;
+    let mut whole = owner.as_ref().as_wire().to_vec();
+    let ttl_at = whole.len() + 4;
+    whole.extend_from_slice(bytes.get(record.ttl_at - 4..record.ttl_at + 4)?);
+    let data = expand_data(bytes, record)?;
+    whole.extend_from_slice(&u16::try_from(data.len()).ok()?.to_be_bytes());
+    whole.extend_from_slice(&data);
+    Some((whole, ttl_at))
+}
+
+/// RDATA with no pointer in it. Only the types of RFC 1035 may hold one (RFC 3597 section 4).
+fn expand_data(bytes: &[u8], record: &Record) -> Option<Vec<u8>> {
+    const NS: u16 = 2;
+    const MX: u16 = 15;
+    const SRV: u16 = 33;
+    let (lead, names) = match record.rtype {
+        NS | rtype::CNAME | rtype::PTR | rtype::DNAME => (0, 1),
+        rtype::SOA => (0, 2),
+        MX => (2, 1),
+        SRV => (6, 1),
+        _ => return Some(record.data(bytes).to_vec()),
+    };
+    let mut data = bytes.get(record.data..record.data + lead)?.to_vec();
+    let mut at = record.data + lead;
+    for _ in 0..names {
+        let (name, after) = read_name(bytes, at).ok()?;
+        data.extend_from_slice(name.as_ref().as_wire());
+        at = after;
+    }
+    data.extend_from_slice(bytes.get(at..record.end)?);
+    Some(data)
+}
+
+impl Fact {
+    /// The name in it, if it is one.
+    pub fn name(&self) -> Option<NameRef<'_>> {
+        match self {
+            Self::Cname(name) | Self::SvcbTarget(name) => Some(name.as_ref()),
+            Self::Address(_) | Self::SvcbHint(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Decoded;
+
+    fn question(name: &str, qtype: u16) -> Question {
+        Question {
+            qname: NameBuf::parse(name).unwrap(),
+            qtype,
+            dnssec_ok: false,
+            checking_disabled: false,
+        }
+    }
+
+    /// A response in the making.
+    struct Response(Vec<u8>);
+
+    impl Response {
+        fn to(question: &Question, code: u8) -> Self {
+            let mut out = vec![0xab, 0xcd, 0x85, 0xa0 | code, 0, 1, 0, 0, 0, 0, 0, 0];
+            out.extend_from_slice(question.qname.as_ref().as_wire());
+            out.extend_from_slice(&question.qtype.to_be_bytes());
+            out.extend_from_slice(&[0, 1]);
+            Self(out)
+        }
+
+        fn record(
+            mut self,
+            section: usize,
+            owner: &[u8],
+            kind: u16,
+            ttl: u32,
+            data: &[u8],
+        ) -> Self {
+            self.0.extend_from_slice(owner);
+            self.0.extend_from_slice(&kind.to_be_bytes());
+            self.0.extend_from_slice(&[0, 1]);
+            self.0.extend_from_slice(&ttl.to_be_bytes());
+            self.0.extend_from_slice(&(data.len() as u16).to_be_bytes());
+            self.0.extend_from_slice(data);
+            self.0[5 + 2 * section] += 1;
+            self
+        }
+    }
+
+    const SELF: &[u8] = &[0xc0, 12];
+
+    fn hand_out(answer: &Answer, name: &str, age: Ttl, limit: usize) -> Vec<u8> {
+        let mut raw = vec![7, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        let name = NameBuf::parse(name).unwrap();
+        raw.extend(name.as_ref().as_wire().iter().map(u8::to_ascii_uppercase));
+        raw.extend_from_slice(&[0, 1, 0, 1]);
+        let Decoded::Ask(query) = Query::decode(&raw) else {
+            panic!("not a query");
+        };
+        let mut out = Vec::new();
+        answer.write(&query, age, limit, Extra::default(), &mut out);
+        out
+    }
+
+    #[test]
+    fn an_answer_leaves_with_the_clients_id_case_and_falling_ttl() {
+        let question = question("www.example.org", 1);
+        let wire = Response::to(&question, 0)
+            .record(1, SELF, 1, 300, &[192, 0, 2, 1])
+            .0;
+        let answer = Answer::from_upstream(&wire, &question).unwrap();
+        assert_eq!(answer.ttl(), Some(300));
+        assert_eq!(
+            answer.facts(),
+            [Fact::Address("192.0.2.1".parse().unwrap())]
+        );
+        let age = Ttl {
+            age: 100,
+            ..Ttl::FRESH
+        };
+        let out = hand_out(&answer, "www.example.org", age, 512);
+        assert_eq!(
+            out[..4],
+            [7, 7, 0x81, 0x80],
+            "id, RD, RA; neither AA nor AD"
+        );
+        assert_eq!(&out[12..28], b"\x03WWW\x07EXAMPLE\x03ORG");
+        let record = Record::read(&out, out.len() - 16).unwrap();
+        assert_eq!((record.ttl, record.data(&out)), (200, &[192, 0, 2, 1][..]));
+    }
+
+    #[test]
+    fn records_outside_the_bailiwick_are_dropped_and_pointers_stay_true() {
+        let question = question("www.example.org", 1);
+        let wire = Response::to(&question, 0)
+            .record(1, b"\x04evil\x04test\x00", 1, 9, &[203, 0, 113, 9])
+            .record(1, SELF, 5, 60, b"\x03cdn\xc0\x10")
+            .record(1, b"\x03cdn\xc0\x10", 1, 30, &[192, 0, 2, 1])
+            .0;
+        let answer = Answer::from_upstream(&wire, &question).unwrap();
+        let out = hand_out(&answer, "www.example.org", Ttl::FRESH, 512);
+        let mut at = usize::from(answer.question_end);
+        let mut seen = Vec::new();
+        while at < out.len() {
+            let record = Record::read(&out, at).unwrap();
+            seen.push((record.owner(&out).unwrap().to_string(), record.rtype));
+            at = record.end;
+        }
+        assert_eq!(
+            seen,
+            [
+                ("www.example.org".to_owned(), 5),
+                ("cdn.example.org".to_owned(), 1)
+            ]
+        );
+        assert_eq!(answer.facts().len(), 2);
+        assert_eq!(answer.ttl(), Some(30));
+    }
+
+    #[test]
+    fn a_circle_of_aliases_is_no_answer() {
+        let question = question("a.test", 1);
+        let wire = Response::to(&question, 0)
+            .record(1, SELF, 5, 60, b"\x01b\xc0\x0e")
+            .record(1, b"\x01b\xc0\x0e", 5, 60, SELF)
+            .0;
+        assert_eq!(
+            Answer::from_upstream(&wire, &question),
+            Err(AnswerError::Chain)
+        );
+    }
+
+    #[test]
+    fn a_no_is_kept_for_the_smaller_of_soa_ttl_and_minimum() {
+        let question = question("none.example.org", 1);
+        let mut soa = vec![0, 0];
+        for value in [1_u32, 2, 3, 4, 77] {
+            soa.extend_from_slice(&value.to_be_bytes());
+        }
+        let wire = Response::to(&question, 3)
+            .record(2, b"\xc0\x11", 6, 900, &soa)
+            .0;
+        let answer = Answer::from_upstream(&wire, &question).unwrap();
+        assert_eq!((answer.rcode(), answer.ttl()), (3, Some(77)));
+        let bare = Response::to(&question, 3).0;
+        assert_eq!(Answer::from_upstream(&bare, &question).unwrap().ttl(), None);
+    }
+
+    #[test]
+    fn service_records_give_up_their_targets_and_hints() {
+        let question = question("example.org", 65);
+        let data = b"\x00\x01\x04pool\x04test\x00\x00\x04\x00\x08\xc0\x00\x02\x01\xc0\x00\x02\x02";
+        let wire = Response::to(&question, 0).record(1, SELF, 65, 60, data).0;
+        let answer = Answer::from_upstream(&wire, &question).unwrap();
+        assert_eq!(
+            answer.facts(),
+            [
+                Fact::SvcbTarget(Name::parse("pool.test").unwrap()),
+                Fact::SvcbHint("192.0.2.1".parse().unwrap()),
+                Fact::SvcbHint("192.0.2.2".parse().unwrap()),
+            ]
+        );
+        let cut = Response::to(&question, 0)
+            .record(1, SELF, 65, 60, &data[..20])
+            .0;
+        assert!(matches!(
+            Answer::from_upstream(&cut, &question),
+            Err(AnswerError::Malformed(_))
+        ));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_cut_whole_and_says_so() {
+        let question = question("big.test", 1);
+        let mut response = Response::to(&question, 0);
+        for last in 0..60 {
+            response = response.record(1, SELF, 1, 60, &[192, 0, 2, last]);
+        }
+        let answer = Answer::from_upstream(&response.0, &question).unwrap();
+        let out = hand_out(&answer, "big.test", Ttl::FRESH, 512);
+        assert_eq!((out[2] & 2, out.len(), &out[6..8]), (2, 26, &[0, 0][..]));
+        let whole = hand_out(&answer, "big.test", Ttl::FRESH, 65_535);
+        assert_eq!((whole[2] & 2, whole[7]), (0, 60));
+    }
+
+    #[test]
+    fn another_question_is_no_answer() {
+        let asked = question("a.test", 1);
+        let wire = Response::to(&question("b.test", 1), 0).0;
+        assert_eq!(
+            Answer::from_upstream(&wire, &asked),
+            Err(AnswerError::Question)
+        );
+        let wire = Response::to(&question("a.test", 28), 0).0;
+        assert_eq!(
+            Answer::from_upstream(&wire, &asked),
+            Err(AnswerError::Question)
+        );
     }
 }

@@ -5,8 +5,14 @@
 //! keep of what an upstream said. Only here and in [`crate::upstream`] is a hickory crate named.
 
 pub mod answer;
+pub mod query;
+pub mod reply;
+pub mod wire;
 
-pub use answer::Answer;
+pub use answer::{Answer, Fact, Ttl};
+pub use query::{Cookie, Decoded, Edns, Query, Refusal};
+pub use reply::{Extra, Reply, ede};
+pub use wire::{rcode, rtype};
 
 use crate::name::NameBuf;
 
