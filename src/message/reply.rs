@@ -167,6 +167,15 @@ impl<'b> Reply<'b> {
             .extend_from_slice(&(data_length as u16).to_be_bytes());
     }
 
+    /// Ends it with nothing but TC: "come by TCP".
+    pub fn finish_truncated(self) {
+        self.out.truncate(self.question_end);
+        self.out[2] |= 0x02;
+        if let Some(edns) = self.edns {
+            append_opt(self.out, edns, self.rcode, Extra::default());
+        }
+    }
+
     /// Ends the answer in at most `limit` octets: what does not fit is left out whole and TC is set
     /// (RFC 2181 section 9), so that a client asks again over TCP.
     pub fn finish(self, limit: usize, extra: Extra<'_>) {

@@ -1,0 +1,227 @@
+//! How much one client may ask, and the cookies that show it is where it says.
+//!
+//! Limits are per device, never per subnet: one child's flood must not silence a sibling.
+
+use std::collections::HashMap;
+use std::hash::Hasher;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+
+use siphasher::sip::SipHasher24;
+
+use crate::clock::Moment;
+use crate::message::Cookie;
+
+/// How many clients are kept apart; beyond that the idle ones are forgotten.
+const MAX_CLIENTS: usize = 1024;
+
+/// Who is counted: a device somebody named, or an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Client {
+    /// By its index in the snapshot.
+    Device(u16),
+    /// Nobody named it.
+    Address(IpAddr),
+}
+
+/// Queries a second for each client: a bucket that holds `burst` and refills at `rate`.
+#[derive(Debug)]
+pub struct RateLimiter {
+    buckets: Mutex<HashMap<Client, Bucket>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    /// Queries left, in thousandths.
+    left: u64,
+    filled: Moment,
+}
+
+/// A rate: queries a second and how many may come at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Queries a second; 0 is no limit.
+    pub per_second: u32,
+    /// Queries at once after a rest.
+    pub burst: u32,
+}
+
+impl Rate {
+    /// Twice as many, for clients that showed where they are.
+    pub const fn doubled(self) -> Self {
+        Self {
+            per_second: self.per_second.saturating_mul(2),
+            burst: self.burst.saturating_mul(2),
+        }
+    }
+}
+
+impl Default for RateLimiter {
+    fn default() -> Self {
+        Self {
+            buckets: Mutex::new(HashMap::with_capacity(MAX_CLIENTS)),
+        }
+    }
+}
+
+impl RateLimiter {
+    /// Whether `client` may ask once more at `now`.
+    pub fn admit(&self, client: Client, rate: Rate, now: Moment) -> bool {
+        if rate.per_second == 0 {
+            return true;
+        }
+        let full = u64::from(rate.burst.max(1)) * 1000;
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= MAX_CLIENTS && !buckets.contains_key(&client) {
+            buckets.retain(|_, bucket| bucket.refilled(rate, full, now).left < full);
+            if buckets.len() >= MAX_CLIENTS {
+                // A thousand busy clients at once are a flood from made-up addresses; what they
+                // could do is bounded by the table of questions in flight.
+                return true;
+            }
+        }
+        let bucket = buckets.entry(client).or_insert(Bucket {
+            left: full,
+            filled: now,
+        });
+        *bucket = bucket.refilled(rate, full, now);
+        if bucket.left < 1000 {
+            return false;
+        }
+        bucket.left -= 1000;
+        true
+    }
+}
+
+impl Bucket {
+    fn refilled(self, rate: Rate, full: u64, now: Moment) -> Self {
+        let micros = now.since(self.filled).as_micros();
+        let gained = micros.saturating_mul(u128::from(rate.per_second)) / 1000;
+        let gained = u64::try_from(gained).unwrap_or(u64::MAX);
+        if gained == 0 {
+            // Too short a time to count; it is not lost.
+            return self;
+        }
+        Self {
+            left: self.left.saturating_add(gained).min(full),
+            filled: now,
+        }
+    }
+}
+
+/// Makes and checks our part of DNS cookies (RFC 7873), as RFC 9018 section 4 lays it out.
+#[derive(Clone, Copy)]
+pub struct CookieJar {
+    secret: (u64, u64),
+}
+
+impl std::fmt::Debug for CookieJar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CookieJar { .. }")
+    }
+}
+
+/// How long our part of a cookie is good (RFC 9018 section 4.3).
+const COOKIE_LIFE: u32 = 3600;
+
+impl CookieJar {
+    /// A jar with a secret of its own, new at every start.
+    pub fn new() -> Self {
+        Self {
+            secret: (rand::random(), rand::random()),
+        }
+    }
+
+    /// Our part for `client`'s.
+    pub fn bake(&self, client: [u8; 8], address: IpAddr, now: Moment) -> [u8; 16] {
+        // Seconds since our start: the household's clock may be anything, and nobody but us reads
+        // it.
+        self.bake_at(client, address, now.as_secs() as u32)
+    }
+
+    /// Whether our part of `cookie` is one we gave to this address, and not too long ago.
+    pub fn is_ours(&self, cookie: &Cookie, address: IpAddr, now: Moment) -> bool {
+        let Some(server) = cookie.server else {
+            return false;
+        };
+        let [_, _, _, _, a, b, c, d, ..] = server;
+        let made = u32::from_be_bytes([a, b, c, d]);
+        let age = (now.as_secs() as u32).wrapping_sub(made);
+        age <= COOKIE_LIFE && self.bake_at(cookie.client, address, made) == server
+    }
+
+    fn bake_at(&self, client: [u8; 8], address: IpAddr, seconds: u32) -> [u8; 16] {
+        let mut cookie = [0_u8; 16];
+        cookie[0] = 1;
+        cookie[4..8].copy_from_slice(&seconds.to_be_bytes());
+        let mut hasher = SipHasher24::new_with_keys(self.secret.0, self.secret.1);
+        hasher.write(&client);
+        hasher.write(&cookie[..8]);
+        match address {
+            IpAddr::V4(v4) => hasher.write(&v4.octets()),
+            IpAddr::V6(v6) => hasher.write(&v6.octets()),
+        }
+        cookie[8..].copy_from_slice(&hasher.finish().to_le_bytes());
+        cookie
+    }
+}
+
+impl Default for CookieJar {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate {
+        per_second: 10,
+        burst: 20,
+    };
+
+    fn at(micros: u64) -> Moment {
+        Moment::from_micros(micros)
+    }
+
+    fn client(last: u8) -> Client {
+        Client::Address(IpAddr::from([192, 0, 2, last]))
+    }
+
+    #[test]
+    fn a_burst_then_the_rate_and_each_client_for_itself() {
+        let limiter = RateLimiter::default();
+        let admitted = (0..100).filter(|_| limiter.admit(client(1), RATE, at(0)));
+        assert_eq!(admitted.count(), 20);
+        assert!(limiter.admit(client(2), RATE, at(0)), "a sibling is not silenced");
+        // 10 a second for two seconds, asked every millisecond.
+        let admitted = (1..=2000).filter(|ms| limiter.admit(client(1), RATE, at(ms * 1000)));
+        assert_eq!(admitted.count(), 20);
+    }
+
+    #[test]
+    fn the_table_is_bounded() {
+        let limiter = RateLimiter::default();
+        for high in 0..=255_u8 {
+            for low in 0..20_u8 {
+                let address = IpAddr::from([10, 0, high, low]);
+                limiter.admit(Client::Address(address), RATE, at(0));
+            }
+        }
+        assert!(limiter.buckets.lock().unwrap().len() <= MAX_CLIENTS);
+    }
+
+    #[test]
+    fn a_cookie_is_good_for_its_address_and_its_hour() {
+        let jar = CookieJar::new();
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let client = *b"abcdefgh";
+        let server = Some(jar.bake(client, address, at(5_000_000)));
+        let cookie = Cookie { client, server };
+        assert!(jar.is_ours(&cookie, address, at(6_000_000)));
+        assert!(!jar.is_ours(&cookie, IpAddr::from([192, 0, 2, 2]), at(6_000_000)));
+        assert!(!jar.is_ours(&cookie, address, at(4_000_000_000)));
+        assert!(!CookieJar::new().is_ours(&cookie, address, at(6_000_000)));
+    }
+}

@@ -1,0 +1,124 @@
+//! Bytes in and out: UDP, TCP, limits, time-outs.
+//!
+//! A listener hands each message to [`Resolver`] and sends what comes back; it knows nothing of what
+//! a message means. Read [`udp`] first. Sockets are bound before lists are loaded, so that a busy
+//! port is told at once, and read only afterwards, so that no child gets an unfiltered answer.
+
+pub mod tcp;
+pub mod udp;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::Listen;
+use crate::resolve::Resolver;
+
+/// The sockets of one listening address.
+#[derive(Debug)]
+pub struct Bound {
+    /// Where, with the port the system chose if it was asked to.
+    pub address: SocketAddr,
+    /// One for each worker.
+    pub udp: Vec<std::net::UdpSocket>,
+    /// One for all.
+    pub tcp: std::net::TcpListener,
+}
+
+/// Why an address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} over {transport}: {source}{}", hint(.source))]
+pub struct BindError {
+    /// Where.
+    pub address: SocketAddr,
+    /// UDP or TCP.
+    pub transport: &'static str,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another program has this port (`ss -lntup` shows which one, often systemd-resolved \
+             or dnsmasq)"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "; a port below 1024 needs root, CAP_NET_BIND_SERVICE or a socket from systemd; \
+             `--listen 127.0.0.1:5335` needs nothing"
+        }
+        io::ErrorKind::AddrNotAvailable => "; this machine does not have this address (yet)",
+        _ => "",
+    }
+}
+
+/// Binds `listen` for `workers` threads. UDP and TCP get the same port, also when the system
+/// chooses it.
+///
+/// # Errors
+/// With address, transport and cause.
+pub fn bind(listen: &Listen, workers: usize) -> Result<Bound, BindError> {
+    // The system's choice for TCP may be taken for UDP: try a few.
+    let mut attempts = if listen.address.port() == 0 { 16 } else { 1 };
+    loop {
+        attempts -= 1;
+        match bind_once(listen.address, workers) {
+            Err(error) if attempts > 0 && error.source.kind() == io::ErrorKind::AddrInUse => {}
+            other => return other,
+        }
+    }
+}
+
+fn bind_once(address: SocketAddr, workers: usize) -> Result<Bound, BindError> {
+    let failed = |transport| {
+        move |source| BindError {
+            address,
+            transport,
+            source,
+        }
+    };
+    let tcp = tcp::bind(address).map_err(failed("TCP"))?;
+    let address = tcp.local_addr().map_err(failed("TCP"))?;
+    // A socket that shares its port with the other workers' would also share it with a second
+    // daemon of the same account; one that does not share finds out whether it is alone.
+    drop(new_udp(address, false).map_err(failed("UDP"))?);
+    let udp = (0..workers.max(1))
+        .map(|_| new_udp(address, true))
+        .collect::<io::Result<_>>()
+        .map_err(failed("UDP"))?;
+    Ok(Bound { address, udp, tcp })
+}
+
+fn new_udp(address: SocketAddr, shared: bool) -> io::Result<std::net::UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        // IPv4 has sockets of its own, so that its addresses keep their form.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_port(shared)?;
+    // A reload or a slow moment must not lose queries: room for some 4,000.
+    const QUEUE: usize = 1 << 20;
+    socket.set_recv_buffer_size(QUEUE)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// The kernel's number of the interface that has `address`; 0 if none has.
+fn interface_with(address: IpAddr) -> u32 {
+    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else {
+        return 0;
+    };
+    for interface in interfaces {
+        let Some(storage) = interface.address else {
+            continue;
+        };
+        let v4 = storage.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        let v6 = storage.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip()));
+        if v4.or(v6) == Some(address) {
+            return nix::net::if_::if_nametoindex(interface.interface_name.as_str()).unwrap_or(0);
+        }
+    }
+    0
+}

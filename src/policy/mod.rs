@@ -1,0 +1,338 @@
+//! Verdicts: on a name, and on what an answer contains.
+//!
+//! Plain functions of their arguments: no I/O, no clock, nothing that waits. [`survey`] hears every
+//! voice about a name; [`judge_name`] keeps the one that counts, `explain` shows them all: the same
+//! code. [`judge_answer`] does for an answer what [`judge_name`] does for a question.
+//!
+//! # The order of authority
+//! A voice may only be relaxed by a tier above its own ([`Tier::ALL`], highest first). Within a
+//! tier the voice about the longer name counts, and of two about the same name the block; within
+//! the household's tier a device's word comes before its profile's, that before the household's.
+//! Two things an approving voice of a list does not do: an allowlist says what is suitable, not
+//! what is safe, so it does not open what the security tier blocks; and an exception (`@@`) in a
+//! subscribed list speaks in the lowest tier whatever the list, so it lifts ads and trackers only.
+
+mod rules;
+mod safe_search;
+
+pub use rules::{RuleBook, RuleOwner};
+pub use safe_search::{SafeSearch, SafeSearchError};
+
+use std::net::IpAddr;
+
+use crate::config::{WhenUnsure, Youtube};
+use crate::lists::{Effect, Index, ListKind};
+use crate::message::{Fact, rtype};
+use crate::name::NameRef;
+use crate::profile::Profile;
+use crate::verdict::{Cause, Reason, RewriteTarget, Scope, Tier, Trigger, Verdict};
+
+/// All that a verdict depends on besides the name: the lists, the rules, and whose query it is.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'s> {
+    /// All lists.
+    pub lists: &'s Index,
+    /// The household's own rules of every scope.
+    pub rules: &'s RuleBook,
+    /// The safe forms of search engines.
+    pub safe_search: &'s SafeSearch,
+    /// Domains whose answers may point into the home.
+    pub private_domains: &'s [crate::name::Name],
+    /// The profile that holds now.
+    pub profile: &'s Profile,
+    /// The device, if somebody named it: an index into the snapshot's devices.
+    pub device: Option<u16>,
+}
+
+/// Whether a voice is for or against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stance {
+    /// Let it through.
+    Allow,
+    /// Block it.
+    Block,
+    /// Answer with the restricted name.
+    Rewrite,
+}
+
+/// One voice about a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Voice {
+    /// What it says.
+    pub stance: Stance,
+    /// Its weight and where it comes from.
+    pub reason: Reason,
+    /// The restricted name, for a rewrite.
+    pub target: Option<RewriteTarget>,
+    /// How much of the name it is about: labels, doubled, and one more if it means the name alone.
+    pub precision: u16,
+}
+
+/// The names by which software asks whether it may use a resolver of its own (Firefox's canary,
+/// Apple's private relay). They must be answered "no such name"; a null address would mean yes.
+const CANARIES: [&[u8]; 5] = [
+    b"\x13use-application-dns\x03net\x00",
+    b"\x04mask\x06icloud\x03com\x00",
+    b"\x07mask-h2\x06icloud\x03com\x00",
+    b"\x08mask-api\x06icloud\x03com\x00",
+    b"\x04mask\x09apple-dns\x03net\x00",
+];
+
+/// Judges a question: may `name` be asked for records of `qtype` by the one whose `view` this is?
+pub fn judge_name(name: NameRef<'_>, qtype: u16, view: &View<'_>) -> Verdict {
+    let mut panel = Panel::default();
+    survey(name, qtype, view, |voice| panel.hear(voice));
+    panel.verdict()
+}
+
+/// Judges an answer to a question that `allowed` let through: every alias, address, service target
+/// and hint in it like the question itself.
+pub fn judge_answer(
+    name: NameRef<'_>,
+    facts: &[Fact],
+    allowed: Reason,
+    view: &View<'_>,
+) -> Verdict {
+    for fact in facts {
+        let verdict = match fact {
+            Fact::Cname(target) => judge_target(target.as_ref(), Trigger::Cname, view),
+            Fact::SvcbTarget(target) => judge_target(target.as_ref(), Trigger::SvcbTarget, view),
+            Fact::Address(address) => judge_address(name, *address, Trigger::Address, view),
+            Fact::SvcbHint(address) => judge_address(name, *address, Trigger::SvcbHint, view),
+        };
+        if let Some(reason) = verdict.filter(|reason| !relaxes(allowed, reason.tier)) {
+            return Verdict::Block(reason);
+        }
+    }
+    Verdict::Allow(allowed)
+}
+
+/// Whether what let a name through also lets through a block of `tier` on what it leads to.
+const fn relaxes(allowed: Reason, tier: Tier) -> bool {
+    match allowed.cause {
+        Cause::Unlisted | Cause::SafeSearch { .. } => false,
+        // An allowlist says what is suitable, not what is safe.
+        Cause::List { .. } if !matches!(allowed.tier, Tier::Lifeline) => {
+            matches!(allowed.tier, Tier::ChildSafety) && matches!(tier, Tier::Lists)
+        }
+        _ => (allowed.tier as u8) < (tier as u8),
+    }
+}
+
+/// What is against a name that an answer leads to. Only what speaks about the name itself counts:
+/// that it is missing from an allowlist is no reason, since the alias was not the child's choice.
+fn judge_target(name: NameRef<'_>, trigger: Trigger, view: &View<'_>) -> Option<Reason> {
+    let mut panel = Panel::default();
+    survey(name, rtype::A, view, |voice| {
+        let about_the_name = matches!(voice.reason.cause, Cause::List { .. } | Cause::Rule { .. });
+        if about_the_name {
+            panel.hear(voice);
+        }
+    });
+    match panel.verdict() {
+        Verdict::Block(reason) => Some(Reason { trigger, ..reason }),
+        Verdict::Allow(_) | Verdict::Rewrite(..) => None,
+    }
+}
+
+/// What is against an address in the answer for `name`: a public name must not point into the home,
+/// or a web page could reach the router behind the family's back (DNS rebinding).
+fn judge_address(
+    name: NameRef<'_>,
+    address: IpAddr,
+    trigger: Trigger,
+    view: &View<'_>,
+) -> Option<Reason> {
+    let at_home = view.profile.block_rebinding
+        && points_inside(address)
+        && !view
+            .private_domains
+            .iter()
+            .any(|domain| name.is_within(domain.as_ref()));
+    at_home.then_some(Reason {
+        tier: Tier::Security,
+        cause: Cause::Rebinding,
+        trigger,
+    })
+}
+
+/// Whether `address` is one that only means something inside a home or a machine.
+fn points_inside(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [first, second, ..] = v4.octets();
+            v4.is_private()
+                || v4.is_loopback()
+                || v4.is_link_local()
+                || first == 100 && second & 0xc0 == 64
+                // 0.0.0.0 is how others say "blocked"; the rest of its network is "this host".
+                || first == 0 && !v4.is_unspecified()
+        }
+        IpAddr::V6(v6) => {
+            // IPv4 addresses in IPv6 clothes: mapped, and the translation prefix of RFC 6052.
+            let embedded = v6.to_ipv4_mapped().or_else(|| {
+                let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = v6.segments() else {
+                    return None;
+                };
+                Some((u32::from(high) << 16 | u32::from(low)).into())
+            });
+            match embedded {
+                Some(v4) => points_inside(IpAddr::V4(v4)),
+                None => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+            }
+        }
+    }
+}
+
+/// Hears every voice about `name`, in no particular order.
+pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnMut(Voice)) {
+    let profile = view.profile;
+    view.rules
+        .survey(name, profile.id, view.device, &mut each);
+    let mut on_allowlist = false;
+    view.lists.look_up(name, |hit| {
+        let list = view.lists.list(hit.list);
+        let (stance, tier) = match (list.kind, hit.effect) {
+            (ListKind::Lifeline, Effect::Listed) => (Stance::Allow, Tier::Lifeline),
+            (ListKind::Allow, Effect::Listed) if profile.allows.contains(hit.list) => {
+                on_allowlist = true;
+                (Stance::Allow, Tier::ChildSafety)
+            }
+            (ListKind::Block, Effect::Listed) if profile.blocks.contains(hit.list) => {
+                (Stance::Block, list.tier)
+            }
+            (ListKind::Block, Effect::Excepted) if profile.blocks.contains(hit.list) => {
+                (Stance::Allow, Tier::Lists)
+            }
+            _ => return,
+        };
+        each(Voice {
+            stance,
+            reason: Reason {
+                tier,
+                cause: Cause::List {
+                    list: list.id,
+                    category: list.category,
+                    line: hit.line,
+                },
+                trigger: Trigger::Qname,
+            },
+            target: None,
+            precision: precision(hit.labels, hit.reach == crate::lists::Reach::Exact),
+        });
+    });
+    let mut child_safety = |stance, cause, target, precision| {
+        each(Voice {
+            stance,
+            reason: Reason {
+                tier: Tier::ChildSafety,
+                cause,
+                trigger: Trigger::Qname,
+            },
+            target,
+            precision,
+        });
+    };
+    if profile.close_bypass && CANARIES.contains(&name.as_wire()) {
+        child_safety(Stance::Block, Cause::Canary, None, u16::MAX);
+    }
+    // The safe form stands in where addresses are asked for; mail and text records are not search.
+    let leads_to_addresses = matches!(
+        qtype,
+        rtype::A | rtype::AAAA | rtype::HTTPS | rtype::SVCB | rtype::ANY
+    );
+    if let Some((engine, target)) = view
+        .safe_search
+        .find(name, profile.safe_search, profile.youtube)
+        .filter(|_| leads_to_addresses)
+    {
+        let cause = Cause::SafeSearch { engine };
+        child_safety(Stance::Rewrite, cause, Some(target), u16::MAX);
+    }
+    if profile.allow_only && !on_allowlist {
+        child_safety(Stance::Block, Cause::AllowOnly, None, 0);
+    }
+    if let Some(list) = profile
+        .missing_list
+        .filter(|_| profile.when_unsure == WhenUnsure::Block && !on_allowlist)
+    {
+        child_safety(Stance::Block, Cause::Unsure { list }, None, 0);
+    }
+}
+
+/// See [`Voice::precision`].
+pub(crate) fn precision(labels: u8, name_alone: bool) -> u16 {
+    u16::from(labels) * 2 + u16::from(name_alone)
+}
+
+/// The voices that may still count, one place for each tier.
+#[derive(Default)]
+struct Panel {
+    strongest: [Option<Voice>; Tier::ALL.len()],
+    /// The safe form, which changes how a name is allowed and never opens one.
+    rewrite: Option<(RewriteTarget, Reason)>,
+}
+
+impl Panel {
+    /// Keeps the voice if it is the strongest of its tier so far.
+    fn hear(&mut self, voice: Voice) {
+        if let Some(target) = voice.target {
+            self.rewrite = Some((target, voice.reason));
+            return;
+        }
+        let place = &mut self.strongest[voice.reason.tier as usize];
+        if place.is_none_or(|other| outweighs(&voice, &other)) {
+            *place = Some(voice);
+        }
+    }
+
+    /// What the voices come to.
+    fn verdict(&self) -> Verdict {
+        let mut allowed = Reason::UNLISTED;
+        for voice in self.strongest.iter().flatten() {
+            let reason = voice.reason;
+            if voice.stance == Stance::Block {
+                if !relaxes(allowed, reason.tier) {
+                    return Verdict::Block(reason);
+                }
+            } else if allowed.cause == Cause::Unlisted {
+                allowed = reason;
+            }
+        }
+        match self.rewrite {
+            // A parent who allows a video site wants the child to see it, in its restricted form:
+            // only the setting itself takes the restriction away.
+            Some((target, reason)) if allowed.tier != Tier::Lifeline => {
+                Verdict::Rewrite(target, reason)
+            }
+            _ => Verdict::Allow(allowed),
+        }
+    }
+}
+
+/// Whether `voice` counts more than `other` of the same tier.
+fn outweighs(voice: &Voice, other: &Voice) -> bool {
+    let scope = |voice: &Voice| match voice.reason.cause {
+        Cause::Rule { scope, .. } => scope,
+        _ => Scope::Household,
+    };
+    let is_block = |voice: &Voice| voice.stance == Stance::Block;
+    if voice.reason.tier == Tier::Lists {
+        // An exception takes back what lists of this tier say, however precise (adblock syntax).
+        return is_block(other) && !is_block(voice)
+            || is_block(other) == is_block(voice) && voice.precision > other.precision;
+    }
+    scope(other)
+        .cmp(&scope(voice))
+        .then(voice.precision.cmp(&other.precision))
+        .then(is_block(voice).cmp(&is_block(other)))
+        .is_gt()
+}
+
+impl Profile {
+    /// Whether this profile wants the safe form of anything.
+    pub fn rewrites(&self) -> bool {
+        self.safe_search || self.youtube != Youtube::Off
+    }
+}

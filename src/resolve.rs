@@ -1,0 +1,445 @@
+//! The path of a query.
+//!
+//! ```text
+//! listener → decode → may it ask → which device → which rules → verdict on the name
+//!          → cache → upstream → verdict on the answer → encode → journal
+//! ```
+//!
+//! The first half, [`Resolver::answer_now`], never waits, starts no task and allocates nothing on
+//! the way to a block or a fresh answer from the cache. Only what must be asked of an upstream goes
+//! on into the second, [`Resolver::answer_later`]. Between the halves stands [`Pending`], between
+//! this file and the sockets nothing but bytes: a listener hands in a message and sends what lies in
+//! the buffer afterwards, so a batching loop can take its place without a change here.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+
+use crate::cache::Hit;
+use crate::clock::{Clock, Moment};
+use crate::device::Origin;
+use crate::journal::{Journal, Outcome, Source, Transport};
+use crate::limit::{Client, CookieJar, Rate, RateLimiter};
+use crate::message::{
+    Answer, Decoded, Extra, Query, Question, Refusal, Reply, Ttl, ede, rcode, rtype,
+};
+use crate::name::NameBuf;
+use crate::policy::{View, judge_answer, judge_name};
+use crate::snapshot::Snapshot;
+use crate::synth::{self, Frame, SpecialUse};
+use crate::upstream::Failure;
+use crate::verdict::{Cause, Reason, Tier, Trigger, Verdict};
+
+/// How long a client may keep the alias to a restricted name.
+const ALIAS_TTL: u32 = 300;
+
+/// Everything that lives longer than a query.
+#[derive(Debug)]
+pub struct Resolver {
+    world: ArcSwap<Snapshot>,
+    limiter: RateLimiter,
+    cookies: CookieJar,
+    journal: Arc<Journal>,
+    clock: Clock,
+    refused: Refused,
+}
+
+/// Messages that did not become queries, since the start.
+#[derive(Debug, Default)]
+pub struct Refused {
+    /// Responses and junk.
+    pub silent: AtomicU64,
+    /// Malformed or of a kind we do not serve.
+    pub malformed: AtomicU64,
+    /// From outside the ranges we serve.
+    pub foreign: AtomicU64,
+    /// Over a client's rate.
+    pub limited: AtomicU64,
+}
+
+/// How the first half ended.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an outcome in a box would be an allocation for every query"
+)]
+pub enum Step {
+    /// Send what is in the buffer, then record it.
+    Reply(Outcome),
+    /// Send what is in the buffer; it was no query, there is nothing to record.
+    Error,
+    /// Send nothing.
+    Silence,
+    /// Upstream must be asked: go on with [`Resolver::answer_later`] when convenient.
+    Wait(Box<Pending>),
+}
+
+/// A query between the two halves.
+#[derive(Debug)]
+pub struct Pending {
+    message: Box<[u8]>,
+    snapshot: Arc<Snapshot>,
+    origin: Origin,
+    transport: Transport,
+    device: Option<u16>,
+    verdict: Verdict,
+    /// What upstream is asked: the query's question, or the restricted name in its place.
+    question: Question,
+    /// An answer past its time, should upstream be silent.
+    stale: Option<Hit>,
+    at: Moment,
+}
+
+impl Resolver {
+    /// A resolver in the world of `snapshot`.
+    pub fn new(snapshot: Arc<Snapshot>, journal: Arc<Journal>, clock: Clock) -> Self {
+        Self {
+            world: ArcSwap::new(snapshot),
+            limiter: RateLimiter::default(),
+            cookies: CookieJar::new(),
+            journal,
+            clock,
+            refused: Refused::default(),
+        }
+    }
+
+    /// The world of queries that arrive now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.world.load_full()
+    }
+
+    /// Puts another world in its place; queries under way end in the old one.
+    pub fn replace_snapshot(&self, next: Arc<Snapshot>) {
+        self.world.store(next);
+    }
+
+    /// Messages that did not become queries.
+    pub const fn refused(&self) -> &Refused {
+        &self.refused
+    }
+
+    /// The first half: what can be answered at once is answered into `out`.
+    pub fn answer_now(
+        &self,
+        message: &[u8],
+        origin: &Origin,
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> Step {
+        let at = self.clock.now();
+        let decoded = Query::decode(message);
+        if matches!(decoded, Decoded::Silence) {
+            count(&self.refused.silent);
+            return Step::Silence;
+        }
+        let snapshot = self.world.load();
+        let server = &snapshot.config.server;
+        let is_ours = server.serve.iter().any(|net| net.contains(&origin.client));
+        let index = snapshot.devices.identify(origin);
+        // Before anything is said: an error costs as much to send as an answer.
+        if !self.admit(&snapshot, origin, index, &decoded, at) {
+            count(&self.refused.limited);
+            return self.answer_limited(&decoded, transport, out);
+        }
+        let query = match decoded {
+            Decoded::Ask(query) => query,
+            Decoded::Error(refusal) if is_ours => {
+                count(&self.refused.malformed);
+                return self.answer_refusal(&refusal, origin, out);
+            }
+            // A stranger's junk deserves no word.
+            Decoded::Error(_) | Decoded::Silence => {
+                count(&self.refused.foreign);
+                return Step::Silence;
+            }
+        };
+        let frame = self.frame(&snapshot, &query, origin, transport, at);
+        if !is_ours {
+            count(&self.refused.foreign);
+            let why = Some((ede::PROHIBITED, "this resolver serves its own network only"));
+            synth::error(&query, rcode::REFUSED, why, frame, out);
+            return Step::Error;
+        }
+
+        let (device, view) = snapshot.view_of(index);
+        let question = query.question;
+        let mut outcome = Outcome {
+            at,
+            transport,
+            device: device.map_or(view.profile.name, |device| device.name),
+            client: origin.client,
+            profile: view.profile.name,
+            privacy: view.profile.privacy,
+            qname: question.qname,
+            qtype: question.qtype,
+            verdict: judge_name(question.qname.as_ref(), question.qtype, &view),
+            source: Source::Own,
+            rcode: 0,
+            took: std::time::Duration::ZERO,
+        };
+        let asked = match outcome.verdict {
+            Verdict::Block(reason) => {
+                let code = synth::block(&query, view.profile, &reason, frame, out);
+                return self.done(outcome, code);
+            }
+            Verdict::Rewrite(target, _) => Question {
+                qname: NameBuf::from(snapshot.safe_search.target(target)),
+                ..question
+            },
+            Verdict::Allow(_) => question,
+        };
+        if question.qtype == rtype::ANY {
+            let code = synth::any(&query, frame, out);
+            return self.done(outcome, code);
+        }
+        let special = SpecialUse::of(asked.qname.as_ref());
+        if let Some(special) = special.filter(|_| !snapshot.is_forwarded(asked.qname.as_ref())) {
+            outcome.verdict = Verdict::Allow(SPECIAL_USE);
+            let code = special.answer(&query, frame, out);
+            return self.done(outcome, code);
+        }
+
+        let found = snapshot.cache.find(&asked, at);
+        let failed = match &found {
+            Some(hit) if !hit.stale => {
+                return self.deliver(hit, Source::Cache, &query, &view, outcome, frame, out);
+            }
+            _ => snapshot.upstream.recent_failure(&asked, at),
+        };
+        match (failed, found) {
+            (Some(_), Some(stale)) => {
+                return self.deliver(&stale, Source::Stale, &query, &view, outcome, frame, out);
+            }
+            (Some(failure), None) => return self.fail(&failure, &query, outcome, frame, out),
+            _ => {}
+        }
+        if message[2] & 0x01 == 0 {
+            // RD=0 asks for what is known already (RFC 1035 section 4.1.1).
+            let why = Some((ede::OTHER, "not in the cache, and recursion was not desired"));
+            let code = synth::error(&query, rcode::REFUSED, why, frame, out);
+            return self.done(outcome, code);
+        }
+        Step::Wait(Box::new(Pending {
+            message: message.into(),
+            snapshot: Arc::clone(&snapshot),
+            origin: *origin,
+            transport,
+            device: index,
+            verdict: outcome.verdict,
+            question: asked,
+            stale: snapshot.cache.find(&asked, at),
+            at,
+        }))
+    }
+
+    /// The second half: asks upstream, judges what it says, answers into `out`.
+    pub async fn answer_later(&self, pending: Pending, out: &mut Vec<u8>) -> Step {
+        let snapshot = &pending.snapshot;
+        // The same message as in the first half: it is a query.
+        let Decoded::Ask(query) = Query::decode(&pending.message) else {
+            return Step::Silence;
+        };
+        let (device, view) = snapshot.view_of(pending.device);
+        let label = device.map(|device| device.name);
+        let client = crate::upstream::Client::new(pending.origin.client, label);
+        let said = snapshot.upstream.resolve(&pending.question, client).await;
+
+        let now = self.clock.now();
+        let frame = self.frame(snapshot, &query, &pending.origin, pending.transport, now);
+        let outcome = Outcome {
+            at: pending.at,
+            transport: pending.transport,
+            device: label.unwrap_or(view.profile.name),
+            client: pending.origin.client,
+            profile: view.profile.name,
+            privacy: view.profile.privacy,
+            qname: query.question.qname,
+            qtype: query.question.qtype,
+            verdict: pending.verdict,
+            source: Source::Upstream,
+            rcode: 0,
+            took: std::time::Duration::ZERO,
+        };
+        match (said, &pending.stale) {
+            (Ok(answer), _) => {
+                snapshot.cache.store(&pending.question, &answer, now);
+                let hit = Hit {
+                    answer,
+                    ttl: Ttl::FRESH,
+                    stale: false,
+                };
+                self.deliver(&hit, Source::Upstream, &query, &view, outcome, frame, out)
+            }
+            (Err(_), Some(stale)) => {
+                self.deliver(stale, Source::Stale, &query, &view, outcome, frame, out)
+            }
+            (Err(failure), None) => self.fail(&failure, &query, outcome, frame, out),
+        }
+    }
+
+    /// Enters an outcome into the journal, after its answer was sent.
+    pub fn record(&self, mut outcome: Outcome) {
+        outcome.took = self.clock.now().since(outcome.at);
+        self.journal.record(&outcome);
+    }
+
+    /// Judges an answer from upstream, whenever it came, and writes it or the block.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one query, all borrowed")]
+    fn deliver(
+        &self,
+        hit: &Hit,
+        source: Source,
+        query: &Query<'_>,
+        view: &View<'_>,
+        mut outcome: Outcome,
+        frame: Frame<'_>,
+        out: &mut Vec<u8>,
+    ) -> Step {
+        outcome.source = source;
+        let name = query.question.qname.as_ref();
+        let allowed = outcome.verdict.reason();
+        if let Verdict::Block(reason) = judge_answer(name, hit.answer.facts(), allowed, view) {
+            outcome.verdict = Verdict::Block(reason);
+            let code = synth::block(query, view.profile, &reason, frame, out);
+            return self.done(outcome, code);
+        }
+        let mut extra = frame.extra;
+        if source == Source::Stale {
+            extra.error = Some((ede::STALE, "upstream is silent"));
+        }
+        let code = write_answer(&hit.answer, hit.ttl, &outcome.verdict, query, frame.limit, extra, out);
+        self.done(outcome, code)
+    }
+
+    fn fail(
+        &self,
+        failure: &Failure,
+        query: &Query<'_>,
+        mut outcome: Outcome,
+        frame: Frame<'_>,
+        out: &mut Vec<u8>,
+    ) -> Step {
+        outcome.source = Source::Failure;
+        let text = failure.to_string();
+        let why = Some((failure.ede(), text.as_str()));
+        let code = synth::error(query, rcode::SERVFAIL, why, frame, out);
+        self.done(outcome, code)
+    }
+
+    fn done(&self, mut outcome: Outcome, code: u16) -> Step {
+        // The upper bits of RCODE exist in BADVERS only, which is no outcome of a query.
+        outcome.rcode = (code & 0xf) as u8;
+        Step::Reply(outcome)
+    }
+
+    /// Whether this client may ask once more. The machine itself may always: it asks for others.
+    fn admit(
+        &self,
+        snapshot: &Snapshot,
+        origin: &Origin,
+        device: Option<u16>,
+        decoded: &Decoded<'_>,
+        at: Moment,
+    ) -> bool {
+        let limits = &snapshot.config.limits;
+        let rate = Rate {
+            per_second: limits.queries_per_second,
+            burst: limits.burst,
+        };
+        let client = device.map_or(Client::Address(origin.client), Client::Device);
+        origin.client.is_loopback()
+            || self.limiter.admit(client, rate, at)
+            || matches!(decoded, Decoded::Ask(Query { edns: Some(edns), .. })
+                // Whoever holds our cookie is where it says; but nobody may ask without end.
+                if edns.cookie.is_some_and(|c| self.cookies.is_ours(&c, origin.client, at))
+                    && self.limiter.admit(client, rate.doubled(), at))
+    }
+
+    /// Over the limit: silence, but now and then an empty answer that says "come by TCP", so that
+    /// one whose address another has forged can still get through.
+    fn answer_limited(
+        &self,
+        decoded: &Decoded<'_>,
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> Step {
+        const EVERY: u64 = 4;
+        let turn = self.refused.limited.load(Ordering::Relaxed).is_multiple_of(EVERY);
+        match (decoded, transport) {
+            (Decoded::Ask(query), Transport::Udp) if turn => {
+                Reply::to_query(query, rcode::NOERROR, out).finish_truncated();
+                Step::Error
+            }
+            _ => Step::Silence,
+        }
+    }
+
+    fn answer_refusal(&self, refusal: &Refusal<'_>, origin: &Origin, out: &mut Vec<u8>) -> Step {
+        let cookie = refusal.edns.and_then(|edns| edns.cookie);
+        let now = self.clock.now();
+        let extra = Extra {
+            cookie: cookie.map(|c| (c, self.cookies.bake(c.client, origin.client, now))),
+            ..Extra::default()
+        };
+        Reply::to_refused(refusal, out).finish(512, extra);
+        Step::Error
+    }
+
+    fn frame(
+        &self,
+        snapshot: &Snapshot,
+        query: &Query<'_>,
+        origin: &Origin,
+        transport: Transport,
+        now: Moment,
+    ) -> Frame<'static> {
+        let limit = match transport {
+            Transport::Udp => query.udp_limit(snapshot.config.server.udp_payload),
+            Transport::Tcp => usize::from(u16::MAX),
+        };
+        let idle_tenths = snapshot.config.limits.tcp_idle.as_millis() / 100;
+        let keepalive = (transport == Transport::Tcp)
+            .then(|| u16::try_from(idle_tenths).unwrap_or(u16::MAX))
+            .filter(|_| query.edns.is_some_and(|edns| edns.keepalive));
+        let cookie = query.edns.and_then(|edns| edns.cookie);
+        Frame {
+            limit,
+            extra: Extra {
+                error: None,
+                cookie: cookie.map(|c| (c, self.cookies.bake(c.client, origin.client, now))),
+                keepalive,
+            },
+        }
+    }
+}
+
+/// Why a special-use name is answered here.
+const SPECIAL_USE: Reason = Reason {
+    tier: Tier::Lists,
+    cause: Cause::SpecialUse,
+    trigger: Trigger::Qname,
+};
+
+fn write_answer(
+    answer: &Answer,
+    ttl: Ttl,
+    verdict: &Verdict,
+    query: &Query<'_>,
+    limit: usize,
+    extra: Extra<'_>,
+    out: &mut Vec<u8>,
+) -> u16 {
+    if !matches!(verdict, Verdict::Rewrite(..)) {
+        answer.write(query, ttl, limit, extra, out);
+        return answer.rcode();
+    }
+    match answer.write_behind_alias(query, ALIAS_TTL, ttl, limit, extra, out) {
+        Ok(()) => answer.rcode(),
+        Err(_) => synth::error(query, rcode::SERVFAIL, None, Frame { limit, extra }, out),
+    }
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}

@@ -1,0 +1,129 @@
+//! The immutable world of a query: everything it is judged by, from its first octet to its last.
+//!
+//! A reload builds the next snapshot beside the one in use and swaps a pointer, so no query ever
+//! sees half of two configurations.
+
+use std::sync::Arc;
+
+use crate::cache::Cache;
+use crate::config::Config;
+use crate::device::{Device, Devices, Origin};
+use crate::lists::Index;
+use crate::name::{Name, NameRef};
+use crate::policy::{RuleBook, RuleOwner, SafeSearch, View};
+use crate::profile::Profile;
+use crate::upstream::Upstreams;
+
+/// What one generation of the configuration came to.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Counts reloads, from 1.
+    pub generation: u64,
+    /// What it was built from.
+    pub config: Arc<Config>,
+    /// Who is asking.
+    pub devices: Devices,
+    /// Which rules hold, by id.
+    pub profiles: Vec<Profile>,
+    guest: u16,
+    /// The household's own lines.
+    pub rules: RuleBook,
+    /// All lists.
+    pub lists: Arc<Index>,
+    /// The safe forms of search engines.
+    pub safe_search: Arc<SafeSearch>,
+    /// Domains whose answers may point into the home, since the household has resolvers for them.
+    pub private_domains: Vec<Name>,
+    /// What upstream said; kept from one generation to the next while its settings stay.
+    pub cache: Arc<Cache>,
+    /// Whom we ask; kept likewise.
+    pub upstream: Arc<Upstreams>,
+}
+
+/// The parts that may live on from one snapshot to the next.
+#[derive(Clone, Debug)]
+pub struct Lasting {
+    /// All lists.
+    pub lists: Arc<Index>,
+    /// The safe forms of search engines.
+    pub safe_search: Arc<SafeSearch>,
+    /// What upstream said.
+    pub cache: Arc<Cache>,
+    /// Whom we ask.
+    pub upstream: Arc<Upstreams>,
+}
+
+impl Snapshot {
+    /// The world that `config` describes.
+    pub fn new(generation: u64, config: Arc<Config>, lasting: Lasting) -> Self {
+        let rules = RuleBook::new(
+            std::iter::once((RuleOwner::Household, &config.household))
+                .chain(
+                    (0..)
+                        .zip(&config.profiles)
+                        .map(|(id, profile)| (RuleOwner::Profile(id), &profile.rules)),
+                )
+                .chain(
+                    (0..)
+                        .zip(&config.devices)
+                        .map(|(index, device)| (RuleOwner::Device(index), &device.rules)),
+                ),
+        );
+        let profiles = (0..)
+            .zip(&config.profiles)
+            .map(|(id, profile)| Profile::compile(id, profile, &lasting.lists))
+            .collect();
+        let forwarded = config.upstream.forward.iter();
+        Self {
+            generation,
+            devices: Devices::new(&config.devices, &config.server.listen),
+            profiles,
+            // `Config` holds an index that exists, and far fewer than 65,536 profiles.
+            guest: config.guest as u16,
+            rules,
+            private_domains: forwarded.map(|forward| forward.domain.clone()).collect(),
+            lists: lasting.lists,
+            safe_search: lasting.safe_search,
+            cache: lasting.cache,
+            upstream: lasting.upstream,
+            config,
+        }
+    }
+
+    /// What may live on into the next snapshot.
+    pub fn lasting(&self) -> Lasting {
+        Lasting {
+            lists: Arc::clone(&self.lists),
+            safe_search: Arc::clone(&self.safe_search),
+            cache: Arc::clone(&self.cache),
+            upstream: Arc::clone(&self.upstream),
+        }
+    }
+
+    /// Whose query it is: the device, if somebody named it, and all its verdicts depend on.
+    pub fn identify(&self, origin: &Origin) -> (Option<&Device>, View<'_>) {
+        self.view_of(self.devices.identify(origin))
+    }
+
+    /// What the verdicts on the device with this index depend on; none is a guest.
+    pub fn view_of(&self, index: Option<u16>) -> (Option<&Device>, View<'_>) {
+        let device = index.and_then(|index| self.devices.device(index));
+        let profile = device.map_or(self.guest, |device| device.profile);
+        let view = View {
+            lists: &self.lists,
+            rules: &self.rules,
+            safe_search: &self.safe_search,
+            private_domains: &self.private_domains,
+            profile: &self.profiles[usize::from(profile)],
+            device: index,
+        };
+        (device, view)
+    }
+
+    /// Whether the household has resolvers of its own for `name`.
+    pub fn is_forwarded(&self, name: NameRef<'_>) -> bool {
+        self.private_domains
+            .iter()
+            .any(|domain| name.is_within(domain.as_ref()))
+    }
+}
