@@ -5,7 +5,9 @@
 //! nothing of profiles; [`crate::policy`] decides what a hit means. This part uses no tokio and
 //! nothing of the daemon.
 
+mod build;
 mod fault;
+mod index;
 pub mod parse;
 
 use std::fmt;
@@ -13,7 +15,9 @@ use std::fmt;
 use crate::name::Name;
 use crate::verdict::Tier;
 
+pub use build::{BuildError, IndexBuilder, ListWriter};
 pub use fault::{LineFault, ListFault, Unsupported};
+pub use index::{Hit, Index, ListId};
 pub use parse::Head;
 
 /// How many bad lines of a list are kept word for word; the rest is counted.
