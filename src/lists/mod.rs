@@ -4,11 +4,15 @@
 //! it or a parent of it. One look-up serves every profile, tier and `explain`. The index knows
 //! nothing of profiles; [`crate::policy`] decides what a hit means. This part uses no tokio and
 //! nothing of the daemon.
+//!
+//! Read [`compile`] first: it is the whole way from a list's source to the index.
 
 mod build;
+mod compile;
 mod fault;
 mod index;
 pub mod parse;
+pub mod starter;
 
 use std::fmt;
 
@@ -16,6 +20,7 @@ use crate::name::Name;
 use crate::verdict::Tier;
 
 pub use build::{BuildError, IndexBuilder, ListWriter};
+pub use compile::{CompileError, ListSource, ListSpec, compile};
 pub use fault::{LineFault, ListFault, Unsupported};
 pub use index::{Hit, Index, ListId};
 pub use parse::Head;
