@@ -4,8 +4,29 @@
 //! it or a parent of it. One look-up serves every profile, tier and `explain`. The index knows
 //! nothing of profiles; [`crate::policy`] decides what a hit means. This part uses no tokio and
 //! nothing of the daemon.
+//!
+//! Read [`compile`] first: it is the whole way from a list's source to the index.
 
+mod build;
+mod compile;
+mod fault;
+mod index;
+pub mod parse;
+pub mod starter;
+
+use std::fmt;
+
+use crate::name::Name;
 use crate::verdict::Tier;
+
+pub use build::{BuildError, IndexBuilder, ListWriter};
+pub use compile::{CompileError, ListSource, ListSpec, compile};
+pub use fault::{LineFault, ListFault, Unsupported};
+pub use index::{Hit, Index, ListId};
+pub use parse::Head;
+
+/// How many bad lines of a list are kept word for word; the rest is counted.
+pub const KEPT_ERRORS: usize = 20;
 
 /// What a line of a list says about the names it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,11 +52,27 @@ pub enum Reach {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// The name.
-    pub name: crate::name::Name,
+    pub name: Name,
     /// Which names it matches.
     pub reach: Reach,
     /// What it says about them.
     pub effect: Effect,
+}
+
+impl fmt::Display for Entry {
+    /// As an adblock rule, the one syntax that can say everything an entry can.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exception = match self.effect {
+            Effect::Listed => "",
+            Effect::Excepted => "@@",
+        };
+        let anchor = match self.reach {
+            Reach::Subtree => "||",
+            Reach::Exact => "|",
+            Reach::Below => "||*.",
+        };
+        write!(f, "{exception}{anchor}{}^", self.name)
+    }
 }
 
 /// A list as the index knows it.
@@ -49,26 +86,80 @@ pub struct ListInfo {
     pub kind: ListKind,
     /// The weight of its blocks.
     pub tier: Tier,
-    /// Where it came from: a path, or `embedded`.
+    /// Where it came from: a path, or `embedded`, or `configuration`.
     pub origin: String,
     /// Its syntax, as given or detected.
     pub format: Option<ListFormat>,
-    /// Lines understood.
+    /// What it says of itself.
+    pub head: Head,
+    /// Entries loaded; a hosts line may hold several.
     pub entries: u64,
     /// Lines not understood.
     pub bad_lines: u64,
-    /// The first of them.
+    /// The first [`KEPT_ERRORS`] of them.
     pub first_errors: Vec<LineError>,
-    /// Why nothing could be loaded, if so.
+    /// Why nothing could be loaded, if so, with the list's path.
     pub failure: Option<String>,
 }
 
+impl ListInfo {
+    /// A list of which nothing was read yet.
+    pub fn new(id: &'static str, category: &'static str, kind: ListKind, tier: Tier) -> Self {
+        Self {
+            id,
+            category,
+            kind,
+            tier,
+            origin: String::new(),
+            format: None,
+            head: Head::default(),
+            entries: 0,
+            bad_lines: 0,
+            first_errors: Vec::new(),
+            failure: None,
+        }
+    }
+}
+
+impl fmt::Display for ListInfo {
+    /// One line with what was loaded, then one for each bad line that was kept.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "list `{}`", self.id)?;
+        match (&self.failure, self.format) {
+            (Some(failure), _) => write!(f, " not loaded: {failure}")?,
+            (None, Some(format)) => {
+                write!(
+                    f,
+                    " from {}: {} entries ({format})",
+                    self.origin, self.entries
+                )?;
+                if self.bad_lines > 0 {
+                    write!(f, ", {} lines not understood", self.bad_lines)?;
+                }
+            }
+            (None, None) => write!(f, " from {}: not read", self.origin)?,
+        }
+        for error in &self.first_errors {
+            write!(f, "\n  {error}")?;
+        }
+        match self
+            .bad_lines
+            .saturating_sub(self.first_errors.len() as u64)
+        {
+            0 => Ok(()),
+            more => write!(f, "\n  and {more} more"),
+        }
+    }
+}
+
 /// A line that could not be understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {error}")]
 pub struct LineError {
     /// The line, from 1.
     pub line: u32,
     /// What is wrong with it.
+    #[source]
     pub error: LineFault,
 }
 
@@ -83,7 +174,21 @@ pub enum ListKind {
     Lifeline,
 }
 
+impl ListKind {
+    /// The word for it in configuration and list heads.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::Allow => "allow",
+            Self::Lifeline => "lifeline",
+        }
+    }
+}
+
 /// The syntax of a list.
+///
+/// In all of them a name covers itself and everything below it, so that the same list in another
+/// syntax means the same; `=name` and adblock's `|name^` alone mean the name and nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ListFormat {
     /// `0.0.0.0 name`.
@@ -96,10 +201,63 @@ pub enum ListFormat {
     Adblock,
 }
 
-/// Why a line of a list says nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LineFault {
-    /// It holds no domain name where one must stand.
-    #[error(transparent)]
-    Name(#[from] crate::name::NameError),
+impl ListFormat {
+    /// All of them, the plainest first.
+    pub const ALL: [Self; 4] = [Self::Domains, Self::Hosts, Self::Wildcards, Self::Adblock];
+
+    /// The word for it in configuration and messages.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Hosts => "hosts",
+            Self::Domains => "domains",
+            Self::Wildcards => "wildcards",
+            Self::Adblock => "adblock",
+        }
+    }
+}
+
+impl fmt::Display for ListFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_prints_as_the_rule_it_is() {
+        let entry = |reach, effect| Entry {
+            name: Name::parse("example.org").unwrap(),
+            reach,
+            effect,
+        };
+        for (reach, effect, text) in [
+            (Reach::Subtree, Effect::Listed, "||example.org^"),
+            (Reach::Exact, Effect::Listed, "|example.org^"),
+            (Reach::Below, Effect::Excepted, "@@||*.example.org^"),
+        ] {
+            assert_eq!(entry(reach, effect).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_list_reports_what_it_lost() {
+        let mut info = ListInfo::new("ads", "ads", ListKind::Block, Tier::Lists);
+        info.origin = "/lists/ads.txt".into();
+        assert_eq!(info.to_string(), "list `ads` from /lists/ads.txt: not read");
+        info.format = Some(ListFormat::Hosts);
+        info.entries = 7;
+        info.bad_lines = 2;
+        info.first_errors = vec![LineError {
+            line: 3,
+            error: LineFault::NoName,
+        }];
+        assert_eq!(
+            info.to_string(),
+            "list `ads` from /lists/ads.txt: 7 entries (hosts), 2 lines not understood\n  \
+             line 3: an address without a name\n  and 1 more"
+        );
+    }
 }

@@ -1,0 +1,109 @@
+//! The lists that come with the program.
+//!
+//! They are text in the binary, read at start like any other list, so that the daemon protects
+//! from the first second, without a network and without a file.
+
+/// The file names under `blocklists/` and their content.
+pub static STARTER: &[(&str, &[u8])] = &starter![
+    "ads.txt",
+    "adult.txt",
+    "allow-children.txt",
+    "chat.txt",
+    "dating.txt",
+    "drugs.txt",
+    "encrypted-dns.txt",
+    "extremism.txt",
+    "gambling.txt",
+    "games.txt",
+    "lifelines.txt",
+    "malware.txt",
+    "phishing.txt",
+    "proxy.txt",
+    "self-harm.txt",
+    "social-media.txt",
+    "trackers.txt",
+    "unsafe-search.txt",
+    "video.txt",
+    "violence.txt",
+    "vpn.txt",
+];
+
+/// The content of the file `name`, if one of that name came with the program.
+pub fn content(name: &str) -> Option<&'static [u8]> {
+    STARTER
+        .iter()
+        .find_map(|(file, content)| (*file == name).then_some(*content))
+}
+
+/// Names and contents of files under `blocklists/`.
+macro_rules! starter {
+    ($($file:literal),* $(,)?) => {
+        [$((
+            $file,
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/blocklists/", $file)) as &[u8],
+        )),*]
+    };
+}
+use starter;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lists::ListFormat;
+    use crate::lists::parse::{detect, read_list};
+
+    #[test]
+    fn every_starter_list_is_understood_to_the_last_line() {
+        for &(file, content) in STARTER {
+            let report = read_list(content, None, |_, _| {});
+            assert_eq!(report.failure, None, "{file}");
+            assert_eq!(report.first_errors, [], "{file}");
+            assert_eq!(detect(content), ListFormat::Domains, "{file}");
+        }
+        assert_eq!(STARTER.len(), 21);
+    }
+
+    #[test]
+    fn every_starter_list_says_what_it_is() {
+        for &(file, content) in STARTER {
+            let stem = file.strip_suffix(".txt").unwrap();
+            let (category, kind) = match stem {
+                "lifelines" => (stem, "lifeline"),
+                "allow-children" => (stem, "allow"),
+                _ => (stem, "block"),
+            };
+            let head = read_list(content, None, |_, _| {}).head;
+            assert_eq!(head.kind.as_deref(), Some(kind), "{file}");
+            if kind == "block" {
+                assert_eq!(head.category.as_deref(), Some(category), "{file}");
+            }
+            let rest = [
+                head.title,
+                head.source,
+                head.date,
+                head.licence,
+                head.covers,
+            ];
+            assert!(rest.iter().all(Option::is_some), "{file}: {rest:?}");
+        }
+    }
+
+    #[test]
+    fn the_table_is_the_folder() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/blocklists");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|file| file.ends_with(".txt"))
+            .collect();
+        files.sort();
+        let table: Vec<&str> = STARTER.iter().map(|(file, _)| *file).collect();
+        assert_eq!(files, table);
+    }
+
+    #[test]
+    fn content_is_found_by_name() {
+        assert_eq!(content("ads.txt").unwrap().as_ptr(), STARTER[0].1.as_ptr());
+        assert_eq!(content("no.txt"), None);
+    }
+}
