@@ -200,7 +200,10 @@ mod tests {
             &[
                 device("home", vec![net("192.168.1.0/24"), net("2001:db8::/32")]),
                 device("kids", vec![net("192.168.1.64/26")]),
-                device("tablet", vec![net("192.168.1.70/32"), net("2001:db8::7/128")]),
+                device(
+                    "tablet",
+                    vec![net("192.168.1.70/32"), net("2001:db8::7/128")],
+                ),
                 device("asked-kids", vec![DeviceMatch::Listener("kids".to_owned())]),
             ],
             &listeners,
@@ -221,7 +224,10 @@ mod tests {
             ..from("10.0.0.1")
         };
         assert_eq!(devices.identify(&elsewhere), None);
-        assert_eq!(devices.known_by(&from("192.168.1.71")).to_string(), "prefix 192.168.1.64/26");
+        assert_eq!(
+            devices.known_by(&from("192.168.1.71")).to_string(),
+            "prefix 192.168.1.64/26"
+        );
     }
 
     #[test]

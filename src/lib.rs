@@ -18,10 +18,15 @@
 pub mod cache;
 pub mod clock;
 pub mod config;
+pub mod device;
 pub mod files;
 pub mod intern;
 pub mod journal;
+pub mod limit;
 pub mod lists;
 pub mod message;
 pub mod name;
+pub mod policy;
+pub mod profile;
+pub mod synth;
 pub mod verdict;

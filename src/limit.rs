@@ -194,7 +194,10 @@ mod tests {
         let limiter = RateLimiter::default();
         let admitted = (0..100).filter(|_| limiter.admit(client(1), RATE, at(0)));
         assert_eq!(admitted.count(), 20);
-        assert!(limiter.admit(client(2), RATE, at(0)), "a sibling is not silenced");
+        assert!(
+            limiter.admit(client(2), RATE, at(0)),
+            "a sibling is not silenced"
+        );
         // 10 a second for two seconds, asked every millisecond.
         let admitted = (1..=2000).filter(|ms| limiter.admit(client(1), RATE, at(ms * 1000)));
         assert_eq!(admitted.count(), 20);

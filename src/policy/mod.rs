@@ -188,8 +188,7 @@ fn points_inside(address: IpAddr) -> bool {
 /// Hears every voice about `name`, in no particular order.
 pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnMut(Voice)) {
     let profile = view.profile;
-    view.rules
-        .survey(name, profile.id, view.device, &mut each);
+    view.rules.survey(name, profile.id, view.device, &mut each);
     let mut on_allowlist = false;
     view.lists.look_up(name, |hit| {
         let list = view.lists.list(hit.list);

@@ -76,10 +76,17 @@ impl RuleBook {
                 if lines.is_empty() {
                     continue;
                 }
-                globs.extend(lines.iter().filter_map(|rule| glob_rule(owner, stance, rule)));
+                globs.extend(
+                    lines
+                        .iter()
+                        .filter_map(|rule| glob_rule(owner, stance, rule)),
+                );
                 let added = builder.add_list(
                     shelf_info(shelves.len()),
-                    lines.iter().zip(1..).filter_map(|(rule, line)| Some((line, entry(rule)?))),
+                    lines
+                        .iter()
+                        .zip(1..)
+                        .filter_map(|(rule, line)| Some((line, entry(rule)?))),
                 );
                 if added.is_ok() {
                     shelves.push(Shelf {
@@ -137,18 +144,8 @@ impl RuleBook {
 }
 
 fn shelf_info(index: usize) -> ListInfo {
-    ListInfo {
-        id: intern(&format!("rules-{index}")),
-        category: "rule",
-        kind: ListKind::Block,
-        tier: Tier::Household,
-        origin: "configuration".to_owned(),
-        format: None,
-        entries: 0,
-        bad_lines: 0,
-        first_errors: Vec::new(),
-        failure: None,
-    }
+    let id = intern(&format!("rules-{index}"));
+    ListInfo::new(id, "rule", ListKind::Block, Tier::Household)
 }
 
 fn entry(rule: &Rule) -> Option<Entry> {
@@ -240,7 +237,11 @@ mod tests {
             ("a.test*", "a.test", true),
         ] {
             let name = Name::parse(text).unwrap();
-            assert_eq!(matches_glob(name.as_ref(), pattern), expected, "{pattern} {text}");
+            assert_eq!(
+                matches_glob(name.as_ref(), pattern),
+                expected,
+                "{pattern} {text}"
+            );
         }
     }
 }

@@ -196,18 +196,29 @@ mod tests {
         let table = SafeSearch::embedded().unwrap();
         assert!(table.name_count() > 400, "{}", table.name_count());
         for (asked, youtube, target) in [
-            ("www.google.co.uk", Youtube::Off, "forcesafesearch.google.com"),
+            (
+                "www.google.co.uk",
+                Youtube::Off,
+                "forcesafesearch.google.com",
+            ),
             ("www.bing.com", Youtube::Off, "strict.bing.com"),
             ("duckduckgo.com", Youtube::Off, "safe.duckduckgo.com"),
             ("www.youtube.com", Youtube::Strict, "restrict.youtube.com"),
-            ("www.youtube.com", Youtube::Moderate, "restrictmoderate.youtube.com"),
+            (
+                "www.youtube.com",
+                Youtube::Moderate,
+                "restrictmoderate.youtube.com",
+            ),
         ] {
             let (_, found) = table.find(name(asked).as_ref(), true, youtube).unwrap();
             assert_eq!(table.target(found), name(target).as_ref(), "{asked}");
         }
         let www = name("www.google.com");
         assert_eq!(table.find(www.as_ref(), false, Youtube::Strict), None);
-        assert_eq!(table.find(name("mail.google.com").as_ref(), true, Youtube::Off), None);
+        assert_eq!(
+            table.find(name("mail.google.com").as_ref(), true, Youtube::Off),
+            None
+        );
     }
 
     #[test]
@@ -215,6 +226,9 @@ mod tests {
         let text = "[[engine]]\nname='x'\ntitle=''\nsource=''\nchecked=''\n\
                     target='safe.example'\nnames=['www.example','safe.example']";
         let error = SafeSearch::parse(text).unwrap_err();
-        assert_eq!(error.to_string(), "`safe.example` stands in the table twice");
+        assert_eq!(
+            error.to_string(),
+            "`safe.example` stands in the table twice"
+        );
     }
 }
