@@ -28,6 +28,17 @@ impl FileError {
     }
 }
 
+/// Tells one content of a file from the next without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Octets.
+    pub length: u64,
+    /// When it was last written, in nanoseconds; meaningful only compared with itself.
+    pub modified: u128,
+    /// The file's number: a replaced file has another.
+    pub inode: u64,
+}
+
 /// A file system.
 pub trait FileSystem: Send + Sync + Debug {
     /// Opens `path` for reading from its start.
@@ -41,6 +52,12 @@ pub trait FileSystem: Send + Sync + Debug {
     /// # Errors
     /// What the system said.
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// What changes when the content of `path` does.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn stamp(&self, path: &Path) -> io::Result<Stamp>;
 
     /// Puts `content` at `path` so that a power cut at any instant leaves the old file or the new.
     ///
@@ -99,6 +116,11 @@ impl Files {
             .map_err(failed(path, "cannot list the folder"))
     }
 
+    /// What changes when the content of `path` does; none if it cannot be told.
+    pub fn stamp(&self, path: &Path) -> Option<Stamp> {
+        self.0.stamp(path).ok()
+    }
+
     /// Replaces `path` by `content`, whole or not at all.
     ///
     /// # Errors
@@ -136,6 +158,17 @@ impl FileSystem for Disk {
             .collect::<io::Result<Vec<_>>>()?;
         entries.sort();
         Ok(entries)
+    }
+
+    fn stamp(&self, path: &Path) -> io::Result<Stamp> {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = std::fs::metadata(path)?;
+        let since_epoch = metadata.modified()?.duration_since(std::time::UNIX_EPOCH);
+        Ok(Stamp {
+            length: metadata.len(),
+            modified: since_epoch.unwrap_or_default().as_nanos(),
+            inode: metadata.ino(),
+        })
     }
 
     fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
@@ -227,6 +260,19 @@ impl FileSystem for MemoryFiles {
             return Err(io::ErrorKind::NotFound.into());
         }
         Ok(entries)
+    }
+
+    fn stamp(&self, path: &Path) -> io::Result<Stamp> {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let files = self.locked();
+        let content = files.get(path).ok_or(io::ErrorKind::NotFound)?;
+        let mut hasher = DefaultHasher::new();
+        content.hash(&mut hasher);
+        Ok(Stamp {
+            length: content.len() as u64,
+            modified: hasher.finish().into(),
+            inode: 0,
+        })
     }
 
     fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {

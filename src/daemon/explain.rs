@@ -1,0 +1,232 @@
+//! Why a name is answered as it is, told from the same voices that decide on the path of a query.
+
+use crate::config::BlockAnswer;
+use crate::control::api::{
+    Explanation, ExplainedDevice, ExplainedProfile, ExplainedQuestion, Voice as TextVoice,
+    VoiceEffect,
+};
+use crate::control::{Asker, ControlError, ExplainRequest};
+use crate::device::Origin;
+use crate::journal::qtype_label;
+use crate::lists::{Effect, ListKind};
+use crate::message::rtype;
+use crate::policy::{Stance, View, Voice, judge_name, survey};
+use crate::profile::Profile;
+use crate::snapshot::Snapshot;
+use crate::synth::SpecialUse;
+use crate::verdict::{Cause, Scope, Tier, Verdict};
+
+/// Explains a question in the world of `snapshot`, without asking anybody.
+///
+/// # Errors
+/// [`ControlError::NotFound`] for a device nobody knows.
+pub fn explain(
+    snapshot: &Snapshot,
+    request: &ExplainRequest,
+) -> Result<Explanation, ControlError> {
+    let (index, known_by) = recognise(snapshot, &request.asker)?;
+    let (device, view) = snapshot.view_of(index);
+    let name = request.qname.as_ref();
+    let verdict = judge_name(name, request.qtype, &view);
+    let mut voices = Vec::new();
+    survey(name, request.qtype, &view, |voice| {
+        voices.push((rank(&voice), describe(snapshot, &view, &voice, &verdict)));
+    });
+    voices.extend(unused_voices(snapshot, &view, request));
+    voices.sort_by_key(|(rank, _)| *rank);
+    let mut notes = Vec::new();
+    if !verdict.is_block() {
+        notes.push("the answer is judged too, once it is there: aliases, addresses and hints".to_owned());
+    }
+    if request.at.is_some() {
+        notes.push("no rule depends on the time yet".to_owned());
+    }
+    if let Some(list) = view.profile.missing_list {
+        notes.push(format!("list `{list}`, which this profile needs, could not be loaded"));
+    }
+    Ok(Explanation {
+        question: ExplainedQuestion {
+            name: name.to_string(),
+            qtype: qtype_label(request.qtype).into_owned(),
+            at: request.at.map(|at| at.to_string()),
+        },
+        device: ExplainedDevice {
+            label: device.map_or("guest", |device| device.name).to_owned(),
+            known_by,
+        },
+        profile: ExplainedProfile {
+            name: view.profile.name.to_owned(),
+            preset: view.profile.preset.to_owned(),
+            inherits: super::household::lineage(snapshot, view.profile),
+        },
+        voices: voices.into_iter().map(|(_, voice)| voice).collect(),
+        verdict: verdict.label().to_owned(),
+        reason: verdict.reason().to_string(),
+        answer: answer_text(snapshot, &view, request, &verdict),
+        ttl: verdict.is_block().then_some(view.profile.block_ttl),
+        notes,
+    })
+}
+
+fn recognise(snapshot: &Snapshot, asker: &Asker) -> Result<(Option<u16>, String), ControlError> {
+    match asker {
+        Asker::Guest => Ok((None, "nothing: it is a guest".to_owned())),
+        Asker::Device(name) => {
+            let found = snapshot.devices.find(name);
+            let unknown = || {
+                ControlError::not_found(
+                    format!("no device is called `{}`", name.escape_debug()),
+                    "`hedgerow device list` shows those there are",
+                )
+            };
+            Ok((Some(found.ok_or_else(unknown)?), "its name".to_owned()))
+        }
+        Asker::Client(address) => {
+            let origin = Origin {
+                client: address.to_canonical(),
+                interface: 0,
+                listener: u16::MAX,
+            };
+            let known_by = snapshot.devices.known_by(&origin).to_string();
+            Ok((snapshot.devices.identify(&origin), known_by))
+        }
+    }
+}
+
+/// Where a voice stands in the order of authority: tier, then scope, then the longer name.
+fn rank(voice: &Voice) -> (Tier, Scope, u16) {
+    let scope = match voice.reason.cause {
+        Cause::Rule { scope, .. } => scope,
+        _ => Scope::Household,
+    };
+    (voice.reason.tier, scope, u16::MAX - voice.precision)
+}
+
+fn describe(
+    snapshot: &Snapshot,
+    view: &View<'_>,
+    voice: &Voice,
+    verdict: &Verdict,
+) -> TextVoice {
+    let decisive = verdict.reason() == voice.reason;
+    let effect = match (voice.stance, voice.reason.tier, voice.reason.cause) {
+        (Stance::Block, ..) => VoiceEffect::Block,
+        (Stance::Rewrite, ..) => VoiceEffect::Rewrite,
+        (Stance::Allow, Tier::Lists, Cause::List { .. }) => VoiceEffect::Exception,
+        (Stance::Allow, ..) => VoiceEffect::Allow,
+    };
+    let mut text = TextVoice {
+        tier: voice.reason.tier.label().to_owned(),
+        effect,
+        decisive,
+        note: (!decisive).then(|| "another voice counts more".to_owned()),
+        ..TextVoice::default()
+    };
+    match voice.reason.cause {
+        Cause::List {
+            list,
+            category,
+            line,
+        } => {
+            text.who = format!("list {list}");
+            text.category = Some(category.to_owned());
+            text.line = Some(line);
+            let info = snapshot.lists.find(list).map(|id| snapshot.lists.list(id));
+            text.file = info.map(|info| info.origin.clone());
+        }
+        Cause::Rule { scope, rule } => {
+            text.who = match scope {
+                Scope::Device => "rule of this device".to_owned(),
+                Scope::Profile => format!("rule of profile {}", view.profile.name),
+                Scope::Household => "rule of the household".to_owned(),
+            };
+            text.text = Some(rule.to_owned());
+        }
+        Cause::AllowOnly => text.who = format!("profile {}: allow-only", view.profile.name),
+        Cause::SafeSearch { engine } => text.who = format!("safe search: {engine}"),
+        Cause::Canary => text.who = format!("profile {}: close-bypass", view.profile.name),
+        Cause::Unsure { list } => {
+            text.who = format!("profile {}: when-unsure, list {list} is missing", view.profile.name);
+        }
+        Cause::Unlisted | Cause::Rebinding | Cause::SpecialUse => {
+            text.who = voice.reason.to_string();
+        }
+    }
+    text
+}
+
+/// Lists that name it too but do not speak for this profile: what a parent wants to know who
+/// wonders why a sibling is blocked.
+fn unused_voices(
+    snapshot: &Snapshot,
+    view: &View<'_>,
+    request: &ExplainRequest,
+) -> Vec<((Tier, Scope, u16), TextVoice)> {
+    let profile: &Profile = view.profile;
+    let mut voices = Vec::new();
+    snapshot.lists.look_up(request.qname.as_ref(), |hit| {
+        let list = snapshot.lists.list(hit.list);
+        let used = match list.kind {
+            ListKind::Lifeline => true,
+            ListKind::Block => profile.blocks.contains(hit.list),
+            ListKind::Allow => profile.allows.contains(hit.list),
+        };
+        if used || hit.effect == Effect::Excepted {
+            return;
+        }
+        let voice = TextVoice {
+            tier: list.tier.label().to_owned(),
+            who: format!("list {}", list.id),
+            category: Some(list.category.to_owned()),
+            file: Some(list.origin.clone()),
+            line: Some(hit.line),
+            effect: VoiceEffect::None,
+            note: Some(format!("profile {} does not use this list", profile.name)),
+            ..TextVoice::default()
+        };
+        voices.push(((Tier::Lists, Scope::Household, u16::MAX), voice));
+    });
+    voices
+}
+
+fn answer_text(
+    snapshot: &Snapshot,
+    view: &View<'_>,
+    request: &ExplainRequest,
+    verdict: &Verdict,
+) -> String {
+    let name = request.qname.as_ref();
+    match verdict {
+        Verdict::Block(reason) if reason.cause == Cause::Canary => "NXDOMAIN".to_owned(),
+        Verdict::Block(_) => match (&view.profile.block_answer, request.qtype) {
+            (BlockAnswer::Null, rtype::A) => "0.0.0.0".to_owned(),
+            (BlockAnswer::Null, rtype::AAAA) => "::".to_owned(),
+            (BlockAnswer::Null | BlockAnswer::NoData, _) => "no data".to_owned(),
+            (BlockAnswer::NxDomain, _) => "NXDOMAIN".to_owned(),
+            (BlockAnswer::Refused, _) => "REFUSED".to_owned(),
+            (BlockAnswer::Addresses(addresses), kind) => {
+                let fitting = addresses
+                    .iter()
+                    .filter(|address| kind == if address.is_ipv4() { rtype::A } else { rtype::AAAA });
+                let texts: Vec<String> = fitting.map(ToString::to_string).collect();
+                if texts.is_empty() {
+                    "no data".to_owned()
+                } else {
+                    texts.join(", ")
+                }
+            }
+        },
+        Verdict::Rewrite(target, _) => {
+            format!("alias to {}", snapshot.safe_search.target(*target))
+        }
+        Verdict::Allow(_) if request.qtype == rtype::ANY => "a short HINFO (RFC 8482)".to_owned(),
+        Verdict::Allow(_) => match SpecialUse::of(name) {
+            Some(special) if !snapshot.is_forwarded(name) => match special {
+                SpecialUse::Localhost => "this machine's own address".to_owned(),
+                SpecialUse::Nowhere => "NXDOMAIN: a name that means something at home only".to_owned(),
+                SpecialUse::NoData => "no data".to_owned(),
+            },
+            _ => "asked of upstream".to_owned(),
+        },
+    }
+}

@@ -1,0 +1,415 @@
+//! Building the next world of queries beside the one in use.
+//!
+//! Reads the configuration and, only where their sources changed, the lists; makes a
+//! [`Snapshot`]; swaps it in. A configuration with an error changes nothing: the one before stays
+//! in force and the report says why. What is expensive or precious (the lists, the cache, what is
+//! known of upstreams) lives on while its own settings stay as they were, so a new rule costs a
+//! rule.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::cache::Cache;
+use crate::clock::{Clock, Timestamp};
+use crate::config::{self, Config, Diagnostic, Loaded, Overrides};
+use crate::files::{Files, Stamp};
+use crate::lists::{self, CompileError, Index, ListKind, ListSource, ListSpec};
+use crate::policy::{SafeSearch, SafeSearchError};
+use crate::resolve::Resolver;
+use crate::snapshot::{Lasting, Snapshot};
+use crate::upstream::Upstreams;
+use crate::verdict::Tier;
+
+/// Where the configuration is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The usual place; defaults where nothing is.
+    Default,
+    /// A file somebody named, which must be there.
+    File(PathBuf),
+    /// The family that came with the program.
+    Demo,
+}
+
+impl Source {
+    /// Reads it.
+    pub fn load(&self, files: &Files, overrides: &Overrides) -> Loaded {
+        match self {
+            Self::Default => config::load_default(files, overrides),
+            Self::File(path) => config::load_with(files, path, overrides),
+            Self::Demo => config::load_embedded(config::presets::DEMO, files, overrides),
+        }
+    }
+
+    /// What people call it.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Default => config::DEFAULT_PATH.to_owned(),
+            Self::File(path) => path.display().to_string(),
+            Self::Demo => "built-in demonstration".to_owned(),
+        }
+    }
+}
+
+/// What came of reading the configuration again.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// When, by the household's clock.
+    pub at: Timestamp,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether the new configuration holds; if not, the one before does.
+    pub ok: bool,
+    /// The generation in force afterwards.
+    pub generation: u64,
+    /// All that is wrong, errors and warnings.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What took effect although something is odd.
+    pub warnings: Vec<String>,
+    /// What is different, one line each; empty if nothing is.
+    pub changes: Vec<String>,
+}
+
+/// Why there is no world to begin with.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration has errors.
+    #[error("the configuration has errors")]
+    Config(Vec<Diagnostic>),
+    /// The lists are more than an index can hold.
+    #[error("the lists cannot be compiled: {0}")]
+    Lists(#[from] CompileError),
+    /// The table of safe forms that came with the program is broken.
+    #[error("the table of safe searches cannot be read: {0}")]
+    SafeSearch(#[from] SafeSearchError),
+}
+
+/// Builds worlds.
+#[derive(Debug)]
+pub struct Reloader {
+    files: Files,
+    clock: Clock,
+    source: Source,
+    overrides: Overrides,
+    /// Where we listen: addresses never to be asked as upstreams.
+    own_addresses: Vec<SocketAddr>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    generation: u64,
+    list_sources: Vec<(ListSpec, Option<Stamp>)>,
+    watched: Vec<PathBuf>,
+    last: Option<Report>,
+}
+
+impl Reloader {
+    /// Builds worlds from `source`.
+    pub fn new(
+        source: Source,
+        overrides: Overrides,
+        own_addresses: Vec<SocketAddr>,
+        files: Files,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            files,
+            clock,
+            source,
+            overrides,
+            own_addresses,
+            state: Mutex::default(),
+        }
+    }
+
+    /// The first world, of a configuration that was read already.
+    ///
+    /// # Errors
+    /// When there can be none.
+    pub fn first(
+        &self,
+        config: Config,
+        watched: Vec<PathBuf>,
+    ) -> Result<Arc<Snapshot>, StartError> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let sources = self.stamp_lists(&config);
+        let lasting = Lasting {
+            lists: Arc::new(self.compile(&sources)?),
+            safe_search: Arc::new(SafeSearch::embedded()?),
+            cache: Arc::new(Cache::new(&config.cache)),
+            upstream: Arc::new(self.upstreams(&config)),
+        };
+        state.generation = 1;
+        state.list_sources = sources;
+        state.watched = watched;
+        Ok(Arc::new(Snapshot::new(1, Arc::new(config), lasting)))
+    }
+
+    /// Reads everything again and, if it is right, puts the new world into `resolver`. Takes as
+    /// long as reading changed lists takes; queries go on meanwhile.
+    pub fn reload(&self, resolver: &Resolver) -> Report {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let started = self.clock.now();
+        let loaded = self.source.load(&self.files, &self.overrides);
+        let current = resolver.snapshot();
+        let mut report = Report {
+            at: self.clock.wall(),
+            took: Duration::ZERO,
+            ok: false,
+            generation: current.generation,
+            diagnostics: loaded.diagnostics,
+            warnings: Vec::new(),
+            changes: Vec::new(),
+        };
+        if let Some(config) = loaded.config {
+            // Folders that came with the new files are watched from now on.
+            state.watched = loaded.watched;
+            self.advance(config, &current, resolver, &mut state, &mut report);
+        }
+        report.took = self.clock.now().since(started);
+        state.last = Some(report.clone());
+        report
+    }
+
+    fn advance(
+        &self,
+        config: Config,
+        current: &Snapshot,
+        resolver: &Resolver,
+        state: &mut State,
+        report: &mut Report,
+    ) {
+        report.changes = differences(&current.config, &config);
+        report.warnings = restart_needed(&current.config, &config);
+        let mut lasting = current.lasting();
+        let sources = self.stamp_lists(&config);
+        if sources != state.list_sources {
+            match self.compile(&sources) {
+                Ok(lists) => {
+                    let lost = newly_failed(&current.lists, &lists);
+                    let same_lists = sources.len() == state.list_sources.len();
+                    if lost.is_empty() || !same_lists {
+                        report.changes.push(format!("lists: {} names", lists.name_count()));
+                        lasting.lists = Arc::new(lists);
+                        state.list_sources = sources;
+                    }
+                    // A list that vanished or broke keeps what it last said.
+                    report.warnings.extend(lost);
+                }
+                Err(error) => report
+                    .warnings
+                    .push(format!("the lists stay as they were: {error}")),
+            }
+        }
+        if config.cache != current.config.cache {
+            lasting.cache = Arc::new(Cache::new(&config.cache));
+        }
+        if config.upstream != current.config.upstream || config.limits != current.config.limits {
+            lasting.upstream = Arc::new(self.upstreams(&config));
+            if config.upstream != current.config.upstream {
+                // Another resolver may say something else.
+                lasting.cache.flush();
+            }
+        }
+        if config != *current.config || !Arc::ptr_eq(&lasting.lists, &current.lists) {
+            state.generation += 1;
+            let next = Snapshot::new(state.generation, Arc::new(config), lasting);
+            resolver.replace_snapshot(Arc::new(next));
+        }
+        report.ok = true;
+        report.generation = state.generation;
+    }
+
+    /// The last attempt, if there was one.
+    pub fn last_report(&self) -> Option<Report> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.last.clone()
+    }
+
+    /// The folders in which a change may matter.
+    pub fn watched(&self) -> Vec<PathBuf> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.watched.clone()
+    }
+
+    /// Where the configuration is.
+    pub const fn source(&self) -> &Source {
+        &self.source
+    }
+
+    fn compile(&self, sources: &[(ListSpec, Option<Stamp>)]) -> Result<Index, CompileError> {
+        let specs: Vec<ListSpec> = sources.iter().map(|(spec, _)| spec.clone()).collect();
+        lists::compile(&specs, &self.files, &|| false)
+    }
+
+    fn stamp_lists(&self, config: &Config) -> Vec<(ListSpec, Option<Stamp>)> {
+        let stamp = |source: &ListSource| match source {
+            ListSource::File(path) => self.files.stamp(path),
+            ListSource::Embedded(_) | ListSource::Inline(_) => None,
+        };
+        let specs = config.lists.iter().map(list_spec);
+        specs
+            .map(|spec| {
+                let stamp = stamp(&spec.source);
+                (spec, stamp)
+            })
+            .collect()
+    }
+
+    fn upstreams(&self, config: &Config) -> Upstreams {
+        Upstreams::new(
+            &config.upstream,
+            &config.limits,
+            &self.own_addresses,
+            self.clock.clone(),
+        )
+    }
+}
+
+/// A world for one question, such as `explain` without a daemon asks: it may be looked at, and
+/// would be asked of nobody.
+///
+/// # Errors
+/// When there can be none.
+pub fn offline_snapshot(
+    config: Config,
+    files: &Files,
+    clock: &Clock,
+) -> Result<Arc<Snapshot>, StartError> {
+    let reloader = Reloader::new(
+        Source::Default,
+        Overrides::default(),
+        Vec::new(),
+        files.clone(),
+        clock.clone(),
+    );
+    reloader.first(config, Vec::new())
+}
+
+/// What the compiler needs to know of a list.
+fn list_spec(list: &config::List) -> ListSpec {
+    let known = config::CATEGORIES
+        .iter()
+        .find(|(category, _)| *category == list.category);
+    let tier = match (list.kind, known) {
+        (ListKind::Lifeline, _) => Tier::Lifeline,
+        (_, Some((_, tier))) => *tier,
+        // A category of the household's own is one it wants its children kept from.
+        (_, None) => Tier::ChildSafety,
+    };
+    ListSpec {
+        id: list.id.clone(),
+        category: list.category.clone(),
+        kind: list.kind,
+        tier,
+        source: list.source.clone(),
+        format: list.format,
+    }
+}
+
+/// Lists that could be loaded before and cannot now.
+fn newly_failed(before: &Index, after: &Index) -> Vec<String> {
+    let was_fine = |id| {
+        before
+            .find(id)
+            .is_some_and(|list| before.list(list).failure.is_none())
+    };
+    after
+        .lists()
+        .filter(|(_, list)| was_fine(list.id))
+        .filter_map(|(_, list)| Some((list.id, list.failure.as_ref()?)))
+        .map(|(id, failure)| format!("list `{id}`: {failure}"))
+        .collect()
+}
+
+/// What is different, in words.
+fn differences(before: &Config, after: &Config) -> Vec<String> {
+    let mut changes = Vec::new();
+    named(&mut changes, "profile", &before.profiles, &after.profiles, |profile| &profile.name);
+    named(&mut changes, "device", &before.devices, &after.devices, |device| &device.name);
+    named(&mut changes, "list", &before.lists, &after.lists, |list| &list.id);
+    for (what, changed) in [
+        ("household rules", before.household != after.household),
+        ("upstream", before.upstream != after.upstream),
+        ("cache", before.cache != after.cache),
+        ("limits", before.limits != after.limits),
+        ("journal", before.journal != after.journal),
+        ("log", before.log != after.log),
+        ("server", before.server != after.server),
+    ] {
+        if changed {
+            changes.push(format!("{what}: changed"));
+        }
+    }
+    changes
+}
+
+fn named<T: PartialEq>(
+    changes: &mut Vec<String>,
+    what: &str,
+    before: &[T],
+    after: &[T],
+    name: impl Fn(&T) -> &String,
+) {
+    for item in after {
+        match before.iter().find(|old| name(old) == name(item)) {
+            None => changes.push(format!("{what} `{}`: added", name(item))),
+            Some(old) if old != item => changes.push(format!("{what} `{}`: changed", name(item))),
+            Some(_) => {}
+        }
+    }
+    for old in before {
+        if !after.iter().any(|item| name(item) == name(old)) {
+            changes.push(format!("{what} `{}`: removed", name(old)));
+        }
+    }
+}
+
+/// Settings that hold from the start on: the sockets are bound and the privileges dropped.
+fn restart_needed(before: &Config, after: &Config) -> Vec<String> {
+    [
+        ("server.listen", before.server.listen != after.server.listen),
+        ("server.workers", before.server.workers != after.server.workers),
+        ("server.user", before.server.user != after.server.user),
+        ("control", before.control != after.control),
+        ("metrics", before.metrics != after.metrics),
+        ("log.target", before.log.target != after.log.target),
+    ]
+    .into_iter()
+    .filter(|(_, changed)| *changed)
+    .map(|(setting, _)| format!("`{setting}` takes effect after a restart"))
+    .collect()
+}
+
+/// Whether a change at `path` can matter: editors write swap, backup and numbered files beside the
+/// one they edit.
+pub fn may_matter(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let scratch = name.starts_with('.')
+        || name.starts_with('#')
+        || name.ends_with('~')
+        || name.ends_with(".swp")
+        || name.ends_with(".swx")
+        || name.ends_with(".tmp")
+        || name.ends_with(".new")
+        || name.bytes().all(|octet| octet.is_ascii_digit());
+    !scratch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_editors_leave_about_does_not_matter() {
+        for name in [".hedgerow.toml.swp", "hedgerow.toml~", "4913", "#x#", "a.tmp"] {
+            assert!(!may_matter(&Path::new("/etc/hedgerow").join(name)), "{name}");
+        }
+        for name in ["hedgerow.toml", "conf.d", "adult.txt"] {
+            assert!(may_matter(&Path::new("/etc/hedgerow").join(name)), "{name}");
+        }
+    }
+}
