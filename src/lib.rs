@@ -23,4 +23,5 @@ pub mod journal;
 pub mod lists;
 pub mod message;
 pub mod name;
+pub mod upstream;
 pub mod verdict;
