@@ -29,4 +29,5 @@ pub mod name;
 pub mod policy;
 pub mod profile;
 pub mod synth;
+pub mod upstream;
 pub mod verdict;

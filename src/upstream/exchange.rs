@@ -1,0 +1,436 @@
+//! Asking one question of several servers until one answers or the time is up.
+//!
+//! The best server is asked first; when it takes longer than it usually does, the next one is
+//! asked too, and so on with growing gaps. All attempts keep listening: whichever answers first
+//! wins. A server that declines or cannot be reached is out of the race and the next one is asked
+//! at once. Everything lives in one future, so that dropping it closes every socket.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::failure::Failure;
+use super::group::Group;
+use super::server::Server;
+use super::udp::{self, Heard};
+use super::wire::{Match, Request, rcode, rcode_of};
+use crate::clock::{Clock, Moment};
+use crate::config::Transport;
+use crate::message::{Answer, Question};
+
+/// Attempts beyond one for each server.
+const REPEATS: usize = 3;
+/// How long a folded reply may take to be confirmed over TCP.
+const CONFIRMATION: Duration = Duration::from_millis(500);
+
+/// What a server said.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// NOERROR or NXDOMAIN.
+    Answer(Box<Answer>),
+    /// It declined.
+    Declined(u16),
+}
+
+/// Why a server said nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// It cannot be reached.
+    Unreachable(io::ErrorKind),
+    /// Its reply cannot be read.
+    Malformed(String),
+}
+
+/// Asks the servers of `group`; ends after `budget` at the latest.
+///
+/// # Errors
+/// When none of them answered: what the first choice among those that spoke had to say, or that
+/// nobody spoke.
+pub(super) async fn exchange(
+    group: &Group,
+    question: &Question,
+    clock: &Clock,
+    budget: Duration,
+) -> Result<Answer, Failure> {
+    let deadline = Instant::now() + budget;
+    let mut race = Race::new(group.ranked(), question, clock);
+    let Some(first) = race.lanes.first() else {
+        return Err(Failure::NoServers);
+    };
+    let mut gap = first.server.hedge();
+    let mut due = Instant::now();
+    loop {
+        if Instant::now() >= deadline {
+            return Err(race.time_up());
+        }
+        if Instant::now() >= due {
+            if race.start_next() {
+                due = Instant::now() + gap;
+                gap *= 2;
+            } else if race.attempts.is_empty() {
+                return Err(race.failure());
+            } else {
+                due = deadline;
+            }
+        }
+        tokio::select! {
+            biased;
+            (lane, asked, result) = race.next() => {
+                if let Some(answer) = race.settle(lane, asked, result) {
+                    return Ok(answer);
+                }
+                if race.attempts.is_empty() || race.has_fresh() {
+                    due = Instant::now();
+                }
+            }
+            () = tokio::time::sleep_until(due.min(deadline)) => {}
+        }
+    }
+}
+
+/// Sends `question` to `server` alone to find out whether it answers, and notes what came of it.
+/// Whether it was reached in time.
+pub(super) async fn probe(
+    server: &Server,
+    question: &Question,
+    clock: &Clock,
+    patience: Duration,
+) -> bool {
+    let asked = clock.now();
+    let attempt = attempt(server, question, clock, true);
+    match tokio::time::timeout(patience, attempt).await {
+        Ok(Ok(said)) => {
+            server.note_reply(said.rcode(), clock.now().since(asked));
+            true
+        }
+        Ok(Err(Trouble::Malformed(what))) => {
+            server.note_malformed(&what);
+            true
+        }
+        Ok(Err(Trouble::Unreachable(error))) => {
+            server.note_unreachable(error, asked, clock.now());
+            false
+        }
+        Err(_elapsed) => {
+            server.note_silence(asked, clock.now());
+            false
+        }
+    }
+}
+
+impl Said {
+    fn rcode(&self) -> u16 {
+        match self {
+            Self::Answer(_) => rcode::NOERROR,
+            Self::Declined(rcode) => *rcode,
+        }
+    }
+}
+
+/// An attempt that is under way.
+struct Attempt<'a> {
+    lane: usize,
+    asked: Moment,
+    result: Pin<Box<dyn Future<Output = Result<Said, Trouble>> + Send + 'a>>,
+}
+
+/// One server in the race.
+struct Lane {
+    server: Arc<Server>,
+    attempts: usize,
+    /// Why it is out of the race.
+    out: Option<Failure>,
+}
+
+struct Race<'a> {
+    question: &'a Question,
+    clock: &'a Clock,
+    /// The first choice first.
+    lanes: Vec<Lane>,
+    attempts: Vec<Attempt<'a>>,
+    left: usize,
+}
+
+impl<'a> Race<'a> {
+    fn new(servers: Vec<Arc<Server>>, question: &'a Question, clock: &'a Clock) -> Self {
+        let lane = |server| Lane {
+            server,
+            attempts: 0,
+            out: None,
+        };
+        Self {
+            question,
+            clock,
+            left: servers.len() + REPEATS,
+            lanes: servers.into_iter().map(lane).collect(),
+            attempts: Vec::new(),
+        }
+    }
+
+    /// Asks the server that was asked least, the first choice among equals; false if nobody is
+    /// left to ask.
+    fn start_next(&mut self) -> bool {
+        let next = self
+            .lanes
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, lane)| lane.out.is_none())
+            .min_by_key(|(_, lane)| lane.attempts);
+        let Some((index, lane)) = next.filter(|_| self.left > 0) else {
+            return false;
+        };
+        let is_retry = lane.attempts > 0;
+        lane.attempts += 1;
+        self.left -= 1;
+        let server = Arc::clone(&lane.server);
+        let (question, clock) = (self.question, self.clock);
+        self.attempts.push(Attempt {
+            lane: index,
+            asked: clock.now(),
+            result: Box::pin(async move { attempt(&server, question, clock, is_retry).await }),
+        });
+        true
+    }
+
+    /// Whether there is a server that was not asked yet.
+    fn has_fresh(&self) -> bool {
+        self.lanes
+            .iter()
+            .any(|lane| lane.out.is_none() && lane.attempts == 0)
+    }
+
+    /// The next attempt that comes to an end; never, when none is under way.
+    async fn next(&mut self) -> (usize, Moment, Result<Said, Trouble>) {
+        poll_fn(|context| {
+            for index in 0..self.attempts.len() {
+                if let Poll::Ready(result) = self.attempts[index].result.as_mut().poll(context) {
+                    let ended = self.attempts.swap_remove(index);
+                    return Poll::Ready((ended.lane, ended.asked, result));
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Takes note of how an attempt ended; the answer, if it brought one.
+    fn settle(
+        &mut self,
+        index: usize,
+        asked: Moment,
+        result: Result<Said, Trouble>,
+    ) -> Option<Answer> {
+        let now = self.clock.now();
+        let server = Arc::clone(&self.lanes[index].server);
+        let address = server.address;
+        let failure = match result {
+            Ok(said) => {
+                server.note_reply(said.rcode(), now.since(asked));
+                match said {
+                    Said::Answer(answer) => {
+                        self.note_losers(index, now);
+                        return Some(*answer);
+                    }
+                    Said::Declined(rcode) => Failure::Refused {
+                        server: address,
+                        rcode,
+                    },
+                }
+            }
+            Err(Trouble::Malformed(what)) => {
+                server.note_malformed(&what);
+                Failure::Malformed {
+                    server: address,
+                    what,
+                }
+            }
+            Err(Trouble::Unreachable(error)) => {
+                server.note_unreachable(error, asked, now);
+                Failure::Unreachable {
+                    server: address,
+                    error,
+                }
+            }
+        };
+        self.lanes[index].out = Some(failure);
+        self.attempts.retain(|attempt| attempt.lane != index);
+        None
+    }
+
+    /// The others, when the server of lane `winner` answered.
+    fn note_losers(&self, winner: usize, now: Moment) {
+        for (index, lane) in self.lanes.iter().enumerate() {
+            if matches!(
+                lane.out,
+                Some(Failure::Refused {
+                    rcode: rcode::REFUSED,
+                    ..
+                })
+            ) {
+                lane.server.note_unwilling(now);
+            }
+            let asked = self.first_asked(index);
+            if let Some(asked) = asked
+                && index != winner
+                && now.since(asked) >= lane.server.hedge()
+            {
+                lane.server.note_overtaken(asked, now);
+            }
+        }
+    }
+
+    /// When the oldest attempt under way of a lane began.
+    fn first_asked(&self, lane: usize) -> Option<Moment> {
+        self.attempts
+            .iter()
+            .filter(|attempt| attempt.lane == lane)
+            .map(|attempt| attempt.asked)
+            .min()
+    }
+
+    /// The budget is used up.
+    fn time_up(&self) -> Failure {
+        let now = self.clock.now();
+        for (index, lane) in self.lanes.iter().enumerate() {
+            if let Some(asked) = self.first_asked(index) {
+                lane.server.note_silence(asked, now);
+            }
+        }
+        self.failure()
+    }
+
+    /// What to say when nobody answered: what somebody said, else that nobody did.
+    fn failure(&self) -> Failure {
+        let outs = || self.lanes.iter().filter_map(|lane| lane.out.as_ref());
+        let said = outs().find(|out| matches!(out, Failure::Refused { .. }));
+        if let Some(said) = said {
+            return said.clone();
+        }
+        if !self.attempts.is_empty() {
+            let mut asked: Vec<_> = self.lanes.iter().filter(|lane| lane.attempts > 0).collect();
+            asked.retain(|lane| lane.out.is_none());
+            return Failure::Timeout {
+                servers: asked.iter().map(|lane| lane.server.address).collect(),
+            };
+        }
+        outs()
+            .find(|out| matches!(out, Failure::Malformed { .. }))
+            .or_else(|| outs().next())
+            .cloned()
+            .unwrap_or(Failure::NoServers)
+    }
+}
+
+/// Asks `server` once, with all the detours it may need: TCP, no EDNS, lower case.
+async fn attempt(
+    server: &Server,
+    question: &Question,
+    clock: &Clock,
+    is_retry: bool,
+) -> Result<Said, Trouble> {
+    let edns = server.speaks_edns(clock.now());
+    let mut reply = ask(server, question, clock, edns, is_retry).await?;
+    if edns && is_misunderstood(&reply) {
+        // RFC 6891 section 7.
+        reply = ask(server, question, clock, false, is_retry).await?;
+        if !is_misunderstood(&reply) {
+            server.note_plain(clock.now());
+        }
+    }
+    match rcode_of(&reply) {
+        rcode::NOERROR | rcode::NXDOMAIN => Answer::from_upstream(&reply, question)
+            .map(|answer| Said::Answer(Box::new(answer)))
+            .map_err(|error| Trouble::Malformed(error.to_string())),
+        declined => Ok(Said::Declined(declined)),
+    }
+}
+
+/// Whether a reply may mean that the server does not know EDNS.
+fn is_misunderstood(reply: &[u8]) -> bool {
+    matches!(
+        rcode_of(reply),
+        rcode::FORMERR | rcode::NOTIMP | rcode::BADVERS
+    )
+}
+
+/// One question, one reply, over the server's transport.
+async fn ask(
+    server: &Server,
+    question: &Question,
+    clock: &Clock,
+    edns: bool,
+    is_retry: bool,
+) -> Result<Vec<u8>, Trouble> {
+    match server.transport {
+        Transport::Udp => ask_by_udp(server, question, clock, edns, is_retry).await,
+        Transport::Tcp => Ok(ask_by_tcp(server, question, clock, edns, is_retry)
+            .await?
+            .bytes),
+    }
+}
+
+/// Over UDP first, and over TCP where UDP is not enough or not to be trusted.
+async fn ask_by_udp(
+    server: &Server,
+    question: &Question,
+    clock: &Clock,
+    edns: bool,
+    is_retry: bool,
+) -> Result<Vec<u8>, Trouble> {
+    let mut folded = 0;
+    loop {
+        let mixed_case = server.takes_mixed_case(clock.now());
+        let request = Request::new(question, edns, mixed_case);
+        let heard = udp::ask(server, &request)
+            .await
+            .map_err(|error| Trouble::Unreachable(error.kind()))?;
+        match heard {
+            Heard::Reply(reply) | Heard::Bare(reply) => return Ok(reply),
+            Heard::Truncated | Heard::Guessing => {
+                let reply = ask_by_tcp(server, question, clock, edns, is_retry).await?;
+                return Ok(reply.bytes);
+            }
+            Heard::Folded if folded == 0 => {
+                // From a server that folds, or from somebody who guessed port and id but not the
+                // case. TCP tells: what folds there too is the server, and its word there counts.
+                let confirmation = ask_by_tcp(server, question, clock, edns, is_retry);
+                match tokio::time::timeout(CONFIRMATION, confirmation).await {
+                    Ok(Ok(reply)) => {
+                        if reply.is == Match::Folded {
+                            server.note_folds(clock.now());
+                        }
+                        return Ok(reply.bytes);
+                    }
+                    // Some home routers have no TCP: ask once more from another port, with
+                    // another id and case.
+                    _ => folded = 1,
+                }
+            }
+            Heard::Folded => {
+                // Nobody guesses port and id twice in a row.
+                server.note_folds(clock.now());
+            }
+        }
+    }
+}
+
+/// Over TCP, in mixed case if that is still to be tried with this server.
+async fn ask_by_tcp(
+    server: &Server,
+    question: &Question,
+    clock: &Clock,
+    edns: bool,
+    is_retry: bool,
+) -> Result<super::tcp::Reply, Trouble> {
+    let request = Request::new(question, edns, server.takes_mixed_case(clock.now()));
+    server
+        .tcp
+        .ask(request, is_retry)
+        .await
+        .map_err(Trouble::Unreachable)
+}

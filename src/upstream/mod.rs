@@ -1,0 +1,347 @@
+//! Asking other resolvers.
+//!
+//! A [`Question`] enters with the [`Client`] whose share it takes; an [`Answer`] leaves, or one
+//! [`Failure`] within the budget. [`Upstreams::resolve`] is the whole way: what failed a moment
+//! ago is not asked again ([`failure`]), equal questions share one exchange and nobody takes all
+//! the places ([`flight`]), the servers for the domain ([`group`], [`system`]) are raced against
+//! each other ([`exchange`]) over [`udp`] and [`tcp`], and what that teaches about them is kept
+//! ([`server`]). Read [`exchange`] after this file.
+//!
+//! The wire format is [`crate::message`]'s; only the octets that tell a reply from a forgery are
+//! looked at here ([`wire`]). A further transport is a further variant of
+//! [`config::Transport`] and a branch in [`exchange`].
+
+mod exchange;
+mod failure;
+mod flight;
+mod group;
+mod server;
+mod system;
+mod tcp;
+mod udp;
+mod wire;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+pub use failure::{Cap, Failure};
+pub use flight::{Client, Load};
+pub use server::{Health, ServerStatus};
+
+use crate::clock::{Clock, Moment};
+use crate::config::{self, UpstreamServer};
+use crate::message::{Answer, Question};
+use crate::name::NameRef;
+use failure::Failures;
+use flight::{Lead, Table};
+use group::Group;
+use server::Server;
+
+/// The resolvers we ask; shared by all workers.
+#[derive(Debug)]
+pub struct Upstreams(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    clock: Clock,
+    budget: Duration,
+    mixed_case: bool,
+    own_addresses: Vec<SocketAddr>,
+    /// Forward zones, the most specific first.
+    zones: Vec<Arc<Group>>,
+    /// For every other name.
+    default: ArcSwap<Group>,
+    /// The system's list of resolvers, if that is where `default` comes from.
+    system: Option<System>,
+    failures: Failures,
+    table: Arc<Table>,
+    revivals: Arc<AtomicU64>,
+}
+
+/// The file that lists the system's resolvers.
+#[derive(Debug)]
+struct System {
+    path: PathBuf,
+    /// What it said when last read.
+    known: Mutex<Vec<UpstreamServer>>,
+    /// When it is to be looked at again, in microseconds.
+    look_at: AtomicU64,
+    /// Whether it could not be read, so that this is said once.
+    is_missing: AtomicBool,
+}
+
+/// How often the system's list is looked at while questions come.
+const LOOK: Duration = Duration::from_secs(5);
+/// The same while it names nobody.
+const LOOK_WHILE_EMPTY: Duration = Duration::from_secs(1);
+/// How long a probe waits for a reply.
+const PROBE: Duration = Duration::from_millis(1500);
+/// The shortest budget with which anything can be resolved.
+const SHORTEST_BUDGET: Duration = Duration::from_millis(10);
+
+impl Upstreams {
+    /// Takes the servers from `config`, or from the system's list if it names none. Nothing is
+    /// sent yet. `own_addresses` are those we listen at, which are never asked.
+    pub fn new(
+        config: &config::Upstream,
+        limits: &config::Limits,
+        own_addresses: &[SocketAddr],
+        clock: Clock,
+    ) -> Self {
+        let mut shared = Shared {
+            clock,
+            budget: config.budget.max(SHORTEST_BUDGET),
+            mixed_case: config.mixed_case,
+            own_addresses: own_addresses.to_vec(),
+            zones: Vec::new(),
+            default: ArcSwap::from_pointee(Group::new(None, Vec::new())),
+            system: None,
+            failures: Failures::new(),
+            table: Table::new(limits.in_flight, limits.in_flight_per_client),
+            revivals: Arc::default(),
+        };
+        let mut known = Vec::new();
+        for zone in &config.forward {
+            let servers = shared.servers(&zone.servers, &mut known);
+            let group = Group::new(Some(&zone.domain), servers);
+            shared.zones.push(Arc::new(group));
+        }
+        shared
+            .zones
+            .sort_by_key(|zone| std::cmp::Reverse(zone.domain().as_ref().label_count()));
+        if config.servers.is_empty() {
+            shared.system = Some(System {
+                path: config.resolv_conf.clone(),
+                known: Mutex::default(),
+                look_at: AtomicU64::new(0),
+                is_missing: AtomicBool::new(false),
+            });
+            shared.read_system();
+        } else {
+            let servers = shared.servers(&config.servers, &mut known);
+            shared.default = ArcSwap::from_pointee(Group::new(None, servers));
+        }
+        Self(Arc::new(shared))
+    }
+
+    /// Why `question` would fail if it were asked now, as far as that is known without waiting.
+    pub fn recent_failure(&self, question: &Question, now: Moment) -> Option<Failure> {
+        let shared = &*self.0;
+        let revivals = shared.revivals.load(Ordering::Relaxed);
+        if let Some(failure) = shared.failures.find(question, now, revivals) {
+            return Some(Failure::Recent(Box::new(failure)));
+        }
+        let group = shared.group(question.qname.as_ref());
+        (group.is_dead() && !group.would_let_through(now)).then_some(Failure::Down)
+    }
+
+    /// Asks `question` of the servers for its name on behalf of `client`, or joins those who wait
+    /// for it already.
+    ///
+    /// # Errors
+    /// One failure, within the budget.
+    pub async fn resolve(
+        &self,
+        question: &Question,
+        client: Client,
+    ) -> Result<Arc<Answer>, Failure> {
+        let shared = &self.0;
+        shared.look_at_system().await;
+        let now = shared.clock.now();
+        if let Some(failure) = self.recent_failure(question, now) {
+            return Err(failure);
+        }
+        let group = shared.group(question.qname.as_ref());
+        if group.servers().is_empty() {
+            return Err(Failure::NoServers);
+        }
+        if group.is_dead() {
+            if !group.let_through(now) {
+                return Err(Failure::Down);
+            }
+            for server in group.servers() {
+                shared.find_out(&group, server);
+            }
+        }
+        let (wait, lead) = shared.table.enter(question, client)?;
+        if let Some(lead) = lead {
+            let flight = lead.flight();
+            let asking = Arc::clone(shared).ask(group, *question, lead);
+            let task = tokio::spawn(asking).abort_handle();
+            shared.table.is_carried_by(flight, task);
+        }
+        wait.outcome().await
+    }
+
+    /// What is known of each server: those for every name, then those of the forward zones.
+    pub fn status(&self) -> Vec<ServerStatus> {
+        let shared = &*self.0;
+        let now = shared.clock.now();
+        let default = shared.default.load_full();
+        let mut seen: Vec<&Arc<Server>> = Vec::new();
+        for group in std::iter::once(&default).chain(&shared.zones) {
+            for server in group.servers() {
+                if !seen.iter().any(|other| Arc::ptr_eq(other, server)) {
+                    seen.push(server);
+                }
+            }
+        }
+        seen.iter().map(|server| server.status(now)).collect()
+    }
+
+    /// How many questions are being asked, and how many queries wait for them.
+    pub fn load(&self) -> Load {
+        self.0.table.load()
+    }
+}
+
+impl Shared {
+    /// Asks `question` and gives the outcome to everybody who waits for it.
+    async fn ask(self: Arc<Self>, group: Arc<Group>, question: Question, lead: Lead) {
+        let outcome = exchange::exchange(&group, &question, &self.clock, self.budget)
+            .await
+            .map(Arc::new);
+        let now = self.clock.now();
+        let revivals = self.revivals.load(Ordering::Relaxed);
+        match &outcome {
+            Ok(_) => self.failures.forget(&question),
+            Err(failure) => self.failures.keep(&question, failure, now, revivals),
+        }
+        lead.finish(&outcome);
+        self.look_after(&group, &question, now);
+    }
+
+    /// Sends probes to the servers of `group` that need one.
+    fn look_after(self: &Arc<Self>, group: &Arc<Group>, question: &Question, now: Moment) {
+        let has_healthy = group.servers().iter().any(|server| !server.is_failing());
+        for server in group.servers() {
+            if server.is_suspect(now) {
+                self.find_out(group, server);
+            } else if server.is_failing() && has_healthy && server.begin_probe(now, false) {
+                // With a real question, and apart from its exchange, which ended with the
+                // answer of a better server.
+                let (shared, server) = (Arc::clone(self), Arc::clone(server));
+                let question = *question;
+                tokio::spawn(async move {
+                    exchange::probe(&server, &question, &shared.clock, PROBE).await;
+                    server.end_probe(shared.clock.now());
+                });
+            }
+        }
+    }
+
+    /// Finds out with a neutral question whether `server` is dead.
+    fn find_out(self: &Arc<Self>, group: &Arc<Group>, server: &Arc<Server>) {
+        if !server.begin_probe(self.clock.now(), true) {
+            return;
+        }
+        let (shared, server) = (Arc::clone(self), Arc::clone(server));
+        let question = group.neutral_question();
+        tokio::spawn(async move {
+            if !exchange::probe(&server, &question, &shared.clock, PROBE).await {
+                server.note_dead(shared.clock.now());
+            }
+            server.end_probe(shared.clock.now());
+        });
+    }
+
+    /// The servers for `qname`: those of the most specific forward zone and no others, so that
+    /// a private name never leaves for the public.
+    fn group(&self, qname: NameRef<'_>) -> Arc<Group> {
+        self.zones
+            .iter()
+            .find(|zone| qname.is_within(zone.domain().as_ref()))
+            .map_or_else(|| self.default.load_full(), Arc::clone)
+    }
+
+    /// A [`Server`] for each of `servers` that is not ourselves; one that is in `known` is shared.
+    fn servers(
+        &self,
+        servers: &[UpstreamServer],
+        known: &mut Vec<Arc<Server>>,
+    ) -> Vec<Arc<Server>> {
+        let mut found: Vec<Arc<Server>> = Vec::new();
+        for wanted in system::without_ourselves(servers.to_vec(), &self.own_addresses) {
+            if found.iter().any(|server| server.is(&wanted)) {
+                continue;
+            }
+            let server = known.iter().find(|server| server.is(&wanted)).cloned();
+            let server = server.unwrap_or_else(|| {
+                let revivals = Arc::clone(&self.revivals);
+                let server = Server::new(&wanted, self.mixed_case, revivals, self.clock.clone());
+                let server = Arc::new(server);
+                known.push(Arc::clone(&server));
+                server
+            });
+            found.push(server);
+        }
+        found
+    }
+
+    /// Has the system's list looked at if it is time; waits for that only while there is nobody
+    /// to ask.
+    async fn look_at_system(self: &Arc<Self>) {
+        let Some(system) = &self.system else {
+            return;
+        };
+        let now = self.clock.now();
+        let is_empty = self.default.load().servers().is_empty();
+        let wait = if is_empty { LOOK_WHILE_EMPTY } else { LOOK };
+        let is_ours = system
+            .look_at
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, |at| {
+                (now.as_micros() >= at).then(|| now.after(wait).as_micros())
+            })
+            .is_ok();
+        if !is_ours {
+            return;
+        }
+        let shared = Arc::clone(self);
+        let look = tokio::task::spawn_blocking(move || shared.read_system());
+        if is_empty && tokio::time::timeout(self.budget, look).await.is_err() {
+            tracing::debug!("the system's list of resolvers is slow to read");
+        }
+    }
+
+    /// Reads the system's list and takes on what changed. Blocks.
+    fn read_system(&self) {
+        let Some(system) = &self.system else {
+            return;
+        };
+        let servers = match system::read(&system.path) {
+            Ok(servers) => {
+                system.is_missing.store(false, Ordering::Relaxed);
+                servers
+            }
+            Err(error) => {
+                // What it said before still holds: the file vanishes for a moment when the
+                // network's set-up changes.
+                if !system.is_missing.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(%error, "cannot read the system's resolvers");
+                }
+                return;
+            }
+        };
+        let mut known = system.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known == servers {
+            return;
+        }
+        let mut old = self.default.load().servers().to_vec();
+        for zone in &self.zones {
+            old.extend(zone.servers().iter().cloned());
+        }
+        let group = Group::new(None, self.servers(&servers, &mut old));
+        if group.servers().is_empty() {
+            tracing::warn!(file = %system.path.display(), "the system names no resolver to ask");
+        }
+        self.default.store(Arc::new(group));
+        // What the old ones were silent about, the new ones may know.
+        self.revivals.fetch_add(1, Ordering::Relaxed);
+        *known = servers;
+    }
+}

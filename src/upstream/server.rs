@@ -1,0 +1,412 @@
+//! One resolver we ask: what real traffic taught us about it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::tcp::Pool;
+use super::wire::rcode;
+use crate::clock::{Clock, Moment};
+use crate::config::{Transport, UpstreamServer};
+
+/// A resolver and what is known of it.
+#[derive(Debug)]
+pub(super) struct Server {
+    /// Where it is.
+    pub(super) address: SocketAddr,
+    /// How to reach it.
+    pub(super) transport: Transport,
+    /// Its TCP connection.
+    pub(super) tcp: Pool,
+    mixed_case: bool,
+    /// Counts the silent servers that spoke again; shared by all.
+    revivals: Arc<AtomicU64>,
+    state: Mutex<State>,
+}
+
+/// Whether a server answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Not asked yet.
+    Unknown,
+    /// It answered when last asked.
+    Healthy,
+    /// It did not answer where it should have.
+    Failing,
+}
+
+impl Health {
+    /// The word people read.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Healthy => "healthy",
+            Self::Failing => "failing",
+        }
+    }
+}
+
+/// What `hedgerow status` shows of a server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerStatus {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// How it is reached.
+    pub transport: Transport,
+    /// Whether it answers.
+    pub health: Health,
+    /// Replies of any RCODE.
+    pub answered: u64,
+    /// Questions it declined or that could not reach it.
+    pub failed: u64,
+    /// Questions it left without a reply.
+    pub timeouts: u64,
+    /// Packets that were no reply to our question: late, damaged or forged.
+    pub ignored: u64,
+    /// Smoothed round-trip time.
+    pub rtt: Option<Duration>,
+    /// Whether it is asked in mixed case.
+    pub mixed_case: bool,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+}
+
+#[derive(Debug)]
+struct State {
+    health: Health,
+    answered: u64,
+    failed: u64,
+    timeouts: u64,
+    ignored: u64,
+    rtt: Option<Duration>,
+    /// Questions in a row without a sign of life.
+    silent: u32,
+    /// When the first of them was asked.
+    silent_since: Moment,
+    /// A question that every resolver can answer was left without a reply too.
+    is_dead: bool,
+    is_being_probed: bool,
+    probe_at: Moment,
+    probe_wait: Duration,
+    /// It does not understand EDNS, until then.
+    plain_until: Moment,
+    /// It folds case, until then.
+    folds_until: Moment,
+    last_error: Option<String>,
+}
+
+/// Patience with a server whose round-trip time is unknown, and the most we ever have.
+const LONGEST_HEDGE: Duration = Duration::from_millis(400);
+/// The least, so that a hiccup does not double our questions.
+const SHORTEST_HEDGE: Duration = Duration::from_millis(80);
+/// Silent questions in a row after which a server counts as failing though nobody else was asked.
+const SILENT_QUESTIONS: u32 = 3;
+/// How long it must have been silent before we ask whether it is dead.
+const SILENT_TIME: Duration = Duration::from_secs(1);
+const FIRST_PROBE: Duration = Duration::from_secs(1);
+const LONGEST_PROBE_WAIT: Duration = Duration::from_secs(30);
+/// How long we believe that a server does not understand EDNS.
+const PLAIN_TIME: Duration = Duration::from_secs(60 * 60);
+/// How long we believe that a server folds case.
+const FOLD_TIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Server {
+    pub(super) fn new(
+        server: &UpstreamServer,
+        mixed_case: bool,
+        revivals: Arc<AtomicU64>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            address: server.address,
+            transport: server.transport,
+            tcp: Pool::new(server.address, clock),
+            mixed_case,
+            revivals,
+            state: Mutex::new(State {
+                health: Health::Unknown,
+                answered: 0,
+                failed: 0,
+                timeouts: 0,
+                ignored: 0,
+                rtt: None,
+                silent: 0,
+                silent_since: Moment::default(),
+                is_dead: false,
+                is_being_probed: false,
+                probe_at: Moment::default(),
+                probe_wait: FIRST_PROBE,
+                plain_until: Moment::default(),
+                folds_until: Moment::default(),
+                last_error: None,
+            }),
+        }
+    }
+
+    /// Whether it is the one `server` speaks of.
+    pub(super) fn is(&self, server: &UpstreamServer) -> bool {
+        self.address == server.address && self.transport == server.transport
+    }
+
+    /// How long to wait for it before another is asked too.
+    pub(super) fn hedge(&self) -> Duration {
+        self.state().rtt.map_or(LONGEST_HEDGE, |rtt| {
+            (rtt * 3).clamp(SHORTEST_HEDGE, LONGEST_HEDGE)
+        })
+    }
+
+    /// Whether to ask it with EDNS.
+    pub(super) fn speaks_edns(&self, now: Moment) -> bool {
+        self.state().plain_until <= now
+    }
+
+    /// Whether to ask it in mixed case.
+    pub(super) fn takes_mixed_case(&self, now: Moment) -> bool {
+        self.mixed_case && self.state().folds_until <= now
+    }
+
+    /// Whether it failed when last asked: then others are asked first.
+    pub(super) fn is_failing(&self) -> bool {
+        self.state().health == Health::Failing
+    }
+
+    /// Whether it is silent beyond doubt.
+    pub(super) fn is_dead(&self) -> bool {
+        self.state().is_dead
+    }
+
+    /// Whether it was silent so long that somebody should find out if it is dead.
+    pub(super) fn is_suspect(&self, now: Moment) -> bool {
+        let state = self.state();
+        !state.is_dead
+            && state.silent >= SILENT_QUESTIONS
+            && now.since(state.silent_since) >= SILENT_TIME
+    }
+
+    /// Whether the caller is the one to send it a probe now; [`Self::end_probe`] must follow.
+    pub(super) fn begin_probe(&self, now: Moment, at_once: bool) -> bool {
+        let mut state = self.state();
+        let is_due = !state.is_being_probed && (at_once || state.probe_at <= now);
+        state.is_being_probed |= is_due;
+        is_due
+    }
+
+    /// The probe is over; whether there will be another was settled by what it noted.
+    pub(super) fn end_probe(&self, now: Moment) {
+        let mut state = self.state();
+        state.is_being_probed = false;
+        if state.health == Health::Failing {
+            state.probe_at = now.after(state.probe_wait);
+            state.probe_wait = LONGEST_PROBE_WAIT.min(state.probe_wait * 2);
+        }
+    }
+
+    /// It replied with `rcode`, `rtt` after being asked.
+    pub(super) fn note_reply(&self, rcode: u16, rtt: Duration) {
+        let mut state = self.state();
+        state.answered += 1;
+        state.silent = 0;
+        // RFC 6298 section 2.3, without the variance.
+        state.rtt = Some(state.rtt.map_or(rtt, |old| (old * 7 + rtt) / 8));
+        if state.is_dead {
+            state.is_dead = false;
+            self.revivals.fetch_add(1, Ordering::Relaxed);
+            tracing::info!(server = %self.address, "upstream answers again");
+        }
+        if matches!(rcode, rcode::NOERROR | rcode::NXDOMAIN) {
+            state.health = Health::Healthy;
+            state.probe_wait = FIRST_PROBE;
+        } else {
+            state.failed += 1;
+            state.last_error = Some(rcode::label(rcode));
+            if state.health == Health::Unknown {
+                state.health = Health::Healthy;
+            }
+        }
+    }
+
+    /// It declined a question that another server then answered.
+    pub(super) fn note_unwilling(&self, now: Moment) {
+        self.state().demote(now);
+    }
+
+    /// Another server answered a question first that this one was given ample time for.
+    pub(super) fn note_overtaken(&self, asked: Moment, now: Moment) {
+        let mut state = self.state();
+        state.fell_silent(asked);
+        state.demote(now);
+    }
+
+    /// It left a question without a reply, as everybody did.
+    pub(super) fn note_silence(&self, asked: Moment, now: Moment) {
+        let mut state = self.state();
+        state.fell_silent(asked);
+        if state.silent >= SILENT_QUESTIONS {
+            state.demote(now);
+        }
+    }
+
+    /// It cannot be reached.
+    pub(super) fn note_unreachable(&self, error: io::ErrorKind, asked: Moment, now: Moment) {
+        let mut state = self.state();
+        if state.silent == 0 {
+            state.silent_since = asked;
+        }
+        state.silent = state.silent.saturating_add(1);
+        state.failed += 1;
+        state.last_error = Some(error.to_string());
+        state.demote(now);
+    }
+
+    /// It sent what cannot be read.
+    pub(super) fn note_malformed(&self, what: &str) {
+        let mut state = self.state();
+        state.failed += 1;
+        state.last_error = Some(what.into());
+    }
+
+    /// A question that every resolver can answer was left without a reply.
+    pub(super) fn note_dead(&self, now: Moment) {
+        let mut state = self.state();
+        // A reply may have come in while the probe waited.
+        if state.silent > 0 && !state.is_dead {
+            state.is_dead = true;
+            state.demote(now);
+            tracing::warn!(server = %self.address, "upstream does not answer");
+        }
+    }
+
+    /// A packet that was no reply to our question.
+    pub(super) fn note_ignored(&self) {
+        self.state().ignored += 1;
+    }
+
+    /// It answers without EDNS what it did not understand with it.
+    pub(super) fn note_plain(&self, now: Moment) {
+        self.state().plain_until = now.after(PLAIN_TIME);
+    }
+
+    /// It folds case, beyond doubt.
+    pub(super) fn note_folds(&self, now: Moment) {
+        self.state().folds_until = now.after(FOLD_TIME);
+        tracing::info!(server = %self.address, "upstream folds case; asked in lower case for a day");
+    }
+
+    /// What there is to show.
+    pub(super) fn status(&self, now: Moment) -> ServerStatus {
+        let mixed_case = self.takes_mixed_case(now);
+        let state = self.state();
+        ServerStatus {
+            address: self.address,
+            transport: self.transport,
+            health: state.health,
+            answered: state.answered,
+            failed: state.failed,
+            timeouts: state.timeouts,
+            ignored: state.ignored,
+            rtt: state.rtt,
+            mixed_case,
+            last_error: state.last_error.clone(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn demote(&mut self, now: Moment) {
+        if self.health != Health::Failing {
+            self.health = Health::Failing;
+            self.probe_wait = FIRST_PROBE;
+            self.probe_at = now.after(self.probe_wait);
+        }
+    }
+
+    fn fell_silent(&mut self, asked: Moment) {
+        if self.silent == 0 {
+            self.silent_since = asked;
+        }
+        self.silent = self.silent.saturating_add(1);
+        self.timeouts += 1;
+        self.last_error = Some("no answer in time".into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{ManualTime, Timestamp};
+
+    fn server() -> Server {
+        let config = UpstreamServer {
+            address: "192.0.2.1:53".parse().unwrap(),
+            transport: Transport::Udp,
+        };
+        let clock = ManualTime::starting_at(Timestamp::UNIX_EPOCH).clock();
+        Server::new(&config, true, Arc::default(), clock)
+    }
+
+    fn millis(millis: u64) -> Moment {
+        Moment::from_micros(millis * 1000)
+    }
+
+    #[test]
+    fn patience_follows_the_round_trip_time() {
+        let server = server();
+        assert_eq!(server.hedge(), LONGEST_HEDGE);
+        server.note_reply(0, Duration::from_millis(40));
+        assert_eq!(server.hedge(), Duration::from_millis(120));
+        for _ in 0..50 {
+            server.note_reply(0, Duration::from_millis(2));
+        }
+        assert_eq!(server.hedge(), SHORTEST_HEDGE);
+    }
+
+    #[test]
+    fn a_server_that_was_overtaken_is_failing_until_it_answers() {
+        let server = server();
+        server.note_overtaken(millis(0), millis(400));
+        assert!(server.is_failing());
+        assert!(!server.begin_probe(millis(500), false), "not yet due");
+        assert!(server.begin_probe(millis(1400), false));
+        assert!(!server.begin_probe(millis(1400), false), "one at a time");
+        server.end_probe(millis(1500));
+        assert!(!server.begin_probe(millis(2400), false));
+        assert!(server.begin_probe(millis(2500), false));
+        server.note_reply(0, Duration::from_millis(2));
+        server.end_probe(millis(2502));
+        assert!(!server.is_failing());
+    }
+
+    #[test]
+    fn silence_alone_is_suspicious_but_no_proof() {
+        let server = server();
+        for _ in 0..3 {
+            assert!(!server.is_suspect(millis(1500)));
+            server.note_silence(millis(0), millis(1500));
+        }
+        assert!(server.is_suspect(millis(1500)) && !server.is_dead());
+        server.note_dead(millis(2500));
+        assert!(server.is_dead() && !server.is_suspect(millis(2500)));
+        server.note_reply(2, Duration::from_millis(2));
+        assert!(!server.is_dead(), "even SERVFAIL is a sign of life");
+        assert_eq!(server.revivals.load(Ordering::Relaxed), 1);
+        server.note_dead(millis(3000));
+        assert!(!server.is_dead(), "a late probe does not kill");
+    }
+
+    #[test]
+    fn lessons_are_forgotten_in_time() {
+        let server = server();
+        server.note_plain(millis(0));
+        server.note_folds(millis(0));
+        let hour = Moment::default().after(PLAIN_TIME);
+        let day = Moment::default().after(FOLD_TIME);
+        assert!(!server.speaks_edns(millis(1)) && server.speaks_edns(hour));
+        assert!(!server.takes_mixed_case(hour) && server.takes_mixed_case(day));
+    }
+}
