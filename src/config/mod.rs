@@ -1,8 +1,35 @@
 //! What the admin wrote, what it means, and what is wrong with it.
 //!
 //! A file enters as text; [`Config`] leaves, fully resolved and valid, or a list of
-//! [`Diagnostic`]s with file, line and column. The file as written ([`spec`]) never leaves this
-//! module. Read [`load`] first.
+//! [`Diagnostic`]s with file, line and column. The file as written (`spec`) never leaves this
+//! module. Read [`load()`] first.
+
+mod default;
+mod diagnostic;
+mod endpoint;
+mod household;
+mod load;
+mod presets;
+mod problems;
+mod profiles;
+mod read;
+mod resolve;
+mod rules;
+mod source;
+mod spec;
+mod suggest;
+mod syntax;
+mod units;
+mod words;
+
+pub use default::default_text;
+pub use diagnostic::{Coloured, Diagnostic, Place, Related, Severity};
+pub use load::{
+    DEFAULT_PATH, Loaded, MAX_FILE, Overrides, fuzz_entry, load, load_default, load_demo,
+    load_embedded, load_with, parse_listen,
+};
+pub use presets::DEMO;
+pub use spec::schema;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -231,7 +258,7 @@ pub struct Rule {
 }
 
 /// What a rule matches.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Pattern {
     /// `example.org`: the name and everything below it.
     Subtree(Name),

@@ -1,0 +1,78 @@
+//! Everything found wrong so far, and the texts it was found in.
+
+use std::ops::Range;
+
+use super::diagnostic::{Diagnostic, Place};
+use super::source::Sources;
+
+/// Collects [`Diagnostic`]s; a flood of them ends in a number.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    /// The texts.
+    pub(super) sources: Sources,
+    /// Whether a file could not be read whole. What seems missing may then stand in the part that
+    /// was not understood, so that absence is no mistake.
+    pub(super) incomplete: bool,
+    list: Vec<Diagnostic>,
+    omitted_errors: usize,
+    omitted_warnings: usize,
+}
+
+/// More than anybody reads in one go.
+const MAX_REPORTS: usize = 200;
+
+impl Problems {
+    /// Takes in one.
+    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+        if self.list.len() < MAX_REPORTS {
+            self.list.push(diagnostic);
+        } else if diagnostic.is_error() {
+            self.omitted_errors += 1;
+        } else {
+            self.omitted_warnings += 1;
+        }
+    }
+
+    /// Takes in one that says something is not there, unless it may only be unreadable.
+    pub(super) fn report_absence(&mut self, diagnostic: Diagnostic) {
+        if !self.incomplete {
+            self.report(diagnostic);
+        }
+    }
+
+    /// How many were taken in so far.
+    pub(super) fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Puts those after the first `count` in the order of their places, which are in one file.
+    pub(super) fn sort_from(&mut self, count: usize) {
+        self.list[count..].sort_by_key(|diagnostic| {
+            let place = diagnostic.place.as_ref();
+            place.map(|place| (place.line, place.column))
+        });
+    }
+
+    /// File, line and column of a span.
+    pub(super) fn place(&self, span: &Range<usize>) -> Place {
+        self.sources.place(span)
+    }
+
+    /// Whether the configuration is unusable.
+    pub(super) fn any_error(&self) -> bool {
+        self.omitted_errors > 0 || self.list.iter().any(Diagnostic::is_error)
+    }
+
+    /// All of them, in the order they were found.
+    pub(super) fn finish(mut self) -> Vec<Diagnostic> {
+        if self.omitted_errors > 0 {
+            let message = format!("{} more errors are not shown", self.omitted_errors);
+            self.list.push(Diagnostic::error("too-many", message));
+        }
+        if self.omitted_warnings > 0 {
+            let message = format!("{} more warnings are not shown", self.omitted_warnings);
+            self.list.push(Diagnostic::warning("too-many", message));
+        }
+        self.list
+    }
+}

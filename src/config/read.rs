@@ -1,0 +1,535 @@
+//! From the text of one file to its sections, with everything that is wrong in it.
+//!
+//! The text is parsed once, past every syntax error. Then each section is read on its own: keys it
+//! does not know are told and taken out, and when serde stops at a value of the wrong type, that
+//! value is told, taken out, and the section read again. So one mistake never hides the next.
+
+use std::ops::Range;
+
+use serde::de::{self, DeserializeOwned};
+use toml::Spanned;
+use toml::de::{DeArray, DeString, DeTable, DeValue, ValueDeserializer};
+
+use super::diagnostic::Diagnostic;
+use super::problems::Problems;
+use super::spec::*;
+
+/// What one or more files say, in the order they were read.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    pub(super) server: ServerSpec,
+    pub(super) listeners: Vec<Entry<ListenerSpec>>,
+    pub(super) limits: LimitsSpec,
+    pub(super) cache: CacheSpec,
+    pub(super) upstream: UpstreamSpec,
+    pub(super) forwards: Vec<Entry<ForwardSpec>>,
+    pub(super) journal: JournalSpec,
+    pub(super) control: ControlSpec,
+    pub(super) metrics: MetricsSpec,
+    pub(super) log: LogSpec,
+    pub(super) household: HouseholdSpec,
+    pub(super) devices: Vec<Entry<DeviceSpec>>,
+    pub(super) lists: Vec<Entry<ListSpec>>,
+    pub(super) starter: ListsSpec,
+    pub(super) profiles: Vec<(Text, ProfileSpec)>,
+}
+
+/// One `[[table]]` of several, with the place of its header.
+#[derive(Debug)]
+pub(super) struct Entry<T> {
+    pub(super) span: Range<usize>,
+    pub(super) spec: T,
+}
+
+/// The sections of a file: `true` for those written `[[name]]`.
+const SECTIONS: [(&str, bool); 15] = [
+    ("server", false),
+    ("listener", true),
+    ("limits", false),
+    ("cache", false),
+    ("upstream", false),
+    ("forward", true),
+    ("journal", false),
+    ("control", false),
+    ("metrics", false),
+    ("log", false),
+    ("household", false),
+    ("device", true),
+    ("list", true),
+    ("lists", false),
+    ("profile", false),
+];
+
+/// Which sections a file may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FileKind {
+    /// All of them.
+    Main,
+    /// Profiles only.
+    Profiles,
+}
+
+/// Reads the file that begins at `base` and adds what it says to `written`.
+pub(super) fn read_file(
+    base: usize,
+    kind: FileKind,
+    written: &mut Written,
+    problems: &mut Problems,
+) {
+    let text = problems.sources.text(base).to_owned();
+    let (table, errors) = DeTable::parse_recoverable(&text);
+    let table = shift_table(table.into_inner(), base);
+    super::syntax::report(errors, base, &text, &table, problems);
+    let told = problems.count();
+    for (key, value) in in_order(table) {
+        read_section(key, value, kind, written, problems);
+    }
+    problems.sort_from(told);
+}
+
+/// The entries of `table` as they stand in the file.
+fn in_order<'i>(table: DeTable<'i>) -> Vec<(Spanned<DeString<'i>>, Spanned<DeValue<'i>>)> {
+    let mut entries: Vec<_> = table.into_iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    entries
+}
+
+/// Reads one section, whichever it is.
+fn read_section(
+    key: Spanned<DeString<'_>>,
+    value: Spanned<DeValue<'_>>,
+    kind: FileKind,
+    written: &mut Written,
+    problems: &mut Problems,
+) {
+    let place = problems.place(&key.span());
+    let name = key.get_ref().as_ref();
+    let Some(&(_, several)) = SECTIONS.iter().find(|(known, _)| *known == name) else {
+        let what = if value.get_ref().is_table() || is_tables(value.get_ref()) {
+            "section"
+        } else {
+            "key"
+        };
+        let known = || SECTIONS.iter().map(|(known, _)| *known);
+        let mut diagnostic = Diagnostic::error("unknown-key", format!("unknown {what} `{name}`"))
+            .at(place, format!("no {what} of this name"))
+            .suggest(name, known());
+        if diagnostic.help.is_none() {
+            let owner = owners_of(name);
+            if what == "key" && !owner.is_empty() {
+                diagnostic = diagnostic.help(format!("`{name}` belongs under {owner}"));
+            }
+        }
+        problems.report(diagnostic.known("known sections", known()));
+        return;
+    };
+    if kind == FileKind::Profiles && name != "profile" {
+        problems.report(
+            Diagnostic::error(
+                "misplaced-section",
+                format!("`{name}` in a file of profiles"),
+            )
+            .at(place, "only `[profile.NAME]` can stand here")
+            .help("put it into the main file or into a file under `conf.d`"),
+        );
+        return;
+    }
+    let right_shape = if several {
+        is_tables(value.get_ref())
+    } else {
+        value.get_ref().is_table()
+    };
+    if !right_shape {
+        let header = if several {
+            format!("[[{name}]]")
+        } else if name == "profile" {
+            "[profile.NAME]".to_owned()
+        } else {
+            format!("[{name}]")
+        };
+        let times = if several { ", once for each" } else { "" };
+        problems.report(
+            Diagnostic::error("wrong-type", format!("`{name}` is not written so"))
+                .at(place, "a section stands here")
+                .help(format!("write it as `{header}`{times}")),
+        );
+        return;
+    }
+    let w = written;
+    match name {
+        "server" => w.server.overlay(read_table(value, "server", problems)),
+        "limits" => w.limits.overlay(read_table(value, "limits", problems)),
+        "cache" => w.cache.overlay(read_table(value, "cache", problems)),
+        "upstream" => w.upstream.overlay(read_table(value, "upstream", problems)),
+        "journal" => w.journal.overlay(read_table(value, "journal", problems)),
+        "control" => w.control.overlay(read_table(value, "control", problems)),
+        "metrics" => w.metrics.overlay(read_table(value, "metrics", problems)),
+        "log" => w.log.overlay(read_table(value, "log", problems)),
+        "lists" => w.starter.overlay(read_table(value, "lists", problems)),
+        "household" => {
+            // Rules of several files add up: a later file must not silently drop a block.
+            let later: HouseholdSpec = read_table(value, "household", problems);
+            let earlier = std::mem::take(&mut w.household);
+            w.household.guest_profile = later.guest_profile.or(earlier.guest_profile);
+            w.household.allow = joined(earlier.allow, later.allow);
+            w.household.block = joined(earlier.block, later.block);
+        }
+        "listener" => read_entries(value, "listener", &mut w.listeners, problems),
+        "forward" => read_entries(value, "forward", &mut w.forwards, problems),
+        "device" => read_entries(value, "device", &mut w.devices, problems),
+        "list" => read_entries(value, "list", &mut w.lists, problems),
+        "profile" => read_profiles(value, &mut w.profiles, problems),
+        _ => {}
+    }
+}
+
+/// Both lists, one behind the other.
+fn joined<T>(first: Option<Vec<T>>, second: Option<Vec<T>>) -> Option<Vec<T>> {
+    match (first, second) {
+        (Some(mut first), Some(second)) => {
+            first.extend(second);
+            Some(first)
+        }
+        (first, second) => first.or(second),
+    }
+}
+
+/// Whether `value` is an array of tables (an empty array counts).
+fn is_tables(value: &DeValue<'_>) -> bool {
+    value
+        .as_array()
+        .is_some_and(|array| array.iter().all(|item| item.get_ref().is_table()))
+}
+
+/// Reads every `[[name]]`.
+fn read_entries<T: Section>(
+    value: Spanned<DeValue<'_>>,
+    name: &str,
+    entries: &mut Vec<Entry<T>>,
+    problems: &mut Problems,
+) {
+    if let DeValue::Array(array) = value.into_inner() {
+        for item in array {
+            let span = item.span();
+            let spec = read_table(item, name, problems);
+            entries.push(Entry { span, spec });
+        }
+    }
+}
+
+/// Reads every `[profile.NAME]`.
+fn read_profiles(
+    value: Spanned<DeValue<'_>>,
+    profiles: &mut Vec<(Text, ProfileSpec)>,
+    problems: &mut Problems,
+) {
+    let DeValue::Table(table) = value.into_inner() else {
+        return;
+    };
+    for (key, value) in in_order(table) {
+        let name = key.get_ref().as_ref();
+        if !value.get_ref().is_table() {
+            let mut diagnostic = Diagnostic::error(
+                "wrong-type",
+                format!("`{name}` under `[profile]` is not a profile"),
+            )
+            .at(problems.place(&key.span()), "a profile's name stands here");
+            if keys_of::<ProfileSpec>().contains(&name) {
+                diagnostic =
+                    diagnostic.help("write the settings of a profile under `[profile.NAME]`");
+            }
+            problems.report(diagnostic);
+            continue;
+        }
+        let word = Word::new(key.span(), name.to_owned());
+        profiles.push((word, read_table(value, "profile", problems)));
+    }
+}
+
+/// How many mistakes of type one section may have before we give up on it.
+const MAX_RETRIES: usize = 64;
+
+/// Reads one section, telling everything that is wrong with it; what is wrong counts as not said.
+fn read_table<T: Section>(
+    value: Spanned<DeValue<'_>>,
+    section: &str,
+    problems: &mut Problems,
+) -> T {
+    let span = value.span();
+    let DeValue::Table(written) = value.into_inner() else {
+        return T::default();
+    };
+    let known = keys_of::<T>();
+    let mut table = DeTable::new();
+    for (key, value) in in_order(written) {
+        let name = key.get_ref().as_ref();
+        if known.contains(&name) {
+            table.insert(key, value);
+        } else {
+            problems.report(unknown_key(
+                section,
+                name,
+                known,
+                problems.place(&key.span()),
+            ));
+        }
+    }
+    for _ in 0..MAX_RETRIES {
+        let copy = Spanned::new(span.clone(), DeValue::Table(table.clone()));
+        let error = match T::deserialize(ValueDeserializer::from(copy)) {
+            Ok(spec) => return spec,
+            Err(error) => error,
+        };
+        let wrong = error.span().unwrap_or_else(|| span.clone());
+        let key = table
+            .iter()
+            .find(|(_, value)| encloses(&value.span(), &wrong))
+            .map(|(key, _)| key.get_ref().to_string());
+        problems.report(wrong_type(
+            key.as_deref(),
+            error.message(),
+            problems.place(&wrong),
+        ));
+        if !remove_at(&mut table, &wrong) {
+            break;
+        }
+    }
+    T::default()
+}
+
+/// Settings that exist in later versions, with what to do today.
+const LATER: [(&str, &str, &str); 7] = [
+    (
+        "list",
+        "url",
+        "lists are downloaded in a later version; put the list into a file and name it with `file`",
+    ),
+    (
+        "device",
+        "mac",
+        "devices are known by hardware address in a later version; use `address`",
+    ),
+    (
+        "device",
+        "client-id",
+        "devices are known by client id in a later version; use `address`",
+    ),
+    ("profile", "schedule", "schedules come with a later version"),
+    ("profile", "quota", "quotas come with a later version"),
+    (
+        "profile",
+        "services",
+        "services come with a later version; use `block-names`",
+    ),
+    (
+        "profile",
+        "birth-date",
+        "birth dates come with a later version; choose the preset by `inherits`",
+    ),
+];
+
+/// Says that `section` has no key `name`.
+fn unknown_key(
+    section: &str,
+    name: &str,
+    known: &'static [&'static str],
+    place: super::diagnostic::Place,
+) -> Diagnostic {
+    if let Some((_, _, instead)) = LATER.iter().find(|(s, k, _)| *s == section && *k == name) {
+        return Diagnostic::error(
+            "not-in-this-version",
+            format!("`{name}` is not in this version"),
+        )
+        .at(place, "cannot be used yet")
+        .help(*instead);
+    }
+    let header = header_of(section);
+    let mut diagnostic = Diagnostic::error("unknown-key", format!("unknown key `{name}`"))
+        .at(place, format!("no setting of {header}"))
+        .suggest(name, known.iter().copied());
+    if diagnostic.help.is_none() {
+        let owners = owners_of(name);
+        if !owners.is_empty() {
+            diagnostic = diagnostic.help(format!("`{name}` belongs under {owners}"));
+        }
+    }
+    diagnostic.known("known keys", known.iter().copied())
+}
+
+/// How the header of a section is written.
+fn header_of(section: &str) -> String {
+    match SECTIONS.iter().find(|(name, _)| *name == section) {
+        Some((_, true)) => format!("`[[{section}]]`"),
+        _ if section == "profile" => "`[profile.NAME]`".to_owned(),
+        _ => format!("`[{section}]`"),
+    }
+}
+
+/// The headers of the sections that have a key `name`; empty when none has.
+fn owners_of(name: &str) -> String {
+    let sections: [(&str, &[&str]); 15] = [
+        ("server", keys_of::<ServerSpec>()),
+        ("listener", keys_of::<ListenerSpec>()),
+        ("limits", keys_of::<LimitsSpec>()),
+        ("cache", keys_of::<CacheSpec>()),
+        ("upstream", keys_of::<UpstreamSpec>()),
+        ("forward", keys_of::<ForwardSpec>()),
+        ("journal", keys_of::<JournalSpec>()),
+        ("control", keys_of::<ControlSpec>()),
+        ("metrics", keys_of::<MetricsSpec>()),
+        ("log", keys_of::<LogSpec>()),
+        ("household", keys_of::<HouseholdSpec>()),
+        ("device", keys_of::<DeviceSpec>()),
+        ("list", keys_of::<ListSpec>()),
+        ("lists", keys_of::<ListsSpec>()),
+        ("profile", keys_of::<ProfileSpec>()),
+    ];
+    let owners: Vec<String> = sections
+        .iter()
+        .filter(|(_, keys)| keys.contains(&name))
+        .map(|(section, _)| header_of(section))
+        .collect();
+    owners.join(" or ")
+}
+
+/// Says in our words what serde says of a value of the wrong type.
+fn wrong_type(key: Option<&str>, message: &str, place: super::diagnostic::Place) -> Diagnostic {
+    let subject = key.map_or_else(|| "this".to_owned(), |key| format!("`{key}`"));
+    let said = message
+        .strip_prefix("invalid type: ")
+        .and_then(|rest| rest.rsplit_once(", expected "));
+    let Some((found, expected)) = said else {
+        return Diagnostic::error("wrong-type", format!("{subject} cannot be read"))
+            .at(place, message.to_owned());
+    };
+    let expected = match expected {
+        "a string" => "a text in quotes",
+        "i64" => "a whole number",
+        "a boolean" => "`true` or `false`",
+        "a sequence" => "an array, as in `[\"a\", \"b\"]`",
+        other => other,
+    };
+    let found = match found.split(' ').next().unwrap_or_default() {
+        "string" => "a text",
+        "integer" => "a whole number",
+        "floating" => "a number with decimals",
+        "boolean" => "`true` or `false`",
+        "sequence" => "an array",
+        "map" => "a table",
+        _ => "something else",
+    };
+    Diagnostic::error("wrong-type", format!("{subject} takes {expected}"))
+        .at(place, format!("this is {found}"))
+}
+
+/// Whether `outer` holds all of `inner`.
+fn encloses(outer: &Range<usize>, inner: &Range<usize>) -> bool {
+    outer.start <= inner.start && inner.end <= outer.end
+}
+
+/// Takes the value at `span` out of `table`: an element of an array, or a key with its value.
+fn remove_at(table: &mut DeTable<'_>, span: &Range<usize>) -> bool {
+    let Some((key, _)) = table
+        .iter()
+        .find(|(_, value)| encloses(&value.span(), span))
+    else {
+        return false;
+    };
+    let key = key.clone();
+    let Some(value) = table.remove(&key) else {
+        return false;
+    };
+    let whole = value.span();
+    if let DeValue::Array(array) = value.into_inner()
+        && whole != *span
+    {
+        let rest: DeArray<'_> = array
+            .into_iter()
+            .filter(|item| !encloses(&item.span(), span))
+            .collect();
+        table.insert(key, Spanned::new(whole, DeValue::Array(rest)));
+    }
+    true
+}
+
+/// Moves all places in `table` to where its file begins in the common space.
+fn shift_table(table: DeTable<'_>, base: usize) -> DeTable<'_> {
+    table
+        .into_iter()
+        .map(|(key, value)| {
+            let key = Spanned::new(shift(key.span(), base), key.into_inner());
+            (key, shift_value(value, base))
+        })
+        .collect()
+}
+
+fn shift_value(value: Spanned<DeValue<'_>>, base: usize) -> Spanned<DeValue<'_>> {
+    let span = shift(value.span(), base);
+    let value = match value.into_inner() {
+        DeValue::Array(array) => {
+            DeValue::Array(array.into_iter().map(|v| shift_value(v, base)).collect())
+        }
+        DeValue::Table(table) => DeValue::Table(shift_table(table, base)),
+        plain => plain,
+    };
+    Spanned::new(span, value)
+}
+
+/// `span` of a file as a span of the common space.
+pub(super) fn shift(span: Range<usize>, base: usize) -> Range<usize> {
+    span.start + base..span.end + base
+}
+
+/// The keys of a section, as serde knows them.
+pub(super) fn keys_of<T: DeserializeOwned>() -> &'static [&'static str] {
+    let mut keys: &'static [&'static str] = &[];
+    // It always fails, once it has been told the fields.
+    drop(T::deserialize(AskFields(&mut keys)));
+    keys
+}
+
+/// A deserializer with nothing to give: it only listens which fields a struct asks for.
+struct AskFields<'k>(&'k mut &'static [&'static str]);
+
+impl<'de> de::Deserializer<'de> for AskFields<'_> {
+    type Error = de::value::Error;
+
+    fn deserialize_any<V: de::Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+        Err(de::Error::custom("only the fields were asked for"))
+    }
+
+    fn deserialize_struct<V: de::Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        *self.0 = fields;
+        self.deserialize_any(visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_knows_its_keys() {
+        assert_eq!(keys_of::<ListenerSpec>(), ["address", "name"]);
+        assert!(keys_of::<ProfileSpec>().contains(&"block-names"));
+    }
+
+    #[test]
+    fn every_section_has_a_name_and_is_read() {
+        let schema: serde_json::Value = serde_json::from_str(&schema()).unwrap();
+        let mut named: Vec<_> = SECTIONS.iter().map(|(name, _)| *name).collect();
+        named.sort_unstable();
+        let shaped: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
+        assert_eq!(named, shaped);
+    }
+}

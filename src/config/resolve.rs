@@ -1,0 +1,618 @@
+//! From what is written to what it means: sections that are single settings.
+//!
+//! [`resolve`] is the way through; lists, profiles and devices follow in [`super::household`].
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::diagnostic::Diagnostic;
+use super::endpoint::{self, AddressError, DNS_PORT, parse_net, parse_socket, parse_upstream};
+use super::household;
+use super::load::Overrides;
+use super::problems::Problems;
+use super::read::{Entry, Written};
+use super::spec::{
+    CacheSpec, ForwardSpec, JournalSpec, LimitsSpec, ListenerSpec, ServerSpec, Text,
+};
+use super::words::{choice, duration, label, size, whole};
+use super::{
+    Cache, Config, Control, Forward, Journal, Limits, Listen, Log, LogLevel, LogTarget, Metrics,
+    Server, Upstream, UpstreamServer, rules,
+};
+use crate::files::Files;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// Where the world outside of the text is found.
+pub(super) struct Around<'a> {
+    /// The files.
+    pub(super) files: &'a Files,
+    /// The folder relative paths start from.
+    pub(super) folder: &'a Path,
+    /// What the command line said.
+    pub(super) overrides: &'a Overrides,
+}
+
+impl Around<'_> {
+    /// `word` as a path.
+    pub(super) fn path(&self, word: &Text) -> PathBuf {
+        self.folder.join(word.text())
+    }
+}
+
+/// The whole configuration, if nothing is wrong with it.
+pub(super) fn resolve(
+    written: &Written,
+    around: &Around<'_>,
+    problems: &mut Problems,
+) -> Option<Config> {
+    let server = server(&written.server, &written.listeners, around, problems);
+    let limits = limits(&written.limits, problems);
+    let cache = cache(&written.cache, limits.memory, problems);
+    let journal = journal(&written.journal, limits.memory, problems);
+    memory_suffices(written, &limits, &cache, &journal, problems);
+    let upstream = upstream(written, &server.listen, around, problems);
+    let control = control(written, around, problems);
+    let metrics = Metrics {
+        listen: written.metrics.listen.as_ref().and_then(|word| {
+            /// The port Prometheus' wiki leaves to DNS exporters of this kind.
+            const METRICS_PORT: u16 = 9153;
+            socket(word, "address for metrics", METRICS_PORT, problems)
+        }),
+    };
+    let log = log(written, problems);
+    let household = household::resolve(written, around, problems);
+    if problems.any_error() {
+        return None;
+    }
+    let household = household?;
+    Some(Config {
+        server,
+        limits,
+        cache,
+        upstream,
+        journal,
+        control,
+        metrics,
+        log,
+        household: household.rules,
+        profiles: household.profiles,
+        guest: household.guest,
+        devices: household.devices,
+        lists: household.lists,
+    })
+}
+
+/// Reads an address and port, telling what is wrong with it.
+fn socket(word: &Text, what: &str, port: u16, problems: &mut Problems) -> Option<SocketAddr> {
+    match parse_socket(word.text(), port) {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            report_address(word, what, &error, problems);
+            None
+        }
+    }
+}
+
+/// Tells why `word` is no address.
+pub(super) fn report_address(
+    word: &Text,
+    what: &str,
+    error: &AddressError,
+    problems: &mut Problems,
+) {
+    let text = word.text();
+    let place = problems.place(&word.span());
+    let diagnostic = Diagnostic::error("bad-address", format!("`{text}` is not an {what}"))
+        .at(place, error.to_string());
+    problems.report(match error {
+        AddressError::HostBits(net) => {
+            let address = text.split('/').next().unwrap_or_default();
+            diagnostic.help(format!(
+                "write `{net}` for all of them or `{address}` for one"
+            ))
+        }
+        AddressError::Encrypted | AddressError::Scheme => Diagnostic {
+            code: "not-in-this-version",
+            ..diagnostic
+        }
+        .note("transports of this version: udp, tcp"),
+        AddressError::NotAddress if what == "upstream" => {
+            diagnostic.help("write its address, as in \"192.0.2.1\" or \"[2001:db8::1]:53\"")
+        }
+        _ => diagnostic,
+    });
+}
+
+/// Where each address is used; the second time is an error.
+fn once<K: Eq + std::hash::Hash>(
+    seen: &mut HashMap<K, Range<usize>>,
+    key: K,
+    span: Range<usize>,
+    message: impl FnOnce() -> String,
+    problems: &mut Problems,
+) -> bool {
+    if let Some(first) = seen.get(&key) {
+        let (second, first) = (problems.place(&span), problems.place(first));
+        problems.report(Diagnostic::error("duplicate", message()).twice(second, first));
+        return false;
+    }
+    seen.insert(key, span);
+    true
+}
+
+fn server(
+    spec: &ServerSpec,
+    listeners: &[Entry<ListenerSpec>],
+    around: &Around<'_>,
+    problems: &mut Problems,
+) -> Server {
+    let mut listen = Vec::new();
+    let mut seen = HashMap::new();
+    let mut names = HashMap::new();
+    let plain = spec.listen.iter().flatten().map(|word| (word, None));
+    for (word, name) in plain.chain(
+        listeners
+            .iter()
+            .filter_map(|entry| {
+                let address = entry.spec.address.as_ref();
+                if address.is_none() {
+                    missing(entry, "listener", "address", problems);
+                }
+                Some((address?, entry.spec.name.as_ref()))
+            })
+            .collect::<Vec<_>>(),
+    ) {
+        let Some(address) = socket(word, "address to listen on", DNS_PORT, problems) else {
+            continue;
+        };
+        let twice = || format!("`{address}` is listened on twice");
+        // Port 0 takes a new port each time.
+        if address.port() != 0 && !once(&mut seen, address, word.span(), twice, problems) {
+            continue;
+        }
+        if let Some(name) = name {
+            let twice = || format!("two listeners are named `{}`", name.text());
+            if !label(name, "a listener", problems)
+                || !once(&mut names, name.text(), name.span(), twice, problems)
+            {
+                continue;
+            }
+        }
+        listen.push(Listen {
+            address,
+            name: name.map(|name| name.text().to_owned()),
+        });
+    }
+    if let Some(words) = &spec.listen
+        && words.is_empty()
+        && listeners.is_empty()
+    {
+        problems.report(
+            Diagnostic::warning("no-effect", "`listen` is empty")
+                .help("the default addresses are used; take the line out or name one"),
+        );
+    }
+    if !around.overrides.listen.is_empty() {
+        listen.clone_from(&around.overrides.listen);
+    } else if listen.is_empty() {
+        listen = default_listen();
+    }
+    Server {
+        listen,
+        serve: serve(spec, problems),
+        udp_payload: whole(
+            spec.udp_payload.as_ref(),
+            "udp-payload",
+            512..=4096,
+            1232,
+            problems,
+        ) as u16,
+        workers: whole(spec.workers.as_ref(), "workers", 0..=64, 0, problems) as usize,
+        user: account(spec.user.as_ref(), "user", problems),
+    }
+}
+
+/// Tells that `[[section]]` lacks `key`.
+pub(super) fn missing<T>(entry: &Entry<T>, section: &str, key: &str, problems: &mut Problems) {
+    problems.report_absence(
+        Diagnostic::error("missing-key", format!("a {section} without `{key}`"))
+            .at(problems.place(&entry.span), format!("needs `{key} = …`")),
+    );
+}
+
+/// Every address of the machine.
+fn default_listen() -> Vec<Listen> {
+    let any = |ip: std::net::IpAddr| Listen {
+        address: SocketAddr::new(ip, DNS_PORT),
+        name: None,
+    };
+    vec![
+        any(std::net::Ipv4Addr::UNSPECIFIED.into()),
+        any(std::net::Ipv6Addr::UNSPECIFIED.into()),
+    ]
+}
+
+/// Who may ask unless said: private, link-local and loopback addresses (RFC 1918, RFC 3927,
+/// RFC 4193, RFC 4291).
+pub(super) const DEFAULT_SERVE: [&str; 8] = [
+    "127.0.0.0/8",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "169.254.0.0/16",
+    "::1/128",
+    "fe80::/10",
+    "fc00::/7",
+];
+
+fn serve(spec: &ServerSpec, problems: &mut Problems) -> Vec<IpNet> {
+    let Some(words) = &spec.serve else {
+        return DEFAULT_SERVE
+            .iter()
+            .filter_map(|net| parse_net(net).ok())
+            .collect();
+    };
+    if words.is_empty() {
+        problems.report(Diagnostic::warning(
+            "no-effect",
+            "`serve` is empty: nobody may ask",
+        ));
+    }
+    let mut nets = Vec::new();
+    let mut seen = HashMap::new();
+    for word in words {
+        match parse_net(word.text()) {
+            Ok(net) => {
+                if net.prefix_len() == 0 {
+                    problems.report(
+                        Diagnostic::warning("open-resolver", "everybody on the internet may ask")
+                            .at(
+                                problems.place(&word.span()),
+                                "an open resolver is used for attacks",
+                            )
+                            .help(
+                                "name the networks of the home, and keep port 53 behind a firewall",
+                            ),
+                    );
+                }
+                let twice = || format!("`{net}` is served twice");
+                if once(&mut seen, net, word.span(), twice, problems) {
+                    nets.push(net);
+                }
+            }
+            Err(error) => report_address(word, "address or prefix", &error, problems),
+        }
+    }
+    nets
+}
+
+/// The name of an account or group of the system.
+fn account(word: Option<&Text>, key: &str, problems: &mut Problems) -> Option<String> {
+    let word = word?;
+    let text = word.text();
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '$');
+    if !text.is_empty() && text.len() <= 32 && !text.starts_with('-') && text.chars().all(fine) {
+        return Some(text.to_owned());
+    }
+    problems.report(
+        Diagnostic::error("bad-name", format!("`{key}` is no name the system allows"))
+            .at(problems.place(&word.span()), "letters, digits, `-`, `_`"),
+    );
+    None
+}
+
+fn limits(spec: &LimitsSpec, problems: &mut Problems) -> Limits {
+    const MANY: i64 = 1_000_000;
+    const PLACES: i64 = 65_536;
+    let idle_range = Duration::from_millis(100)..=HOUR;
+    let in_flight = whole(
+        spec.in_flight.as_ref(),
+        "in-flight",
+        1..=PLACES,
+        512,
+        problems,
+    );
+    let tcp = whole(
+        spec.tcp_connections.as_ref(),
+        "tcp-connections",
+        1..=PLACES,
+        256,
+        problems,
+    );
+    Limits {
+        queries_per_second: whole(
+            spec.queries_per_second.as_ref(),
+            "queries-per-second",
+            0..=MANY,
+            1000,
+            problems,
+        ) as u32,
+        burst: whole(spec.burst.as_ref(), "burst", 1..=MANY, 2000, problems) as u32,
+        in_flight: in_flight as usize,
+        in_flight_per_client: whole(
+            spec.in_flight_per_client.as_ref(),
+            "in-flight-per-client",
+            1..=in_flight,
+            64.min(in_flight),
+            problems,
+        ) as usize,
+        tcp_connections: tcp as usize,
+        tcp_per_client: whole(
+            spec.tcp_per_client.as_ref(),
+            "tcp-per-client",
+            1..=tcp,
+            16.min(tcp),
+            problems,
+        ) as usize,
+        tcp_idle: duration(
+            spec.tcp_idle.as_ref(),
+            "tcp-idle",
+            idle_range.clone(),
+            10 * SECOND,
+            problems,
+        ),
+        tcp_read: duration(
+            spec.tcp_read.as_ref(),
+            "tcp-read",
+            idle_range,
+            5 * SECOND,
+            problems,
+        ),
+        memory: size(
+            spec.memory.as_ref(),
+            "memory",
+            MIB..=64 * KIB * MIB,
+            16 * MIB,
+            problems,
+        ),
+    }
+}
+
+fn cache(spec: &CacheSpec, memory: u64, problems: &mut Problems) -> Cache {
+    let zero = Duration::ZERO;
+    let max_ttl = duration(
+        spec.max_ttl.as_ref(),
+        "max-ttl",
+        zero..=7 * DAY,
+        DAY,
+        problems,
+    );
+    Cache {
+        max_bytes: size(
+            spec.size.as_ref(),
+            "size",
+            0..=memory,
+            (4 * MIB).min(memory / 4),
+            problems,
+        ),
+        min_ttl: duration(
+            spec.min_ttl.as_ref(),
+            "min-ttl",
+            zero..=DAY.min(max_ttl),
+            zero,
+            problems,
+        ),
+        max_ttl,
+        max_negative_ttl: duration(
+            spec.max_negative_ttl.as_ref(),
+            "max-negative-ttl",
+            zero..=DAY,
+            HOUR,
+            problems,
+        ),
+        serve_stale: duration(
+            spec.serve_stale.as_ref(),
+            "serve-stale",
+            zero..=7 * DAY,
+            DAY,
+            problems,
+        ),
+    }
+}
+
+fn journal(spec: &JournalSpec, memory: u64, problems: &mut Problems) -> Journal {
+    Journal {
+        max_bytes: size(
+            spec.size.as_ref(),
+            "size",
+            0..=memory,
+            MIB.min(memory / 16),
+            problems,
+        ),
+    }
+}
+
+/// Cache and journal together must fit under the ceiling.
+fn memory_suffices(
+    written: &Written,
+    limits: &Limits,
+    cache: &Cache,
+    journal: &Journal,
+    problems: &mut Problems,
+) {
+    let sum = cache.max_bytes.saturating_add(journal.max_bytes);
+    let words = [
+        &written.cache.size,
+        &written.journal.size,
+        &written.limits.memory,
+    ];
+    if sum > limits.memory
+        && let Some(word) = words.into_iter().flatten().next()
+    {
+        let shown = super::units::show_size;
+        problems.report(
+            Diagnostic::error("out-of-range", "cache and journal do not fit into `memory`").at(
+                problems.place(&word.span()),
+                format!(
+                    "{} and {} are more than {}",
+                    shown(cache.max_bytes),
+                    shown(journal.max_bytes),
+                    shown(limits.memory)
+                ),
+            ),
+        );
+    }
+}
+
+fn upstream(
+    written: &Written,
+    listen: &[Listen],
+    around: &Around<'_>,
+    problems: &mut Problems,
+) -> Upstream {
+    let spec = &written.upstream;
+    let resolv_conf = spec.resolv_conf.as_ref();
+    Upstream {
+        servers: servers(
+            spec.servers.as_deref().unwrap_or_default(),
+            listen,
+            problems,
+        ),
+        forward: forwards(&written.forwards, listen, problems),
+        budget: duration(
+            spec.budget.as_ref(),
+            "budget",
+            Duration::from_millis(100)..=30 * SECOND,
+            Duration::from_millis(1500),
+            problems,
+        ),
+        mixed_case: spec.mixed_case.unwrap_or(true),
+        resolv_conf: resolv_conf
+            .map_or_else(|| DEFAULT_RESOLV_CONF.into(), |word| around.path(word)),
+    }
+}
+
+/// Where systems list their resolvers.
+pub(super) const DEFAULT_RESOLV_CONF: &str = "/etc/resolv.conf";
+
+fn servers(words: &[Text], listen: &[Listen], problems: &mut Problems) -> Vec<UpstreamServer> {
+    let mut servers = Vec::new();
+    let mut seen = HashMap::new();
+    for word in words {
+        let server = match parse_upstream(word.text()) {
+            Ok(server) => server,
+            Err(error) => {
+                report_address(word, "upstream", &error, problems);
+                continue;
+            }
+        };
+        let us = listen
+            .iter()
+            .find(|listen| endpoint::comes_back(server.address, listen.address));
+        if let Some(us) = us {
+            problems.report(
+                Diagnostic::error("loop", format!("`{}` is this resolver itself", word.text()))
+                    .at(
+                        problems.place(&word.span()),
+                        "questions would go round in a circle",
+                    )
+                    .note(format!("it listens on {}", us.address)),
+            );
+        }
+        let twice = || format!("upstream `{}` is named twice", word.text());
+        if once(&mut seen, server.clone(), word.span(), twice, problems) {
+            servers.push(server);
+        }
+    }
+    servers
+}
+
+fn forwards(
+    entries: &[Entry<ForwardSpec>],
+    listen: &[Listen],
+    problems: &mut Problems,
+) -> Vec<Forward> {
+    let mut forwards = Vec::new();
+    let mut seen = HashMap::new();
+    for entry in entries {
+        let Some(word) = &entry.spec.domain else {
+            missing(entry, "forward", "domain", problems);
+            continue;
+        };
+        let own = match &entry.spec.servers {
+            Some(own) => {
+                if own.value().is_empty() {
+                    problems.report(
+                        Diagnostic::error("missing-value", "a forward without servers")
+                            .at(problems.place(&own.span()), "nobody to ask"),
+                    );
+                }
+                servers(own.value(), listen, problems)
+            }
+            None => {
+                missing(entry, "forward", "servers", problems);
+                continue;
+            }
+        };
+        let domain = match rules::parse_name(word.text()) {
+            Ok(domain) => domain,
+            Err(error) => {
+                problems.report(
+                    Diagnostic::error("bad-domain", format!("`{}` is not a domain", word.text()))
+                        .at(problems.place(&word.span()), error.to_string()),
+                );
+                continue;
+            }
+        };
+        let twice = || format!("`{domain}` is forwarded twice");
+        if once(&mut seen, domain.clone(), word.span(), twice, problems) {
+            forwards.push(Forward {
+                domain,
+                servers: own,
+            });
+        }
+    }
+    forwards
+}
+
+/// The control socket unless said.
+pub(super) const DEFAULT_SOCKET: &str = "/run/hedgerow/control.sock";
+
+fn control(written: &Written, around: &Around<'_>, problems: &mut Problems) -> Control {
+    let spec = &written.control;
+    if let Some(word) = spec.socket.as_ref().filter(|word| word.text().is_empty()) {
+        problems.report(
+            Diagnostic::error("missing-value", "`socket` is empty")
+                .at(problems.place(&word.span()), "needs a path")
+                .help("`enabled = false` switches the control socket off"),
+        );
+    }
+    let socket = spec.socket.as_ref();
+    let path = socket.map_or_else(|| DEFAULT_SOCKET.into(), |word| around.path(word));
+    Control {
+        socket: spec.enabled.unwrap_or(true).then_some(path),
+        group: account(spec.group.as_ref(), "group", problems),
+    }
+}
+
+fn log(written: &Written, problems: &mut Problems) -> Log {
+    let spec = &written.log;
+    let levels = [
+        ("error", LogLevel::Error),
+        ("warn", LogLevel::Warn),
+        ("info", LogLevel::Info),
+        ("debug", LogLevel::Debug),
+        ("trace", LogLevel::Trace),
+    ];
+    let targets = [
+        ("auto", LogTarget::Auto),
+        ("stderr", LogTarget::Stderr),
+        ("journald", LogTarget::Journald),
+        ("syslog", LogTarget::Syslog),
+    ];
+    Log {
+        level: choice(spec.level.as_ref(), "level", &levels, problems).unwrap_or(LogLevel::Info),
+        target: choice(spec.target.as_ref(), "target", &targets, problems)
+            .unwrap_or(LogTarget::Auto),
+    }
+}

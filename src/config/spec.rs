@@ -1,0 +1,331 @@
+//! The file as written: one struct for each section, every key optional.
+//!
+//! The doc comments here are the documentation of the settings: the JSON schema and the commented
+//! default configuration are generated from them. Whole numbers are read as `i64` and words as
+//! text, so that a value out of range or misspelt is told with its legal values by
+//! [`super::resolve`] rather than by serde.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A value together with its place.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Word<T>(toml::Spanned<T>);
+
+/// A text with its place.
+pub(super) type Text = Word<String>;
+
+impl<T> Word<T> {
+    /// A value at a place.
+    pub(super) fn new(span: std::ops::Range<usize>, value: T) -> Self {
+        Self(toml::Spanned::new(span, value))
+    }
+
+    /// The value.
+    pub(super) fn value(&self) -> &T {
+        self.0.get_ref()
+    }
+
+    /// Where it stands.
+    pub(super) fn span(&self) -> std::ops::Range<usize> {
+        self.0.span()
+    }
+}
+
+impl Text {
+    /// The text.
+    pub(super) fn text(&self) -> &str {
+        self.0.get_ref()
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Word<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// A section whose settings a later file can replace one by one.
+pub(super) trait Section: Default + serde::de::DeserializeOwned {
+    /// Takes over what `later` says.
+    fn overlay(&mut self, later: Self);
+}
+
+/// Declares sections: structs of optional keys that refuse unknown ones.
+macro_rules! sections {
+    ($($(#[$about:meta])* struct $name:ident { $($(#[$meta:meta])* $key:ident: $type:ty,)* })*) => {$(
+        $(#[$about])*
+        #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+        #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+        pub(super) struct $name { $($(#[$meta])* pub(super) $key: Option<$type>,)* }
+
+        impl Section for $name {
+            fn overlay(&mut self, later: Self) {
+                $(if later.$key.is_some() { self.$key = later.$key; })*
+            }
+        }
+    )*};
+}
+
+sections! {
+    /// Where and whom Hedgerow serves.
+    struct ServerSpec {
+        /// Addresses to answer on, over UDP and TCP. Port 53 unless said.
+        listen: Vec<Text>,
+        /// Who may ask: addresses and prefixes. Everybody else is refused.
+        serve: Vec<Text>,
+        /// Largest UDP answer in octets, 512 to 4096.
+        udp_payload: Word<i64>,
+        /// Threads that answer, 0 to 64. 0 is one for each processor, at most 4.
+        workers: Word<i64>,
+        /// Account to become after the ports are open. Without it the account stays the same.
+        user: Text,
+    }
+
+    /// A further address to answer on, with a name by which devices can refer to it.
+    struct ListenerSpec {
+        /// Address, and port unless it is 53.
+        address: Text,
+        /// The name.
+        name: Text,
+    }
+
+    /// Bounds that keep a flood from hurting.
+    struct LimitsSpec {
+        /// Queries a second from one client, 0 to 1000000. 0 is no limit. Loopback is exempt.
+        queries_per_second: Word<i64>,
+        /// Queries a client may send at once after a rest, 1 to 1000000.
+        burst: Word<i64>,
+        /// Questions that may wait for upstream at the same time, 1 to 65536.
+        in_flight: Word<i64>,
+        /// The same for one client, at most `in-flight`.
+        in_flight_per_client: Word<i64>,
+        /// TCP connections at the same time, 1 to 65536.
+        tcp_connections: Word<i64>,
+        /// The same for one client, at most `tcp-connections`.
+        tcp_per_client: Word<i64>,
+        /// How long an idle TCP connection stays open, "100ms" to "1h".
+        tcp_idle: Text,
+        /// How long one TCP message may take to arrive, "100ms" to "1h".
+        tcp_read: Text,
+        /// Ceiling for everything that grows with traffic (cache, journal, waiting questions,
+        /// connections), "1 MiB" to "64 GiB". The lists come on top.
+        memory: Text,
+    }
+
+    /// The cache of upstream answers.
+    struct CacheSpec {
+        /// Memory it may take, within the `memory` of `[limits]`. "0" switches it off. With a
+        /// `memory` below "16 MiB" the default is a quarter of that.
+        size: Text,
+        /// The shortest time an answer is kept, "0" to "1d".
+        min_ttl: Text,
+        /// The longest time an answer is kept, "0" to "7d" (RFC 8767 section 4).
+        max_ttl: Text,
+        /// The longest time a "no such name" is kept, "0" to "1d" (RFC 2308 section 5).
+        max_negative_ttl: Text,
+        /// How long after its end an answer may still be used while upstream is silent, "0" to
+        /// "7d" (RFC 8767). "0" switches that off.
+        serve_stale: Text,
+    }
+
+    /// Who answers what Hedgerow cannot.
+    struct UpstreamSpec {
+        /// Resolvers in order: "192.0.2.1", "192.0.2.1:5353", "[2001:db8::1]:53", and
+        /// "tcp://192.0.2.1" for TCP only. None means those of `resolv-conf`.
+        servers: Vec<Text>,
+        /// The whole time one question may take, "100ms" to "30s".
+        budget: Text,
+        /// Questions in mixed case, a further guard against forged answers.
+        mixed_case: bool,
+        /// File that lists the system's resolvers.
+        resolv_conf: Text,
+    }
+
+    /// Resolvers for one domain and all below it, such as the home's or a company's.
+    struct ForwardSpec {
+        /// The domain.
+        domain: Text,
+        /// Its resolvers in order, written as in `[upstream]`.
+        servers: Word<Vec<Text>>,
+    }
+
+    /// What is remembered of queries, in memory. What a profile lets be remembered is its
+    /// `privacy` setting.
+    struct JournalSpec {
+        /// Memory for the query log, within the `memory` of `[limits]`. "0" keeps none. With a
+        /// `memory` below "16 MiB" the default is a sixteenth of that.
+        size: Text,
+    }
+
+    /// The local control socket, which `hedgerow status`, `reload` and others use.
+    struct ControlSpec {
+        /// Whether there is one.
+        enabled: bool,
+        /// Its path.
+        socket: Text,
+        /// Group whose members may use it, besides the daemon's own account.
+        group: Text,
+    }
+
+    /// Numbers for Prometheus.
+    struct MetricsSpec {
+        /// Address and port of the page. Without it there is none.
+        listen: Text,
+    }
+
+    /// The daemon's own log. It names no queries.
+    struct LogSpec {
+        /// What is written.
+        #[schemars(extend("enum" = ["error", "warn", "info", "debug", "trace"]))]
+        level: Text,
+        /// Where to. `auto` is journald when systemd started the daemon, else standard error.
+        #[schemars(extend("enum" = ["auto", "stderr", "journald", "syslog"]))]
+        target: Text,
+    }
+
+    /// What holds for everybody in the home.
+    struct HouseholdSpec {
+        /// The profile of a device before somebody said whose it is.
+        guest_profile: Text,
+        /// Names that are let through for everybody.
+        allow: Vec<Text>,
+        /// Names that are blocked for everybody.
+        block: Vec<Text>,
+    }
+
+    /// A device and the profile it belongs to. Of several devices that match, the most specific
+    /// counts.
+    struct DeviceSpec {
+        /// Its name, as people know it.
+        name: Text,
+        /// Its profile.
+        profile: Text,
+        /// Addresses or prefixes it asks from.
+        address: Word<Vec<Text>>,
+        /// Network interface its queries come in on.
+        interface: Text,
+        /// Name of the `[[listener]]` it asks.
+        listener: Text,
+        /// Names that are let through on this device.
+        allow: Vec<Text>,
+        /// Names that are blocked on this device.
+        block: Vec<Text>,
+    }
+
+    /// A list of names.
+    struct ListSpec {
+        /// Its id: lower-case letters, digits and `-`.
+        id: Text,
+        /// The category it fills, one of the program's or a new one.
+        category: Text,
+        /// What its names are for: `block` (the default), `allow` or `lifeline` (never blocked).
+        #[schemars(extend("enum" = ["block", "allow", "lifeline"]))]
+        kind: Text,
+        /// The file it is in.
+        file: Text,
+        /// Its lines, instead of a file.
+        lines: Word<Vec<Text>>,
+        /// Its syntax. Detected from the content unless said.
+        #[schemars(extend("enum" = ["hosts", "domains", "wildcards", "adblock"]))]
+        format: Text,
+    }
+
+    /// The lists that came with the program.
+    struct ListsSpec {
+        /// Whether they are used. The lifelines always are.
+        starter: bool,
+    }
+
+    /// The rules of one child or group. A profile named like a preset changes that preset.
+    struct ProfileSpec {
+        /// The preset or profile it starts from.
+        inherits: Text,
+        /// The categories that are blocked, in place of those it starts from.
+        categories: Vec<Text>,
+        /// Categories to block as well.
+        block: Vec<Text>,
+        /// Categories to open.
+        unblock: Vec<Text>,
+        /// Blocklists to use beyond the categories, by id.
+        block_lists: Vec<Text>,
+        /// Allowlists to use, by id or by category.
+        allow_lists: Vec<Text>,
+        /// Lists not to take over from the profile it starts from.
+        without_lists: Vec<Text>,
+        /// Names that are let through.
+        allow: Vec<Text>,
+        /// Names that are blocked.
+        block_names: Vec<Text>,
+        /// Only what is on an allowlist or in `allow` can be reached.
+        allow_only: bool,
+        /// Search engines in their safe form.
+        safe_search: bool,
+        /// Search engines without a safe form are blocked; the same as the category
+        /// `unsafe-search`.
+        block_unsafe_search: Word<bool>,
+        /// Restriction of the video service.
+        #[schemars(extend("enum" = ["off", "moderate", "strict"]))]
+        youtube: Text,
+        /// Ways round the filter are closed.
+        close_bypass: bool,
+        /// Public names that point into the home are not answered.
+        block_rebinding: bool,
+        /// How a block is answered. `null` is 0.0.0.0 and ::, `address` is `block-addresses`.
+        #[schemars(extend("enum" = ["null", "nxdomain", "nodata", "refused", "address"]))]
+        block_answer: Text,
+        /// Addresses that stand in for what is blocked, such as a page that explains.
+        block_addresses: Word<Vec<Text>>,
+        /// How long a client may keep an answer of Hedgerow's own, "0" to "1h".
+        block_ttl: Text,
+        /// What holds when a list that is needed could not be loaded.
+        #[schemars(extend("enum" = ["allow", "block"]))]
+        when_unsure: Text,
+        /// What is remembered of queries: `names`, `categories` (and times), or `none` (totals
+        /// only). Lifelines never are.
+        #[schemars(extend("enum" = ["names", "categories", "none"]))]
+        privacy: Text,
+    }
+}
+
+/// Everything that can stand in a configuration file. It exists for the schema; files are read
+/// section by section ([`super::read`]).
+#[derive(JsonSchema)]
+#[schemars(
+    rename_all = "kebab-case",
+    deny_unknown_fields,
+    title = "Hedgerow configuration"
+)]
+#[expect(dead_code, reason = "only its shape is used")]
+pub(super) struct Spec {
+    server: Option<ServerSpec>,
+    listener: Option<Vec<ListenerSpec>>,
+    limits: Option<LimitsSpec>,
+    cache: Option<CacheSpec>,
+    upstream: Option<UpstreamSpec>,
+    forward: Option<Vec<ForwardSpec>>,
+    journal: Option<JournalSpec>,
+    control: Option<ControlSpec>,
+    metrics: Option<MetricsSpec>,
+    log: Option<LogSpec>,
+    household: Option<HouseholdSpec>,
+    device: Option<Vec<DeviceSpec>>,
+    list: Option<Vec<ListSpec>>,
+    lists: Option<ListsSpec>,
+    profile: Option<std::collections::BTreeMap<String, ProfileSpec>>,
+}
+
+/// The JSON schema of a configuration file, for editors.
+pub fn schema() -> String {
+    // Strings as keys and no maps of maps: this cannot fail, and a schema is no place to panic.
+    serde_json::to_string_pretty(&schemars::schema_for!(Spec)).unwrap_or_default() + "\n"
+}
