@@ -192,7 +192,9 @@ impl Reloader {
                     let lost = newly_failed(&current.lists, &lists);
                     let same_lists = sources.len() == state.list_sources.len();
                     if lost.is_empty() || !same_lists {
-                        report.changes.push(format!("lists: {} names", lists.name_count()));
+                        report
+                            .changes
+                            .push(format!("lists: {} names", lists.name_count()));
                         lasting.lists = Arc::new(lists);
                         state.list_sources = sources;
                     }
@@ -328,9 +330,23 @@ fn newly_failed(before: &Index, after: &Index) -> Vec<String> {
 /// What is different, in words.
 fn differences(before: &Config, after: &Config) -> Vec<String> {
     let mut changes = Vec::new();
-    named(&mut changes, "profile", &before.profiles, &after.profiles, |profile| &profile.name);
-    named(&mut changes, "device", &before.devices, &after.devices, |device| &device.name);
-    named(&mut changes, "list", &before.lists, &after.lists, |list| &list.id);
+    named(
+        &mut changes,
+        "profile",
+        &before.profiles,
+        &after.profiles,
+        |profile| &profile.name,
+    );
+    named(
+        &mut changes,
+        "device",
+        &before.devices,
+        &after.devices,
+        |device| &device.name,
+    );
+    named(&mut changes, "list", &before.lists, &after.lists, |list| {
+        &list.id
+    });
     for (what, changed) in [
         ("household rules", before.household != after.household),
         ("upstream", before.upstream != after.upstream),
@@ -372,7 +388,10 @@ fn named<T: PartialEq>(
 fn restart_needed(before: &Config, after: &Config) -> Vec<String> {
     [
         ("server.listen", before.server.listen != after.server.listen),
-        ("server.workers", before.server.workers != after.server.workers),
+        (
+            "server.workers",
+            before.server.workers != after.server.workers,
+        ),
         ("server.user", before.server.user != after.server.user),
         ("control", before.control != after.control),
         ("metrics", before.metrics != after.metrics),
@@ -405,8 +424,17 @@ mod tests {
 
     #[test]
     fn what_editors_leave_about_does_not_matter() {
-        for name in [".hedgerow.toml.swp", "hedgerow.toml~", "4913", "#x#", "a.tmp"] {
-            assert!(!may_matter(&Path::new("/etc/hedgerow").join(name)), "{name}");
+        for name in [
+            ".hedgerow.toml.swp",
+            "hedgerow.toml~",
+            "4913",
+            "#x#",
+            "a.tmp",
+        ] {
+            assert!(
+                !may_matter(&Path::new("/etc/hedgerow").join(name)),
+                "{name}"
+            );
         }
         for name in ["hedgerow.toml", "conf.d", "adult.txt"] {
             assert!(may_matter(&Path::new("/etc/hedgerow").join(name)), "{name}");

@@ -216,7 +216,10 @@ impl Resolver {
         }
         if message[2] & 0x01 == 0 {
             // RD=0 asks for what is known already (RFC 1035 section 4.1.1).
-            let why = Some((ede::OTHER, "not in the cache, and recursion was not desired"));
+            let why = Some((
+                ede::OTHER,
+                "not in the cache, and recursion was not desired",
+            ));
             let code = synth::error(&query, rcode::REFUSED, why, frame, out);
             return self.done(outcome, code);
         }
@@ -285,7 +288,10 @@ impl Resolver {
     }
 
     /// Judges an answer from upstream, whenever it came, and writes it or the block.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one query, all borrowed")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one query, all borrowed"
+    )]
     fn deliver(
         &self,
         hit: &Hit,
@@ -308,7 +314,15 @@ impl Resolver {
         if source == Source::Stale {
             extra.error = Some((ede::STALE, "upstream is silent"));
         }
-        let code = write_answer(&hit.answer, hit.ttl, &outcome.verdict, query, frame.limit, extra, out);
+        let code = write_answer(
+            &hit.answer,
+            hit.ttl,
+            &outcome.verdict,
+            query,
+            frame.limit,
+            extra,
+            out,
+        );
         self.done(outcome, code)
     }
 
@@ -365,7 +379,11 @@ impl Resolver {
         out: &mut Vec<u8>,
     ) -> Step {
         const EVERY: u64 = 4;
-        let turn = self.refused.limited.load(Ordering::Relaxed).is_multiple_of(EVERY);
+        let turn = self
+            .refused
+            .limited
+            .load(Ordering::Relaxed)
+            .is_multiple_of(EVERY);
         match (decoded, transport) {
             (Decoded::Ask(query), Transport::Udp) if turn => {
                 Reply::to_query(query, rcode::NOERROR, out).finish_truncated();

@@ -91,7 +91,11 @@ fn bind_once(address: SocketAddr, workers: usize) -> Result<Bound, BindError> {
 }
 
 fn new_udp(address: SocketAddr, shared: bool) -> io::Result<std::net::UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
     if address.is_ipv6() {
         // IPv4 has sockets of its own, so that its addresses keep their form.
         socket.set_only_v6(true)?;

@@ -32,7 +32,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// # Errors
 /// What the system said.
 pub(super) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -120,7 +124,9 @@ pub async fn serve(
         };
         let resolver = Arc::clone(&resolver);
         tokio::spawn(async move {
-            let ended = Connection::new(stream, origin, resolver, limits).run().await;
+            let ended = Connection::new(stream, origin, resolver, limits)
+                .run()
+                .await;
             if let Err(error) = ended {
                 debug!(%client, %error, "a connection ended");
             }

@@ -143,8 +143,7 @@ impl Datagrams {
             std::array::from_fn(|_| buffers.next().unwrap_or(IoSliceMut::new(&mut [])));
         self.socket
             .async_io(Interest::READABLE, || {
-                self.state
-                    .recv((&self.socket).into(), &mut buffers, metas)
+                self.state.recv((&self.socket).into(), &mut buffers, metas)
             })
             .await
     }
