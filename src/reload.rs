@@ -39,7 +39,7 @@ impl Source {
         match self {
             Self::Default => config::load_default(files, overrides),
             Self::File(path) => config::load_with(files, path, overrides),
-            Self::Demo => config::load_embedded(config::presets::DEMO, files, overrides),
+            Self::Demo => config::load_embedded(config::DEMO, files, overrides),
         }
     }
 

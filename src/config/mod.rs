@@ -37,6 +37,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use crate::lists::ListSource;
 use crate::lists::{ListFormat, ListKind};
 use crate::name::Name;
 use crate::verdict::Tier;
@@ -391,17 +392,6 @@ pub struct List {
     pub source: ListSource,
     /// Its syntax; none is detected from the content.
     pub format: Option<ListFormat>,
-}
-
-/// Where a list is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ListSource {
-    /// In the program itself: the file name under `blocklists/`.
-    Embedded(&'static str),
-    /// A file.
-    File(PathBuf),
-    /// Lines in the configuration.
-    Inline(Vec<String>),
 }
 
 /// The categories the program brings lists for, with the tier their blocks have.

@@ -20,7 +20,7 @@ pub use safe_search::{SafeSearch, SafeSearchError};
 
 use std::net::IpAddr;
 
-use crate::config::{WhenUnsure, Youtube};
+use crate::config::WhenUnsure;
 use crate::lists::{Effect, Index, ListKind};
 use crate::message::{Fact, rtype};
 use crate::name::NameRef;
@@ -332,7 +332,7 @@ fn outweighs(voice: &Voice, other: &Voice) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{self, BlockAnswer, Pattern, Privacy, Rule, Rules};
+    use crate::config::{self, BlockAnswer, Pattern, Privacy, Rule, Rules, Youtube};
     use crate::lists::{Entry, IndexBuilder, ListInfo, Reach};
     use crate::name::{Name, NameBuf};
 
