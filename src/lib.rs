@@ -17,6 +17,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod files;
 pub mod intern;
 pub mod journal;
