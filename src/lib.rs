@@ -18,6 +18,8 @@
 pub mod cache;
 pub mod clock;
 pub mod config;
+pub mod control;
+pub mod daemon;
 pub mod device;
 pub mod files;
 pub mod intern;
@@ -25,6 +27,7 @@ pub mod journal;
 pub mod limit;
 pub mod listener;
 pub mod lists;
+pub mod logging;
 pub mod message;
 pub mod name;
 pub mod policy;

@@ -431,7 +431,9 @@ fn profiles(nodes: &[Node], layers: &[Layer], problems: &mut Problems) -> Vec<Pr
             continue;
         };
         let preset = chain.first().map_or("", |root| &nodes[*root].name);
-        let profile = lay(&node.name, preset, chain.iter().map(|at| &layers[*at]));
+        let mut profile = lay(&node.name, preset, chain.iter().map(|at| &layers[*at]));
+        let ancestors = chain.iter().rev().skip(1);
+        profile.lineage = ancestors.map(|at| nodes[*at].name.clone()).collect();
         check_answer(node, &profile, problems);
         profiles.push(profile);
     }

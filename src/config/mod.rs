@@ -28,7 +28,7 @@ pub use load::{
     DEFAULT_PATH, Loaded, MAX_FILE, Overrides, fuzz_entry, load, load_default, load_demo,
     load_embedded, load_with, parse_listen,
 };
-pub use presets::DEMO;
+pub use presets::{DEMO, is_preset};
 pub use spec::schema;
 
 use std::net::{IpAddr, SocketAddr};
@@ -278,6 +278,8 @@ pub struct Profile {
     pub name: String,
     /// The preset it comes from, by name (its own for a preset).
     pub preset: String,
+    /// What it inherits from, the nearest first.
+    pub lineage: Vec<String>,
     /// Categories that are blocked.
     pub block_categories: Vec<String>,
     /// Lists that are blocked beyond the categories, by id.

@@ -82,6 +82,7 @@ fn bare(name: &str, preset: &str) -> Profile {
     Profile {
         name: name.to_owned(),
         preset: preset.to_owned(),
+        lineage: Vec::new(),
         block_categories: Vec::new(),
         block_lists: Vec::new(),
         allow_lists: Vec::new(),

@@ -77,7 +77,7 @@ impl Daemon {
     }
 }
 
-impl Household for Daemon {
+impl Household for Arc<Daemon> {
     fn status(&self) -> api::Status {
         let snapshot = self.resolver.snapshot();
         let refused = self.resolver.refused();
@@ -110,7 +110,12 @@ impl Household for Daemon {
                 bytes: snapshot.lists.memory_bytes() as u64,
                 failed: failed_lists(&snapshot),
             },
-            upstreams: snapshot.upstream.status().iter().map(upstream_text).collect(),
+            upstreams: snapshot
+                .upstream
+                .status()
+                .iter()
+                .map(upstream_text)
+                .collect(),
             journal_bytes: self.journal.memory_bytes() as u64,
             memory_rss_bytes: resident_bytes(),
             warnings: self.warnings(&snapshot),
@@ -207,6 +212,18 @@ impl Household for Daemon {
         }
     }
 
+    fn reload(&self) -> Boxed<'_, api::ReloadReport> {
+        let daemon = Self::clone(self);
+        // A disk may be slow; the thread that serves this door is not made to wait for it.
+        Box::pin(async move {
+            let done = tokio::task::spawn_blocking(move || report_text(daemon.reload_now())).await;
+            done.unwrap_or_else(|error| api::ReloadReport {
+                errors: vec![format!("the reload broke off: {error}")],
+                ..api::ReloadReport::default()
+            })
+        })
+    }
+
     fn not_ready(&self) -> Vec<String> {
         let snapshot = self.resolver.snapshot();
         let failed = failed_lists(&snapshot).into_iter();
@@ -256,10 +273,10 @@ fn upstream_text(server: &crate::upstream::ServerStatus) -> api::UpstreamStatus 
             config::Transport::Tcp => "tcp",
         }
         .to_owned(),
-        domain: server.domain.as_ref().map(ToString::to_string),
+        domain: None,
         healthy: server.health != crate::upstream::Health::Failing,
-        queries: server.answered + server.failed,
-        failures: server.failed,
+        queries: server.answered + server.failed + server.timeouts,
+        failures: server.failed + server.timeouts,
         latency_us: server
             .rtt
             .map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
@@ -346,23 +363,11 @@ fn profile_text(
 /// Resident memory of this process, from the kernel.
 fn resident_bytes() -> Option<u64> {
     let files = crate::files::Files::disk();
-    let statm = files.read(std::path::Path::new("/proc/self/statm"), 4096).ok()?;
+    let statm = files
+        .read(std::path::Path::new("/proc/self/statm"), 4096)
+        .ok()?;
     let text = String::from_utf8(statm).ok()?;
     let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
     let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok()??;
     Some(pages * u64::try_from(page).ok()?)
-}
-
-impl Daemon {
-    /// Reloads on a thread that may wait for a disk.
-    pub(super) fn reload_later(self: &Arc<Self>) -> Boxed<'static, api::ReloadReport> {
-        let daemon = Arc::clone(self);
-        Box::pin(async move {
-            let done = tokio::task::spawn_blocking(move || report_text(daemon.reload_now())).await;
-            done.unwrap_or_else(|error| api::ReloadReport {
-                errors: vec![format!("the reload broke off: {error}")],
-                ..api::ReloadReport::default()
-            })
-        })
-    }
 }

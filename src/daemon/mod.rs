@@ -26,9 +26,9 @@ use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::config::{Config, Diagnostic, Listen, Overrides};
-use crate::control::{self, Boxed, ControlError, ExplainRequest, Household, api};
+use crate::control::{self, Household, api};
 use crate::files::Files;
-use crate::journal::{Journal, LogFilter, LogPage, Top};
+use crate::journal::Journal;
 use crate::listener::{self, BindError, Bound, tcp, udp};
 use crate::reload::{self, Reloader, Source, StartError};
 use crate::resolve::Resolver;
@@ -203,9 +203,9 @@ async fn run(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (stop, stopped) = watch::channel(false);
     let crew = Crew::start(bound, workers, &daemon.resolver, &stopped)?;
-    let door = Arc::new(Door(Arc::clone(&daemon)));
+    let door: Arc<dyn Household> = Arc::new(Arc::clone(&daemon));
     if let Some(socket) = control {
-        let serving = control::server::serve(socket, door.clone(), wait_for(stopped.clone()));
+        let serving = control::server::serve(socket, Arc::clone(&door), wait_for(stopped.clone()));
         tokio::spawn(serving);
     }
     if let Some(listener) = metrics {
@@ -262,16 +262,14 @@ async fn run(
     tell_systemd(&[sd_notify::NotifyState::Stopping]);
     info!("ending");
     // The receivers may be gone already if a thread ended early.
-    drop(stop.send(true));
+    let _gone = stop.send(true);
     crew.finish().await;
     Ok(())
 }
 
 /// Reads changes until there were none for a moment.
 async fn settle(changes: &mut mpsc::Receiver<()>) {
-    let quiet = async {
-        while tokio::time::timeout(SETTLE, changes.recv()).await.is_ok() {}
-    };
+    let quiet = async { while tokio::time::timeout(SETTLE, changes.recv()).await.is_ok() {} };
     // Too many changes: read what is there.
     drop(tokio::time::timeout(SETTLE_AT_MOST, quiet).await);
 }
@@ -403,9 +401,8 @@ struct Watchdog {
 impl Watchdog {
     fn new() -> Self {
         // Half the time that systemd allows, as sd_watchdog_enabled(3) advises.
-        let interval = sd_notify::watchdog_enabled().map(|allowed| {
-            tokio::time::interval((allowed / 2).max(Duration::from_millis(1500)))
-        });
+        let interval = sd_notify::watchdog_enabled()
+            .map(|allowed| tokio::time::interval((allowed / 2).max(Duration::from_millis(1500))));
         Self {
             interval,
             last: Vec::new(),
@@ -423,7 +420,11 @@ impl Watchdog {
             .map(|pulse| pulse.load(Ordering::Relaxed))
             .collect();
         let all_live = self.last.is_empty()
-            || self.last.iter().zip(&now).all(|(before, after)| before != after);
+            || self
+                .last
+                .iter()
+                .zip(&now)
+                .all(|(before, after)| before != after);
         self.last = now;
         if all_live {
             tell_systemd(&[sd_notify::NotifyState::Watchdog]);
@@ -452,7 +453,7 @@ impl FolderWatcher {
             });
             if matters {
                 // Full means that somebody was told already.
-                drop(changed.try_send(()));
+                let _full = changed.try_send(());
             }
         });
         Self {
@@ -526,7 +527,10 @@ fn handed_over(workers: usize) -> Result<Vec<Bound>, ServeError> {
         } else if let Ok(Some(socket)) = handed.take_tcp_listener(index) {
             connections.push(socket);
         } else {
-            warn!(index, "a socket from systemd is neither UDP nor TCP; left alone");
+            warn!(
+                index,
+                "a socket from systemd is neither UDP nor TCP; left alone"
+            );
         }
     }
     let mut bound = Vec::new();
@@ -612,7 +616,3 @@ fn listener_texts(bound: &[Bound], listen: &[Listen]) -> Vec<api::Listener> {
     }
     texts
 }
-
-/// The daemon behind the control API.
-#[derive(Debug)]
-struct Door(Arc<Daemon>);

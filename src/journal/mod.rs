@@ -24,7 +24,7 @@ pub use devices::{CategoryCount, DeviceStatistics};
 pub use labels::{parse_qtype, qtype_label, rcode_label};
 pub use log::{LogEntry, LogFilter, LogPage};
 pub use top::{Ranked, Top};
-pub use totals::{Bucket, Durations, ReasonCount, Totals};
+pub use totals::{Bucket, Durations, KindCount, ReasonCount, ResponseCount, Totals};
 
 use crate::clock::{Clock, Moment};
 use crate::config::Privacy;
@@ -90,6 +90,7 @@ impl Journal {
             source: outcome.source,
             rcode: outcome.rcode,
             transport: outcome.transport,
+            client: outcome.client,
             qtype: outcome.qtype,
             took: outcome.took,
         };
