@@ -117,7 +117,7 @@ pub(super) async fn probe(
             false
         }
         Err(_elapsed) => {
-            server.note_silence(asked, clock.now());
+            server.note_silence(asked);
             false
         }
     }
@@ -295,10 +295,9 @@ impl<'a> Race<'a> {
 
     /// The budget is used up.
     fn time_up(&self) -> Failure {
-        let now = self.clock.now();
         for (index, lane) in self.lanes.iter().enumerate() {
             if let Some(asked) = self.first_asked(index) {
-                lane.server.note_silence(asked, now);
+                lane.server.note_silence(asked);
             }
         }
         self.failure()
