@@ -15,7 +15,7 @@ use hedgerow::clock::Clock;
 use hedgerow::config::{self, Forward, Limits, Transport, UpstreamServer};
 use hedgerow::message::{Answer, Question};
 use hedgerow::name::{Name, NameBuf};
-use hedgerow::upstream::{Cap, Client, Failure, Health, Load, ServerStatus, Upstreams};
+use hedgerow::upstream::{Client, Failure, Health, Load, ServerStatus, Upstreams};
 
 use stub::{Act, Seen, Stub};
 
@@ -692,11 +692,12 @@ mod sharing {
         assert_eq!(server.seen().len(), 1);
     }
 
-    #[tokio::test]
-    async fn a_flood_under_one_parent_leaves_every_other_name_alone() {
-        // Several clients, 1,000 names a second, and an upstream that says nothing to them.
+    /// Lets eight clients ask 1,000 random names a second under `parents` domains of which the
+    /// upstream says nothing, and every 20 ms for another name; these must all be answered. The
+    /// most that was in the table, and how many of the flood were turned away or displaced.
+    async fn flood(parents: u32, names: u32) -> (Load, usize) {
         let server = Stub::start(|seen| {
-            let is_flood = seen.name().ends_with(".flood.test.");
+            let is_flood = seen.name().ends_with(".flood.");
             Vec::from_iter((!is_flood).then(|| Act::Send(seen.reply(0))))
         });
         let upstreams = upstreams(&[&server]);
@@ -704,23 +705,17 @@ mod sharing {
         let mut flood = tokio::task::JoinSet::new();
         let mut others = tokio::task::JoinSet::new();
         let mut most = Load::default();
-        for index in 0..3000_u32 {
+        for index in 0..names {
             tick.tick().await;
-            let who = Client::Address([192, 0, 2, (index % 8) as u8].into());
-            let asked = Arc::clone(&upstreams);
-            flood.spawn(async move {
-                asked
-                    .resolve(&question(&format!("x{index}.flood.test")), who)
-                    .await
-            });
+            let who = Client::Address([192, 0, 2, (index / parents % 8) as u8].into());
+            let ask = |name: String| {
+                let upstreams = Arc::clone(&upstreams);
+                async move { upstreams.resolve(&question(&name), who).await }
+            };
+            flood.spawn(ask(format!("x{index}.parent{}.flood", index % parents)));
             if index % 20 == 0 {
                 // From one of the flooding clients, too.
-                let asked = Arc::clone(&upstreams);
-                others.spawn(async move {
-                    asked
-                        .resolve(&question(&format!("www.site{index}.test")), who)
-                        .await
-                });
+                others.spawn(ask(format!("www.site{index}.test")));
             }
             let load = upstreams.load();
             most.questions = most.questions.max(load.questions);
@@ -731,20 +726,34 @@ mod sharing {
             assert_eq!(result.unwrap().map(|answer| answer.rcode()), Ok(0));
             answered += 1;
         }
-        assert_eq!(answered, 150);
-        // A quarter of the table, and a few of the others.
-        assert!((100..=128 + 20).contains(&most.questions), "{most:?}");
+        assert_eq!(answered, names.div_ceil(20));
         let (mut refused, mut silent) = (0, 0);
         while let Some(result) = flood.join_next().await {
             match result.unwrap() {
-                Err(Failure::Overloaded(Cap::Parent | Cap::Client)) => refused += 1,
+                Err(Failure::Overloaded(_)) => refused += 1,
                 Err(Failure::Timeout { .. }) => silent += 1,
                 other => panic!("{other:?}"),
             }
         }
-        assert!(refused > 2000 && silent >= 100, "{refused} and {silent}");
+        assert_eq!(refused + silent, names as usize);
         assert_eq!(upstreams.load(), Load::default());
         assert_eq!(status(&upstreams, &server).health, Health::Healthy);
+        (most, refused)
+    }
+
+    #[tokio::test]
+    async fn a_flood_under_one_parent_leaves_every_other_name_alone() {
+        let (most, refused) = flood(1, 3000).await;
+        // A quarter of the table, and a few of the others.
+        assert!((100..=128 + 20).contains(&most.questions), "{most:?}");
+        assert!(refused > 2000, "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_flood_under_a_few_parents_leaves_every_other_name_alone() {
+        let (most, refused) = flood(5, 3000).await;
+        assert!((400..=512).contains(&most.questions), "{most:?}");
+        assert!(refused > 1000, "{refused}");
     }
 }
 
@@ -769,10 +778,15 @@ mod failures {
         };
         assert_eq!(ask(&upstreams, "a.test").await, Err(timeout.clone()));
         let asked = server.seen().len();
-        let (result, took) = timed(&upstreams, "a.test").await;
         let recent = Failure::Recent(Box::new(timeout));
-        assert_eq!(result, Err(recent.clone()));
-        assert!(took < Duration::from_millis(5), "{took:?}");
+        let mut least = Duration::MAX;
+        // The least of several, since the machine may have other things to do.
+        for _ in 0..10 {
+            let (result, took) = timed(&upstreams, "a.test").await;
+            assert_eq!(result, Err(recent.clone()));
+            least = least.min(took);
+        }
+        assert!(least < Duration::from_millis(5), "{least:?}");
         assert_eq!(
             upstreams.recent_failure(&question("a.test"), clock.now()),
             Some(recent)
@@ -819,10 +833,10 @@ mod failures {
         speaks.store(true, Ordering::SeqCst);
         let returned = Instant::now();
         until("it is found again", || {
-            // Asked like a client that asks again and again.
+            // A client that asks for the same name again and again, which failed before.
             status(&upstreams, &server).health == Health::Healthy || {
                 let upstreams = Arc::clone(&upstreams);
-                tokio::spawn(async move { ask(&upstreams, "back.test").await });
+                tokio::spawn(async move { ask(&upstreams, "n0.test").await });
                 false
             }
         })
@@ -830,7 +844,7 @@ mod failures {
         let took = returned.elapsed();
         assert!(took < Duration::from_millis(800), "{took:?}");
         // What failed for want of an upstream is asked again.
-        assert!(ask(&upstreams, "n0.test").await.is_ok());
+        assert!(ask(&upstreams, "n1.test").await.is_ok());
     }
 }
 
