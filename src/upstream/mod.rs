@@ -2,14 +2,14 @@
 //!
 //! A [`Question`] enters with the [`Client`] whose share it takes; an [`Answer`] leaves, or one
 //! [`Failure`] within the budget. [`Upstreams::resolve`] is the whole way: what failed a moment
-//! ago is not asked again ([`failure`]), equal questions share one exchange and nobody takes all
-//! the places ([`flight`]), the servers for the domain ([`group`], [`system`]) are raced against
-//! each other ([`exchange`]) over [`udp`] and [`tcp`], and what that teaches about them is kept
-//! ([`server`]). Read [`exchange`] after this file.
+//! ago is not asked again (`failure`), equal questions share one exchange and nobody takes all
+//! the places (`flight`), the servers for the domain (`group`, `system`) are raced against
+//! each other (`exchange`) over `udp` and `tcp`, and what that teaches about them is kept
+//! (`server`). Read `exchange` after this file.
 //!
 //! The wire format is [`crate::message`]'s; only the octets that tell a reply from a forgery are
-//! looked at here ([`wire`]). A further transport is a further variant of
-//! [`config::Transport`] and a branch in [`exchange`].
+//! looked at here (`wire`). A further transport is a further variant of
+//! [`config::Transport`] and a branch in `exchange`.
 
 mod exchange;
 mod failure;

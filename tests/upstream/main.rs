@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use hedgerow::clock::Clock;
+use hedgerow::clock::{Clock, ManualTime, Timestamp};
 use hedgerow::config::{self, Forward, Limits, Transport, UpstreamServer};
 use hedgerow::message::{Answer, Question};
 use hedgerow::name::{Name, NameBuf};
@@ -208,7 +208,7 @@ mod replies {
     }
 
     #[tokio::test]
-    async fn a_thousand_questions_share_neither_ports_nor_ids() {
+    async fn questions_share_neither_ports_nor_ids() {
         let server = Stub::answering();
         let upstreams = upstreams(&[&server]);
         for index in 0..500 {
@@ -482,6 +482,18 @@ mod servers {
     }
 
     #[tokio::test]
+    async fn two_black_holes_are_passed_within_the_budget() {
+        let (first, second, third) = (Stub::silent(), Stub::silent(), Stub::answering());
+        let upstreams = upstreams(&[&first, &second, &third]);
+        let (result, took) = timed(&upstreams, "a.test").await;
+        assert_eq!(result, Ok(0));
+        assert!(took < Duration::from_millis(1200), "{took:?}");
+        let (result, took) = timed(&upstreams, "b.test").await;
+        assert_eq!(result, Ok(0));
+        assert!(took < Duration::from_millis(300), "{took:?}");
+    }
+
+    #[tokio::test]
     async fn nobody_to_ask() {
         assert_eq!(
             ask(&build(&config(&[])), "a.test").await,
@@ -565,6 +577,30 @@ mod tcp {
         assert_eq!(result, Err(unreachable));
         assert!(took < Duration::from_millis(300), "{took:?}");
         assert_eq!(server.connections(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_went_quiet_is_not_trusted_twice() {
+        // The first connection is a black hole after its first answer, as when a router forgets
+        // it; the server itself is well.
+        let first = std::sync::Mutex::new(None);
+        let server = Stub::start(move |seen| {
+            let mut first = first.lock().unwrap();
+            let is_answered = match *first {
+                None => first.replace(seen.from).is_none(),
+                Some(port) => port != seen.from,
+            };
+            Vec::from_iter(is_answered.then(|| Act::Send(seen.reply(0))))
+        });
+        let time = ManualTime::starting_at(Timestamp::UNIX_EPOCH);
+        let config = over_tcp(server.address);
+        let upstreams = Upstreams::new(&config, &limits(), &[], time.clock());
+        assert_eq!(timed(&upstreams, "a.test").await.0, Ok(0));
+        time.advance(Duration::from_secs(2));
+        let (result, took) = timed(&upstreams, "b.test").await;
+        assert_eq!(result, Ok(0));
+        assert!(took < Duration::from_millis(500), "{took:?}");
+        assert_eq!(server.connections(), 2);
     }
 
     #[tokio::test]
@@ -916,8 +952,6 @@ mod groups {
 
     #[tokio::test]
     async fn the_systems_list_is_read_and_read_again() {
-        use hedgerow::clock::{ManualTime, Timestamp};
-
         let folder = tempfile::tempdir().unwrap();
         let mut config = config(&[]);
         config.resolv_conf = folder.path().join("resolv.conf");
