@@ -96,7 +96,7 @@ impl Failure {
     }
 
     /// Whether the network was at fault, so that it is void when a silent server speaks again.
-    fn is_of_network(&self) -> bool {
+    pub(super) fn is_of_network(&self) -> bool {
         matches!(self, Self::Timeout { .. } | Self::Unreachable { .. })
     }
 
