@@ -90,8 +90,8 @@ impl Failure {
             | Self::Malformed { .. }
             | Self::Overloaded(_)
             | Self::GivenUp => 23,
-            // Cached Error.
-            Self::Recent(_) => 13,
+            // What it was the first time: a client that asks again learns no less.
+            Self::Recent(first) => first.ede(),
         }
     }
 
