@@ -1,6 +1,6 @@
 //! From what is written to what it means: lists, profiles, devices, and how they name one another.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::diagnostic::Diagnostic;
 use super::endpoint::parse_net;
 use super::presets::{self, LIFELINES, PRESETS, UNKNOWN};
 use super::problems::Problems;
-use super::profiles::{AnswerKind, Family, Layer, UNSAFE_SEARCH, lay};
+use super::profiles::{AnswerKind, Family, Layer, MAX_DEPTH, UNSAFE_SEARCH, lay};
 use super::read::{Entry, FileKind, Written, read_file};
 use super::resolve::{Around, missing, report_address};
 use super::spec::{DeviceSpec, ListSpec, ProfileSpec, Text, Word};
@@ -39,7 +39,7 @@ pub(super) fn resolve(
     let rules = rules(
         written.household.allow.as_ref(),
         written.household.block.as_ref(),
-        &known.category_words(),
+        &known.categories,
         problems,
     );
     let nodes = nodes(written, problems);
@@ -70,47 +70,43 @@ pub(super) fn resolve(
     })
 }
 
-/// The words a profile can refer to.
-struct Known {
+/// The words a profile can refer to, each set sorted.
+struct Known<'l> {
     /// Categories that can be blocked.
-    categories: Vec<String>,
+    categories: Vec<&'l str>,
     /// Ids of blocklists.
-    blocklists: Vec<String>,
+    blocklists: Vec<&'l str>,
     /// Ids and categories of allowlists.
-    allowlists: Vec<String>,
+    allowlists: Vec<&'l str>,
+    /// Ids of both and categories of allowlists.
+    lists: Vec<&'l str>,
 }
 
-impl Known {
-    fn of(lists: &[List]) -> Self {
-        let mut categories: BTreeSet<String> = CATEGORIES
-            .iter()
-            .map(|(name, _)| (*name).to_owned())
-            .collect();
+impl<'l> Known<'l> {
+    fn of(lists: &'l [List]) -> Self {
+        let mut categories: BTreeSet<&str> = CATEGORIES.iter().map(|(name, _)| *name).collect();
         // The preset for small children refers to it, whether or not its list is switched on.
-        let mut allowlists = BTreeSet::from(["children".to_owned()]);
-        let mut blocklists = Vec::new();
+        let mut allowlists = BTreeSet::from(["children"]);
+        let mut blocklists = BTreeSet::new();
         for list in lists {
             match list.kind {
                 ListKind::Block => {
-                    categories.insert(list.category.clone());
-                    blocklists.push(list.id.clone());
+                    categories.insert(&list.category);
+                    blocklists.insert(list.id.as_str());
                 }
                 ListKind::Allow => {
-                    allowlists.insert(list.id.clone());
-                    allowlists.insert(list.category.clone());
+                    allowlists.insert(&list.id);
+                    allowlists.insert(&list.category);
                 }
                 ListKind::Lifeline => {}
             }
         }
         Self {
             categories: categories.into_iter().collect(),
-            blocklists,
+            lists: blocklists.union(&allowlists).copied().collect(),
+            blocklists: blocklists.into_iter().collect(),
             allowlists: allowlists.into_iter().collect(),
         }
-    }
-
-    fn category_words(&self) -> Vec<&str> {
-        self.categories.iter().map(String::as_str).collect()
     }
 }
 
@@ -259,27 +255,30 @@ fn unused_categories(
     written: &Written,
     problems: &mut Problems,
 ) {
-    let used = |list: &List| {
-        profiles.iter().any(|profile| {
-            profile.block_categories.contains(&list.category)
-                || profile.block_lists.contains(&list.id)
+    let mut used: HashSet<&str> = CATEGORIES.iter().map(|(name, _)| *name).collect();
+    for profile in profiles {
+        used.extend(profile.block_categories.iter().map(String::as_str));
+        used.extend(profile.block_lists.iter().map(String::as_str));
+    }
+    let words: HashMap<&str, &Text> = written
+        .lists
+        .iter()
+        .filter_map(|entry| {
+            Some((
+                entry.spec.id.as_ref()?.text(),
+                entry.spec.category.as_ref()?,
+            ))
         })
-    };
-    let brought = |category: &str| CATEGORIES.iter().any(|(name, _)| *name == category);
-    for entry in &written.lists {
-        let (Some(id), Some(category)) = (&entry.spec.id, &entry.spec.category) else {
+        .collect();
+    for list in lists.iter().filter(|list| list.kind == ListKind::Block) {
+        if used.contains(list.id.as_str()) || used.contains(list.category.as_str()) {
             continue;
-        };
-        let list = lists.iter().find(|list| list.id == id.text());
-        if let Some(list) = list
-            && list.kind == ListKind::Block
-            && !brought(&list.category)
-            && !used(list)
-        {
+        }
+        if let Some(word) = words.get(list.id.as_str()) {
             let message = format!("no profile blocks category `{}`", list.category);
             problems.report(
                 Diagnostic::warning("no-effect", message)
-                    .at(problems.place(&category.span()), "a new category")
+                    .at(problems.place(&word.span()), "a new category")
                     .suggest(&list.category, CATEGORIES.iter().map(|(name, _)| *name)),
             );
         }
@@ -383,12 +382,11 @@ fn find_parents(
         node.parent = by_name.get(word.text()).copied();
         if node.parent.is_none() {
             let message = format!("unknown profile `{}`", word.text());
-            problems.report_absence(
-                Diagnostic::error("unknown-profile", message)
-                    .at(problems.place(&word.span()), "no profile has this name")
-                    .suggest(word.text(), names.iter().copied())
-                    .known("known profiles", names.iter().copied()),
-            );
+            let diagnostic = Diagnostic::error("unknown-profile", message)
+                .at(problems.place(&word.span()), "no profile has this name");
+            let known = || names.iter().copied();
+            let diagnostic = problems.guess(diagnostic, word.text(), known());
+            problems.report_absence(diagnostic.known("known profiles", known()));
         }
     }
 }
@@ -396,7 +394,8 @@ fn find_parents(
 /// What holds for each profile; those whose chain is broken are left out.
 fn profiles(nodes: &[Node], layers: &[Layer], problems: &mut Problems) -> Vec<Profile> {
     let family = Family::new(nodes.iter().map(|node| node.parent).collect());
-    for ring in family.rings() {
+    let rings = family.rings();
+    for ring in &rings {
         let Some(first) = ring.first().map(|at| &nodes[*at]) else {
             continue;
         };
@@ -428,6 +427,13 @@ fn profiles(nodes: &[Node], layers: &[Layer], problems: &mut Problems) -> Vec<Pr
             continue;
         }
         let Some(chain) = family.chain(at) else {
+            if rings.is_empty() {
+                let message = format!("profile `{}` inherits over too many others", node.name);
+                problems.report(
+                    Diagnostic::error("inheritance-depth", message)
+                        .at(problems.place(&node.span), format!("more than {MAX_DEPTH}")),
+                );
+            }
             continue;
         };
         let preset = chain.first().map_or("", |root| &nodes[*root].name);
@@ -473,8 +479,7 @@ fn check_answer(node: &Node, profile: &Profile, problems: &mut Problems) {
 }
 
 /// What one profile says itself.
-fn layer(spec: &ProfileSpec, known: &Known, problems: &mut Problems) -> Layer {
-    let words = known.category_words();
+fn layer(spec: &ProfileSpec, known: &Known<'_>, problems: &mut Problems) -> Layer {
     let why = "no list provides this category";
     let category = |key: &Option<Vec<Text>>, problems: &mut Problems| {
         let lifelines = key.iter().flatten().filter(|word| word.text() == LIFELINES);
@@ -490,7 +495,7 @@ fn layer(spec: &ProfileSpec, known: &Known, problems: &mut Problems) -> Layer {
             let others = words.iter().filter(|word| word.text() != LIFELINES);
             others.cloned().collect::<Vec<_>>()
         });
-        known_words(rest.as_ref(), "category", &words, why, problems)
+        known_words(rest.as_ref(), "category", &known.categories, why, problems)
     };
     let categories = spec
         .categories
@@ -504,14 +509,11 @@ fn layer(spec: &ProfileSpec, known: &Known, problems: &mut Problems) -> Layer {
         Some(false) => unblock.push(UNSAFE_SEARCH.to_owned()),
         None => {}
     }
-    let blocklists: Vec<&str> = known.blocklists.iter().map(String::as_str).collect();
-    let allowlists: Vec<&str> = known.allowlists.iter().map(String::as_str).collect();
-    let both: Vec<&str> = blocklists.iter().chain(&allowlists).copied().collect();
     let no_list = "no list has this id";
     let block_lists = known_words(
         spec.block_lists.as_ref(),
         "blocklist",
-        &blocklists,
+        &known.blocklists,
         no_list,
         problems,
     );
@@ -519,14 +521,14 @@ fn layer(spec: &ProfileSpec, known: &Known, problems: &mut Problems) -> Layer {
     let allow_lists = known_words(
         spec.allow_lists.as_ref(),
         "allowlist",
-        &allowlists,
+        &known.allowlists,
         why,
         problems,
     );
     let without_lists = known_words(
         spec.without_lists.as_ref(),
         "list",
-        &both,
+        &known.lists,
         no_list,
         problems,
     );
@@ -553,7 +555,7 @@ fn layer(spec: &ProfileSpec, known: &Known, problems: &mut Problems) -> Layer {
         rules: rules(
             spec.allow.as_ref(),
             spec.block_names.as_ref(),
-            &words,
+            &known.categories,
             problems,
         ),
         allow_only: spec.allow_only,
@@ -655,12 +657,11 @@ fn profile_of(
         return guest;
     }
     if !names.contains(name) {
-        problems.report_absence(
-            Diagnostic::error("unknown-profile", format!("unknown profile `{name}`"))
-                .at(problems.place(&word.span()), "no profile has this name")
-                .suggest(name, names.iter().copied())
-                .known("known profiles", names.iter().copied()),
-        );
+        let diagnostic = Diagnostic::error("unknown-profile", format!("unknown profile `{name}`"))
+            .at(problems.place(&word.span()), "no profile has this name");
+        let known = || names.iter().copied();
+        let diagnostic = problems.guess(diagnostic, name, known());
+        problems.report_absence(diagnostic.known("known profiles", known()));
     }
     index.get(name).copied()
 }
@@ -673,14 +674,15 @@ fn devices(
     names: &BTreeSet<&str>,
     index: &HashMap<&str, usize>,
     guest: Option<usize>,
-    known: &Known,
+    known: &Known<'_>,
     problems: &mut Problems,
 ) -> Vec<Device> {
-    let listeners: Vec<&str> = written
+    let mut listeners: Vec<&str> = written
         .listeners
         .iter()
         .filter_map(|entry| entry.spec.name.as_ref().map(Text::text))
         .collect();
+    listeners.sort_unstable();
     let interfaces = interfaces(around);
     let mut seen_names: HashMap<&str, Range<usize>> = HashMap::new();
     let mut seen_matches: HashMap<DeviceMatch, Range<usize>> = HashMap::new();
@@ -721,8 +723,8 @@ fn devices(
                 seen_matches.insert(device_match.clone(), span.clone());
             }
         }
-        let words = known.category_words();
-        let rules = rules(spec.allow.as_ref(), spec.block.as_ref(), &words, problems);
+        let words = &known.categories;
+        let rules = rules(spec.allow.as_ref(), spec.block.as_ref(), words, problems);
         let profile = match &spec.profile {
             None => {
                 missing(entry, "device", "profile", problems);
@@ -766,21 +768,17 @@ fn matches(
         matches.push((DeviceMatch::Interface(word.text().to_owned()), word.span()));
     }
     if let Some(word) = &spec.listener {
-        if listeners.contains(&word.text()) {
+        if listeners.binary_search(&word.text()).is_ok() {
             matches.push((DeviceMatch::Listener(word.text().to_owned()), word.span()));
         } else {
-            problems.report_absence(
-                Diagnostic::error(
-                    "unknown-listener",
-                    format!("unknown listener `{}`", word.text()),
-                )
-                .at(
-                    problems.place(&word.span()),
-                    "no `[[listener]]` has this name",
-                )
-                .suggest(word.text(), listeners.iter().copied())
-                .known("known listeners", listeners.iter().copied()),
+            let message = format!("unknown listener `{}`", word.text());
+            let diagnostic = Diagnostic::error("unknown-listener", message).at(
+                problems.place(&word.span()),
+                "no `[[listener]]` has this name",
             );
+            let known = || listeners.iter().copied();
+            let diagnostic = problems.guess(diagnostic, word.text(), known());
+            problems.report_absence(diagnostic.known("known listeners", known()));
         }
     }
     let none = spec.interface.is_none() && spec.listener.is_none();

@@ -24,12 +24,13 @@ pub(super) fn report(
     for error in errors {
         problems.incomplete = true;
         let span = shift(error.span().unwrap_or(0..0), base);
-        let place = problems.place(&span);
-        if last_line == Some(place.line) {
+        let line = problems.sources.line(span.start);
+        if last_line == Some(line) {
             continue;
         }
-        last_line = Some(place.line);
+        last_line = Some(line);
         told += 1;
+        let place = problems.place(&span);
         if told > MAX_SYNTAX {
             problems.report(
                 Diagnostic::error("syntax", "more lines of this file are not TOML")
