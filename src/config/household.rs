@@ -238,6 +238,7 @@ fn source(
             );
             None
         }
+        (None, None) if !entry.whole => None,
         (None, None) => {
             problems.report_absence(Diagnostic::error("missing-key", "a list without names").at(
                 problems.place(&entry.span),
@@ -292,6 +293,7 @@ struct Node {
     name: String,
     span: Range<usize>,
     spec: ProfileSpec,
+    whole: bool,
     parent: Option<usize>,
     /// A preset that a profile of the same name replaced.
     replaced: bool,
@@ -306,19 +308,20 @@ fn nodes(written: &Written, problems: &mut Problems) -> Vec<Node> {
         let base = problems.sources.add(Path::new(&path), text.to_owned());
         let mut preset = Written::default();
         read_file(base, FileKind::Profiles, &mut preset, problems);
-        for (word, spec) in preset.profiles {
+        for (word, entry) in preset.profiles {
             by_name.insert(name.to_owned(), nodes.len());
             nodes.push(Node {
                 name: name.to_owned(),
                 span: word.span(),
-                spec,
+                spec: entry.spec,
+                whole: entry.whole,
                 parent: None,
                 replaced: false,
             });
         }
     }
     let presets = nodes.len();
-    for (word, spec) in &written.profiles {
+    for (word, entry) in &written.profiles {
         let name = word.text();
         if !label(word, "a profile", problems) {
             continue;
@@ -347,7 +350,8 @@ fn nodes(written: &Written, problems: &mut Problems) -> Vec<Node> {
         nodes.push(Node {
             name: name.to_owned(),
             span: word.span(),
-            spec: spec.clone(),
+            spec: entry.spec.clone(),
+            whole: entry.whole,
             parent,
             replaced: false,
         });
@@ -366,7 +370,7 @@ fn find_parents(
     names.sort_unstable();
     for node in &mut nodes[presets..] {
         let Some(word) = &node.spec.inherits else {
-            if node.parent.is_none() {
+            if node.parent.is_none() && node.whole {
                 problems.report_absence(
                     Diagnostic::error(
                         "missing-key",
@@ -599,11 +603,13 @@ const PRIVACY: [(&str, Privacy); 3] = [
 /// Tells of categories and lists that one profile both takes and leaves.
 fn contradictions(spec: &ProfileSpec, problems: &mut Problems) {
     let mut blocked: HashMap<&str, Range<usize>> = HashMap::new();
-    for word in spec.block.iter().flatten() {
+    // Lifelines were told already.
+    let named = |word: &&Text| word.text() != LIFELINES;
+    for word in spec.block.iter().flatten().filter(named) {
         blocked.insert(word.text(), word.span());
     }
     let mut unblocked: HashMap<&str, Range<usize>> = HashMap::new();
-    for word in spec.unblock.iter().flatten() {
+    for word in spec.unblock.iter().flatten().filter(named) {
         unblocked.insert(word.text(), word.span());
         if let Some(there) = blocked.get(word.text()) {
             let (here, there) = (problems.place(&word.span()), problems.place(there));
@@ -781,7 +787,7 @@ fn matches(
             problems.report_absence(diagnostic.known("known listeners", known()));
         }
     }
-    let none = spec.interface.is_none() && spec.listener.is_none();
+    let none = spec.interface.is_none() && spec.listener.is_none() && entry.whole;
     if none
         && spec
             .address

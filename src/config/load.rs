@@ -137,12 +137,9 @@ pub fn fuzz_entry(data: &[u8]) -> Loaded {
     loaded
 }
 
-/// The folder a file is in.
+/// The folder a file is in; empty for one in the working directory.
 fn folder_of(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
-        _ => PathBuf::from("."),
-    }
+    file.parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
 /// A configuration while it is read.
@@ -251,10 +248,17 @@ impl<'a> Load<'a> {
     }
 
     fn finish(mut self) -> Loaded {
+        let told = self.problems.count();
         let config = resolve(&self.written, &self.around, &mut self.problems);
+        self.problems.sort_from(told);
         for list in config.iter().flat_map(|config| &config.lists) {
             if let ListSource::File(path) = &list.source {
                 self.watched.push(folder_of(path));
+            }
+        }
+        for folder in &mut self.watched {
+            if folder.as_os_str().is_empty() {
+                *folder = PathBuf::from(".");
             }
         }
         self.watched.sort();

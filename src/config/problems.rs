@@ -45,11 +45,12 @@ impl Problems {
         self.list.len()
     }
 
-    /// Puts those after the first `count` in the order of their places, which are in one file.
+    /// Puts those after the first `count` in the order of the files and of their places in them.
     pub(super) fn sort_from(&mut self, count: usize) {
-        self.list[count..].sort_by_key(|diagnostic| {
+        let sources = &self.sources;
+        self.list[count..].sort_by_cached_key(|diagnostic| {
             let place = diagnostic.place.as_ref();
-            place.map(|place| (place.line, place.column))
+            place.map(|place| (sources.position(&place.file), place.line, place.column))
         });
     }
 

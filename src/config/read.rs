@@ -31,7 +31,7 @@ pub(super) struct Written {
     pub(super) devices: Vec<Entry<DeviceSpec>>,
     pub(super) lists: Vec<Entry<ListSpec>>,
     pub(super) starter: ListsSpec,
-    pub(super) profiles: Vec<(Text, ProfileSpec)>,
+    pub(super) profiles: Vec<(Text, Entry<ProfileSpec>)>,
 }
 
 /// One `[[table]]` of several, with the place of its header.
@@ -39,6 +39,8 @@ pub(super) struct Written {
 pub(super) struct Entry<T> {
     pub(super) span: Range<usize>,
     pub(super) spec: T,
+    /// Whether all of it was understood. If not, what seems missing may only be misspelt.
+    pub(super) whole: bool,
 }
 
 /// The sections of a file: `true` for those written `[[name]]`.
@@ -78,7 +80,17 @@ pub(super) fn read_file(
 ) {
     let text = problems.sources.text(base).to_owned();
     let (table, errors) = DeTable::parse_recoverable(&text);
-    let table = shift_table(table.into_inner(), base);
+    let mut broken: Vec<usize> = errors
+        .iter()
+        .filter(|error| error.message() != super::syntax::DUPLICATE)
+        .filter_map(|error| Some(error.span()?.start))
+        .collect();
+    broken.sort_unstable();
+    let mut table = table.into_inner();
+    if !broken.is_empty() {
+        table = without_broken(table, &text, &broken);
+    }
+    let table = shift_table(table, base);
     super::syntax::report(errors, base, &text, &table, problems);
     let told = problems.count();
     for (key, value) in in_order(table) {
@@ -114,11 +126,9 @@ fn read_section(
         let mut diagnostic = Diagnostic::error("unknown-key", format!("unknown {what} `{name}`"))
             .at(place, format!("no {what} of this name"))
             .suggest(name, known());
-        if diagnostic.help.is_none() {
-            let owner = owners_of(name);
-            if what == "key" && !owner.is_empty() {
-                diagnostic = diagnostic.help(format!("`{name}` belongs under {owner}"));
-            }
+        let owners = owners_of(name);
+        if what == "key" && !owners.is_empty() {
+            diagnostic = diagnostic.help(format!("`{name}` belongs under {owners}"));
         }
         problems.report(diagnostic.known("known sections", known()));
         return;
@@ -211,8 +221,8 @@ fn read_entries<T: Section>(
     if let DeValue::Array(array) = value.into_inner() {
         for item in array {
             let span = item.span();
-            let spec = read_table(item, name, problems);
-            entries.push(Entry { span, spec });
+            let (spec, whole) = read_whole(item, name, problems);
+            entries.push(Entry { span, spec, whole });
         }
     }
 }
@@ -220,7 +230,7 @@ fn read_entries<T: Section>(
 /// Reads every `[profile.NAME]`.
 fn read_profiles(
     value: Spanned<DeValue<'_>>,
-    profiles: &mut Vec<(Text, ProfileSpec)>,
+    profiles: &mut Vec<(Text, Entry<ProfileSpec>)>,
     problems: &mut Problems,
 ) {
     let DeValue::Table(table) = value.into_inner() else {
@@ -242,30 +252,44 @@ fn read_profiles(
             continue;
         }
         let word = Word::new(key.span(), name.to_owned());
-        profiles.push((word, read_table(value, "profile", problems)));
+        let span = value.span();
+        let (spec, whole) = read_whole(value, "profile", problems);
+        profiles.push((word, Entry { span, spec, whole }));
     }
 }
 
 /// How many mistakes of type one section may have before we give up on it.
 const MAX_RETRIES: usize = 64;
 
-/// Reads one section, telling everything that is wrong with it; what is wrong counts as not said.
+/// [`read_whole`] for sections that need not be.
 fn read_table<T: Section>(
     value: Spanned<DeValue<'_>>,
     section: &str,
     problems: &mut Problems,
 ) -> T {
+    read_whole(value, section, problems).0
+}
+
+/// Reads one section, telling everything that is wrong with it; what is wrong counts as not said.
+/// Tells also whether nothing was wrong.
+fn read_whole<T: Section>(
+    value: Spanned<DeValue<'_>>,
+    section: &str,
+    problems: &mut Problems,
+) -> (T, bool) {
     let span = value.span();
     let DeValue::Table(written) = value.into_inner() else {
-        return T::default();
+        return (T::default(), false);
     };
     let known = keys_of::<T>();
+    let mut whole = true;
     let mut table = DeTable::new();
     for (key, value) in in_order(written) {
         let name = key.get_ref().as_ref();
         if known.contains(&name) {
             table.insert(key, value);
         } else {
+            whole = false;
             problems.report(unknown_key(
                 section,
                 name,
@@ -277,9 +301,10 @@ fn read_table<T: Section>(
     for _ in 0..MAX_RETRIES {
         let copy = Spanned::new(span.clone(), DeValue::Table(table.clone()));
         let error = match T::deserialize(ValueDeserializer::from(copy)) {
-            Ok(spec) => return spec,
+            Ok(spec) => return (spec, whole),
             Err(error) => error,
         };
+        whole = false;
         let wrong = error.span().unwrap_or_else(|| span.clone());
         let key = table
             .iter()
@@ -294,7 +319,7 @@ fn read_table<T: Section>(
             break;
         }
     }
-    T::default()
+    (T::default(), false)
 }
 
 /// Settings that exist in later versions, with what to do today.
@@ -450,6 +475,54 @@ fn remove_at(table: &mut DeTable<'_>, span: &Range<usize>) -> bool {
         table.insert(key, Spanned::new(whole, DeValue::Array(rest)));
     }
     true
+}
+
+/// `table` without the values in which the parser lost its way: what it made of them is not what
+/// was written. Tables with a header of their own stay, less what is broken in them.
+fn without_broken<'i>(table: DeTable<'i>, text: &str, broken: &[usize]) -> DeTable<'i> {
+    table
+        .into_iter()
+        .filter_map(|(key, value)| {
+            let span = value.span();
+            let header = text
+                .get(span.start..)
+                .is_some_and(|rest| rest.starts_with('['));
+            let value = match value.into_inner() {
+                DeValue::Table(inner) if header => {
+                    DeValue::Table(without_broken(inner, text, broken))
+                }
+                // A table that only headers and keys below it imply begins with its own name.
+                DeValue::Table(inner) if span == key.span() => {
+                    DeValue::Table(without_broken(inner, text, broken))
+                }
+                DeValue::Array(array)
+                    if text
+                        .get(span.start..)
+                        .is_some_and(|rest| rest.starts_with("[[")) =>
+                {
+                    let items = array.into_iter().map(|item| {
+                        let span = item.span();
+                        let item = match item.into_inner() {
+                            DeValue::Table(inner) => {
+                                DeValue::Table(without_broken(inner, text, broken))
+                            }
+                            other => other,
+                        };
+                        Spanned::new(span, item)
+                    });
+                    DeValue::Array(items.collect())
+                }
+                other => {
+                    let first = broken.partition_point(|at| *at < span.start);
+                    if broken.get(first).is_some_and(|at| *at < span.end) {
+                        return None;
+                    }
+                    other
+                }
+            };
+            Some((key, Spanned::new(span, value)))
+        })
+        .collect()
 }
 
 /// Moves all places in `table` to where its file begins in the common space.

@@ -224,6 +224,9 @@ fn server(
 
 /// Tells that `[[section]]` lacks `key`.
 pub(super) fn missing<T>(entry: &Entry<T>, section: &str, key: &str, problems: &mut Problems) {
+    if !entry.whole {
+        return;
+    }
     problems.report_absence(
         Diagnostic::error("missing-key", format!("a {section} without `{key}`"))
             .at(problems.place(&entry.span), format!("needs `{key} = …`")),

@@ -49,6 +49,11 @@ impl Sources {
         self.source_of(base).map_or("", |source| &source.text)
     }
 
+    /// How many files were read before `path`.
+    pub(super) fn position(&self, path: &Path) -> Option<usize> {
+        self.list.iter().position(|source| source.path == path)
+    }
+
     /// The line of `offset` in its file, from 0; cheaper than a whole place.
     pub(super) fn line(&self, offset: usize) -> usize {
         self.source_of(offset).map_or(0, |source| {
