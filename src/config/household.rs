@@ -277,11 +277,10 @@ fn unused_categories(
         }
         if let Some(word) = words.get(list.id.as_str()) {
             let message = format!("no profile blocks category `{}`", list.category);
-            problems.report(
-                Diagnostic::warning("no-effect", message)
-                    .at(problems.place(&word.span()), "a new category")
-                    .suggest(&list.category, CATEGORIES.iter().map(|(name, _)| *name)),
-            );
+            let diagnostic = Diagnostic::warning("no-effect", message)
+                .at(problems.place(&word.span()), "a new category");
+            let brought = CATEGORIES.iter().map(|(name, _)| *name);
+            problems.report(problems.guess(diagnostic, &list.category, brought));
         }
     }
 }

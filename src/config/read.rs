@@ -79,7 +79,37 @@ pub(super) fn read_file(
     problems: &mut Problems,
 ) {
     let text = problems.sources.text(base).to_owned();
-    let (table, errors) = DeTable::parse_recoverable(&text);
+    let told = problems.count();
+    let mut from = 0;
+    // An array that is not closed swallows what follows; reading goes on at the next header.
+    for _ in 0..MAX_RESUMED {
+        let Some(next) = read_from(from, base, &text, kind, written, problems) else {
+            break;
+        };
+        from = next;
+    }
+    problems.sort_from(told);
+}
+
+/// How often one file is taken up again behind an array that is not closed.
+const MAX_RESUMED: usize = 16;
+
+/// Reads the text of one file from the byte `from`; tells where to go on if not to its end.
+fn read_from(
+    from: usize,
+    base: usize,
+    text: &str,
+    kind: FileKind,
+    written: &mut Written,
+    problems: &mut Problems,
+) -> Option<usize> {
+    let (text, base) = (text.get(from..)?, base + from);
+    let (mut table, mut errors) = DeTable::parse_recoverable(text);
+    let unclosed = super::syntax::unclosed_array(&errors, text);
+    if let Some(at) = unclosed {
+        errors.retain(|error| error.span().is_some_and(|span| span.start <= at));
+        table = DeTable::parse_recoverable(&text[..at]).0;
+    }
     let mut broken: Vec<usize> = errors
         .iter()
         .filter(|error| error.message() != super::syntax::DUPLICATE)
@@ -88,15 +118,17 @@ pub(super) fn read_file(
     broken.sort_unstable();
     let mut table = table.into_inner();
     if !broken.is_empty() {
-        table = without_broken(table, &text, &broken);
+        // The end of a part that was cut off lies inside the array that was not closed.
+        broken.extend(unclosed.map(|at| at - 1));
+        broken.sort_unstable();
+        table = without_broken(table, text, &broken);
     }
     let table = shift_table(table, base);
-    super::syntax::report(errors, base, &text, &table, problems);
-    let told = problems.count();
+    super::syntax::report(errors, base, text, &table, problems);
     for (key, value) in in_order(table) {
         read_section(key, value, kind, written, problems);
     }
-    problems.sort_from(told);
+    Some(from + super::syntax::next_header(text, unclosed?)?)
 }
 
 /// The entries of `table` as they stand in the file.
@@ -259,7 +291,7 @@ fn read_profiles(
 }
 
 /// How many mistakes of type one section may have before we give up on it.
-const MAX_RETRIES: usize = 64;
+const MAX_RETRIES: usize = 24;
 
 /// [`read_whole`] for sections that need not be.
 fn read_table<T: Section>(
@@ -290,12 +322,13 @@ fn read_whole<T: Section>(
             table.insert(key, value);
         } else {
             whole = false;
-            problems.report(unknown_key(
-                section,
-                name,
-                known,
-                problems.place(&key.span()),
-            ));
+            let place = problems.place(&key.span());
+            let diagnostic = if problems.is_full() {
+                Diagnostic::error("unknown-key", "")
+            } else {
+                unknown_key(section, name, known, place)
+            };
+            problems.report(diagnostic);
         }
     }
     for _ in 0..MAX_RETRIES {

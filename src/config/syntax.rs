@@ -70,6 +70,30 @@ pub(super) fn report(
     }
 }
 
+/// Where something new begins although an array is still open, at the start of a line.
+pub(super) fn unclosed_array(errors: &[Error], text: &str) -> Option<usize> {
+    errors
+        .iter()
+        .filter(|error| in_array(error.message()))
+        .filter_map(|error| Some(error.span()?.start))
+        .filter(|at| begins_anew(line_at(text, *at)))
+        .map(|at| start_of_line(text, at))
+        .min()
+        .filter(|at| *at > 0)
+}
+
+/// The first line at or behind `at` that is a header.
+pub(super) fn next_header(text: &str, at: usize) -> Option<usize> {
+    let mut here = at;
+    for line in text.get(at..)?.split_inclusive('\n') {
+        if line.starts_with('[') {
+            return Some(here);
+        }
+        here += line.len();
+    }
+    None
+}
+
 /// What the parser says of a key or table that stands twice.
 pub(super) const DUPLICATE: &str = "duplicate key";
 
@@ -107,6 +131,7 @@ fn describe(message: &str) -> String {
     let (what, expected) = message.split_once(", expected ").unwrap_or((message, ""));
     let what = match what {
         "string values must be quoted" => "a text must stand in quotes",
+        "invalid float" | "invalid boolean" => "not a number; a text must stand in quotes",
         "key with no value" => "a key without a value",
         "extra assignment between key-value pairs" | "extra `=`" => "one `=` too many",
         "unexpected content" => "nothing more can stand on this line",
@@ -116,7 +141,7 @@ fn describe(message: &str) -> String {
         }
         other => other,
     };
-    if ["", "nothing", "key", "literal string"].contains(&expected) {
+    if ["", "nothing", "key", "literal string", "`inf`"].contains(&expected) {
         what.to_owned()
     } else {
         format!("{what}: expected {}", expected.replace("'`'", "a backtick"))
