@@ -5,9 +5,12 @@
 //! module. Read [`load()`] first.
 
 mod default;
+mod device;
 mod diagnostic;
 mod endpoint;
 mod household;
+mod layer;
+mod list;
 mod load;
 mod presets;
 mod problems;
@@ -19,6 +22,9 @@ mod source;
 mod spec;
 mod suggest;
 mod syntax;
+#[cfg(test)]
+mod tests;
+mod tree;
 mod units;
 mod words;
 

@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue, Error};
 
 use super::diagnostic::Diagnostic;
 use super::problems::Problems;
-use super::read::shift;
+use super::tree::shift;
 
 /// Syntax errors told of one file; after these the rest mostly follows from the first.
 const MAX_SYNTAX: usize = 20;
