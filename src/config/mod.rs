@@ -12,6 +12,7 @@ mod household;
 mod layer;
 mod list;
 mod load;
+mod network;
 mod presets;
 mod problems;
 mod profiles;
