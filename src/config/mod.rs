@@ -5,10 +5,14 @@
 //! module. Read [`load()`] first.
 
 mod default;
+mod device;
 mod diagnostic;
 mod endpoint;
 mod household;
+mod layer;
+mod list;
 mod load;
+mod network;
 mod presets;
 mod problems;
 mod profiles;
@@ -19,6 +23,9 @@ mod source;
 mod spec;
 mod suggest;
 mod syntax;
+#[cfg(test)]
+mod tests;
+mod tree;
 mod units;
 mod words;
 
