@@ -22,6 +22,7 @@ pub mod files;
 pub mod intern;
 pub mod journal;
 pub mod lists;
+pub mod logging;
 pub mod message;
 pub mod name;
 pub mod verdict;
