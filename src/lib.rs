@@ -15,6 +15,7 @@
     allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")
 )]
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
