@@ -16,6 +16,7 @@
 )]
 
 pub mod cache;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;

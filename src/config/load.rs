@@ -36,6 +36,8 @@ pub struct Loaded {
 pub struct Overrides {
     /// Addresses in place of all those in the files; empty changes nothing.
     pub listen: Vec<Listen>,
+    /// Another control socket.
+    pub socket: Option<PathBuf>,
 }
 
 /// Reads an address to listen on, as `--listen` takes it: `127.0.0.1:5335`, port 53 unless said.

@@ -323,7 +323,8 @@ fn control(written: &Written, around: &Around<'_>, problems: &mut Problems) -> C
         );
     }
     let socket = spec.socket.as_ref();
-    let path = socket.map_or_else(|| DEFAULT_SOCKET.into(), |word| around.path(word));
+    let written = socket.map_or_else(|| DEFAULT_SOCKET.into(), |word| around.path(word));
+    let path = around.overrides.socket.clone().unwrap_or(written);
     Control {
         socket: spec.enabled.unwrap_or(true).then_some(path),
         group: account(spec.group.as_ref(), "group", problems),

@@ -101,7 +101,7 @@ fn presets_are_what_the_design_says() {
     assert_eq!(adult.block_categories, ["malware", "phishing"]);
     assert!(!adult.safe_search && !adult.close_bypass && adult.block_rebinding);
     assert_eq!(guest.block_categories, schoolchild.block_categories);
-    assert_eq!(guest.when_unsure, WhenUnsure::Block);
+    assert_eq!(guest.when_unsure, WhenUnsure::Allow);
 }
 
 #[test]
@@ -259,6 +259,7 @@ fn the_command_line_wins_over_the_files() {
         "[server]\nlisten = [\"192.0.2.1\"]\n[upstream]\nservers = [\"127.0.0.1\"]",
     );
     let overrides = Overrides {
+        socket: None,
         listen: vec![parse_listen("127.0.0.1:0").unwrap()],
     };
     let loaded = load_with(&memory.files(), Path::new(MAIN), &overrides);

@@ -3,7 +3,7 @@
 //!
 //! On an address of its own, since a monitoring system must not be able to do more than look. No
 //! label ever holds a client, a device, a profile (usually one child), a name or a rule. What the
-//! numbers rest on is the journal's plain totals, in which a lifeline is a query like any other.
+//! numbers rest on is the journal's plain totals, in which a lifeline is not counted.
 
 use std::fmt;
 use std::sync::Arc;

@@ -27,7 +27,7 @@ use std::pin::Pin;
 use crate::journal::{LogFilter, LogPage, Top};
 
 pub use api::ControlError;
-pub use explain::{Asker, ExplainRequest};
+pub use explain::{Asker, ExplainQuery, ExplainRequest};
 pub use routes::openapi;
 
 /// A future that is boxed so that a trait object can return it.

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{Mode, fchmod};
@@ -132,8 +131,12 @@ fn remove_stale(path: &Path) -> Result<(), BindError> {
             path: path.to_owned(),
         });
     }
-    match UnixStream::connect(path) {
-        Ok(_) => Err(BindError::InUse {
+    match knock(path) {
+        Ok(()) => Err(BindError::InUse {
+            path: path.to_owned(),
+        }),
+        // Alive, if busy: as many callers as the system lets wait are waiting.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(BindError::InUse {
             path: path.to_owned(),
         }),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -141,6 +144,13 @@ fn remove_stale(path: &Path) -> Result<(), BindError> {
         }
         Err(error) => Err(failed(path, "cannot find out whether it is in use")(error)),
     }
+}
+
+/// Finds out whether somebody answers at `path`, without waiting for a daemon that hangs.
+fn knock(path: &Path) -> io::Result<()> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)
 }
 
 /// Opens the socket so that the file never grants more than it is meant to, whatever the umask:
@@ -204,6 +214,24 @@ mod tests {
         let error = ControlSocket::bind(&path, None).unwrap_err();
         assert!(matches!(error, BindError::InUse { .. }), "{error}");
         assert!(first.path().exists());
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_hangs_is_alive_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        let _hanging = ControlSocket::bind(&path, None).unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(stream) = {
+            let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            let address = SockAddr::unix(&path).unwrap();
+            socket.connect(&address).map(|()| socket)
+        } {
+            waiting.push(stream);
+        }
+        let error = ControlSocket::bind(&path, None).unwrap_err();
+        assert!(matches!(error, BindError::InUse { .. }), "{error}");
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use crate::config::{self, BlockAnswer, DeviceMatch, Privacy, Rule, WhenUnsure, Y
 use crate::control::{Boxed, ControlError, ExplainRequest, Household, api};
 use crate::journal::{Journal, LogFilter, LogPage, Top};
 use crate::lists::ListKind;
+use crate::logging::Logging;
 use crate::profile::Profile;
 use crate::reload::{Reloader, Report};
 use crate::resolve::Resolver;
@@ -24,6 +25,7 @@ pub struct Daemon {
     pub(super) started: Moment,
     pub(super) listeners: Vec<api::Listener>,
     pub(super) workers: usize,
+    pub(super) logging: Logging,
     /// What went wrong at the start without stopping it.
     pub(super) start_warnings: Vec<String>,
 }
@@ -34,7 +36,7 @@ impl Daemon {
         let report = self.reloader.reload(&self.resolver);
         let config = Arc::clone(&self.resolver.snapshot().config);
         self.journal.set_max_bytes(config.journal.max_bytes);
-        crate::logging::set_level(config.log.level);
+        self.logging.set_level(config.log.level);
         for diagnostic in &report.diagnostics {
             tracing::warn!(%diagnostic, "configuration");
         }

@@ -25,11 +25,12 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
-use crate::config::{Config, Diagnostic, Listen, Overrides};
+use crate::config::{Config, Diagnostic, Listen, LogTarget, Overrides};
 use crate::control::{self, Household, api};
 use crate::files::Files;
 use crate::journal::Journal;
 use crate::listener::{self, BindError, Bound, tcp, udp};
+use crate::logging::{self, Logging, LoggingError};
 use crate::reload::{self, Reloader, Source, StartError};
 use crate::resolve::Resolver;
 
@@ -88,6 +89,9 @@ pub enum ServeError {
         /// What the system said.
         reason: String,
     },
+    /// There is no log at all.
+    #[error("{0}")]
+    Log(LoggingError),
     /// A thread or a timer could not be had.
     #[error("{0}")]
     System(#[from] io::Error),
@@ -120,8 +124,8 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
     let Some(config) = loaded.config else {
         return Err(ServeError::Config(loaded.diagnostics));
     };
-    crate::logging::init(&config.log);
     let mut warnings: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+    let logging = open_log(&config, &mut warnings)?;
     raise_descriptor_limit();
 
     let workers = worker_count(&config);
@@ -174,6 +178,7 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         clock,
         listeners: listener_texts(&bound, &snapshot.config.server.listen),
         workers,
+        logging,
         start_warnings: warnings.clone(),
     });
     let ready = Ready {
@@ -494,6 +499,14 @@ fn watch_folder(watcher: &mut notify::RecommendedWatcher, folder: &std::path::Pa
             false
         }
     }
+}
+
+/// Opens the log that was asked for, or standard error if it cannot be had: DNS matters more.
+fn open_log(config: &Config, warnings: &mut Vec<String>) -> Result<Logging, ServeError> {
+    logging::start(config.log.target, config.log.level).or_else(|error| {
+        warnings.push(format!("log: {error}; writing to standard error"));
+        logging::start(LogTarget::Stderr, config.log.level).map_err(ServeError::Log)
+    })
 }
 
 /// One thread for each processor, at most four: a home asks less than one can answer.

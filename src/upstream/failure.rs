@@ -339,7 +339,7 @@ mod tests {
             (Failure::Down, 22, "upstream does not answer at present"),
             (
                 Failure::Recent(Box::new(timeout())),
-                13,
+                22,
                 "failed before: no answer in time from 192.0.2.1:53",
             ),
         ];
