@@ -1,0 +1,11 @@
+//! The real binary on loopback, with an upstream of the test's own.
+//!
+//! No test leaves loopback or waits for a time to pass where it can wait for a thing to happen.
+//! `HEDGEROW_SKIP_CLIENTS=1` leaves out what needs dig, kdig or dnspython;
+//! `HEDGEROW_FLOOD_SECONDS=60` floods for a minute instead of five seconds.
+
+#[path = "../support/daemon/mod.rs"]
+mod support;
+
+mod family;
+mod transport;
