@@ -17,8 +17,11 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_macros))]
 
 pub mod cache;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
+pub mod daemon;
 pub mod device;
 pub mod files;
 pub mod intern;
@@ -26,6 +29,7 @@ pub mod journal;
 pub mod limit;
 pub mod listener;
 pub mod lists;
+pub mod logging;
 pub mod message;
 pub mod name;
 pub mod policy;

@@ -43,6 +43,17 @@ pub struct Resolver {
     journal: Arc<Journal>,
     clock: Clock,
     refused: Refused,
+    cache_hits: AtomicU64,
+    cache_misses: AtomicU64,
+}
+
+/// How often the cache had a fresh answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookUps {
+    /// It had one.
+    pub hits: u64,
+    /// It had none, or one past its time.
+    pub misses: u64,
 }
 
 /// Messages that did not become queries, since the start.
@@ -101,6 +112,8 @@ impl Resolver {
             journal,
             clock,
             refused: Refused::default(),
+            cache_hits: AtomicU64::new(0),
+            cache_misses: AtomicU64::new(0),
         }
     }
 
@@ -117,6 +130,14 @@ impl Resolver {
     /// Messages that did not become queries.
     pub const fn refused(&self) -> &Refused {
         &self.refused
+    }
+
+    /// How often the cache had a fresh answer, since the start.
+    pub fn cache_look_ups(&self) -> LookUps {
+        LookUps {
+            hits: self.cache_hits.load(Ordering::Relaxed),
+            misses: self.cache_misses.load(Ordering::Relaxed),
+        }
     }
 
     /// The first half: what can be answered at once is answered into `out`.
@@ -203,10 +224,12 @@ impl Resolver {
         let found = snapshot.cache.find(&asked, at);
         let failed = match &found {
             Some(hit) if !hit.stale => {
+                count(&self.cache_hits);
                 return self.deliver(hit, Source::Cache, &query, &view, outcome, frame, out);
             }
             _ => snapshot.upstream.recent_failure(&asked, at),
         };
+        count(&self.cache_misses);
         match (failed, found) {
             (Some(_), Some(stale)) => {
                 return self.deliver(&stale, Source::Stale, &query, &view, outcome, frame, out);

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::resolve::{DEFAULT_RESOLV_CONF, DEFAULT_SERVE, DEFAULT_SOCKET};
+use super::network::{DEFAULT_RESOLV_CONF, DEFAULT_SERVE};
+use super::resolve::DEFAULT_SOCKET;
 
 /// A configuration file that says what holds anyway, with every setting explained; the lines that
 /// would change something or name somebody are comments.

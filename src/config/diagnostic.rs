@@ -250,7 +250,7 @@ impl Diagnostic {
     #[must_use]
     pub(super) fn known<'k>(self, what: &str, known: impl IntoIterator<Item = &'k str>) -> Self {
         const FEW: usize = 24;
-        let known: Vec<&str> = known.into_iter().collect();
+        let known: Vec<&str> = known.into_iter().take(FEW + 1).collect();
         if known.is_empty() || known.len() > FEW {
             return self;
         }

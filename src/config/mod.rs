@@ -5,10 +5,14 @@
 //! module. Read [`load()`] first.
 
 mod default;
+mod device;
 mod diagnostic;
 mod endpoint;
 mod household;
+mod layer;
+mod list;
 mod load;
+mod network;
 mod presets;
 mod problems;
 mod profiles;
@@ -19,6 +23,9 @@ mod source;
 mod spec;
 mod suggest;
 mod syntax;
+#[cfg(test)]
+mod tests;
+mod tree;
 mod units;
 mod words;
 
@@ -28,7 +35,7 @@ pub use load::{
     DEFAULT_PATH, Loaded, MAX_FILE, Overrides, fuzz_entry, load, load_default, load_demo,
     load_embedded, load_with, parse_listen,
 };
-pub use presets::DEMO;
+pub use presets::{DEMO, is_preset};
 pub use spec::schema;
 
 use std::net::{IpAddr, SocketAddr};
@@ -278,6 +285,8 @@ pub struct Profile {
     pub name: String,
     /// The preset it comes from, by name (its own for a preset).
     pub preset: String,
+    /// What it inherits from, the nearest first.
+    pub lineage: Vec<String>,
     /// Categories that are blocked.
     pub block_categories: Vec<String>,
     /// Lists that are blocked beyond the categories, by id.

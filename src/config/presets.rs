@@ -22,6 +22,11 @@ pub(super) const PRESETS: [(&str, &str); 5] = [
     ("guest", include_str!("../../config/profiles/guest.toml")),
 ];
 
+/// Whether a profile of this name comes with the program.
+pub fn is_preset(name: &str) -> bool {
+    PRESETS.iter().any(|(preset, _)| *preset == name)
+}
+
 /// Another word for the guest profile, whichever that is.
 pub(super) const UNKNOWN: &str = "unknown";
 

@@ -24,7 +24,7 @@ const MAX_REPORTS: usize = 200;
 impl Problems {
     /// Takes in one.
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {
-        if self.list.len() < MAX_REPORTS {
+        if !self.is_full() {
             self.list.push(diagnostic);
         } else if diagnostic.is_error() {
             self.omitted_errors += 1;
@@ -45,17 +45,39 @@ impl Problems {
         self.list.len()
     }
 
-    /// Puts those after the first `count` in the order of their places, which are in one file.
+    /// Puts those after the first `count` in the order of the files and of their places in them.
     pub(super) fn sort_from(&mut self, count: usize) {
-        self.list[count..].sort_by_key(|diagnostic| {
+        let sources = &self.sources;
+        self.list[count..].sort_by_cached_key(|diagnostic| {
             let place = diagnostic.place.as_ref();
-            place.map(|place| (place.line, place.column))
+            place.map(|place| (sources.position(&place.file), place.line, place.column))
         });
+    }
+
+    /// Whether further ones are only counted; what is costly to find out need not be then.
+    pub(super) fn is_full(&self) -> bool {
+        self.list.len() >= MAX_REPORTS
     }
 
     /// File, line and column of a span.
     pub(super) fn place(&self, span: &Range<usize>) -> Place {
+        if self.is_full() {
+            return Place::default();
+        }
         self.sources.place(span)
+    }
+
+    /// `diagnostic` with a guess at the word that was meant.
+    pub(super) fn guess<'k>(
+        &self,
+        diagnostic: Diagnostic,
+        word: &str,
+        known: impl IntoIterator<Item = &'k str>,
+    ) -> Diagnostic {
+        if self.is_full() {
+            return diagnostic;
+        }
+        diagnostic.suggest(word, known)
     }
 
     /// Whether the configuration is unusable.

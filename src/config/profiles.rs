@@ -82,6 +82,7 @@ fn bare(name: &str, preset: &str) -> Profile {
     Profile {
         name: name.to_owned(),
         preset: preset.to_owned(),
+        lineage: Vec::new(),
         block_categories: Vec::new(),
         block_lists: Vec::new(),
         allow_lists: Vec::new(),
@@ -169,6 +170,9 @@ fn take<T>(setting: &mut T, said: Option<T>) {
     }
 }
 
+/// Profiles one profile can stand on, one above the other.
+pub(super) const MAX_DEPTH: usize = 32;
+
 /// Who inherits from whom: the parent of each node, by index.
 #[derive(Debug, Default)]
 pub(super) struct Family {
@@ -181,12 +185,13 @@ impl Family {
         Self { parents }
     }
 
-    /// The nodes from the eldest down to `node`, or nothing when its chain never ends.
+    /// The nodes from the eldest down to `node`, or nothing when its chain never ends or is longer
+    /// than anybody could follow.
     pub(super) fn chain(&self, node: usize) -> Option<Vec<usize>> {
         let mut chain = vec![node];
         let mut at = node;
         while let Some(parent) = self.parents[at] {
-            if chain.len() > self.parents.len() {
+            if chain.len() > MAX_DEPTH {
                 return None;
             }
             chain.push(parent);

@@ -8,11 +8,12 @@ use std::ops::Range;
 
 use serde::de::{self, DeserializeOwned};
 use toml::Spanned;
-use toml::de::{DeArray, DeString, DeTable, DeValue, ValueDeserializer};
+use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 
 use super::diagnostic::Diagnostic;
 use super::problems::Problems;
 use super::spec::*;
+use super::tree::{encloses, remove_at, shift_table, without_broken};
 
 /// What one or more files say, in the order they were read.
 #[derive(Debug, Default)]
@@ -31,7 +32,7 @@ pub(super) struct Written {
     pub(super) devices: Vec<Entry<DeviceSpec>>,
     pub(super) lists: Vec<Entry<ListSpec>>,
     pub(super) starter: ListsSpec,
-    pub(super) profiles: Vec<(Text, ProfileSpec)>,
+    pub(super) profiles: Vec<(Text, Entry<ProfileSpec>)>,
 }
 
 /// One `[[table]]` of several, with the place of its header.
@@ -39,6 +40,8 @@ pub(super) struct Written {
 pub(super) struct Entry<T> {
     pub(super) span: Range<usize>,
     pub(super) spec: T,
+    /// Whether all of it was understood. If not, what seems missing may only be misspelt.
+    pub(super) whole: bool,
 }
 
 /// The sections of a file: `true` for those written `[[name]]`.
@@ -77,14 +80,56 @@ pub(super) fn read_file(
     problems: &mut Problems,
 ) {
     let text = problems.sources.text(base).to_owned();
-    let (table, errors) = DeTable::parse_recoverable(&text);
-    let table = shift_table(table.into_inner(), base);
-    super::syntax::report(errors, base, &text, &table, problems);
     let told = problems.count();
+    let mut from = 0;
+    // An array that is not closed swallows what follows; reading goes on at the next header.
+    for _ in 0..MAX_RESUMED {
+        let Some(next) = read_from(from, base, &text, kind, written, problems) else {
+            break;
+        };
+        from = next;
+    }
+    problems.sort_from(told);
+}
+
+/// How often one file is taken up again behind an array that is not closed.
+const MAX_RESUMED: usize = 16;
+
+/// Reads the text of one file from the byte `from`; tells where to go on if not to its end.
+fn read_from(
+    from: usize,
+    base: usize,
+    text: &str,
+    kind: FileKind,
+    written: &mut Written,
+    problems: &mut Problems,
+) -> Option<usize> {
+    let (text, base) = (text.get(from..)?, base + from);
+    let (mut table, mut errors) = DeTable::parse_recoverable(text);
+    let unclosed = super::syntax::unclosed_array(&errors, text);
+    if let Some(at) = unclosed {
+        errors.retain(|error| error.span().is_some_and(|span| span.start <= at));
+        table = DeTable::parse_recoverable(&text[..at]).0;
+    }
+    let mut broken: Vec<usize> = errors
+        .iter()
+        .filter(|error| error.message() != super::syntax::DUPLICATE)
+        .filter_map(|error| Some(error.span()?.start))
+        .collect();
+    broken.sort_unstable();
+    let mut table = table.into_inner();
+    if !broken.is_empty() {
+        // The end of a part that was cut off lies inside the array that was not closed.
+        broken.extend(unclosed.map(|at| at - 1));
+        broken.sort_unstable();
+        table = without_broken(table, text, &broken);
+    }
+    let table = shift_table(table, base);
+    super::syntax::report(errors, base, text, &table, problems);
     for (key, value) in in_order(table) {
         read_section(key, value, kind, written, problems);
     }
-    problems.sort_from(told);
+    Some(from + super::syntax::next_header(text, unclosed?)?)
 }
 
 /// The entries of `table` as they stand in the file.
@@ -114,11 +159,9 @@ fn read_section(
         let mut diagnostic = Diagnostic::error("unknown-key", format!("unknown {what} `{name}`"))
             .at(place, format!("no {what} of this name"))
             .suggest(name, known());
-        if diagnostic.help.is_none() {
-            let owner = owners_of(name);
-            if what == "key" && !owner.is_empty() {
-                diagnostic = diagnostic.help(format!("`{name}` belongs under {owner}"));
-            }
+        let owners = owners_of(name);
+        if what == "key" && !owners.is_empty() {
+            diagnostic = diagnostic.help(format!("`{name}` belongs under {owners}"));
         }
         problems.report(diagnostic.known("known sections", known()));
         return;
@@ -211,8 +254,8 @@ fn read_entries<T: Section>(
     if let DeValue::Array(array) = value.into_inner() {
         for item in array {
             let span = item.span();
-            let spec = read_table(item, name, problems);
-            entries.push(Entry { span, spec });
+            let (spec, whole) = read_whole(item, name, problems);
+            entries.push(Entry { span, spec, whole });
         }
     }
 }
@@ -220,7 +263,7 @@ fn read_entries<T: Section>(
 /// Reads every `[profile.NAME]`.
 fn read_profiles(
     value: Spanned<DeValue<'_>>,
-    profiles: &mut Vec<(Text, ProfileSpec)>,
+    profiles: &mut Vec<(Text, Entry<ProfileSpec>)>,
     problems: &mut Problems,
 ) {
     let DeValue::Table(table) = value.into_inner() else {
@@ -242,44 +285,60 @@ fn read_profiles(
             continue;
         }
         let word = Word::new(key.span(), name.to_owned());
-        profiles.push((word, read_table(value, "profile", problems)));
+        let span = value.span();
+        let (spec, whole) = read_whole(value, "profile", problems);
+        profiles.push((word, Entry { span, spec, whole }));
     }
 }
 
 /// How many mistakes of type one section may have before we give up on it.
-const MAX_RETRIES: usize = 64;
+const MAX_RETRIES: usize = 24;
 
-/// Reads one section, telling everything that is wrong with it; what is wrong counts as not said.
+/// [`read_whole`] for sections that need not be.
 fn read_table<T: Section>(
     value: Spanned<DeValue<'_>>,
     section: &str,
     problems: &mut Problems,
 ) -> T {
+    read_whole(value, section, problems).0
+}
+
+/// Reads one section, telling everything that is wrong with it; what is wrong counts as not said.
+/// Tells also whether nothing was wrong.
+fn read_whole<T: Section>(
+    value: Spanned<DeValue<'_>>,
+    section: &str,
+    problems: &mut Problems,
+) -> (T, bool) {
     let span = value.span();
     let DeValue::Table(written) = value.into_inner() else {
-        return T::default();
+        return (T::default(), false);
     };
     let known = keys_of::<T>();
+    let mut whole = true;
     let mut table = DeTable::new();
     for (key, value) in in_order(written) {
         let name = key.get_ref().as_ref();
         if known.contains(&name) {
             table.insert(key, value);
         } else {
-            problems.report(unknown_key(
-                section,
-                name,
-                known,
-                problems.place(&key.span()),
-            ));
+            whole = false;
+            let place = problems.place(&key.span());
+            let diagnostic = if problems.is_full() {
+                Diagnostic::error("unknown-key", "")
+            } else {
+                unknown_key(section, name, known, place)
+            };
+            problems.report(diagnostic);
         }
     }
     for _ in 0..MAX_RETRIES {
         let copy = Spanned::new(span.clone(), DeValue::Table(table.clone()));
         let error = match T::deserialize(ValueDeserializer::from(copy)) {
-            Ok(spec) => return spec,
+            Ok(spec) => return (spec, whole),
             Err(error) => error,
         };
+        whole = false;
         let wrong = error.span().unwrap_or_else(|| span.clone());
         let key = table
             .iter()
@@ -294,7 +353,7 @@ fn read_table<T: Section>(
             break;
         }
     }
-    T::default()
+    (T::default(), false)
 }
 
 /// Settings that exist in later versions, with what to do today.
@@ -420,64 +479,6 @@ fn wrong_type(key: Option<&str>, message: &str, place: super::diagnostic::Place)
     };
     Diagnostic::error("wrong-type", format!("{subject} takes {expected}"))
         .at(place, format!("this is {found}"))
-}
-
-/// Whether `outer` holds all of `inner`.
-fn encloses(outer: &Range<usize>, inner: &Range<usize>) -> bool {
-    outer.start <= inner.start && inner.end <= outer.end
-}
-
-/// Takes the value at `span` out of `table`: an element of an array, or a key with its value.
-fn remove_at(table: &mut DeTable<'_>, span: &Range<usize>) -> bool {
-    let Some((key, _)) = table
-        .iter()
-        .find(|(_, value)| encloses(&value.span(), span))
-    else {
-        return false;
-    };
-    let key = key.clone();
-    let Some(value) = table.remove(&key) else {
-        return false;
-    };
-    let whole = value.span();
-    if let DeValue::Array(array) = value.into_inner()
-        && whole != *span
-    {
-        let rest: DeArray<'_> = array
-            .into_iter()
-            .filter(|item| !encloses(&item.span(), span))
-            .collect();
-        table.insert(key, Spanned::new(whole, DeValue::Array(rest)));
-    }
-    true
-}
-
-/// Moves all places in `table` to where its file begins in the common space.
-fn shift_table(table: DeTable<'_>, base: usize) -> DeTable<'_> {
-    table
-        .into_iter()
-        .map(|(key, value)| {
-            let key = Spanned::new(shift(key.span(), base), key.into_inner());
-            (key, shift_value(value, base))
-        })
-        .collect()
-}
-
-fn shift_value(value: Spanned<DeValue<'_>>, base: usize) -> Spanned<DeValue<'_>> {
-    let span = shift(value.span(), base);
-    let value = match value.into_inner() {
-        DeValue::Array(array) => {
-            DeValue::Array(array.into_iter().map(|v| shift_value(v, base)).collect())
-        }
-        DeValue::Table(table) => DeValue::Table(shift_table(table, base)),
-        plain => plain,
-    };
-    Spanned::new(span, value)
-}
-
-/// `span` of a file as a span of the common space.
-pub(super) fn shift(span: Range<usize>, base: usize) -> Range<usize> {
-    span.start + base..span.end + base
 }
 
 /// The keys of a section, as serde knows them.

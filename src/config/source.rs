@@ -49,6 +49,19 @@ impl Sources {
         self.source_of(base).map_or("", |source| &source.text)
     }
 
+    /// How many files were read before `path`.
+    pub(super) fn position(&self, path: &Path) -> Option<usize> {
+        self.list.iter().position(|source| source.path == path)
+    }
+
+    /// The line of `offset` in its file, from 0; cheaper than a whole place.
+    pub(super) fn line(&self, offset: usize) -> usize {
+        self.source_of(offset).map_or(0, |source| {
+            let at = offset - source.base;
+            source.lines.partition_point(|&start| start <= at)
+        })
+    }
+
     /// File, line and column of `span`, with the line itself.
     pub(super) fn place(&self, span: &Range<usize>) -> Place {
         let Some(source) = self.source_of(span.start) else {

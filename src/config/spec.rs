@@ -329,3 +329,23 @@ pub fn schema() -> String {
     // Strings as keys and no maps of maps: this cannot fail, and a schema is no place to panic.
     serde_json::to_string_pretty(&schemars::schema_for!(Spec)).unwrap_or_default() + "\n"
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_refuses_what_reading_refuses() {
+        let schema: serde_json::Value = serde_json::from_str(&schema()).unwrap();
+        assert_eq!(schema["additionalProperties"], false);
+        let sections = schema["$defs"].as_object().unwrap();
+        assert_eq!(sections.len(), 15);
+        for (name, section) in sections {
+            assert_eq!(section["additionalProperties"], false, "{name}");
+            // Every key is optional: a later file may say the rest.
+            assert!(section.get("required").is_none(), "{name}");
+        }
+        let levels = &schema["$defs"]["LogSpec"]["properties"]["level"]["enum"];
+        assert_eq!(levels.as_array().unwrap().len(), 5);
+    }
+}

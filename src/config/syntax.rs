@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue, Error};
 
 use super::diagnostic::Diagnostic;
 use super::problems::Problems;
-use super::read::shift;
+use super::tree::shift;
 
 /// Syntax errors told of one file; after these the rest mostly follows from the first.
 const MAX_SYNTAX: usize = 20;
@@ -21,15 +21,33 @@ pub(super) fn report(
 ) {
     let mut last_line = None;
     let mut told = 0;
+    // The table that stands twice, by its line: its keys are not told again one by one.
+    let mut twice = None;
     for error in errors {
         problems.incomplete = true;
         let span = shift(error.span().unwrap_or(0..0), base);
-        let place = problems.place(&span);
-        if last_line == Some(place.line) {
+        let line = problems.sources.line(span.start);
+        if last_line == Some(line) {
             continue;
         }
-        last_line = Some(place.line);
+        let written = line_at(text, span.start - base);
+        if error.message() == DUPLICATE {
+            if header(written).is_some() {
+                twice = Some(span.start - base);
+            } else if let Some(from) = twice
+                && !text
+                    .get(from..span.start - base)
+                    .unwrap_or_default()
+                    .lines()
+                    .skip(1)
+                    .any(|l| header(l).is_some())
+            {
+                continue;
+            }
+        }
+        last_line = Some(line);
         told += 1;
+        let place = problems.place(&span);
         if told > MAX_SYNTAX {
             problems.report(
                 Diagnostic::error("syntax", "more lines of this file are not TOML")
@@ -38,10 +56,74 @@ pub(super) fn report(
             return;
         }
         problems.report(match error.message() {
-            "duplicate key" => duplicate(&span, base, text, table, problems),
+            DUPLICATE => duplicate(&span, base, text, table, problems),
+            message if in_array(message) && begins_anew(written) => {
+                // Everything after this would be told as an element of the array.
+                problems.report(
+                    Diagnostic::error("syntax", "an array is not closed")
+                        .at(place, "a `]` is missing before this"),
+                );
+                return;
+            }
             message => Diagnostic::error("syntax", describe(message)).at(place, ""),
         });
     }
+}
+
+/// Where something new begins although an array is still open, at the start of a line.
+pub(super) fn unclosed_array(errors: &[Error], text: &str) -> Option<usize> {
+    errors
+        .iter()
+        .filter(|error| in_array(error.message()))
+        .filter_map(|error| Some(error.span()?.start))
+        .filter(|at| begins_anew(line_at(text, *at)))
+        .map(|at| start_of_line(text, at))
+        .min()
+        .filter(|at| *at > 0)
+}
+
+/// The first line at or behind `at` that is a header.
+pub(super) fn next_header(text: &str, at: usize) -> Option<usize> {
+    let mut here = at;
+    for line in text.get(at..)?.split_inclusive('\n') {
+        if line.starts_with('[') {
+            return Some(here);
+        }
+        here += line.len();
+    }
+    None
+}
+
+/// What the parser says of a key or table that stands twice.
+pub(super) const DUPLICATE: &str = "duplicate key";
+
+/// Where the line that holds `at` begins.
+fn start_of_line(text: &str, at: usize) -> usize {
+    let before = text.as_bytes().get(..at).unwrap_or_default();
+    before
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |nl| nl + 1)
+}
+
+/// The line of `text` that holds `at`.
+fn line_at(text: &str, at: usize) -> &str {
+    let start = start_of_line(text, at);
+    text[start..].lines().next().unwrap_or_default()
+}
+
+/// Whether the parser was inside an array.
+fn in_array(message: &str) -> bool {
+    message.starts_with("missing comma between array elements")
+        || message.starts_with("unexpected `=` in array")
+        || message.starts_with("unclosed array")
+}
+
+/// Whether a line looks like the start of something new: a header or a key with its value.
+fn begins_anew(line: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let rest = line.trim_start().trim_start_matches(word).trim_start();
+    rest.starts_with('=') && !line.trim_start().starts_with('=') || line.starts_with('[')
 }
 
 /// The parser's words in the form of ours.
@@ -49,6 +131,7 @@ fn describe(message: &str) -> String {
     let (what, expected) = message.split_once(", expected ").unwrap_or((message, ""));
     let what = match what {
         "string values must be quoted" => "a text must stand in quotes",
+        "invalid float" | "invalid boolean" => "not a number; a text must stand in quotes",
         "key with no value" => "a key without a value",
         "extra assignment between key-value pairs" | "extra `=`" => "one `=` too many",
         "unexpected content" => "nothing more can stand on this line",
@@ -58,7 +141,7 @@ fn describe(message: &str) -> String {
         }
         other => other,
     };
-    if expected.is_empty() || expected == "nothing" || expected == "key" {
+    if ["", "nothing", "key", "literal string", "`inf`"].contains(&expected) {
         what.to_owned()
     } else {
         format!("{what}: expected {}", expected.replace("'`'", "a backtick"))
@@ -75,7 +158,7 @@ fn duplicate(
 ) -> Diagnostic {
     let local = span.start - base;
     let key = text.get(local..span.end - base).unwrap_or_default();
-    let line_start = text[..local].rfind('\n').map_or(0, |at| at + 1);
+    let line_start = start_of_line(text, local);
     let line = text[line_start..].lines().next().unwrap_or_default();
     let place = problems.place(span);
     if let Some(header) = header(line) {

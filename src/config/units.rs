@@ -83,6 +83,9 @@ fn parse_thousandths(number: &str) -> Result<u128, UnitError> {
 
 /// A size as people read it.
 pub(super) fn show_size(bytes: u64) -> String {
+    if bytes == 0 {
+        return "0".to_owned();
+    }
     for (name, factor) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
         if bytes >= factor && bytes.is_multiple_of(factor) {
             return format!("{} {name}", bytes / factor);
@@ -94,6 +97,9 @@ pub(super) fn show_size(bytes: u64) -> String {
 /// A time as people read it.
 pub(super) fn show_duration(time: Duration) -> String {
     let millis = time.as_millis();
+    if millis == 0 {
+        return "0".to_owned();
+    }
     for (name, factor) in TIMES.iter().rev() {
         let factor = u128::from(*factor);
         if millis >= factor && millis.is_multiple_of(factor) {

@@ -232,25 +232,24 @@ fn rule(word: &Text, categories: &[&str], problems: &mut Problems) -> Option<Rul
     None
 }
 
-/// A list of words from a closed set; unknown ones are told.
-pub(super) fn known_words<'k>(
+/// A list of words from a closed, sorted set; unknown ones are told.
+pub(super) fn known_words(
     words: Option<&Vec<Text>>,
     what: &str,
-    known: &[&'k str],
+    known: &[&str],
     why: &str,
     problems: &mut Problems,
 ) -> Vec<String> {
     let mut fine = Vec::new();
     for word in words.into_iter().flatten() {
-        if known.contains(&word.text()) {
-            fine.push(word.text().to_owned());
+        let text = word.text();
+        if known.binary_search(&text).is_ok() {
+            fine.push(text.to_owned());
             continue;
         }
-        let text = word.text();
-        let mut diagnostic =
-            Diagnostic::error(format_code(what), format!("unknown {what} `{text}`"))
-                .at(problems.place(&word.span()), why)
-                .suggest(text, known.iter().copied());
+        let mut diagnostic = Diagnostic::error(code_of(what), format!("unknown {what} `{text}`"))
+            .at(problems.place(&word.span()), why);
+        diagnostic = problems.guess(diagnostic, text, known.iter().copied());
         if diagnostic.help.is_none()
             && what == "category"
             && matches!(rules::parse_rule(text), Ok(Rule { pattern, .. }) if !is_glob(&pattern))
@@ -272,7 +271,7 @@ const fn is_glob(pattern: &Pattern) -> bool {
 }
 
 /// The code of an unknown word.
-fn format_code(what: &str) -> &'static str {
+fn code_of(what: &str) -> &'static str {
     match what {
         "category" => "unknown-category",
         "blocklist" | "allowlist" | "list" => "unknown-list",

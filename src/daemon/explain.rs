@@ -2,7 +2,7 @@
 
 use crate::config::BlockAnswer;
 use crate::control::api::{
-    Explanation, ExplainedDevice, ExplainedProfile, ExplainedQuestion, Voice as TextVoice,
+    ExplainedDevice, ExplainedProfile, ExplainedQuestion, Explanation, Voice as TextVoice,
     VoiceEffect,
 };
 use crate::control::{Asker, ControlError, ExplainRequest};
@@ -20,10 +20,7 @@ use crate::verdict::{Cause, Scope, Tier, Verdict};
 ///
 /// # Errors
 /// [`ControlError::NotFound`] for a device nobody knows.
-pub fn explain(
-    snapshot: &Snapshot,
-    request: &ExplainRequest,
-) -> Result<Explanation, ControlError> {
+pub fn explain(snapshot: &Snapshot, request: &ExplainRequest) -> Result<Explanation, ControlError> {
     let (index, known_by) = recognise(snapshot, &request.asker)?;
     let (device, view) = snapshot.view_of(index);
     let name = request.qname.as_ref();
@@ -36,13 +33,17 @@ pub fn explain(
     voices.sort_by_key(|(rank, _)| *rank);
     let mut notes = Vec::new();
     if !verdict.is_block() {
-        notes.push("the answer is judged too, once it is there: aliases, addresses and hints".to_owned());
+        notes.push(
+            "the answer is judged too, once it is there: aliases, addresses and hints".to_owned(),
+        );
     }
     if request.at.is_some() {
         notes.push("no rule depends on the time yet".to_owned());
     }
     if let Some(list) = view.profile.missing_list {
-        notes.push(format!("list `{list}`, which this profile needs, could not be loaded"));
+        notes.push(format!(
+            "list `{list}`, which this profile needs, could not be loaded"
+        ));
     }
     Ok(Explanation {
         question: ExplainedQuestion {
@@ -102,12 +103,7 @@ fn rank(voice: &Voice) -> (Tier, Scope, u16) {
     (voice.reason.tier, scope, u16::MAX - voice.precision)
 }
 
-fn describe(
-    snapshot: &Snapshot,
-    view: &View<'_>,
-    voice: &Voice,
-    verdict: &Verdict,
-) -> TextVoice {
+fn describe(snapshot: &Snapshot, view: &View<'_>, voice: &Voice, verdict: &Verdict) -> TextVoice {
     let decisive = verdict.reason() == voice.reason;
     let effect = match (voice.stance, voice.reason.tier, voice.reason.cause) {
         (Stance::Block, ..) => VoiceEffect::Block,
@@ -146,7 +142,10 @@ fn describe(
         Cause::SafeSearch { engine } => text.who = format!("safe search: {engine}"),
         Cause::Canary => text.who = format!("profile {}: close-bypass", view.profile.name),
         Cause::Unsure { list } => {
-            text.who = format!("profile {}: when-unsure, list {list} is missing", view.profile.name);
+            text.who = format!(
+                "profile {}: when-unsure, list {list} is missing",
+                view.profile.name
+            );
         }
         Cause::Unlisted | Cause::Rebinding | Cause::SpecialUse => {
             text.who = voice.reason.to_string();
@@ -205,9 +204,13 @@ fn answer_text(
             (BlockAnswer::NxDomain, _) => "NXDOMAIN".to_owned(),
             (BlockAnswer::Refused, _) => "REFUSED".to_owned(),
             (BlockAnswer::Addresses(addresses), kind) => {
-                let fitting = addresses
-                    .iter()
-                    .filter(|address| kind == if address.is_ipv4() { rtype::A } else { rtype::AAAA });
+                let fitting = addresses.iter().filter(|address| {
+                    kind == if address.is_ipv4() {
+                        rtype::A
+                    } else {
+                        rtype::AAAA
+                    }
+                });
                 let texts: Vec<String> = fitting.map(ToString::to_string).collect();
                 if texts.is_empty() {
                     "no data".to_owned()
@@ -223,7 +226,9 @@ fn answer_text(
         Verdict::Allow(_) => match SpecialUse::of(name) {
             Some(special) if !snapshot.is_forwarded(name) => match special {
                 SpecialUse::Localhost => "this machine's own address".to_owned(),
-                SpecialUse::Nowhere => "NXDOMAIN: a name that means something at home only".to_owned(),
+                SpecialUse::Nowhere => {
+                    "NXDOMAIN: a name that means something at home only".to_owned()
+                }
                 SpecialUse::NoData => "no data".to_owned(),
             },
             _ => "asked of upstream".to_owned(),

@@ -1,7 +1,8 @@
 //! What happened: one [`Outcome`] per query into counters, a bounded log in memory and statistics
 //! per device, after the answer was sent.
 //!
-//! What may be kept is the profile's privacy setting; a lifeline is counted as nothing but a query.
+//! What may be kept is the profile's privacy setting; a lifeline leaves no trace at all, not even in
+//! a total, since a total less the sum over devices would be the number of lifelines.
 //! [`Journal::record`] is where both are decided, for everything that can be read out later. What
 //! is read out are plain owned values that the control API hands on as they are.
 
@@ -24,12 +25,12 @@ pub use devices::{CategoryCount, DeviceStatistics};
 pub use labels::{parse_qtype, qtype_label, rcode_label};
 pub use log::{LogEntry, LogFilter, LogPage};
 pub use top::{Ranked, Top};
-pub use totals::{Bucket, Durations, ReasonCount, Totals};
+pub use totals::{Bucket, Durations, KindCount, ReasonCount, ResponseCount, Totals};
 
 use crate::clock::{Clock, Moment};
 use crate::config::Privacy;
 use crate::name::NameBuf;
-use crate::verdict::{Reason, Tier, Verdict};
+use crate::verdict::{Tier, Verdict};
 use devices::DeviceTable;
 use segments::{SegmentCopy, Segments};
 use totals::{Counted, Counters};
@@ -75,27 +76,25 @@ impl Journal {
 
     /// Remembers what happened to a query, as far as its profile and its reason allow.
     ///
-    /// A lifeline looks like any query that nothing spoke about in a profile that keeps totals
-    /// only: whoever reads the journal can't tell one from the other.
+    /// A lifeline is not counted anywhere: whoever reads the journal sees nothing of it.
     pub fn record(&self, outcome: &Outcome) {
-        let is_lifeline = outcome.verdict.reason().tier == Tier::Lifeline;
-        let verdict = if is_lifeline {
-            Verdict::Allow(Reason::UNLISTED)
-        } else {
-            outcome.verdict
-        };
+        let verdict = outcome.verdict;
+        if verdict.reason().tier == Tier::Lifeline {
+            return;
+        }
         let counted = Counted {
             action: Action::from(&verdict),
             reason: verdict.reason().label(),
             source: outcome.source,
             rcode: outcome.rcode,
             transport: outcome.transport,
+            client: outcome.client,
             qtype: outcome.qtype,
             took: outcome.took,
         };
         let mut inner = self.locked();
         inner.counters.add(&counted);
-        if is_lifeline || matches!(outcome.privacy, Privacy::None) {
+        if matches!(outcome.privacy, Privacy::None) {
             return;
         }
         let blocked_for = verdict.is_block().then_some(counted.reason);

@@ -1,6 +1,7 @@
 //! Plain totals: how many queries, by a few words each.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -25,10 +26,38 @@ pub struct Totals {
     pub transports: BTreeMap<String, u64>,
     /// By QTYPE: `A`, `AAAA`, `HTTPS`, `PTR`, `other`.
     pub qtypes: BTreeMap<String, u64>,
+    /// By transport, family of the client's address and QTYPE together; only what occurred.
+    pub kinds: Vec<KindCount>,
+    /// By verdict and RCODE together; only what occurred.
+    pub responses: Vec<ResponseCount>,
     /// By the short form of the reason: a category or the kind of rule.
     pub reasons: Vec<ReasonCount>,
     /// How long answers took, by where they came from.
     pub durations: BTreeMap<String, Durations>,
+}
+
+/// How often one kind of query arrived.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KindCount {
+    /// `udp` or `tcp`.
+    pub transport: String,
+    /// `ipv4` or `ipv6`.
+    pub family: String,
+    /// `A`, `AAAA`, `HTTPS`, `PTR`, `other`.
+    pub qtype: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// How often one kind of answer was given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ResponseCount {
+    /// `allow`, `block` or `rewrite`.
+    pub verdict: String,
+    /// `NOERROR`, `NXDOMAIN`, …, `other`.
+    pub rcode: String,
+    /// How many.
+    pub count: u64,
 }
 
 /// How often one reason decided, and how.
@@ -73,7 +102,11 @@ const BOUNDS_US: [u64; 12] = [
 /// The QTYPEs counted by themselves, the rest last.
 const QTYPE_CLASSES: [&str; 5] = ["A", "AAAA", "HTTPS", "PTR", "other"];
 
+/// Families of client addresses.
+const FAMILIES: [&str; 2] = ["ipv4", "ipv6"];
+
 /// RCODEs counted by themselves, one more for the rest.
+const RCODE_CLASSES: [u8; RCODES] = [0, 1, 2, 3, 4, 5, u8::MAX];
 const RCODES: usize = 7;
 
 /// Reasons counted by themselves; each category of the configuration is one.
@@ -96,6 +129,7 @@ pub(super) struct Counted {
     pub(super) source: Source,
     pub(super) rcode: u8,
     pub(super) transport: Transport,
+    pub(super) client: IpAddr,
     pub(super) qtype: u16,
     pub(super) took: Duration,
 }
@@ -104,11 +138,9 @@ pub(super) struct Counted {
 #[derive(Debug)]
 pub(super) struct Counters {
     queries: u64,
-    verdicts: [u64; Action::ALL.len()],
     sources: [u64; Source::ALL.len()],
-    rcodes: [u64; RCODES],
-    transports: [u64; Transport::ALL.len()],
-    qtypes: [u64; QTYPE_CLASSES.len()],
+    kinds: [[[u64; QTYPE_CLASSES.len()]; FAMILIES.len()]; Transport::ALL.len()],
+    responses: [[u64; RCODES]; Action::ALL.len()],
     reason_words: Words,
     /// By the number of the word, by verdict; the first place is for what had none left.
     reasons: Vec<[u64; Action::ALL.len()]>,
@@ -120,11 +152,9 @@ impl Counters {
     pub(super) fn new() -> Self {
         Self {
             queries: 0,
-            verdicts: [0; Action::ALL.len()],
             sources: [0; Source::ALL.len()],
-            rcodes: [0; RCODES],
-            transports: [0; Transport::ALL.len()],
-            qtypes: [0; QTYPE_CLASSES.len()],
+            kinds: [[[0; QTYPE_CLASSES.len()]; FAMILIES.len()]; Transport::ALL.len()],
+            responses: [[0; RCODES]; Action::ALL.len()],
             reason_words: Words::new(REASONS),
             reasons: vec![[0; Action::ALL.len()]],
             spans: [[0; BOUNDS_US.len() + 1]; Source::ALL.len()],
@@ -137,11 +167,10 @@ impl Counters {
         let action = query.action as usize;
         let source = query.source as usize;
         self.queries += 1;
-        self.verdicts[action] += 1;
         self.sources[source] += 1;
-        self.rcodes[usize::from(query.rcode).min(RCODES - 1)] += 1;
-        self.transports[query.transport as usize] += 1;
-        self.qtypes[qtype_class(query.qtype)] += 1;
+        let family = usize::from(query.client.is_ipv6());
+        self.kinds[query.transport as usize][family][qtype_class(query.qtype)] += 1;
+        self.responses[action][usize::from(query.rcode).min(RCODES - 1)] += 1;
         let place = self
             .reason_words
             .id(query.reason)
@@ -158,19 +187,66 @@ impl Counters {
 
     /// Reads everything out.
     pub(super) fn read(&self) -> Totals {
-        Totals {
+        let mut totals = Totals {
             queries: self.queries,
-            verdicts: labelled(Action::ALL.map(Action::label), &self.verdicts),
+            verdicts: labelled(Action::ALL.map(Action::label), &[0; Action::ALL.len()]),
             sources: labelled(Source::ALL.map(Source::label), &self.sources),
-            rcodes: labelled([0, 1, 2, 3, 4, 5, 6].map(rcode_label), &self.rcodes),
-            transports: labelled(Transport::ALL.map(Transport::label), &self.transports),
-            qtypes: labelled(QTYPE_CLASSES, &self.qtypes),
+            rcodes: labelled(RCODE_CLASSES.map(rcode_label), &[0; RCODES]),
+            transports: labelled(
+                Transport::ALL.map(Transport::label),
+                &[0; Transport::ALL.len()],
+            ),
+            qtypes: labelled(QTYPE_CLASSES, &[0; QTYPE_CLASSES.len()]),
+            kinds: self.read_kinds(),
+            responses: self.read_responses(),
             reasons: self.read_reasons(),
             durations: Source::ALL
                 .into_iter()
                 .map(|source| (source.label().to_owned(), self.read_durations(source)))
                 .collect(),
+        };
+        for kind in &totals.kinds {
+            *totals.transports.entry(kind.transport.clone()).or_default() += kind.count;
+            *totals.qtypes.entry(kind.qtype.clone()).or_default() += kind.count;
         }
+        for response in &totals.responses {
+            *totals.verdicts.entry(response.verdict.clone()).or_default() += response.count;
+            *totals.rcodes.entry(response.rcode.clone()).or_default() += response.count;
+        }
+        totals
+    }
+
+    fn read_kinds(&self) -> Vec<KindCount> {
+        let mut kinds = Vec::new();
+        for (transport, families) in Transport::ALL.into_iter().zip(&self.kinds) {
+            for (family, types) in FAMILIES.into_iter().zip(families) {
+                for (qtype, &count) in QTYPE_CLASSES.into_iter().zip(types) {
+                    kinds.push(KindCount {
+                        transport: transport.label().to_owned(),
+                        family: family.to_owned(),
+                        qtype: qtype.to_owned(),
+                        count,
+                    });
+                }
+            }
+        }
+        kinds.retain(|kind| kind.count > 0);
+        kinds
+    }
+
+    fn read_responses(&self) -> Vec<ResponseCount> {
+        let mut responses = Vec::new();
+        for (action, rcodes) in Action::ALL.into_iter().zip(&self.responses) {
+            for (rcode, &count) in RCODE_CLASSES.into_iter().zip(rcodes) {
+                responses.push(ResponseCount {
+                    verdict: action.label().to_owned(),
+                    rcode: rcode_label(rcode).to_owned(),
+                    count,
+                });
+            }
+        }
+        responses.retain(|response| response.count > 0);
+        responses
     }
 
     fn read_reasons(&self) -> Vec<ReasonCount> {
@@ -247,6 +323,7 @@ mod tests {
                 source,
                 rcode: 23,
                 transport: Transport::Udp,
+                client: "2001:db8::7".parse().unwrap(),
                 qtype: 65,
                 took: Duration::from_micros(took),
             });
@@ -256,6 +333,9 @@ mod tests {
         assert_eq!(totals.rcodes["other"], 3);
         assert_eq!(totals.qtypes["HTTPS"], 3);
         assert_eq!(totals.reasons[0].blocked, 3);
+        assert_eq!((totals.kinds.len(), totals.responses.len()), (1, 1));
+        assert_eq!(totals.kinds[0].family, "ipv6");
+        assert_eq!(totals.verdicts["block"], 3);
         let own = &totals.durations["own"];
         assert_eq!((own.buckets[0].count, own.buckets[1].count), (1, 1));
         assert_eq!(totals.durations["failure"].buckets.last().unwrap().count, 1);

@@ -392,14 +392,14 @@ pub(super) fn hash_name(key: u64, name: &[u8]) -> u64 {
 /// Eight octets at a time are multiplied into the hash; both halves of the product are used.
 fn hash_label(parent: u64, label: &[u8]) -> u64 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut hash = parent;
     let (words, rest) = label.as_chunks();
-    let mut last = [0; 8];
-    for (place, octet) in last.iter_mut().zip(rest) {
-        *place = *octet;
-    }
-    for word in words.iter().chain([&last]) {
-        let product = u128::from(hash ^ u64::from_le_bytes(*word)) * u128::from(ODD);
+    let words = words.iter().map(|word| u64::from_le_bytes(*word));
+    let rest = rest
+        .iter()
+        .fold(0, |word, octet| word << 8 | u64::from(*octet));
+    let mut hash = parent;
+    for word in words.chain([rest]) {
+        let product = u128::from(hash ^ word) * u128::from(ODD);
         hash = ((product >> 64) as u64 ^ product as u64).rotate_left(23);
     }
     hash

@@ -130,11 +130,13 @@ impl fmt::Display for ListInfo {
             (None, Some(format)) => {
                 write!(
                     f,
-                    " from {}: {} entries ({format})",
-                    self.origin, self.entries
+                    " from {}: {} ({format})",
+                    self.origin,
+                    counted(self.entries, "entry", "entries"),
                 )?;
                 if self.bad_lines > 0 {
-                    write!(f, ", {} lines not understood", self.bad_lines)?;
+                    let lines = counted(self.bad_lines, "line", "lines");
+                    write!(f, ", {lines} not understood")?;
                 }
             }
             (None, None) => write!(f, " from {}: not read", self.origin)?,
@@ -150,6 +152,11 @@ impl fmt::Display for ListInfo {
             more => write!(f, "\n  and {more} more"),
         }
     }
+}
+
+/// A number with its noun.
+fn counted(count: u64, one: &'static str, many: &'static str) -> impl fmt::Display {
+    fmt::from_fn(move |f| write!(f, "{count} {}", if count == 1 { one } else { many }))
 }
 
 /// A line that could not be understood.

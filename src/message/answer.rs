@@ -49,6 +49,9 @@ pub enum AnswerError {
     /// The question section is not ours.
     #[error("the question in the message is not the one asked")]
     Question,
+    /// The codec could not take it apart.
+    #[error("the message has records that cannot be read")]
+    Codec,
     /// An alias chain with no end in sight.
     #[error("the alias chain has more than {MAX_CHAIN} links or runs in a circle")]
     Chain,
@@ -469,66 +472,53 @@ impl<'m> Reader<'m> {
     }
 }
 
-/// Copies header, question and `records`. While nothing is left out the octets stand where they
-/// stood and the pointers in them stay true; after a gap each record is written out in full.
+/// Header, question and the records that are kept, and where their TTLs stand.
+///
+/// While nothing is left out in front of a kept record, the octets stand where they stood and the
+/// pointers in them stay true. Otherwise the codec takes the message apart and puts it together
+/// again without the rest.
 fn copy_records(
     bytes: &[u8],
     question_end: usize,
-    records: &[Record],
-) -> Result<(Vec<u8>, Vec<u16>), WireError> {
-    let mut wire = bytes[..question_end].to_vec();
-    let mut ttls = Vec::with_capacity(records.len());
-    let mut in_place = true;
-    for record in records {
-        in_place &= record.start == wire.len();
-        let malformed = WireError { at: record.start };
-        let ttl_at = if in_place {
-            wire.extend_from_slice(&bytes[record.start..record.end]);
-            record.ttl_at
-        } else {
-            let (whole, ttl_at) = expand_record(bytes, record).ok_or(malformed)?;
-            let ttl_at = wire.len() + ttl_at;
-            wire.extend_from_slice(&whole);
-            ttl_at
-        };
-        ttls.push(u16::try_from(ttl_at).map_err(|_| malformed)?);
+    kept: &[Record],
+) -> Result<(Vec<u8>, Vec<u16>), AnswerError> {
+    let mut end = question_end;
+    let in_place = kept.iter().all(|record| {
+        let adjacent = record.start == end;
+        end = record.end;
+        adjacent
+    });
+    let wire = if in_place {
+        bytes[..end].to_vec()
+    } else {
+        without_the_rest(bytes, question_end, kept).ok_or(AnswerError::Codec)?
+    };
+    let mut ttls = Vec::with_capacity(kept.len());
+    let mut at = question_end;
+    for _ in kept {
+        let record = Record::read(&wire, at)?;
+        ttls.push(u16::try_from(record.ttl_at).map_err(|_| WireError { at })?);
+        at = record.end;
     }
     Ok((wire, ttls))
 }
 
-/// The record with no pointer in it, and where its TTL stands.
-fn expand_record(bytes: &[u8], record: &Record) -> Option<(Vec<u8>, usize)> {
-    let owner = record.owner(bytes).ok()?;
-    let mut whole = owner.as_ref().as_wire().to_vec();
-    let ttl_at = whole.len() + 4;
-    whole.extend_from_slice(bytes.get(record.ttl_at - 4..record.ttl_at + 4)?);
-    let data = expand_data(bytes, record)?;
-    whole.extend_from_slice(&u16::try_from(data.len()).ok()?.to_be_bytes());
-    whole.extend_from_slice(&data);
-    Some((whole, ttl_at))
-}
-
-/// RDATA with no pointer in it. Only the types of RFC 1035 may hold one (RFC 3597 section 4).
-fn expand_data(bytes: &[u8], record: &Record) -> Option<Vec<u8>> {
-    const NS: u16 = 2;
-    const MX: u16 = 15;
-    const SRV: u16 = 33;
-    let (lead, names) = match record.rtype {
-        NS | rtype::CNAME | rtype::PTR | rtype::DNAME => (0, 1),
-        rtype::SOA => (0, 2),
-        MX => (2, 1),
-        SRV => (6, 1),
-        _ => return Some(record.data(bytes).to_vec()),
+/// The message with the records that are kept and no others, pointers made anew.
+fn without_the_rest(bytes: &[u8], question_end: usize, kept: &[Record]) -> Option<Vec<u8>> {
+    let mut message = hickory_proto::op::Message::from_vec(bytes).ok()?;
+    // The codec gives the sections in the order of the octets, so places tell who is who.
+    let mut at = question_end;
+    let mut is_kept = |_: &hickory_proto::rr::Record| {
+        let start = at;
+        at = Record::read(bytes, at).map_or(bytes.len(), |record| record.end);
+        kept.iter().any(|record| record.start == start)
     };
-    let mut data = bytes.get(record.data..record.data + lead)?.to_vec();
-    let mut at = record.data + lead;
-    for _ in 0..names {
-        let (name, after) = read_name(bytes, at).ok()?;
-        data.extend_from_slice(name.as_ref().as_wire());
-        at = after;
-    }
-    data.extend_from_slice(bytes.get(at..record.end)?);
-    Some(data)
+    message.answers.retain(&mut is_kept);
+    message.authorities.retain(&mut is_kept);
+    message.additionals.clear();
+    message.edns = None;
+    message.signature = None;
+    message.to_vec().ok()
 }
 
 impl Fact {

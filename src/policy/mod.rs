@@ -446,6 +446,7 @@ mod tests {
             let mut profile = config::Profile {
                 name: "mia".to_owned(),
                 preset: "schoolchild".to_owned(),
+                lineage: vec![],
                 block_categories: ["adult", "malware", "ads"].map(str::to_owned).to_vec(),
                 block_lists: vec![],
                 allow_lists: vec![],
@@ -732,6 +733,7 @@ mod tests {
         config::Profile {
             name: profile.name.to_owned(),
             preset: profile.preset.to_owned(),
+            lineage: vec![],
             block_categories: vec![],
             block_lists: vec![],
             allow_lists: vec![],

@@ -1,7 +1,7 @@
 //! Asking one question of several servers until one answers or the time is up.
 //!
 //! The best server is asked first; when it takes longer than it usually does, the next one is
-//! asked too, and so on with growing gaps. All attempts keep listening: whichever answers first
+//! asked too, and so on; once all were asked, repeats come with growing gaps. All attempts keep listening: whichever answers first
 //! wins. A server that declines or cannot be reached is out of the race and the next one is asked
 //! at once. Everything lives in one future, so that dropping it closes every socket.
 
@@ -71,7 +71,10 @@ pub(super) async fn exchange(
         if Instant::now() >= due {
             if race.start_next() {
                 due = Instant::now() + gap;
-                gap *= 2;
+                if !race.has_fresh() {
+                    // Repeats come more and more rarely.
+                    gap = budget.min(gap * 2);
+                }
             } else if race.attempts.is_empty() {
                 return Err(race.failure());
             } else {
@@ -117,7 +120,7 @@ pub(super) async fn probe(
             false
         }
         Err(_elapsed) => {
-            server.note_silence(asked, clock.now());
+            server.note_silence(asked);
             false
         }
     }
@@ -295,10 +298,9 @@ impl<'a> Race<'a> {
 
     /// The budget is used up.
     fn time_up(&self) -> Failure {
-        let now = self.clock.now();
         for (index, lane) in self.lanes.iter().enumerate() {
             if let Some(asked) = self.first_asked(index) {
-                lane.server.note_silence(asked, now);
+                lane.server.note_silence(asked);
             }
         }
         self.failure()

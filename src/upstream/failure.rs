@@ -90,13 +90,13 @@ impl Failure {
             | Self::Malformed { .. }
             | Self::Overloaded(_)
             | Self::GivenUp => 23,
-            // Cached Error.
-            Self::Recent(_) => 13,
+            // What it was the first time: a client that asks again learns no less.
+            Self::Recent(first) => first.ede(),
         }
     }
 
     /// Whether the network was at fault, so that it is void when a silent server speaks again.
-    fn is_of_network(&self) -> bool {
+    pub(super) fn is_of_network(&self) -> bool {
         matches!(self, Self::Timeout { .. } | Self::Unreachable { .. })
     }
 
@@ -339,7 +339,7 @@ mod tests {
             (Failure::Down, 22, "upstream does not answer at present"),
             (
                 Failure::Recent(Box::new(timeout())),
-                13,
+                22,
                 "failed before: no answer in time from 192.0.2.1:53",
             ),
         ];

@@ -2,14 +2,14 @@
 //!
 //! A [`Question`] enters with the [`Client`] whose share it takes; an [`Answer`] leaves, or one
 //! [`Failure`] within the budget. [`Upstreams::resolve`] is the whole way: what failed a moment
-//! ago is not asked again ([`failure`]), equal questions share one exchange and nobody takes all
-//! the places ([`flight`]), the servers for the domain ([`group`], [`system`]) are raced against
-//! each other ([`exchange`]) over [`udp`] and [`tcp`], and what that teaches about them is kept
-//! ([`server`]). Read [`exchange`] after this file.
+//! ago is not asked again (`failure`), equal questions share one exchange and nobody takes all
+//! the places (`flight`), the servers for the domain (`group`, `system`) are raced against
+//! each other (`exchange`) over `udp` and `tcp`, and what that teaches about them is kept
+//! (`server`). Read `exchange` after this file.
 //!
 //! The wire format is [`crate::message`]'s; only the octets that tell a reply from a forgery are
-//! looked at here ([`wire`]). A further transport is a further variant of
-//! [`config::Transport`] and a branch in [`exchange`].
+//! looked at here (`wire`). A further transport is a further variant of
+//! [`config::Transport`] and a branch in `exchange`.
 
 mod exchange;
 mod failure;
@@ -132,12 +132,17 @@ impl Upstreams {
     /// Why `question` would fail if it were asked now, as far as that is known without waiting.
     pub fn recent_failure(&self, question: &Question, now: Moment) -> Option<Failure> {
         let shared = &*self.0;
-        let revivals = shared.revivals.load(Ordering::Relaxed);
-        if let Some(failure) = shared.failures.find(question, now, revivals) {
-            return Some(Failure::Recent(Box::new(failure)));
-        }
         let group = shared.group(question.qname.as_ref());
-        (group.is_dead() && !group.would_let_through(now)).then_some(Failure::Down)
+        let is_dead = group.is_dead();
+        let revivals = shared.revivals.load(Ordering::Relaxed);
+        match shared.failures.find(question, now, revivals) {
+            // While all are dead, a question that failed for want of a server is as good as any
+            // to find out that one has returned.
+            Some(failure) if !(is_dead && failure.is_of_network()) => {
+                Some(Failure::Recent(Box::new(failure)))
+            }
+            _ => (is_dead && !group.would_let_through(now)).then_some(Failure::Down),
+        }
     }
 
     /// Asks `question` of the servers for its name on behalf of `client`, or joins those who wait

@@ -101,9 +101,9 @@ struct State {
 const LONGEST_HEDGE: Duration = Duration::from_millis(400);
 /// The least, so that a hiccup does not double our questions.
 const SHORTEST_HEDGE: Duration = Duration::from_millis(80);
-/// Silent questions in a row after which a server counts as failing though nobody else was asked.
+/// Silent questions in a row before we ask whether a server is dead.
 const SILENT_QUESTIONS: u32 = 3;
-/// How long it must have been silent before we ask whether it is dead.
+/// How long it must have been silent by then.
 const SILENT_TIME: Duration = Duration::from_secs(1);
 const FIRST_PROBE: Duration = Duration::from_secs(1);
 const LONGEST_PROBE_WAIT: Duration = Duration::from_secs(30);
@@ -239,13 +239,10 @@ impl Server {
         state.demote(now);
     }
 
-    /// It left a question without a reply, as everybody did.
-    pub(super) fn note_silence(&self, asked: Moment, now: Moment) {
-        let mut state = self.state();
-        state.fell_silent(asked);
-        if state.silent >= SILENT_QUESTIONS {
-            state.demote(now);
-        }
+    /// It left a question without a reply, as everybody did. That may be the question's fault; see
+    /// [`Self::is_suspect`].
+    pub(super) fn note_silence(&self, asked: Moment) {
+        self.state().fell_silent(asked);
     }
 
     /// It cannot be reached.
@@ -387,11 +384,12 @@ mod tests {
         let server = server();
         for _ in 0..3 {
             assert!(!server.is_suspect(millis(1500)));
-            server.note_silence(millis(0), millis(1500));
+            server.note_silence(millis(0));
         }
-        assert!(server.is_suspect(millis(1500)) && !server.is_dead());
+        assert!(server.is_suspect(millis(1500)));
+        assert!(!server.is_dead() && !server.is_failing());
         server.note_dead(millis(2500));
-        assert!(server.is_dead() && !server.is_suspect(millis(2500)));
+        assert!(server.is_dead() && server.is_failing() && !server.is_suspect(millis(2500)));
         server.note_reply(2, Duration::from_millis(2));
         assert!(!server.is_dead(), "even SERVFAIL is a sign of life");
         assert_eq!(server.revivals.load(Ordering::Relaxed), 1);

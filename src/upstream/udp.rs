@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rand::RngExt;
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use super::server::Server;
@@ -43,7 +44,11 @@ pub(super) async fn ask(server: &Server, request: &Request) -> io::Result<Heard>
     socket.send(request.bytes()).await?;
     let mut strangers = 0;
     loop {
-        socket.readable().await?;
+        let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
+        if ready.is_error() {
+            // A port that is closed makes the socket erroneous, not readable.
+            pending_error(&socket)?;
+        }
         let Some(heard) = receive(&socket, server, request)? else {
             continue;
         };
@@ -57,6 +62,19 @@ pub(super) async fn ask(server: &Server, request: &Request) -> io::Result<Heard>
                 }
             }
         }
+    }
+}
+
+/// The error that waits on the socket, if one does.
+fn pending_error(socket: &UdpSocket) -> io::Result<()> {
+    let none = || io::Error::from(io::ErrorKind::WouldBlock);
+    // Through `try_io`, which takes back the readiness when there is none after all.
+    let taken = socket.try_io(Interest::ERROR, || {
+        Err::<(), _>(socket.take_error()?.unwrap_or_else(none))
+    });
+    match taken {
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+        _ => Ok(()),
     }
 }
 

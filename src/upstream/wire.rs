@@ -8,7 +8,7 @@ use rand::RngExt;
 
 use crate::message::Question;
 
-/// What a question without class IN would need; we ask for nothing else.
+/// The Internet; the border refuses every other class.
 const CLASS_IN: u16 = 1;
 /// Type of the OPT pseudo-record (RFC 6891 section 6.1.1).
 const TYPE_OPT: u16 = 41;

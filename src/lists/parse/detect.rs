@@ -1,7 +1,7 @@
 //! In which syntax is this written?
 
 use super::{Line, Lines};
-use crate::lists::{LineFault, ListFormat};
+use crate::lists::{LineFault, ListFormat, Unsupported};
 
 /// How many lines vote.
 const VOTERS: usize = 200;
@@ -9,9 +9,9 @@ const VOTERS: usize = 200;
 /// The syntax that understands the most of the first lines; the plainest of those that do.
 ///
 /// Every parser reads each of the first [`VOTERS`] lines that are neither blank nor `#` comments.
-/// A rule that is well-formed but not supported counts as understood, so that a list of cosmetic
-/// rules is recognised for what it is; a hosts line does not count for adblock lists, which may
-/// hold some. Names alone are understood by three syntaxes, and the plainest wins; one `||name^`
+/// A line that is clearly an adblock rule, only not one for us, counts as understood, so that a
+/// list of cosmetic rules is recognised for what it is; a hosts line does not count for adblock
+/// lists, which may hold some. Names alone are understood by three syntaxes, and the plainest wins; one `||name^`
 /// among them tips the scale.
 pub fn detect(sample: &[u8]) -> ListFormat {
     let mut votes = [0_usize; ListFormat::ALL.len()];
@@ -30,7 +30,7 @@ pub fn detect(sample: &[u8]) -> ListFormat {
             let read = format.read_line(text, &mut entries);
             let understood = match format {
                 ListFormat::Adblock => {
-                    !is_hosts_line && matches!(read, Ok(()) | Err(LineFault::Unsupported(_)))
+                    !is_hosts_line && read.map_or_else(|fault| is_rule(text, &fault), |()| true)
                 }
                 _ => read.is_ok(),
             };
@@ -48,6 +48,19 @@ pub fn detect(sample: &[u8]) -> ListFormat {
         .zip(&votes)
         .find(|(_, votes)| Some(*votes) == most);
     winner.map_or(ListFormat::Domains, |(format, _)| *format)
+}
+
+/// Whether a line that is not supported can be nothing but an adblock rule.
+///
+/// `example.org/path` and `ads*.example.org` may be bad lines of any list.
+fn is_rule(line: &[u8], fault: &LineFault) -> bool {
+    match fault {
+        LineFault::Unsupported(Unsupported::Path | Unsupported::Url | Unsupported::Wildcard) => {
+            line.starts_with(b"|") || line.starts_with(b"@@")
+        }
+        LineFault::Unsupported(_) => true,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -74,6 +87,9 @@ mod tests {
                 ListFormat::Adblock,
             ),
             ("@@||example.org^\n", ListFormat::Adblock),
+            ("||example.org/ads\nexample.net\n", ListFormat::Adblock),
+            ("*.example.org\n*.ads*.example.org\n", ListFormat::Wildcards),
+            ("example.org # why\nexample.org/ads\n", ListFormat::Domains),
             ("\0\0\0\n!!\n", ListFormat::Adblock),
         ] {
             assert_eq!(detect(text.as_bytes()), format, "{text:?}");

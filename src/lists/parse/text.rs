@@ -50,7 +50,7 @@ pub(super) fn only_word(line: &[u8]) -> Result<Option<&str>, LineFault> {
 pub(super) fn checked(line: &[u8]) -> Result<&str, LineFault> {
     if let Some(octet) = line
         .iter()
-        .find(|octet| is_control(**octet) || **octet == b'\r')
+        .find(|octet| is_control(**octet) || matches!(**octet, b'\n' | b'\r'))
     {
         return Err(LineFault::Control(*octet));
     }

@@ -1,0 +1,511 @@
+//! The command line as a user meets it: what is printed, letter for letter, and how it ends.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::control::Household;
+use crate::control::fake::{FakeHousehold, FakeServer};
+
+/// A program that notes what it was asked to do.
+#[derive(Default)]
+struct FakeBackend {
+    served: Mutex<Vec<ServeOptions>>,
+    config_is_bad: bool,
+}
+
+impl Backend for FakeBackend {
+    fn serve(&self, options: &ServeOptions) -> Result<(), BackendError> {
+        if self.config_is_bad {
+            return Err(BackendError::Config("error: bad\n  --> x.toml:1:1".into()));
+        }
+        self.served.lock().unwrap().push(options.clone());
+        Ok(())
+    }
+
+    fn check(&self, config: Option<&Path>) -> Result<CheckReport, BackendError> {
+        let line = CheckedLine {
+            severity: "error".into(),
+            message: "unknown category `gamblng`".into(),
+            text: "error: unknown category `gamblng`\n  --> x.toml:12:19".into(),
+            ..CheckedLine::default()
+        };
+        Ok(CheckReport {
+            config: config.map_or_else(|| "default".into(), |p| p.display().to_string()),
+            ok: !self.config_is_bad,
+            diagnostics: self.config_is_bad.then_some(line).into_iter().collect(),
+            summary: "3 profiles, 7 devices, 24 lists".into(),
+        })
+    }
+
+    fn explain(
+        &self,
+        _config: Option<&Path>,
+        request: &ExplainRequest,
+    ) -> Result<Explanation, BackendError> {
+        if self.config_is_bad {
+            return Err(BackendError::Config("error: bad".into()));
+        }
+        Ok(FakeHousehold::new().explain(request)?)
+    }
+
+    fn schema(&self) -> Result<String, BackendError> {
+        Ok("{}".into())
+    }
+}
+
+/// What a command did.
+#[derive(Debug)]
+struct Done {
+    exit: Exit,
+    out: String,
+    err: String,
+}
+
+fn type_in(line: &str, backend: &FakeBackend, socket: Option<PathBuf>, colour: bool) -> Done {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut output = Output {
+        out: Box::new(&mut out),
+        err: Box::new(&mut err),
+        out_is_terminal: false,
+        out_colour: colour,
+        err_colour: colour,
+    };
+    let arguments = std::iter::once("hedgerow").chain(line.split_whitespace());
+    let exit = execute(arguments.map(OsString::from), socket, backend, &mut output);
+    drop(output);
+    Done {
+        exit,
+        out: String::from_utf8(out).unwrap(),
+        err: String::from_utf8(err).unwrap(),
+    }
+}
+
+/// Types `line` where no daemon runs.
+fn alone(line: &str) -> Done {
+    type_in(
+        line,
+        &FakeBackend::default(),
+        Some("/nowhere/x.sock".into()),
+        false,
+    )
+}
+
+/// Types `line` beside a running daemon whose tablet asked for a few names.
+fn beside(line: &str, colour: bool, prepare: impl FnOnce(&FakeHousehold)) -> Done {
+    with_daemon(|household, socket, _| {
+        prepare(household);
+        type_in(line, &FakeBackend::default(), Some(socket), colour)
+    })
+}
+
+/// Does `work` beside a running daemon whose tablet asked for a few names.
+fn with_daemon<T>(
+    work: impl FnOnce(&Arc<FakeHousehold>, PathBuf, &Arc<tokio::sync::Notify>) -> T,
+) -> T {
+    let (started, server) = std::sync::mpsc::channel();
+    // The command waits for the daemon on this thread, so the daemon needs one of its own.
+    let daemon = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut server = FakeServer::start();
+            let parts = (
+                Arc::clone(&server.household),
+                server.socket.clone(),
+                Arc::clone(&server.stop),
+            );
+            started.send(parts).unwrap();
+            (&mut server.serving).await.unwrap();
+        });
+    });
+    let (household, socket, stop) = server.recv().unwrap();
+    for name in ["www.example.org", "casino.example.org", "www.example.org"] {
+        household.ask(name);
+    }
+    let done = work(&household, socket, &stop);
+    stop.notify_one();
+    daemon.join().unwrap();
+    done
+}
+
+fn shown(line: &str) -> String {
+    let done = beside(line, false, |_| ());
+    assert_eq!((done.exit, done.err.as_str()), (Exit::Fine, ""), "{done:?}");
+    done.out
+}
+
+#[test]
+fn status_for_people() {
+    assert_eq!(
+        shown("status"),
+        "\
+hedgerow 0.1.0, running for 1 d 2 h 3 min (pid 4711)
+config     /etc/hedgerow/hedgerow.toml (generation 2)
+reload     2026-11-22 11:00:00Z, took effect
+listening  0.0.0.0:53 udp
+queries    3, 1 blocked, 0 in a safe form, 1 waiting for upstream
+dropped    4 too many from one client, 0 from addresses not served
+cache      100 answers, 64.0 KiB of 4.0 MiB, 75 % found
+lists      2 lists, 1234567 names, 7.6 MiB; failed: school
+upstream   192.0.2.53:53 udp: answers, 101 asked, 1 failed, 12.3 ms
+memory     8.5 MiB (journal 68.3 KiB)
+threads    2
+warning: list `school` could not be loaded: no such file
+"
+    );
+}
+
+#[test]
+fn explain_for_people() {
+    let text = "\
+casino.example.org AAAA is blocked for tablet
+  why      gambling (list starter-gambling, line 12)
+  device   tablet, known by its name
+  profile  mia (preset schoolchild), inherits from schoolchild
+  answer   0.0.0.0, for 10 s
+
+In the order of authority:
+  1 lifeline      -
+  2 sealed        -
+  3 household     -
+> 4 child-safety  block      list starter-gambling, gambling: `||casino.example.org^` \
+(/etc/hedgerow/lists/gambling.txt:12)
+  5 security      -
+  6 lists         exception  list starter-gambling: `@@||casino.example.org^`
+                             (an exception can't lift a block of a higher tier)
+";
+    let asked = "explain casino.example.org --device tablet --type AAAA";
+    assert_eq!(shown(asked), text);
+    for offline in ["--offline", "--config /etc/x.toml"] {
+        let done = alone(&format!("{asked} {offline}"));
+        assert_eq!((done.exit, done.out.as_str()), (Exit::Fine, text));
+    }
+}
+
+#[test]
+fn log_for_people() {
+    let allowed = "2026-11-22 12:01:30Z  tablet        allow    \
+        www.example.org A                         not on any list                 1.5 ms\n";
+    let blocked = "2026-11-22 12:01:30Z  tablet        block    \
+        casino.example.org A                      \
+        gambling (list starter-gambling, line 12)  1.5 ms\n";
+    assert_eq!(shown("log -n 2"), format!("{blocked}{allowed}"));
+    assert_eq!(shown("log --blocked"), blocked);
+    assert_eq!(shown("log --device nobody"), "");
+}
+
+#[test]
+fn top_for_people() {
+    assert_eq!(
+        shown("top --once"),
+        "\
+3 queries since 2026-11-22 12:01:30Z, 1 blocked
+
+Queries  Devices
+      3  tablet
+
+Queries  Blocked categories
+      1  gambling
+
+Queries  Blocked or replaced
+      1  casino.example.org
+
+Queries  Let through
+      2  www.example.org
+"
+    );
+}
+
+#[test]
+fn tables_for_people() {
+    assert_eq!(
+        shown("lists show"),
+        "\
+List              Category  Kind      Tier            Names  Bad lines  Format   Origin
+starter-gambling  gambling  block     child-safety  1234567          1  domains  embedded
+school            school    allow     household           0          0  -        \
+/etc/hedgerow/school.txt
+helplines         lifeline  lifeline  lifeline           42          0  -        embedded
+starter-gambling: embedded:7: the name is empty
+failed: school: no such file
+"
+    );
+    assert_eq!(
+        shown("device list"),
+        "\
+Device  Profile  Queries  Blocked  Last seen             Known by
+tablet  mia            3        1  2026-11-22 12:01:30Z  192.0.2.7, interface wlan1
+guest   unknown        -        -  -                     -
+"
+    );
+    assert_eq!(
+        shown("profile list"),
+        "\
+Profile  Preset       Stance                Privacy  Devices
+mia      schoolchild  2 categories blocked  names    tablet
+"
+    );
+    let profile = shown("profile show mia");
+    for line in [
+        "blocked categories     adult, gambling",
+        "block rules            video.example.net",
+        "block answer           null, for 10 s",
+    ] {
+        assert!(profile.lines().any(|l| l == line), "{line} in\n{profile}");
+    }
+}
+
+#[test]
+fn every_reading_verb_speaks_json() {
+    let mut checked = 0;
+    for line in [
+        "status",
+        "explain casino.example.org",
+        "log",
+        "top",
+        "lists show",
+        "device list",
+        "profile list",
+        "profile show mia",
+        "reload",
+        "cache flush",
+    ] {
+        let text = shown(&format!("{line} --json"));
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(value.is_object() || value.is_array(), "{line}");
+        checked += 1;
+    }
+    assert_eq!(checked, 10);
+    let done = alone("check --json");
+    let report: CheckReport = serde_json::from_str(&done.out).unwrap();
+    assert!(report.ok);
+}
+
+#[test]
+fn colour_only_where_it_is_wanted() {
+    for line in [
+        "status",
+        "log",
+        "lists show",
+        "explain a.test",
+        "top --once",
+    ] {
+        assert!(!shown(line).contains('\x1b'), "{line}");
+    }
+    let done = beside("log --blocked", true, |_| ());
+    assert!(done.out.contains("\x1b[31mblock  \x1b[0m"), "{}", done.out);
+    let done = beside("log --json", true, |_| ());
+    assert!(!done.out.contains('\x1b'));
+}
+
+#[test]
+fn a_followed_log_shows_what_comes_and_ends_with_the_daemon() {
+    /// Takes what is printed; after the second entry the daemon is told to end.
+    struct Watching<'a> {
+        seen: &'a mut Vec<u8>,
+        household: Arc<FakeHousehold>,
+        stop: Arc<tokio::sync::Notify>,
+    }
+    impl Write for Watching<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.seen.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            match self.seen.iter().filter(|&&byte| byte == b'\n').count() {
+                1 => self.household.ask("casino.example.net"),
+                2 => self.stop.notify_one(),
+                _ => {}
+            }
+            Ok(())
+        }
+    }
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let exit = with_daemon(|household, socket, stop| {
+        let mut output = Output {
+            out: Box::new(Watching {
+                seen: &mut out,
+                household: Arc::clone(household),
+                stop: Arc::clone(stop),
+            }),
+            err: Box::new(&mut err),
+            out_is_terminal: false,
+            out_colour: false,
+            err_colour: false,
+        };
+        let line = [
+            "hedgerow",
+            "log",
+            "--follow",
+            "-n",
+            "1",
+            "--json",
+            "--blocked",
+        ];
+        let arguments = line.iter().map(OsString::from);
+        execute(
+            arguments,
+            Some(socket),
+            &FakeBackend::default(),
+            &mut output,
+        )
+    });
+    assert_eq!(exit, Exit::Fine);
+    let names: Vec<_> = String::from_utf8(out)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<crate::journal::LogEntry>(line).unwrap())
+        .map(|entry| entry.name.unwrap())
+        .collect();
+    assert_eq!(names, ["casino.example.org", "casino.example.net"]);
+    assert_eq!(err, b"note: the daemon has ended\n");
+}
+
+#[test]
+fn changes_are_reported() {
+    assert_eq!(
+        shown("reload"),
+        "generation 3 took effect after 5 ms\n  profile `mia`: blocks `games`\n"
+    );
+    assert_eq!(shown("cache flush"), "100 answers forgotten\n");
+    let done = beside("reload", false, |household| {
+        household
+            .reload_works
+            .store(false, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!(done.exit, Exit::BadConfig);
+    assert_eq!(done.out, "reload failed; generation 2 still holds\n");
+    assert_eq!(
+        done.err,
+        "error: unknown category `gamblng`\n  --> x.toml:1:1\n"
+    );
+}
+
+#[test]
+fn each_way_to_end_has_its_number() {
+    let codes = [
+        (Exit::Fine, 0),
+        (Exit::Failed, 1),
+        (Exit::Usage, 2),
+        (Exit::NotRunning, 3),
+        (Exit::BadConfig, 78),
+    ];
+    for (exit, code) in codes {
+        assert_eq!(exit.code(), code);
+    }
+    for (line, exit) in [
+        ("", Exit::Usage),
+        ("--help", Exit::Fine),
+        ("--version", Exit::Fine),
+        ("explain", Exit::Usage),
+        ("explain a..b", Exit::Usage),
+        ("explain a.test --type X", Exit::Usage),
+        ("explain a.test --offline --device nobody", Exit::Failed),
+        ("frobnicate", Exit::Usage),
+        ("log -n many", Exit::Usage),
+        ("serve --listen here", Exit::Usage),
+        ("serve --demo --config x", Exit::Usage),
+        ("serve --demo", Exit::Fine),
+        ("status", Exit::NotRunning),
+        ("log --follow", Exit::NotRunning),
+        ("top", Exit::NotRunning),
+        ("reload", Exit::NotRunning),
+        ("lists show", Exit::NotRunning),
+        ("cache flush", Exit::NotRunning),
+        ("explain a.test", Exit::NotRunning),
+        ("schema", Exit::Fine),
+        ("completions bash", Exit::Fine),
+        ("check", Exit::Fine),
+    ] {
+        let done = alone(line);
+        assert_eq!(done.exit, exit, "{line}: {done:?}");
+        assert_eq!(done.err.is_empty(), exit == Exit::Fine, "{line}: {done:?}");
+    }
+    let bad = FakeBackend {
+        config_is_bad: true,
+        ..FakeBackend::default()
+    };
+    for line in ["check", "check --json", "serve", "explain a.test --offline"] {
+        let done = type_in(line, &bad, None, false);
+        assert_eq!(done.exit, Exit::BadConfig, "{line}: {done:?}");
+    }
+    let done = beside("profile show nobody", false, |_| ());
+    assert_eq!(done.exit, Exit::Failed);
+    assert_eq!(
+        done.err,
+        "error: there is no profile `nobody`\nhelp: known profiles: mia\n"
+    );
+}
+
+#[test]
+fn a_missing_daemon_is_said_with_its_socket() {
+    let done = alone("status");
+    assert_eq!(
+        done.err,
+        "error: no daemon answers on /nowhere/x.sock: No such file or directory (os error 2)\n\
+         help: start it with `hedgerow serve`, or name its socket with `--socket`\n"
+    );
+    let done = alone("status --socket /else/y.sock");
+    assert!(done.err.contains("/else/y.sock"), "{}", done.err);
+}
+
+#[test]
+fn serve_is_told_what_was_typed() {
+    let backend = FakeBackend::default();
+    let line = "serve --config /etc/x.toml --listen 127.0.0.1:5353 --listen ::1 --listen [::1]:54";
+    assert_eq!(type_in(line, &backend, None, false).exit, Exit::Fine);
+    let served = backend.served.lock().unwrap();
+    assert_eq!(
+        served[0],
+        ServeOptions {
+            config: Some("/etc/x.toml".into()),
+            listen: vec![
+                "127.0.0.1:5353".parse().unwrap(),
+                "[::1]:53".parse().unwrap(),
+                "[::1]:54".parse().unwrap(),
+            ],
+            demo: false,
+            socket: None,
+        }
+    );
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    struct Closed;
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut err = Vec::new();
+    let mut output = Output {
+        out: Box::new(Closed),
+        err: Box::new(&mut err),
+        out_is_terminal: false,
+        out_colour: false,
+        err_colour: false,
+    };
+    for line in [
+        ["hedgerow", "schema"].as_slice(),
+        &["hedgerow", "completions", "zsh"],
+    ] {
+        let arguments = line.iter().map(OsString::from);
+        let exit = execute(arguments, None, &FakeBackend::default(), &mut output);
+        assert_eq!(exit, Exit::Fine);
+    }
+    drop(output);
+    assert_eq!(err, b"");
+}
+
+#[test]
+fn the_definition_of_the_command_line_is_sound() {
+    command().debug_assert();
+}

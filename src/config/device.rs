@@ -1,0 +1,191 @@
+//! `[[device]]`: how a device is recognised and whose it is.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+use std::path::Path;
+
+use super::diagnostic::Diagnostic;
+use super::endpoint::parse_net;
+use super::household::{Known, profile_of};
+use super::problems::Problems;
+use super::read::{Entry, Written};
+use super::resolve::{Around, missing, report_address};
+use super::spec::{DeviceSpec, Text};
+use super::words::{label, rules};
+use super::{Device, DeviceMatch};
+
+/// The devices that somebody named.
+pub(super) fn devices(
+    written: &Written,
+    around: &Around<'_>,
+    names: &BTreeSet<&str>,
+    index: &HashMap<&str, usize>,
+    guest: Option<usize>,
+    known: &Known<'_>,
+    problems: &mut Problems,
+) -> Vec<Device> {
+    let mut listeners: Vec<&str> = written
+        .listeners
+        .iter()
+        .filter_map(|entry| entry.spec.name.as_ref().map(Text::text))
+        .collect();
+    listeners.sort_unstable();
+    let interfaces = interfaces(around);
+    let mut seen_names: HashMap<&str, Range<usize>> = HashMap::new();
+    let mut seen_matches: HashMap<DeviceMatch, Range<usize>> = HashMap::new();
+    let mut devices = Vec::new();
+    for entry in &written.devices {
+        let spec = &entry.spec;
+        match &spec.name {
+            None => missing(entry, "device", "name", problems),
+            Some(name) if !label(name, "a device", problems) => {}
+            Some(name) => {
+                if let Some(first) = seen_names.get(name.text()) {
+                    let (second, first) = (problems.place(&name.span()), problems.place(first));
+                    let message = format!("device `{}` is defined twice", name.text());
+                    problems.report(Diagnostic::error("duplicate", message).twice(second, first));
+                } else {
+                    seen_names.insert(name.text(), name.span());
+                }
+            }
+        }
+        let matches = matches(entry, &listeners, &interfaces, problems);
+        for (device_match, span) in &matches {
+            if let Some(first) = seen_matches.get(device_match) {
+                let (second, first) = (problems.place(span), problems.place(first));
+                let message = match device_match {
+                    DeviceMatch::Net(net) if net.prefix_len() == net.max_prefix_len() => {
+                        format!("address `{}` belongs to two devices", net.addr())
+                    }
+                    DeviceMatch::Net(net) => format!("prefix `{net}` belongs to two devices"),
+                    DeviceMatch::Interface(name) => {
+                        format!("interface `{name}` belongs to two devices")
+                    }
+                    DeviceMatch::Listener(name) => {
+                        format!("listener `{name}` belongs to two devices")
+                    }
+                };
+                problems.report(Diagnostic::error("duplicate", message).twice(second, first));
+            } else {
+                seen_matches.insert(device_match.clone(), span.clone());
+            }
+        }
+        let words = &known.categories;
+        let rules = rules(spec.allow.as_ref(), spec.block.as_ref(), words, problems);
+        let profile = match &spec.profile {
+            None => {
+                missing(entry, "device", "profile", problems);
+                None
+            }
+            Some(word) => profile_of(word, names, index, guest, problems),
+        };
+        if let (Some(name), Some(profile)) = (&spec.name, profile) {
+            devices.push(Device {
+                name: name.text().to_owned(),
+                profile,
+                matches: matches
+                    .into_iter()
+                    .map(|(device_match, _)| device_match)
+                    .collect(),
+                rules,
+            });
+        }
+    }
+    devices
+}
+
+/// How one device is recognised, with the places that say so.
+fn matches(
+    entry: &Entry<DeviceSpec>,
+    listeners: &[&str],
+    interfaces: &[String],
+    problems: &mut Problems,
+) -> Vec<(DeviceMatch, Range<usize>)> {
+    let spec = &entry.spec;
+    let mut matches = Vec::new();
+    for word in spec.address.iter().flat_map(|words| words.value()) {
+        match parse_net(word.text()) {
+            Ok(net) => matches.push((DeviceMatch::Net(net), word.span())),
+            Err(error) => report_address(word, "address or prefix", &error, problems),
+        }
+    }
+    if let Some(word) = &spec.interface
+        && interface(word, interfaces, problems)
+    {
+        matches.push((DeviceMatch::Interface(word.text().to_owned()), word.span()));
+    }
+    if let Some(word) = &spec.listener {
+        if listeners.binary_search(&word.text()).is_ok() {
+            matches.push((DeviceMatch::Listener(word.text().to_owned()), word.span()));
+        } else {
+            let message = format!("unknown listener `{}`", word.text());
+            let diagnostic = Diagnostic::error("unknown-listener", message).at(
+                problems.place(&word.span()),
+                "no `[[listener]]` has this name",
+            );
+            let known = || listeners.iter().copied();
+            let diagnostic = problems.guess(diagnostic, word.text(), known());
+            problems.report_absence(diagnostic.known("known listeners", known()));
+        }
+    }
+    let none = spec.interface.is_none() && spec.listener.is_none() && entry.whole;
+    if none
+        && spec
+            .address
+            .as_ref()
+            .is_none_or(|words| words.value().is_empty())
+    {
+        let name = spec.name.as_ref().map_or("", Text::text);
+        problems.report_absence(
+            Diagnostic::error(
+                "missing-key",
+                format!("device `{name}` cannot be recognised"),
+            )
+            .at(
+                problems.place(&entry.span),
+                "needs `address`, `interface` or `listener`",
+            ),
+        );
+    }
+    matches
+}
+
+/// The interfaces of this machine, as far as it tells.
+fn interfaces(around: &Around<'_>) -> Vec<String> {
+    let paths = around
+        .files
+        .list(Path::new("/sys/class/net"))
+        .unwrap_or_default();
+    let names = paths.iter().filter_map(|path| path.file_name());
+    names
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Checks the name of an interface. One that is not there may come later, so that is only told.
+fn interface(word: &Text, interfaces: &[String], problems: &mut Problems) -> bool {
+    let name = word.text();
+    let place = problems.place(&word.span());
+    // The kernel's own rule: 15 octets, neither slash nor blank.
+    let fine = |c: char| !c.is_whitespace() && !c.is_control() && c != '/' && c != ':';
+    if name.is_empty() || name.len() > 15 || !name.chars().all(fine) {
+        problems.report(
+            Diagnostic::error("bad-name", format!("`{name}` cannot be an interface"))
+                .at(place, "1 to 15 characters without blanks"),
+        );
+        return false;
+    }
+    let known = || interfaces.iter().map(String::as_str);
+    if !interfaces.is_empty() && !known().any(|known| known == name) {
+        problems.report(
+            Diagnostic::warning(
+                "unknown-interface",
+                format!("no interface `{name}` at the moment"),
+            )
+            .at(place, "matches nothing until it appears")
+            .suggest(name, known())
+            .known("interfaces", known()),
+        );
+    }
+    true
+}

@@ -1,0 +1,460 @@
+//! Whole configurations, from files to what they mean.
+
+use super::*;
+use crate::files::MemoryFiles;
+use proptest::prelude::*;
+use std::path::Path;
+use std::sync::Arc;
+
+const MAIN: &str = "/etc/hedgerow/hedgerow.toml";
+
+fn with(files: &[(&str, &str)]) -> Loaded {
+    let memory = MemoryFiles::new();
+    for (path, text) in files {
+        memory.put(format!("/etc/hedgerow/{path}"), *text);
+    }
+    load(&memory.files(), Path::new(MAIN))
+}
+
+fn config(files: &[(&str, &str)]) -> Config {
+    let loaded = with(files);
+    assert_eq!(loaded.diagnostics, []);
+    loaded.config.unwrap()
+}
+
+fn messages(loaded: &Loaded) -> Vec<&str> {
+    loaded
+        .diagnostics
+        .iter()
+        .map(|d| d.message.as_str())
+        .collect()
+}
+
+#[test]
+fn an_empty_file_is_a_working_home() {
+    let config = config(&[("hedgerow.toml", "")]);
+    assert_eq!(config, Config::default_home());
+    let names: Vec<_> = config.profiles.iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["preschooler", "schoolchild", "adolescent", "adult", "guest"]
+    );
+    assert!(config.profiles.iter().all(|p| p.preset == p.name));
+    assert_eq!(config.profiles[config.guest].name, "guest");
+    assert_eq!(config.lists.len(), CATEGORIES.len() + 2);
+    assert_eq!(config.server.listen.len(), 2);
+    assert_eq!(
+        config.control.socket,
+        Some("/run/hedgerow/control.sock".into())
+    );
+}
+
+#[test]
+fn presets_are_what_the_design_says() {
+    let config = Config::default_home();
+    let [preschooler, schoolchild, adolescent, adult, guest] = &config.profiles[..] else {
+        panic!("five presets");
+    };
+    let harmful = [
+        "adult",
+        "drugs",
+        "extremism",
+        "gambling",
+        "malware",
+        "phishing",
+        "self-harm",
+        "violence",
+        "encrypted-dns",
+        "proxy",
+        "vpn",
+        "unsafe-search",
+    ];
+    for profile in [preschooler, schoolchild, adolescent, guest] {
+        for category in harmful {
+            assert!(
+                profile.block_categories.iter().any(|c| c == category),
+                "{}: {category}",
+                profile.name
+            );
+        }
+        assert!(profile.close_bypass && profile.safe_search && profile.block_unsafe_search);
+    }
+    assert!(preschooler.allow_only);
+    assert_eq!(preschooler.allow_lists, ["children"]);
+    for profile in [preschooler, schoolchild] {
+        for category in ["social-media", "chat", "dating", "ads", "trackers"] {
+            assert!(profile.block_categories.iter().any(|c| c == category));
+        }
+        assert_eq!(profile.youtube, Youtube::Strict);
+    }
+    assert!(
+        !schoolchild
+            .block_categories
+            .iter()
+            .any(|c| c == "games" || c == "video")
+    );
+    assert_eq!(adolescent.block_categories.len(), harmful.len());
+    assert_eq!(
+        (adolescent.youtube, adolescent.privacy),
+        (Youtube::Moderate, Privacy::Categories)
+    );
+    assert_eq!(adult.block_categories, ["malware", "phishing"]);
+    assert!(!adult.safe_search && !adult.close_bypass && adult.block_rebinding);
+    assert_eq!(guest.block_categories, schoolchild.block_categories);
+    assert_eq!(guest.when_unsure, WhenUnsure::Allow);
+}
+
+#[test]
+fn later_files_win_and_tables_add_up() {
+    let config = config(&[
+        (
+            "hedgerow.toml",
+            "[server]\nworkers = 1\nudp-payload = 1400\n[household]\nblock = [\"a.example\"]",
+        ),
+        (
+            "conf.d/10.toml",
+            "[server]\nworkers = 2\n[[device]]\nname = \"a\"\nprofile = \"mia\"\naddress = [\"192.0.2.1\"]",
+        ),
+        (
+            "conf.d/20.toml",
+            "[server]\nworkers = 3\n[household]\nblock = [\"b.example\"]\n[[device]]\nname = \"b\"\nprofile = \"unknown\"\naddress = [\"192.0.2.0/24\"]",
+        ),
+        ("conf.d/ignored.txt", "nonsense"),
+        ("conf.d/.hidden.toml", "nonsense"),
+        (
+            "profiles/mia.toml",
+            "[profile.mia]\ninherits = \"schoolchild\"\nunblock = [\"chat\"]",
+        ),
+    ]);
+    assert_eq!(
+        (config.server.workers, config.server.udp_payload),
+        (3, 1400)
+    );
+    let blocked: Vec<_> = config
+        .household
+        .block
+        .iter()
+        .map(|r| r.text.as_str())
+        .collect();
+    assert_eq!(blocked, ["a.example", "b.example"]);
+    assert_eq!(config.devices.len(), 2);
+    let mia = &config.profiles[config.devices[0].profile];
+    assert_eq!(
+        (mia.name.as_str(), mia.preset.as_str()),
+        ("mia", "schoolchild")
+    );
+    assert!(!mia.block_categories.iter().any(|c| c == "chat"));
+    assert_eq!(config.devices[1].profile, config.guest);
+}
+
+#[test]
+fn the_demonstration_loads() {
+    let loaded = load_demo(&MemoryFiles::new().files(), &Overrides::default());
+    assert_eq!(loaded.diagnostics, []);
+    let config = loaded.config.unwrap();
+    let profile_at = |address: &str| {
+        let wanted = DeviceMatch::Net(format!("{address}/32").parse().unwrap());
+        let device = config
+            .devices
+            .iter()
+            .find(|d| d.matches.contains(&wanted))
+            .unwrap();
+        config.profiles[device.profile].preset.as_str()
+    };
+    assert_eq!(profile_at("127.0.0.2"), "preschooler");
+    assert_eq!(profile_at("127.0.0.3"), "schoolchild");
+    assert_eq!(profile_at("127.0.0.4"), "adolescent");
+    assert_eq!(profile_at("127.0.0.5"), "adult");
+    assert_eq!(config.control.socket, Some("hedgerow-demo.sock".into()));
+    assert!(
+        config
+            .server
+            .listen
+            .iter()
+            .all(|l| l.address.port() == 5335)
+    );
+}
+
+#[test]
+fn a_profile_named_like_a_preset_changes_it() {
+    let config = config(&[(
+        "hedgerow.toml",
+        "[profile.guest]\nprivacy = \"none\"\n[profile.x]\ninherits = \"guest\"\n",
+    )]);
+    let guest = &config.profiles[config.guest];
+    assert_eq!(
+        (guest.privacy, guest.preset.as_str()),
+        (Privacy::None, "guest")
+    );
+    assert!(guest.safe_search);
+    assert_eq!(
+        config.profiles.iter().filter(|p| p.name == "guest").count(),
+        1
+    );
+    let x = config.profiles.iter().find(|p| p.name == "x").unwrap();
+    assert_eq!((x.privacy, x.preset.as_str()), (Privacy::None, "guest"));
+}
+
+#[test]
+fn lifelines_stay_when_the_starter_lists_go() {
+    let config = config(&[("hedgerow.toml", "[lists]\nstarter = false")]);
+    let [list] = &config.lists[..] else {
+        panic!("one list");
+    };
+    assert_eq!(list.id, "starter-lifelines");
+    assert_eq!(list.source, ListSource::Embedded("lifelines.txt"));
+}
+
+#[test]
+fn unsafe_search_is_one_thing_with_two_names() {
+    let config = config(&[(
+        "hedgerow.toml",
+        "[profile.a]\ninherits = \"adult\"\nblock = [\"unsafe-search\"]\n\
+         [profile.b]\ninherits = \"guest\"\nblock-unsafe-search = false\n",
+    )]);
+    let [.., a, b] = &config.profiles[..] else {
+        panic!("two more");
+    };
+    assert!(a.block_unsafe_search);
+    assert!(!b.block_unsafe_search);
+    assert!(!b.block_categories.iter().any(|c| c == "unsafe-search"));
+}
+
+#[test]
+fn paths_start_from_the_main_file_and_folders_are_watched() {
+    let memory = MemoryFiles::new();
+    memory.put("/home/x/hedgerow.toml", "[[list]]\nid = \"a\"\ncategory = \"games\"\nfile = \"lists/a.txt\"\n[control]\nsocket = \"h.sock\"");
+    memory.put("/home/x/lists/a.txt", "game.example");
+    memory.put("/home/x/conf.d/a.toml", "");
+    let loaded = load(&memory.files(), Path::new("/home/x/hedgerow.toml"));
+    assert_eq!(loaded.diagnostics, []);
+    let config = loaded.config.unwrap();
+    assert_eq!(config.control.socket, Some("/home/x/h.sock".into()));
+    assert_eq!(
+        config.lists.last().unwrap().source,
+        ListSource::File("/home/x/lists/a.txt".into())
+    );
+    let watched: Vec<_> = loaded.watched.iter().map(|p| p.to_str().unwrap()).collect();
+    assert_eq!(watched, ["/home/x", "/home/x/conf.d", "/home/x/lists"]);
+}
+
+#[test]
+fn a_missing_main_file_is_an_error_only_when_it_was_named() {
+    let files = MemoryFiles::new().files();
+    let loaded = load(&files, Path::new("/x.toml"));
+    assert_eq!(
+        messages(&loaded),
+        ["cannot open `/x.toml`: entity not found"]
+    );
+    assert_eq!(loaded.config, None);
+    let loaded = load_default(&files, &Overrides::default());
+    assert_eq!(loaded.config, Some(Config::default_home()));
+}
+
+#[test]
+fn the_command_line_wins_over_the_files() {
+    let memory = MemoryFiles::new();
+    memory.put(
+        MAIN,
+        "[server]\nlisten = [\"192.0.2.1\"]\n[upstream]\nservers = [\"127.0.0.1\"]",
+    );
+    let overrides = Overrides {
+        socket: None,
+        listen: vec![parse_listen("127.0.0.1:0").unwrap()],
+    };
+    let loaded = load_with(&memory.files(), Path::new(MAIN), &overrides);
+    assert_eq!(loaded.config.unwrap().server.listen, overrides.listen);
+    assert_eq!(parse_listen("here"), Err("not an IP address".to_owned()));
+}
+
+#[test]
+fn answers_by_address() {
+    let config = config(&[(
+        "hedgerow.toml",
+        "[profile.a]\ninherits = \"guest\"\nblock-answer = \"address\"\nblock-addresses = [\"192.0.2.1\", \"2001:db8::1\"]\n\
+         [profile.b]\ninherits = \"a\"\nblock-ttl = \"1m\"\n[profile.c]\ninherits = \"a\"\nblock-answer = \"nxdomain\"",
+    )]);
+    let [.., a, b, c] = &config.profiles[..] else {
+        panic!("three more");
+    };
+    let expected = BlockAnswer::Addresses(vec![
+        "192.0.2.1".parse().unwrap(),
+        "2001:db8::1".parse().unwrap(),
+    ]);
+    assert_eq!((&a.block_answer, a.block_ttl), (&expected, 10));
+    assert_eq!((&b.block_answer, b.block_ttl), (&expected, 60));
+    assert_eq!(c.block_answer, BlockAnswer::NxDomain);
+}
+
+#[test]
+fn both_forms_of_an_internationalised_rule_contradict() {
+    let loaded = with(&[(
+        "hedgerow.toml",
+        "[household]\nallow = [\"bücher.example\"]\nblock = [\"XN--BCHER-KVA.example.\"]",
+    )]);
+    assert_eq!(
+        messages(&loaded),
+        ["`XN--BCHER-KVA.example.` is both allowed and blocked"]
+    );
+}
+
+#[test]
+fn windows_files_read_like_others() {
+    let config = config(&[(
+        "hedgerow.toml",
+        "\u{feff}[household]\r\nblock = [\r\n  \"a.example\",\r\n]\r\n",
+    )]);
+    let rule = &config.household.block[0];
+    assert!(matches!(&rule.pattern, Pattern::Subtree(name) if name.to_string() == "a.example"));
+}
+
+#[test]
+fn what_is_no_text_is_told_by_its_place() {
+    let loaded = fuzz_entry(b"[server]\nuser = \"a\xff\"\n");
+    assert_eq!(
+        loaded.diagnostics[0].to_string(),
+        "error: the file is not UTF-8\n  --> /etc/hedgerow/hedgerow.toml:2:10\n\
+         note: byte 18 of it is 0xff"
+    );
+    let loaded = fuzz_entry(b"\x7fELF\x02\x01\x01\0\0\0");
+    assert_eq!(
+        loaded.diagnostics[0].to_string(),
+        "error: the file is not a text\n  --> /etc/hedgerow/hedgerow.toml:1:8\n\
+         note: byte 7 of it is 0x00"
+    );
+}
+
+#[test]
+fn a_file_too_large_is_not_read() {
+    let loaded = fuzz_entry(&vec![b'#'; MAX_FILE as usize + 1]);
+    assert_eq!(
+        messages(&loaded),
+        ["cannot read `/etc/hedgerow/hedgerow.toml`: larger than 4194304 bytes"]
+    );
+}
+
+#[test]
+fn depth_does_not_overflow_the_stack() {
+    for opening in ["[", "{a=", "{a.b.c.d.e.f.g.h.i.j.k.l.m=", "[{a="] {
+        let deep = format!("a = {}", opening.repeat(50_000));
+        assert!(fuzz_entry(deep.as_bytes()).config.is_none());
+    }
+    let keys = vec!["a"; 100_000].join(".");
+    assert!(
+        fuzz_entry(format!("{keys} = 1").as_bytes())
+            .config
+            .is_none()
+    );
+    assert!(fuzz_entry(format!("[{keys}]").as_bytes()).config.is_none());
+    // Just under every bound of the parser at once.
+    let path = vec!["a"; 78].join(".");
+    let inner = format!("{{{path} = ").repeat(78);
+    let deep = format!("[{path}]\n{path} = {inner} 1 {}", "}".repeat(78));
+    assert!(fuzz_entry(deep.as_bytes()).config.is_none());
+}
+
+#[test]
+fn a_flood_of_mistakes_ends_in_a_number() {
+    let many: String = (0..1000).map(|n| format!("[x{n}]\n")).collect();
+    let loaded = with(&[("hedgerow.toml", &many)]);
+    assert_eq!(loaded.diagnostics.len(), 201);
+    assert_eq!(messages(&loaded)[200], "800 more errors are not shown");
+}
+
+#[test]
+fn nested_prefixes_are_fine() {
+    let config = config(&[(
+        "hedgerow.toml",
+        "[[device]]\nname = \"net\"\nprofile = \"guest\"\naddress = [\"192.0.2.0/24\"]\n\
+         [[device]]\nname = \"one\"\nprofile = \"adult\"\naddress = [\"192.0.2.7\"]\n",
+    )]);
+    assert_eq!(config.devices.len(), 2);
+}
+
+#[test]
+fn a_missing_list_does_not_stop_the_daemon() {
+    let loaded = with(&[(
+        "hedgerow.toml",
+        "[[list]]\nid = \"a\"\ncategory = \"games\"\nfile = \"a.txt\"\n",
+    )]);
+    assert_eq!(messages(&loaded), ["list file `a.txt` cannot be read"]);
+    assert!(loaded.config.is_some());
+}
+
+/// Pieces that bytes alone would not hit upon.
+fn piece() -> impl Strategy<Value = String> {
+    prop_oneof![
+        prop::sample::select(vec![
+            "[server]\n",
+            "[[device]]\n",
+            "[profile.a]\n",
+            "[profile.",
+            "[[list]]\n",
+            "inherits = ",
+            "address = ",
+            "block = ",
+            "listen = ",
+            "[household]\n",
+            "\"a\"",
+            "[\"*.example\"]",
+            "[\"192.0.2.1/24\"]",
+            "= ",
+            "\n",
+            "\"\"\"",
+            "'",
+            "{",
+            "}",
+            "[",
+            "]",
+            "1e9",
+            "1979-05-27",
+            "name = \"x\"\n",
+            "profile = \"a\"\n",
+            "\r",
+            "\u{202e}",
+            "ü",
+            "\t",
+            "#",
+        ])
+        .prop_map(str::to_owned),
+        ".{0,8}",
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
+        fuzz_entry(&bytes);
+    }
+
+    #[test]
+    fn no_pieces_of_configuration_make_it_panic(pieces in prop::collection::vec(piece(), 0..40)) {
+        let loaded = fuzz_entry(pieces.concat().as_bytes());
+        let errors = loaded.diagnostics.iter().any(Diagnostic::is_error);
+        prop_assert_eq!(errors, loaded.config.is_none());
+    }
+
+    #[test]
+    fn a_broken_default_is_told(at in 0usize..8000, byte in any::<u8>()) {
+        let mut bytes = default_text().into_bytes();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        let loaded = fuzz_entry(&bytes);
+        prop_assert_eq!(
+            loaded.diagnostics.iter().any(Diagnostic::is_error),
+            loaded.config.is_none()
+        );
+    }
+}
+
+#[test]
+fn a_disk_that_fails_is_told() {
+    let memory = MemoryFiles::new();
+    memory.put(MAIN, "");
+    memory.fail_next(std::io::ErrorKind::PermissionDenied);
+    let loaded = load(&Arc::clone(&memory).files(), Path::new(MAIN));
+    assert_eq!(
+        messages(&loaded),
+        ["cannot open `/etc/hedgerow/hedgerow.toml`: permission denied"]
+    );
+}

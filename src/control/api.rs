@@ -1,0 +1,423 @@
+//! What goes through the door: every type of the control API, as it is written in JSON.
+//!
+//! Times are RFC 3339, sizes bytes, durations seconds (or microseconds where the name ends in
+//! `_us`). A field may be added at any time, so a reader ignores what it does not know; a field
+//! is never taken away or given another meaning within `/api/v1`.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub use crate::journal::{
+    Action, CategoryCount, DeviceStatistics, LogEntry, LogFilter, LogPage, Ranked, Top, Totals,
+};
+
+/// How the daemon is doing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Status {
+    /// Version of the program.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// Seconds since it started.
+    pub uptime_s: u64,
+    /// The configuration it reads.
+    pub config: String,
+    /// How often a configuration took effect; 1 after the start.
+    pub config_generation: u64,
+    /// The last attempt to reload, if there was one.
+    pub last_reload: Option<ReloadReport>,
+    /// Where it listens.
+    pub listeners: Vec<Listener>,
+    /// Threads that answer.
+    pub workers: u32,
+    /// Queries since the start.
+    pub totals: Totals,
+    /// Questions waiting for upstream now.
+    pub in_flight: u64,
+    /// Queries dropped because a client sent too many.
+    pub rate_limited: u64,
+    /// Queries turned away because their address is not served.
+    pub refused_clients: u64,
+    /// The cache of upstream answers.
+    pub cache: CacheStatus,
+    /// The lists in short.
+    pub lists: ListSummary,
+    /// Who answers what we cannot.
+    pub upstreams: Vec<UpstreamStatus>,
+    /// Bytes the query log and the statistics take.
+    pub journal_bytes: u64,
+    /// Resident memory of the process.
+    pub memory_rss_bytes: Option<u64>,
+    /// What somebody should know, one sentence each: a list that could not be loaded, a port that
+    /// could not be opened.
+    pub warnings: Vec<String>,
+}
+
+/// One address the daemon listens on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Listener {
+    /// Address and port.
+    pub address: String,
+    /// `udp` or `tcp`.
+    pub transport: String,
+    /// The name it was given.
+    pub name: Option<String>,
+}
+
+/// The cache of upstream answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct CacheStatus {
+    /// Answers in it.
+    pub entries: u64,
+    /// Bytes they take.
+    pub bytes: u64,
+    /// Bytes they may take.
+    pub max_bytes: u64,
+    /// Look-ups that found a fresh answer.
+    pub hits: u64,
+    /// Look-ups that found none.
+    pub misses: u64,
+}
+
+/// The lists in short.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct ListSummary {
+    /// How many lists there are.
+    pub count: u64,
+    /// Names in all of them.
+    pub names: u64,
+    /// Bytes the index takes in memory.
+    pub bytes: u64,
+    /// Ids of those that could not be loaded.
+    pub failed: Vec<String>,
+}
+
+/// One resolver we ask.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct UpstreamStatus {
+    /// Address and port.
+    pub address: String,
+    /// `udp` or `tcp`.
+    pub transport: String,
+    /// The domain it answers for; none for everything.
+    pub domain: Option<String>,
+    /// Whether it answers at the moment.
+    pub healthy: bool,
+    /// Questions asked.
+    pub queries: u64,
+    /// Those that failed.
+    pub failures: u64,
+    /// What it takes it to answer, smoothed.
+    pub latency_us: Option<u64>,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+}
+
+/// What came of a reload.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct ReloadReport {
+    /// When.
+    pub at: String,
+    /// Whether the new configuration holds now; if not, the one before still does.
+    pub ok: bool,
+    /// The generation in force now.
+    pub config_generation: u64,
+    /// How long it took.
+    pub took_ms: u64,
+    /// Diagnostics, each as the text an admin reads.
+    pub errors: Vec<String>,
+    /// What took effect although something is odd.
+    pub warnings: Vec<String>,
+    /// What is different now, one line each.
+    pub changes: Vec<String>,
+}
+
+/// Why a name would be answered as it would.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Explanation {
+    /// What was asked.
+    pub question: ExplainedQuestion,
+    /// For which device.
+    pub device: ExplainedDevice,
+    /// Under which profile.
+    pub profile: ExplainedProfile,
+    /// Everything that had something to say, in the order of authority: the first that decides is
+    /// marked, and those after it could not change anything.
+    pub voices: Vec<Voice>,
+    /// `allow`, `block` or `rewrite`.
+    pub verdict: String,
+    /// Why, in words.
+    pub reason: String,
+    /// How it would be answered, as in `0.0.0.0` or `asked of upstream`.
+    pub answer: String,
+    /// Seconds a client may keep that answer, when we make it.
+    pub ttl: Option<u32>,
+    /// What else a reader should know, as that the answer is judged once it is there.
+    pub notes: Vec<String>,
+}
+
+/// What was asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct ExplainedQuestion {
+    /// QNAME.
+    pub name: String,
+    /// QTYPE.
+    #[serde(rename = "type")]
+    pub qtype: String,
+    /// The time it was explained for, if not now.
+    pub at: Option<String>,
+}
+
+/// The device an explanation is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct ExplainedDevice {
+    /// Its label.
+    pub label: String,
+    /// What it was recognised by, as in `address 192.0.2.0/24`.
+    pub known_by: String,
+}
+
+/// The profile an explanation is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct ExplainedProfile {
+    /// Its name.
+    pub name: String,
+    /// The preset it comes from.
+    pub preset: String,
+    /// What it inherits from, the nearest first.
+    pub inherits: Vec<String>,
+}
+
+/// One voice about a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Voice {
+    /// Its weight, as in `child-safety`.
+    pub tier: String,
+    /// Who speaks: `list starter-gambling`, `rule of profile mia`, `safe search`.
+    pub who: String,
+    /// The category, if a list speaks.
+    pub category: Option<String>,
+    /// The rule or line as written.
+    pub text: Option<String>,
+    /// The file it stands in.
+    pub file: Option<String>,
+    /// The line in that file, from 1.
+    pub line: Option<u32>,
+    /// What it wants.
+    pub effect: VoiceEffect,
+    /// Whether it decided.
+    pub decisive: bool,
+    /// Why it did not, or what else matters.
+    pub note: Option<String>,
+}
+
+/// What a voice wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum VoiceEffect {
+    /// The name blocked.
+    Block,
+    /// The name let through.
+    #[default]
+    Allow,
+    /// The name replaced by a safe form.
+    Rewrite,
+    /// A line of its own list taken back.
+    Exception,
+    /// Nothing: it is on a list this profile does not use.
+    None,
+}
+
+impl VoiceEffect {
+    /// The word people read.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::Allow => "allow",
+            Self::Rewrite => "rewrite",
+            Self::Exception => "exception",
+            Self::None => "none",
+        }
+    }
+}
+
+/// One device.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Device {
+    /// Its name.
+    pub name: String,
+    /// Its profile.
+    pub profile: String,
+    /// What it is recognised by, as in `192.0.2.7` or `interface wlan1`; empty for whoever nobody
+    /// named.
+    pub known_by: Vec<String>,
+    /// Queries since the start; none where the profile keeps totals only.
+    pub queries: Option<u64>,
+    /// Those that were blocked.
+    pub blocked: Option<u64>,
+    /// Blocked queries by category.
+    pub blocked_by: Vec<CategoryCount>,
+    /// Its last query.
+    pub last_seen: Option<String>,
+}
+
+/// One profile.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Profile {
+    /// Its name.
+    pub name: String,
+    /// The preset it comes from.
+    pub preset: String,
+    /// What it inherits from, the nearest first.
+    pub inherits: Vec<String>,
+    /// Whether it comes with the program.
+    pub built_in: bool,
+    /// Devices that belong to it.
+    pub devices: Vec<String>,
+    /// Only what is on an allowlist or in the rules.
+    pub allow_only: bool,
+    /// Categories that are blocked.
+    pub block_categories: Vec<String>,
+    /// Lists that are blocked beyond the categories.
+    pub block_lists: Vec<String>,
+    /// Lists that are allowed.
+    pub allow_lists: Vec<String>,
+    /// Its own rules that allow, as written.
+    pub allow: Vec<String>,
+    /// Its own rules that block, as written.
+    pub block: Vec<String>,
+    /// Search engines in their safe form.
+    pub safe_search: bool,
+    /// Search engines without a safe form are blocked.
+    pub block_unsafe_search: bool,
+    /// The video service's restriction: `off`, `moderate`, `strict`.
+    pub youtube: String,
+    /// The ways round are closed.
+    pub close_bypass: bool,
+    /// Public names that point into the home are not answered.
+    pub block_rebinding: bool,
+    /// How a block is answered.
+    pub block_answer: String,
+    /// Seconds a client may keep such an answer.
+    pub block_ttl: u32,
+    /// What holds when a needed list could not be loaded: `allow` or `block`.
+    pub when_unsure: String,
+    /// What is remembered of its queries: `names`, `categories`, `none`.
+    pub privacy: String,
+}
+
+/// One list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct List {
+    /// Its id.
+    pub id: String,
+    /// The category it fills.
+    pub category: String,
+    /// `block`, `allow` or `lifeline`.
+    pub kind: String,
+    /// The weight of what it says, as in `child-safety`.
+    pub tier: String,
+    /// Where it came from: a path, or `embedded`.
+    pub origin: String,
+    /// Its syntax.
+    pub format: Option<String>,
+    /// Lines understood.
+    pub entries: u64,
+    /// Lines not understood.
+    pub bad_lines: u64,
+    /// The first of them.
+    pub first_errors: Vec<BadLine>,
+    /// Why nothing could be loaded, if so.
+    pub failure: Option<String>,
+}
+
+/// A line of a list that could not be understood.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct BadLine {
+    /// The line, from 1.
+    pub line: u32,
+    /// What is wrong with it.
+    pub error: String,
+}
+
+/// What was thrown away.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Flushed {
+    /// Answers that were in the cache.
+    pub entries: u64,
+}
+
+/// Why a request got no answer, as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ErrorBody {
+    /// What is wrong, lower-case, without a full stop.
+    pub error: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+/// Why a request got no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ControlError {
+    /// The request can't be understood.
+    #[error("{}", .0.error)]
+    BadRequest(ErrorBody),
+    /// It is about something that is not there.
+    #[error("{}", .0.error)]
+    NotFound(ErrorBody),
+    /// It can't be answered now.
+    #[error("{}", .0.error)]
+    Unavailable(ErrorBody),
+}
+
+impl ControlError {
+    /// A request that can't be understood.
+    pub fn bad_request(error: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::BadRequest(ErrorBody::new(error, help))
+    }
+
+    /// A request about something that is not there.
+    pub fn not_found(error: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::NotFound(ErrorBody::new(error, help))
+    }
+
+    /// A request that can't be answered now.
+    pub fn unavailable(error: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Unavailable(ErrorBody::new(error, help))
+    }
+
+    /// What the caller reads.
+    pub const fn body(&self) -> &ErrorBody {
+        match self {
+            Self::BadRequest(body) | Self::NotFound(body) | Self::Unavailable(body) => body,
+        }
+    }
+}
+
+impl ErrorBody {
+    /// With what is wrong and what to do about it (nothing if empty).
+    pub fn new(error: impl Into<String>, help: impl Into<String>) -> Self {
+        let help = help.into();
+        Self {
+            error: error.into(),
+            help: (!help.is_empty()).then_some(help),
+        }
+    }
+}

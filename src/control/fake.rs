@@ -1,0 +1,353 @@
+//! A household for tests: a real journal and made-up answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::api::{
+    BadLine, CacheStatus, Device, ExplainedDevice, ExplainedProfile, ExplainedQuestion,
+    Explanation, Flushed, List, ListSummary, Listener, Profile, ReloadReport, Status,
+    UpstreamStatus, Voice, VoiceEffect,
+};
+use super::{Asker, Boxed, ControlError, ExplainRequest, Household};
+use crate::clock::{ManualTime, Moment, Timestamp};
+use crate::config::Privacy;
+use crate::journal::{Journal, LogFilter, LogPage, Outcome, Source, Top, Transport, qtype_label};
+use crate::name::NameBuf;
+use crate::verdict::{Cause, Reason, Tier, Trigger, Verdict};
+
+/// A household that knows a tablet and remembers what it is told.
+pub(crate) struct FakeHousehold {
+    pub(crate) journal: Journal,
+    pub(crate) ready: AtomicBool,
+    pub(crate) reload_works: AtomicBool,
+    pub(crate) reload_panics: AtomicBool,
+    pub(crate) reloads: AtomicU64,
+}
+
+impl FakeHousehold {
+    pub(crate) fn new() -> Arc<Self> {
+        let time = ManualTime::starting_at("2026-11-22T12:00:00Z".parse::<Timestamp>().unwrap());
+        time.advance(Duration::from_secs(3600));
+        Arc::new(Self {
+            journal: Journal::new(1 << 16, time.clock()),
+            ready: AtomicBool::new(true),
+            reload_works: AtomicBool::new(true),
+            reload_panics: AtomicBool::new(false),
+            reloads: AtomicU64::new(0),
+        })
+    }
+
+    /// Lets the tablet ask for `name`, which is on a list if it says so itself.
+    pub(crate) fn ask(&self, name: &str) {
+        let listed = |tier, category| Reason {
+            tier,
+            cause: Cause::List {
+                list: "starter-gambling",
+                category,
+                line: 12,
+            },
+            trigger: Trigger::Qname,
+        };
+        let verdict = if name.starts_with("casino") {
+            Verdict::Block(listed(Tier::ChildSafety, "gambling"))
+        } else if name.starts_with("helpline") {
+            Verdict::Allow(listed(Tier::Lifeline, "lifeline"))
+        } else {
+            Verdict::Allow(Reason::UNLISTED)
+        };
+        self.journal.record(&Outcome {
+            at: Moment::from_micros(90 * 1_000_000),
+            transport: Transport::Udp,
+            device: "tablet",
+            client: "192.0.2.7".parse().unwrap(),
+            profile: "mia",
+            privacy: Privacy::Names,
+            qname: NameBuf::parse(name).unwrap(),
+            qtype: 1,
+            verdict,
+            source: if verdict.is_block() {
+                Source::Own
+            } else {
+                Source::Upstream
+            },
+            rcode: 0,
+            took: Duration::from_micros(1500),
+        });
+    }
+}
+
+impl Household for FakeHousehold {
+    fn status(&self) -> Status {
+        Status {
+            version: "0.1.0".into(),
+            pid: 4711,
+            uptime_s: 93_784,
+            config: "/etc/hedgerow/hedgerow.toml".into(),
+            config_generation: 2,
+            last_reload: Some(ReloadReport {
+                at: "2026-11-22T11:00:00Z".into(),
+                ok: true,
+                config_generation: 2,
+                took_ms: 12,
+                ..ReloadReport::default()
+            }),
+            listeners: vec![Listener {
+                address: "0.0.0.0:53".into(),
+                transport: "udp".into(),
+                name: None,
+            }],
+            workers: 2,
+            totals: self.journal.totals(),
+            in_flight: 1,
+            rate_limited: 4,
+            refused_clients: 0,
+            cache: CacheStatus {
+                entries: 100,
+                bytes: 65_536,
+                max_bytes: 4 << 20,
+                hits: 300,
+                misses: 100,
+            },
+            lists: ListSummary {
+                count: 2,
+                names: 1_234_567,
+                bytes: 8_000_000,
+                failed: vec!["school".into()],
+            },
+            upstreams: vec![UpstreamStatus {
+                address: "192.0.2.53:53".into(),
+                transport: "udp".into(),
+                domain: None,
+                healthy: true,
+                queries: 101,
+                failures: 1,
+                latency_us: Some(12_300),
+                last_error: None,
+            }],
+            journal_bytes: 70_000,
+            memory_rss_bytes: Some(9_000_000),
+            warnings: vec!["list `school` could not be loaded: no such file".into()],
+        }
+    }
+
+    fn explain(&self, request: &ExplainRequest) -> Result<Explanation, ControlError> {
+        let known_by = match &request.asker {
+            Asker::Device(name) if name != "tablet" => {
+                return Err(ControlError::not_found(
+                    format!("there is no device `{}`", name.escape_debug()),
+                    "did you mean `tablet`?",
+                ));
+            }
+            Asker::Device(_) => "its name".to_owned(),
+            Asker::Client(address) => format!("address {address}"),
+            Asker::Guest => "nothing".to_owned(),
+        };
+        Ok(Explanation {
+            question: ExplainedQuestion {
+                name: request.qname.to_string(),
+                qtype: qtype_label(request.qtype).into_owned(),
+                at: request.at.map(|at| at.to_string()),
+            },
+            device: ExplainedDevice {
+                label: "tablet".into(),
+                known_by,
+            },
+            profile: ExplainedProfile {
+                name: "mia".into(),
+                preset: "schoolchild".into(),
+                inherits: vec!["schoolchild".into()],
+            },
+            voices: vec![
+                Voice {
+                    tier: "child-safety".into(),
+                    who: "list starter-gambling".into(),
+                    category: Some("gambling".into()),
+                    text: Some("||casino.example.org^".into()),
+                    file: Some("/etc/hedgerow/lists/gambling.txt".into()),
+                    line: Some(12),
+                    effect: VoiceEffect::Block,
+                    decisive: true,
+                    note: None,
+                },
+                Voice {
+                    tier: "lists".into(),
+                    who: "list starter-gambling".into(),
+                    text: Some("@@||casino.example.org^".into()),
+                    effect: VoiceEffect::Exception,
+                    note: Some("an exception can't lift a block of a higher tier".into()),
+                    ..Voice::default()
+                },
+            ],
+            verdict: "block".into(),
+            reason: "gambling (list starter-gambling, line 12)".into(),
+            answer: "0.0.0.0".into(),
+            ttl: Some(10),
+            notes: vec![],
+        })
+    }
+
+    fn devices(&self) -> Vec<Device> {
+        let seen = self.journal.devices();
+        let tablet = seen.iter().find(|d| d.device == "tablet");
+        vec![
+            Device {
+                name: "tablet".into(),
+                profile: "mia".into(),
+                known_by: vec!["192.0.2.7".into(), "interface wlan1".into()],
+                queries: tablet.map(|d| d.queries),
+                blocked: tablet.map(|d| d.blocked),
+                blocked_by: tablet.map(|d| d.blocked_by.clone()).unwrap_or_default(),
+                last_seen: tablet.and_then(|d| d.last_seen.clone()),
+            },
+            Device {
+                name: "guest".into(),
+                profile: "unknown".into(),
+                ..Device::default()
+            },
+        ]
+    }
+
+    fn profiles(&self) -> Vec<Profile> {
+        vec![Profile {
+            name: "mia".into(),
+            preset: "schoolchild".into(),
+            inherits: vec!["schoolchild".into()],
+            devices: vec!["tablet".into()],
+            block_categories: vec!["adult".into(), "gambling".into()],
+            block: vec!["video.example.net".into()],
+            safe_search: true,
+            youtube: "strict".into(),
+            close_bypass: true,
+            block_rebinding: true,
+            block_answer: "null".into(),
+            block_ttl: 10,
+            when_unsure: "block".into(),
+            privacy: "names".into(),
+            ..Profile::default()
+        }]
+    }
+
+    fn lists(&self) -> Vec<List> {
+        vec![
+            List {
+                id: "starter-gambling".into(),
+                category: "gambling".into(),
+                kind: "block".into(),
+                tier: "child-safety".into(),
+                origin: "embedded".into(),
+                format: Some("domains".into()),
+                entries: 1_234_567,
+                bad_lines: 1,
+                first_errors: vec![BadLine {
+                    line: 7,
+                    error: "the name is empty".into(),
+                }],
+                failure: None,
+            },
+            List {
+                id: "school".into(),
+                category: "school".into(),
+                kind: "allow".into(),
+                tier: "household".into(),
+                origin: "/etc/hedgerow/school.txt".into(),
+                failure: Some("no such file".into()),
+                ..List::default()
+            },
+            List {
+                id: "helplines".into(),
+                category: "lifeline".into(),
+                kind: "lifeline".into(),
+                tier: "lifeline".into(),
+                origin: "embedded".into(),
+                entries: 42,
+                ..List::default()
+            },
+        ]
+    }
+
+    fn log(&self, after: Option<u64>, limit: usize, filter: &LogFilter) -> LogPage {
+        self.journal.log(after, limit, filter)
+    }
+
+    fn top(&self, limit: usize) -> Top {
+        self.journal.top(limit)
+    }
+
+    fn flush_cache(&self) -> Flushed {
+        Flushed { entries: 100 }
+    }
+
+    fn reload(&self) -> Boxed<'_, ReloadReport> {
+        Box::pin(async {
+            tokio::task::yield_now().await;
+            assert!(
+                !self.reload_panics.load(Ordering::Relaxed),
+                "a reload that breaks off"
+            );
+            self.reloads.fetch_add(1, Ordering::Relaxed);
+            let ok = self.reload_works.load(Ordering::Relaxed);
+            ReloadReport {
+                at: "2026-11-22T13:00:00Z".into(),
+                ok,
+                config_generation: if ok { 3 } else { 2 },
+                took_ms: 5,
+                errors: if ok {
+                    vec![]
+                } else {
+                    vec!["error: unknown category `gamblng`\n  --> x.toml:1:1".into()]
+                },
+                warnings: vec![],
+                changes: if ok {
+                    vec!["profile `mia`: blocks `games`".into()]
+                } else {
+                    vec![]
+                },
+            }
+        })
+    }
+
+    fn not_ready(&self) -> Vec<String> {
+        if self.ready.load(Ordering::Relaxed) {
+            vec![]
+        } else {
+            vec!["the lists are not loaded yet".into()]
+        }
+    }
+}
+
+/// A household behind a socket in a folder of its own.
+pub(crate) struct FakeServer {
+    pub(crate) household: Arc<FakeHousehold>,
+    pub(crate) socket: std::path::PathBuf,
+    pub(crate) stop: Arc<tokio::sync::Notify>,
+    pub(crate) serving: tokio::task::JoinHandle<()>,
+    _folder: tempfile::TempDir,
+}
+
+impl FakeServer {
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        let socket = super::socket::ControlSocket::bind(&path, None).unwrap();
+        let household = FakeHousehold::new();
+        let stop = Arc::new(tokio::sync::Notify::new());
+        let stopping = Arc::clone(&stop);
+        let serving = tokio::spawn(super::server::serve(
+            socket,
+            Arc::clone(&household) as Arc<dyn Household>,
+            async move { stopping.notified().await },
+        ));
+        Self {
+            household,
+            socket: path,
+            stop,
+            serving,
+            _folder: folder,
+        }
+    }
+
+    pub(crate) fn client(&self) -> super::client::Client {
+        super::client::Client::new(&self.socket)
+    }
+}

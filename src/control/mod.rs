@@ -1,0 +1,73 @@
+//! The one door into a running daemon: a small HTTP and JSON API on a local socket, for the
+//! command line now, for a web page and remote tools later.
+//!
+//! [`api`] says what goes through the door, [`Household`] is what stands behind it, [`routes`]
+//! joins the two. [`socket`] makes the socket, [`server`] bounds what a caller may cost us,
+//! [`follow`] streams the log, [`client`] is the caller's side. [`metrics`] is a second, smaller
+//! door for Prometheus. There is no HTML here.
+//!
+//! Who may open the socket may use all of it: the file's mode and group are the access rule.
+
+pub mod api;
+pub mod client;
+mod explain;
+mod follow;
+pub mod metrics;
+mod routes;
+pub mod server;
+pub mod socket;
+
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+mod tests;
+
+use std::pin::Pin;
+
+use crate::journal::{LogFilter, LogPage, Top};
+
+pub use api::ControlError;
+pub use explain::{Asker, ExplainQuery, ExplainRequest};
+pub use routes::openapi;
+
+/// A future that is boxed so that a trait object can return it.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What stands behind the API: the daemon, or a stand-in for tests.
+///
+/// All methods but [`Household::reload`] answer at once, from memory; they run on the thread that
+/// serves the API and must neither wait nor touch a disk.
+pub trait Household: Send + Sync + 'static {
+    /// How the daemon is doing.
+    fn status(&self) -> api::Status;
+
+    /// Why a name would be answered as it would.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`] for a device nobody knows.
+    fn explain(&self, request: &ExplainRequest) -> Result<api::Explanation, ControlError>;
+
+    /// All devices: those somebody named and those that only asked something.
+    fn devices(&self) -> Vec<api::Device>;
+
+    /// All profiles.
+    fn profiles(&self) -> Vec<api::Profile>;
+
+    /// All lists.
+    fn lists(&self) -> Vec<api::List>;
+
+    /// A page of the query log; see [`crate::journal::Journal::log`].
+    fn log(&self, after: Option<u64>, limit: usize, filter: &LogFilter) -> LogPage;
+
+    /// Rankings; see [`crate::journal::Journal::top`].
+    fn top(&self, limit: usize) -> Top;
+
+    /// Empties the cache.
+    fn flush_cache(&self) -> api::Flushed;
+
+    /// Reads configuration and lists again. A caller that goes away does not stop it.
+    fn reload(&self) -> Boxed<'_, api::ReloadReport>;
+
+    /// What `/readyz` answers: the reasons why this household is not served yet; none when it is.
+    fn not_ready(&self) -> Vec<String>;
+}

@@ -1,0 +1,414 @@
+//! Which request is answered by what.
+//!
+//! [`table`] is the whole of it. A test holds it against the OpenAPI document, so that neither
+//! knows a path the other does not.
+
+#![expect(
+    unused_qualifications,
+    reason = "what `utoipa::path` expands to names its parameters by their full paths"
+)]
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, watch};
+use utoipa::{IntoParams, OpenApi};
+
+use super::api::{
+    Device, ErrorBody, Explanation, Flushed, List, LogEntry, LogPage, Profile, ReloadReport,
+    Status, Top,
+};
+use super::explain::ExplainQuery;
+use super::follow::Follow;
+use super::server::{MAX_BODY_BYTES, READ_TIMEOUT};
+use super::{ControlError, ExplainRequest, Household};
+use crate::journal::LogFilter;
+
+/// Followers of the log at a time, so that there is always a connection left for others.
+const MAX_FOLLOWERS: usize = 16;
+/// Entries in a page unless the request says.
+const DEFAULT_ENTRIES: usize = 100;
+/// Entries in a page at most.
+const MAX_ENTRIES: usize = 1000;
+/// Places in a ranking unless the request says.
+const DEFAULT_PLACES: usize = 10;
+/// Places in a ranking at most.
+const MAX_PLACES: usize = 100;
+
+/// What every handler can reach.
+#[derive(Clone)]
+pub(super) struct Door {
+    household: Arc<dyn Household>,
+    followers: Arc<Semaphore>,
+    stopped: watch::Receiver<bool>,
+}
+
+/// The document that describes the API, in OpenAPI 3.1.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Hedgerow control API",
+        description = "The one door into a running daemon, on its local socket."
+    ),
+    paths(
+        status,
+        devices,
+        profiles,
+        lists,
+        log,
+        log_stream,
+        top,
+        explain,
+        reload,
+        flush_cache,
+        document
+    ),
+    components(schemas(LogEntry))
+)]
+struct Document;
+
+/// The OpenAPI document as JSON.
+pub fn openapi() -> String {
+    Document::openapi()
+        .to_pretty_json()
+        // Plain data made at compile time; an empty document would fail the test of the routes.
+        .unwrap_or_default()
+}
+
+/// Every route: method, path, handler.
+pub(super) fn table() -> [(Method, &'static str, MethodRouter<Door>); 11] {
+    [
+        (Method::GET, "/api/v1/status", get(status)),
+        (Method::GET, "/api/v1/devices", get(devices)),
+        (Method::GET, "/api/v1/profiles", get(profiles)),
+        (Method::GET, "/api/v1/lists", get(lists)),
+        (Method::GET, "/api/v1/log", get(log)),
+        (Method::GET, "/api/v1/log/stream", get(log_stream)),
+        (Method::GET, "/api/v1/top", get(top)),
+        (Method::GET, "/api/v1/explain", get(explain)),
+        (Method::POST, "/api/v1/reload", post(reload)),
+        (Method::POST, "/api/v1/cache/flush", post(flush_cache)),
+        (Method::GET, "/api/v1/openapi.json", get(document)),
+    ]
+}
+
+/// All routes before `household`.
+pub(super) fn router(household: Arc<dyn Household>, stopped: watch::Receiver<bool>) -> Router {
+    let door = Door {
+        household,
+        followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
+        stopped,
+    };
+    let mut router = Router::new();
+    for (_, path, handler) in table() {
+        router = router.route(path, handler);
+    }
+    with_errors(router).with_state(door)
+}
+
+/// Gives `router` the answers for what it does not know and the bounds on what is sent to it.
+pub(super) fn with_errors<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+    router
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(axum::middleware::from_fn(without_body))
+}
+
+async fn unknown_path(request: Request) -> Response {
+    let error = format!("there is no `{}`", request.uri().path().escape_debug());
+    failure(
+        StatusCode::NOT_FOUND,
+        ErrorBody::new(error, "`/api/v1/openapi.json` lists what there is"),
+    )
+}
+
+async fn wrong_method(request: Request) -> Response {
+    let error = format!(
+        "`{}` does not take {}",
+        request.uri().path().escape_debug(),
+        request.method()
+    );
+    failure(
+        StatusCode::METHOD_NOT_ALLOWED,
+        ErrorBody::new(error, "reading is GET, changing is POST"),
+    )
+}
+
+/// The body of a request that takes no options.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoOptions {}
+
+/// No request of this version has options in its body: reads it within its bounds and lets
+/// nothing or `{}` pass, so that an option of a later version is not silently ignored.
+async fn without_body(request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    let reading = axum::body::to_bytes(body, MAX_BODY_BYTES);
+    let Ok(read) = tokio::time::timeout(READ_TIMEOUT, reading).await else {
+        return failure(
+            StatusCode::REQUEST_TIMEOUT,
+            ErrorBody::new("the request's body took too long to arrive", ""),
+        );
+    };
+    let Ok(bytes) = read else {
+        let error = format!("the request's body is larger than {MAX_BODY_BYTES} bytes");
+        return failure(StatusCode::PAYLOAD_TOO_LARGE, ErrorBody::new(error, ""));
+    };
+    if !bytes.trim_ascii().is_empty()
+        && let Err(error) = serde_json::from_slice::<NoOptions>(&bytes)
+    {
+        let error = format!("the request's body can't be understood: {error}");
+        let help = "leave it empty, or send `{}`";
+        return failure(StatusCode::BAD_REQUEST, ErrorBody::new(error, help));
+    }
+    next.run(Request::from_parts(head, Body::empty())).await
+}
+
+fn failure(status: StatusCode, body: ErrorBody) -> Response {
+    (status, axum::Json(body)).into_response()
+}
+
+impl IntoResponse for ControlError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::BadRequest(body) => failure(StatusCode::BAD_REQUEST, body),
+            Self::NotFound(body) => failure(StatusCode::NOT_FOUND, body),
+            Self::Unavailable(body) => failure(StatusCode::SERVICE_UNAVAILABLE, body),
+        }
+    }
+}
+
+/// Query parameters, or what is wrong with them in our words.
+fn parameters<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ControlError> {
+    query.map(|Query(value)| value).map_err(|rejection| {
+        let text = rejection.body_text();
+        let cause = text
+            .split_once(": ")
+            .map_or(text.as_str(), |(_, cause)| cause);
+        ControlError::bad_request(
+            format!(
+                "the parameters can't be understood: {}",
+                cause.escape_debug()
+            ),
+            "`/api/v1/openapi.json` lists what there is",
+        )
+    })
+}
+
+type Answer<T> = Result<axum::Json<T>, ControlError>;
+
+/// How the daemon is doing.
+#[utoipa::path(get, path = "/api/v1/status", responses((status = 200, body = Status)))]
+async fn status(State(door): State<Door>) -> axum::Json<Status> {
+    axum::Json(door.household.status())
+}
+
+/// All devices.
+#[utoipa::path(get, path = "/api/v1/devices", responses((status = 200, body = Vec<Device>)))]
+async fn devices(State(door): State<Door>) -> axum::Json<Vec<Device>> {
+    axum::Json(door.household.devices())
+}
+
+/// All profiles.
+#[utoipa::path(get, path = "/api/v1/profiles", responses((status = 200, body = Vec<Profile>)))]
+async fn profiles(State(door): State<Door>) -> axum::Json<Vec<Profile>> {
+    axum::Json(door.household.profiles())
+}
+
+/// All lists.
+#[utoipa::path(get, path = "/api/v1/lists", responses((status = 200, body = Vec<List>)))]
+async fn lists(State(door): State<Door>) -> axum::Json<Vec<List>> {
+    axum::Json(door.household.lists())
+}
+
+/// Which entries of the log are wanted.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default, deny_unknown_fields)]
+struct LogQuery {
+    /// Only what came after this entry; without it, the newest.
+    after: Option<u64>,
+    /// How many at most; default 100, never more than 1000.
+    limit: Option<usize>,
+    /// Only of this device.
+    device: Option<String>,
+    /// Only of this profile.
+    profile: Option<String>,
+    /// Only what was blocked.
+    blocked: bool,
+}
+
+impl LogQuery {
+    fn filter(&self) -> LogFilter {
+        LogFilter {
+            device: self.device.clone(),
+            profile: self.profile.clone(),
+            blocked: self.blocked,
+        }
+    }
+}
+
+/// A page of the query log, the oldest entry first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/log",
+    params(LogQuery),
+    responses((status = 200, body = LogPage), (status = 400, body = ErrorBody))
+)]
+async fn log(
+    State(door): State<Door>,
+    query: Result<Query<LogQuery>, QueryRejection>,
+) -> Answer<LogPage> {
+    let query = parameters(query)?;
+    let limit = query.limit.unwrap_or(DEFAULT_ENTRIES).min(MAX_ENTRIES);
+    let page = door.household.log(query.after, limit, &query.filter());
+    Ok(axum::Json(page))
+}
+
+/// Which entries of the log are followed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default, deny_unknown_fields)]
+struct FollowQuery {
+    /// Begin after this entry; without it, with what comes from now on. The header
+    /// `Last-Event-ID` goes before it.
+    after: Option<u64>,
+    /// Only of this device.
+    device: Option<String>,
+    /// Only of this profile.
+    profile: Option<String>,
+    /// Only what was blocked.
+    blocked: bool,
+}
+
+/// The query log as it grows, as server-sent events: an entry each, and `gap` with the number of
+/// entries that were gone before they could be sent.
+#[utoipa::path(
+    get,
+    path = "/api/v1/log/stream",
+    params(FollowQuery),
+    responses(
+        (status = 200, body = LogEntry, content_type = "text/event-stream"),
+        (status = 400, body = ErrorBody),
+        (status = 503, body = ErrorBody)
+    )
+)]
+async fn log_stream(
+    State(door): State<Door>,
+    headers: HeaderMap,
+    query: Result<Query<FollowQuery>, QueryRejection>,
+) -> Result<Response, ControlError> {
+    let query = parameters(query)?;
+    let place = Arc::clone(&door.followers)
+        .try_acquire_owned()
+        .map_err(|_| {
+            ControlError::unavailable(
+                format!("{MAX_FOLLOWERS} readers follow the log already"),
+                "end one of them, or read pages with `/api/v1/log`",
+            )
+        })?;
+    let last_seen = headers
+        .get("last-event-id")
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    let filter = LogFilter {
+        device: query.device,
+        profile: query.profile,
+        blocked: query.blocked,
+    };
+    let after = last_seen.or(query.after);
+    let follow = Follow::new(door.household, after, filter, door.stopped, place);
+    let kind = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    Ok((kind, Body::new(follow)).into_response())
+}
+
+/// How long rankings are to be.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default, deny_unknown_fields)]
+struct TopQuery {
+    /// Places in each; default 10, never more than 100.
+    limit: Option<usize>,
+}
+
+/// What was asked for most, over what the log holds.
+#[utoipa::path(
+    get,
+    path = "/api/v1/top",
+    params(TopQuery),
+    responses((status = 200, body = Top), (status = 400, body = ErrorBody))
+)]
+async fn top(
+    State(door): State<Door>,
+    query: Result<Query<TopQuery>, QueryRejection>,
+) -> Answer<Top> {
+    let limit = parameters(query)?.limit.unwrap_or(DEFAULT_PLACES);
+    Ok(axum::Json(door.household.top(limit.min(MAX_PLACES))))
+}
+
+/// Why a name would be answered as it would.
+#[utoipa::path(
+    get,
+    path = "/api/v1/explain",
+    params(ExplainQuery),
+    responses(
+        (status = 200, body = Explanation),
+        (status = 400, body = ErrorBody),
+        (status = 404, body = ErrorBody)
+    )
+)]
+async fn explain(
+    State(door): State<Door>,
+    query: Result<Query<ExplainQuery>, QueryRejection>,
+) -> Answer<Explanation> {
+    let request = ExplainRequest::parse(&parameters(query)?)?;
+    door.household.explain(&request).map(axum::Json)
+}
+
+/// Reads configuration and lists again. The report says whether they hold now; if not, the ones
+/// before still do.
+#[utoipa::path(
+    post,
+    path = "/api/v1/reload",
+    responses((status = 200, body = ReloadReport), (status = 503, body = ErrorBody))
+)]
+async fn reload(State(door): State<Door>) -> Answer<ReloadReport> {
+    // A task of its own: a caller that goes away must not leave a reload half done.
+    let reloading = tokio::spawn(async move { door.household.reload().await });
+    reloading.await.map(axum::Json).map_err(|_| {
+        ControlError::unavailable(
+            "the reload broke off",
+            "the configuration before still holds; the daemon's log says more",
+        )
+    })
+}
+
+/// Empties the cache.
+#[utoipa::path(
+    post,
+    path = "/api/v1/cache/flush",
+    responses((status = 200, body = Flushed))
+)]
+async fn flush_cache(State(door): State<Door>) -> axum::Json<Flushed> {
+    axum::Json(door.household.flush_cache())
+}
+
+/// This document.
+#[utoipa::path(
+    get,
+    path = "/api/v1/openapi.json",
+    responses((status = 200, body = String, content_type = "application/json"))
+)]
+async fn document() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], openapi()).into_response()
+}

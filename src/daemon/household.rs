@@ -1,0 +1,375 @@
+//! What stands behind the control API: the running daemon.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::explain::explain;
+use crate::clock::{Clock, Moment};
+use crate::config::{self, BlockAnswer, DeviceMatch, Privacy, Rule, WhenUnsure, Youtube};
+use crate::control::{Boxed, ControlError, ExplainRequest, Household, api};
+use crate::journal::{Journal, LogFilter, LogPage, Top};
+use crate::lists::ListKind;
+use crate::logging::Logging;
+use crate::profile::Profile;
+use crate::reload::{Reloader, Report};
+use crate::resolve::Resolver;
+use crate::snapshot::Snapshot;
+
+/// The running daemon, as the control API sees it.
+#[derive(Debug)]
+pub struct Daemon {
+    pub(super) resolver: Arc<Resolver>,
+    pub(super) reloader: Arc<Reloader>,
+    pub(super) journal: Arc<Journal>,
+    pub(super) clock: Clock,
+    pub(super) started: Moment,
+    pub(super) listeners: Vec<api::Listener>,
+    pub(super) workers: usize,
+    pub(super) logging: Logging,
+    /// What went wrong at the start without stopping it.
+    pub(super) start_warnings: Vec<String>,
+}
+
+impl Daemon {
+    /// Reads configuration and lists again, and says in the log what came of it.
+    pub fn reload_now(&self) -> Report {
+        let report = self.reloader.reload(&self.resolver);
+        let config = Arc::clone(&self.resolver.snapshot().config);
+        self.journal.set_max_bytes(config.journal.max_bytes);
+        self.logging.set_level(config.log.level);
+        for diagnostic in &report.diagnostics {
+            tracing::warn!(%diagnostic, "configuration");
+        }
+        for warning in &report.warnings {
+            tracing::warn!(warning, "reload");
+        }
+        if !report.ok {
+            tracing::error!("the new configuration has errors; the one before stays in force");
+        } else if report.changes.is_empty() {
+            tracing::debug!("nothing changed");
+        } else {
+            tracing::info!(
+                generation = report.generation,
+                changes = report.changes.join("; "),
+                took_ms = report.took.as_millis() as u64,
+                "reloaded"
+            );
+        }
+        report
+    }
+
+    fn warnings(&self, snapshot: &Snapshot) -> Vec<String> {
+        let mut warnings = self.start_warnings.clone();
+        for (_, list) in snapshot.lists.lists() {
+            if let Some(failure) = &list.failure {
+                warnings.push(format!("list `{}` is not loaded: {failure}", list.id));
+            }
+        }
+        if let Some(report) = self.reloader.last_report() {
+            if !report.ok {
+                warnings.push(
+                    "the configuration on disk has errors; the one before is in force \
+                     (`hedgerow check` shows them)"
+                        .to_owned(),
+                );
+            }
+            warnings.extend(report.warnings);
+        }
+        warnings
+    }
+}
+
+impl Household for Arc<Daemon> {
+    fn status(&self) -> api::Status {
+        let snapshot = self.resolver.snapshot();
+        let refused = self.resolver.refused();
+        let totals = self.journal.totals();
+        let cache = &snapshot.cache;
+        let looked_up = self.resolver.cache_look_ups();
+        api::Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_s: self.clock.now().since(self.started).as_secs(),
+            config: self.reloader.source().label(),
+            config_generation: snapshot.generation,
+            last_reload: self.reloader.last_report().map(report_text),
+            listeners: self.listeners.clone(),
+            workers: u32::try_from(self.workers).unwrap_or(u32::MAX),
+            totals,
+            in_flight: snapshot.upstream.load().questions as u64,
+            rate_limited: refused.limited.load(Ordering::Relaxed),
+            refused_clients: refused.foreign.load(Ordering::Relaxed),
+            cache: api::CacheStatus {
+                entries: cache.len() as u64,
+                bytes: cache.bytes(),
+                max_bytes: cache.settings().max_bytes,
+                hits: looked_up.hits,
+                misses: looked_up.misses,
+            },
+            lists: api::ListSummary {
+                count: snapshot.lists.lists().count() as u64,
+                names: snapshot.lists.name_count() as u64,
+                bytes: snapshot.lists.memory_bytes() as u64,
+                failed: failed_lists(&snapshot),
+            },
+            upstreams: snapshot
+                .upstream
+                .status()
+                .iter()
+                .map(upstream_text)
+                .collect(),
+            journal_bytes: self.journal.memory_bytes() as u64,
+            memory_rss_bytes: resident_bytes(),
+            warnings: self.warnings(&snapshot),
+        }
+    }
+
+    fn explain(&self, request: &ExplainRequest) -> Result<api::Explanation, ControlError> {
+        explain(&self.resolver.snapshot(), request)
+    }
+
+    fn devices(&self) -> Vec<api::Device> {
+        let snapshot = self.resolver.snapshot();
+        let mut seen = self.journal.devices();
+        let mut devices: Vec<api::Device> = Vec::new();
+        for device in &snapshot.config.devices {
+            let counted = seen
+                .iter()
+                .position(|statistics| statistics.device == device.name)
+                .map(|at| seen.swap_remove(at));
+            let profile = &snapshot.config.profiles[device.profile];
+            devices.push(api::Device {
+                name: device.name.clone(),
+                profile: profile.name.clone(),
+                known_by: device.matches.iter().map(match_text).collect(),
+                ..counted.map(counted_device).unwrap_or_default()
+            });
+        }
+        // Who only asked something: the guests.
+        seen.sort_by(|one, other| one.device.cmp(&other.device));
+        for statistics in seen {
+            let guest = &snapshot.config.profiles[snapshot.config.guest];
+            devices.push(api::Device {
+                name: statistics.device.clone(),
+                profile: guest.name.clone(),
+                ..counted_device(statistics)
+            });
+        }
+        devices
+    }
+
+    fn profiles(&self) -> Vec<api::Profile> {
+        let snapshot = self.resolver.snapshot();
+        let config = &snapshot.config;
+        let profiles = snapshot.profiles.iter().zip(&config.profiles);
+        profiles
+            .map(|(compiled, profile)| profile_text(&snapshot, compiled, profile))
+            .collect()
+    }
+
+    fn lists(&self) -> Vec<api::List> {
+        let snapshot = self.resolver.snapshot();
+        let lists = snapshot.lists.lists();
+        lists
+            .map(|(_, list)| api::List {
+                id: list.id.to_owned(),
+                category: list.category.to_owned(),
+                kind: match list.kind {
+                    ListKind::Block => "block",
+                    ListKind::Allow => "allow",
+                    ListKind::Lifeline => "lifeline",
+                }
+                .to_owned(),
+                tier: list.tier.label().to_owned(),
+                origin: list.origin.clone(),
+                format: list.format.map(|format| format.label().to_owned()),
+                entries: list.entries,
+                bad_lines: list.bad_lines,
+                first_errors: list
+                    .first_errors
+                    .iter()
+                    .map(|error| api::BadLine {
+                        line: error.line,
+                        error: error.error.to_string(),
+                    })
+                    .collect(),
+                failure: list.failure.clone(),
+            })
+            .collect()
+    }
+
+    fn log(&self, after: Option<u64>, limit: usize, filter: &LogFilter) -> LogPage {
+        self.journal.log(after, limit, filter)
+    }
+
+    fn top(&self, limit: usize) -> Top {
+        self.journal.top(limit)
+    }
+
+    fn flush_cache(&self) -> api::Flushed {
+        let entries = self.resolver.snapshot().cache.flush();
+        tracing::info!(entries, "cache flushed");
+        api::Flushed {
+            entries: entries as u64,
+        }
+    }
+
+    fn reload(&self) -> Boxed<'_, api::ReloadReport> {
+        let daemon = Self::clone(self);
+        // A disk may be slow; the thread that serves this door is not made to wait for it.
+        Box::pin(async move {
+            let done = tokio::task::spawn_blocking(move || report_text(daemon.reload_now())).await;
+            done.unwrap_or_else(|error| api::ReloadReport {
+                errors: vec![format!("the reload broke off: {error}")],
+                ..api::ReloadReport::default()
+            })
+        })
+    }
+
+    fn not_ready(&self) -> Vec<String> {
+        let snapshot = self.resolver.snapshot();
+        let failed = failed_lists(&snapshot).into_iter();
+        failed
+            .map(|id| format!("list `{id}` is not loaded"))
+            .collect()
+    }
+}
+
+/// The profiles `profile` inherits from, the nearest first, as far as the names tell.
+pub(super) fn lineage(snapshot: &Snapshot, profile: &Profile) -> Vec<String> {
+    let configured = &snapshot.config.profiles[usize::from(profile.id)];
+    configured.lineage.clone()
+}
+
+fn failed_lists(snapshot: &Snapshot) -> Vec<String> {
+    let lists = snapshot.lists.lists();
+    lists
+        .filter(|(_, list)| list.failure.is_some())
+        .map(|(_, list)| list.id.to_owned())
+        .collect()
+}
+
+pub(super) fn report_text(report: Report) -> api::ReloadReport {
+    let (errors, warnings): (Vec<_>, Vec<_>) = report
+        .diagnostics
+        .iter()
+        .partition(|diagnostic| diagnostic.is_error());
+    let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    warnings.extend(report.warnings);
+    api::ReloadReport {
+        at: report.at.to_string(),
+        ok: report.ok,
+        config_generation: report.generation,
+        took_ms: u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
+        errors: errors.iter().map(ToString::to_string).collect(),
+        warnings,
+        changes: report.changes,
+    }
+}
+
+fn upstream_text(server: &crate::upstream::ServerStatus) -> api::UpstreamStatus {
+    api::UpstreamStatus {
+        address: server.address.to_string(),
+        transport: match server.transport {
+            config::Transport::Udp => "udp",
+            config::Transport::Tcp => "tcp",
+        }
+        .to_owned(),
+        domain: None,
+        healthy: server.health != crate::upstream::Health::Failing,
+        queries: server.answered + server.failed + server.timeouts,
+        failures: server.failed + server.timeouts,
+        latency_us: server
+            .rtt
+            .map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
+        last_error: server.last_error.clone(),
+    }
+}
+
+fn counted_device(statistics: api::DeviceStatistics) -> api::Device {
+    api::Device {
+        queries: Some(statistics.queries),
+        blocked: Some(statistics.blocked),
+        blocked_by: statistics.blocked_by,
+        last_seen: statistics.last_seen,
+        ..api::Device::default()
+    }
+}
+
+fn match_text(known_by: &DeviceMatch) -> String {
+    match known_by {
+        DeviceMatch::Net(net) if net.prefix_len() == net.max_prefix_len() => net.addr().to_string(),
+        DeviceMatch::Net(net) => net.to_string(),
+        DeviceMatch::Interface(name) => format!("interface {name}"),
+        DeviceMatch::Listener(name) => format!("listener {name}"),
+    }
+}
+
+fn profile_text(
+    snapshot: &Snapshot,
+    compiled: &Profile,
+    profile: &config::Profile,
+) -> api::Profile {
+    let rule_texts = |rules: &[Rule]| rules.iter().map(|rule| rule.text.clone()).collect();
+    let devices = snapshot.config.devices.iter();
+    api::Profile {
+        name: profile.name.clone(),
+        preset: profile.preset.clone(),
+        inherits: lineage(snapshot, compiled),
+        built_in: config::is_preset(&profile.name),
+        devices: devices
+            .filter(|device| device.profile == usize::from(compiled.id))
+            .map(|device| device.name.clone())
+            .collect(),
+        allow_only: profile.allow_only,
+        block_categories: profile.block_categories.clone(),
+        block_lists: profile.block_lists.clone(),
+        allow_lists: profile.allow_lists.clone(),
+        allow: rule_texts(&profile.rules.allow),
+        block: rule_texts(&profile.rules.block),
+        safe_search: profile.safe_search,
+        block_unsafe_search: profile.block_unsafe_search,
+        youtube: match profile.youtube {
+            Youtube::Off => "off",
+            Youtube::Moderate => "moderate",
+            Youtube::Strict => "strict",
+        }
+        .to_owned(),
+        close_bypass: profile.close_bypass,
+        block_rebinding: profile.block_rebinding,
+        block_answer: match &profile.block_answer {
+            BlockAnswer::Null => "null".to_owned(),
+            BlockAnswer::NxDomain => "nxdomain".to_owned(),
+            BlockAnswer::NoData => "nodata".to_owned(),
+            BlockAnswer::Refused => "refused".to_owned(),
+            BlockAnswer::Addresses(addresses) => {
+                let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                texts.join(", ")
+            }
+        },
+        block_ttl: profile.block_ttl,
+        when_unsure: match profile.when_unsure {
+            WhenUnsure::Allow => "allow",
+            WhenUnsure::Block => "block",
+        }
+        .to_owned(),
+        privacy: match profile.privacy {
+            Privacy::Names => "names",
+            Privacy::Categories => "categories",
+            Privacy::None => "none",
+        }
+        .to_owned(),
+    }
+}
+
+/// Resident memory of this process, from the kernel.
+fn resident_bytes() -> Option<u64> {
+    let files = crate::files::Files::disk();
+    let statm = files
+        .read(std::path::Path::new("/proc/self/statm"), 4096)
+        .ok()?;
+    let text = String::from_utf8(statm).ok()?;
+    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok()??;
+    Some(pages * u64::try_from(page).ok()?)
+}

@@ -1,0 +1,631 @@
+//! The life of the process: configuration, sockets, privileges, lists, threads, signals, end.
+//!
+//! The order at the start matters. Sockets are bound first, while we may still bind them and so
+//! that a busy port is told at once; privileges are dropped next; lists are read as the account
+//! that will read them again at a reload; and only when all of it stands is the first query taken
+//! from a socket, so that no child gets an unfiltered answer.
+
+mod explain;
+mod household;
+
+pub use explain::explain;
+pub use household::Daemon;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use notify::Watcher;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tracing::{error, info, warn};
+
+use crate::clock::Clock;
+use crate::config::{Config, Diagnostic, Listen, LogTarget, Overrides};
+use crate::control::{self, Household, api};
+use crate::files::Files;
+use crate::journal::Journal;
+use crate::listener::{self, BindError, Bound, tcp, udp};
+use crate::logging::{self, Logging, LoggingError};
+use crate::reload::{self, Reloader, Source, StartError};
+use crate::resolve::Resolver;
+
+/// How the daemon is to be started.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// Where its configuration is.
+    pub source: Source,
+    /// What the command line says over the files.
+    pub overrides: Overrides,
+}
+
+/// What stands when the first query may come.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// Where it listens.
+    pub addresses: Vec<SocketAddr>,
+    /// Names on all lists.
+    pub names: usize,
+    /// The control socket.
+    pub control: Option<PathBuf>,
+    /// Whether the demonstration family lives here.
+    pub demo: bool,
+    /// What went wrong without stopping us.
+    pub warnings: Vec<String>,
+}
+
+/// Why the daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration has errors; they were not shown yet.
+    #[error("the configuration has errors")]
+    Config(Vec<Diagnostic>),
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The world cannot be built.
+    #[error(transparent)]
+    Start(StartError),
+    /// The control socket cannot be made.
+    #[error("control socket: {0}")]
+    Control(#[from] control::socket::BindError),
+    /// The metrics page cannot be served.
+    #[error("cannot serve metrics at {address}: {source}")]
+    Metrics {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// We cannot become the account that was asked for.
+    #[error("cannot become user `{user}`: {reason}")]
+    User {
+        /// The account.
+        user: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// There is no log at all.
+    #[error("{0}")]
+    Log(LoggingError),
+    /// A thread or a timer could not be had.
+    #[error("{0}")]
+    System(#[from] io::Error),
+}
+
+impl From<StartError> for ServeError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Config(diagnostics) => Self::Config(diagnostics),
+            other => Self::Start(other),
+        }
+    }
+}
+
+/// After the last change in a folder, before it is read: editors write in several steps.
+const SETTLE: Duration = Duration::from_millis(200);
+/// The longest a stream of changes may put off a reload.
+const SETTLE_AT_MOST: Duration = Duration::from_secs(2);
+/// How long questions under way may still take when we are told to end.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
+/// Runs the daemon until it is told to end. `on_ready` is called when the first query may come.
+///
+/// # Errors
+/// When it cannot start; nothing that happens later ends it.
+pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(), ServeError> {
+    let clock = Clock::system();
+    let files = Files::disk();
+    let loaded = options.source.load(&files, &options.overrides);
+    let Some(config) = loaded.config else {
+        return Err(ServeError::Config(loaded.diagnostics));
+    };
+    let mut warnings: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+    let logging = open_log(&config, &mut warnings)?;
+    raise_descriptor_limit();
+
+    let workers = worker_count(&config);
+    let bound = bind_all(&config, workers)?;
+    let addresses: Vec<SocketAddr> = bound.iter().map(|bound| bound.address).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let _guard = runtime.enter();
+    let control = match &config.control.socket {
+        None => None,
+        Some(path) => {
+            match control::socket::ControlSocket::bind(path, config.control.group.as_deref()) {
+                Ok(socket) => Some(socket),
+                // The family's DNS matters more than the door to look at it.
+                Err(error) => {
+                    warnings.push(format!("control socket: {error}"));
+                    None
+                }
+            }
+        }
+    };
+    let metrics = match config.metrics.listen {
+        None => None,
+        Some(address) => Some(bind_metrics(address)?),
+    };
+    if let Some(user) = &config.server.user {
+        become_user(user)?;
+    }
+
+    let reloader = Arc::new(Reloader::new(
+        options.source.clone(),
+        options.overrides,
+        addresses.clone(),
+        files,
+        clock.clone(),
+    ));
+    let journal = Arc::new(Journal::new(config.journal.max_bytes, clock.clone()));
+    let snapshot = reloader.first(config, loaded.watched)?;
+    let resolver = Arc::new(Resolver::new(
+        Arc::clone(&snapshot),
+        Arc::clone(&journal),
+        clock.clone(),
+    ));
+    let daemon = Arc::new(Daemon {
+        resolver: Arc::clone(&resolver),
+        reloader,
+        journal,
+        started: clock.now(),
+        clock,
+        listeners: listener_texts(&bound, &snapshot.config.server.listen),
+        workers,
+        logging,
+        start_warnings: warnings.clone(),
+    });
+    let ready = Ready {
+        addresses,
+        names: snapshot.lists.name_count(),
+        control: control.as_ref().map(|socket| socket.path().to_path_buf()),
+        demo: options.source == Source::Demo,
+        warnings,
+    };
+    drop(snapshot);
+    runtime.block_on(run(daemon, bound, control, metrics, workers, || {
+        on_ready(&ready);
+    }))
+}
+
+/// Everything that goes on until the end.
+async fn run(
+    daemon: Arc<Daemon>,
+    bound: Vec<Bound>,
+    control: Option<control::socket::ControlSocket>,
+    metrics: Option<tokio::net::TcpListener>,
+    workers: usize,
+    on_ready: impl FnOnce(),
+) -> Result<(), ServeError> {
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (stop, stopped) = watch::channel(false);
+    let crew = Crew::start(bound, workers, &daemon.resolver, &stopped)?;
+    let door: Arc<dyn Household> = Arc::new(Arc::clone(&daemon));
+    if let Some(socket) = control {
+        let serving = control::server::serve(socket, Arc::clone(&door), wait_for(stopped.clone()));
+        tokio::spawn(serving);
+    }
+    if let Some(listener) = metrics {
+        tokio::spawn(control::metrics::serve(
+            listener,
+            door,
+            wait_for(stopped.clone()),
+        ));
+    }
+    let (changed, mut changes) = mpsc::channel(1);
+    let mut watcher = FolderWatcher::new(changed);
+    watcher.watch(&daemon.reloader.watched());
+    let mut watchdog = Watchdog::new();
+
+    for warning in &daemon.start_warnings {
+        warn!(warning, "at the start");
+    }
+    for (_, list) in daemon.resolver.snapshot().lists.lists() {
+        if let Some(failure) = &list.failure {
+            error!(list = list.id, failure, "a list is not loaded");
+        }
+    }
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        names = daemon.resolver.snapshot().lists.name_count(),
+        workers,
+        "serving"
+    );
+    tell_systemd(&[sd_notify::NotifyState::Ready]);
+    on_ready();
+    loop {
+        let reload = tokio::select! {
+            _ = hang_up.recv() => true,
+            Some(()) = changes.recv() => {
+                settle(&mut changes).await;
+                true
+            }
+            () = watchdog.tick(&crew) => false,
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        };
+        if reload {
+            let daemon = Arc::clone(&daemon);
+            let reloading = tokio::task::spawn_blocking({
+                let daemon = Arc::clone(&daemon);
+                move || daemon.reload_now()
+            });
+            if let Err(error) = reloading.await {
+                error!(%error, "the reload broke off; the configuration before stays in force");
+            }
+            watcher.watch(&daemon.reloader.watched());
+        }
+    }
+    tell_systemd(&[sd_notify::NotifyState::Stopping]);
+    info!("ending");
+    // The receivers may be gone already if a thread ended early.
+    let _gone = stop.send(true);
+    crew.finish().await;
+    Ok(())
+}
+
+/// Reads changes until there were none for a moment.
+async fn settle(changes: &mut mpsc::Receiver<()>) {
+    let quiet = async { while tokio::time::timeout(SETTLE, changes.recv()).await.is_ok() {} };
+    // Too many changes: read what is there.
+    drop(tokio::time::timeout(SETTLE_AT_MOST, quiet).await);
+}
+
+async fn wait_for(mut stopped: watch::Receiver<bool>) {
+    // An error means the sender is gone, which is an end too.
+    drop(stopped.wait_for(|stopped| *stopped).await);
+}
+
+/// The threads that answer.
+struct Crew {
+    threads: Vec<JoinHandle<()>>,
+    pulses: Vec<Arc<AtomicU64>>,
+}
+
+impl Crew {
+    /// Starts one thread for each worker's datagrams, and takes connections on this one.
+    fn start(
+        bound: Vec<Bound>,
+        workers: usize,
+        resolver: &Arc<Resolver>,
+        stopped: &watch::Receiver<bool>,
+    ) -> Result<Self, ServeError> {
+        let places = Arc::new(tcp::Places::default());
+        let mut shares: Vec<Vec<(u16, std::net::UdpSocket)>> = Vec::new();
+        shares.resize_with(workers, Vec::new);
+        for (bound, index) in bound.into_iter().zip(0_u16..) {
+            for (socket, share) in bound.udp.into_iter().zip(&mut shares) {
+                share.push((index, socket));
+            }
+            let serving = tcp::serve(bound.tcp, index, Arc::clone(resolver), Arc::clone(&places));
+            let stopped = stopped.clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    ended = serving => if let Err(error) = ended {
+                        error!(%error, "connections are no longer taken");
+                    },
+                    () = wait_for(stopped) => {}
+                }
+            });
+        }
+        let mut crew = Self {
+            threads: Vec::new(),
+            pulses: Vec::new(),
+        };
+        for (share, number) in shares.into_iter().zip(1..) {
+            let pulse = Arc::new(AtomicU64::new(0));
+            let worker = Worker {
+                sockets: share,
+                resolver: Arc::downgrade(resolver),
+                stopped: stopped.clone(),
+                pulse: Arc::clone(&pulse),
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{number}"))
+                .spawn(move || runtime.block_on(worker.run()))?;
+            crew.threads.push(thread);
+            crew.pulses.push(pulse);
+        }
+        Ok(crew)
+    }
+
+    /// Waits until the threads have given their last answers.
+    async fn finish(self) {
+        let joining = tokio::task::spawn_blocking(move || {
+            for thread in self.threads {
+                if thread.join().is_err() {
+                    error!("a worker broke");
+                }
+            }
+        });
+        let patience = LAST_ANSWERS + Duration::from_secs(1);
+        drop(tokio::time::timeout(patience, joining).await);
+    }
+}
+
+/// One thread that answers datagrams.
+struct Worker {
+    sockets: Vec<(u16, std::net::UdpSocket)>,
+    resolver: Weak<Resolver>,
+    stopped: watch::Receiver<bool>,
+    pulse: Arc<AtomicU64>,
+}
+
+impl Worker {
+    async fn run(self) {
+        let Some(resolver) = self.resolver.upgrade() else {
+            return;
+        };
+        let mut serving = tokio::task::JoinSet::new();
+        for (index, socket) in self.sockets {
+            serving.spawn(udp::serve(socket, index, Arc::clone(&resolver)));
+        }
+        let mut beat = tokio::time::interval(Duration::from_secs(1));
+        let stopped = wait_for(self.stopped);
+        tokio::pin!(stopped);
+        loop {
+            tokio::select! {
+                () = &mut stopped => break,
+                _ = beat.tick() => {
+                    self.pulse.fetch_add(1, Ordering::Relaxed);
+                }
+                Some(ended) = serving.join_next() => {
+                    error!(?ended, "datagrams are no longer taken at one address");
+                }
+            }
+        }
+        serving.abort_all();
+        // Questions on their way still get their answers.
+        let upstream = Arc::clone(&resolver.snapshot().upstream);
+        let idle = async {
+            while upstream.load().questions > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        drop(tokio::time::timeout(LAST_ANSWERS, idle).await);
+    }
+}
+
+/// Tells systemd that we live, as long as every worker does.
+struct Watchdog {
+    interval: Option<tokio::time::Interval>,
+    last: Vec<u64>,
+}
+
+impl Watchdog {
+    fn new() -> Self {
+        // Half the time that systemd allows, as sd_watchdog_enabled(3) advises.
+        let interval = sd_notify::watchdog_enabled()
+            .map(|allowed| tokio::time::interval((allowed / 2).max(Duration::from_millis(1500))));
+        Self {
+            interval,
+            last: Vec::new(),
+        }
+    }
+
+    async fn tick(&mut self, crew: &Crew) {
+        let Some(interval) = &mut self.interval else {
+            return std::future::pending().await;
+        };
+        interval.tick().await;
+        let now: Vec<u64> = crew
+            .pulses
+            .iter()
+            .map(|pulse| pulse.load(Ordering::Relaxed))
+            .collect();
+        let all_live = self.last.is_empty()
+            || self
+                .last
+                .iter()
+                .zip(&now)
+                .all(|(before, after)| before != after);
+        self.last = now;
+        if all_live {
+            tell_systemd(&[sd_notify::NotifyState::Watchdog]);
+        }
+    }
+}
+
+fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
+    // Without systemd there is nobody to tell, and that is fine.
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "systemd was not told");
+    }
+}
+
+/// Watches folders, and says that something in them changed.
+struct FolderWatcher {
+    watcher: Option<notify::RecommendedWatcher>,
+    folders: Vec<PathBuf>,
+}
+
+impl FolderWatcher {
+    fn new(changed: mpsc::Sender<()>) -> Self {
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            let matters = event.is_ok_and(|event| {
+                !event.kind.is_access() && event.paths.iter().any(|path| reload::may_matter(path))
+            });
+            if matters {
+                // Full means that somebody was told already.
+                let _full = changed.try_send(());
+            }
+        });
+        Self {
+            watcher: watcher
+                .inspect_err(|error| {
+                    warn!(%error, "changes of files are not seen; use SIGHUP or `hedgerow reload`");
+                })
+                .ok(),
+            folders: Vec::new(),
+        }
+    }
+
+    /// Watches these folders in place of those before.
+    fn watch(&mut self, folders: &[PathBuf]) {
+        let Some(watcher) = &mut self.watcher else {
+            return;
+        };
+        for gone in self.folders.iter().filter(|old| !folders.contains(old)) {
+            // It may be gone from the disk too.
+            drop(watcher.unwatch(gone));
+        }
+        let mut watched = Vec::new();
+        for folder in folders {
+            let known = self.folders.contains(folder);
+            if known || watch_folder(watcher, folder) {
+                watched.push(folder.clone());
+            }
+        }
+        self.folders = watched;
+    }
+}
+
+fn watch_folder(watcher: &mut notify::RecommendedWatcher, folder: &std::path::Path) -> bool {
+    match watcher.watch(folder, notify::RecursiveMode::NonRecursive) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::debug!(folder = %folder.display(), %error, "not watched");
+            false
+        }
+    }
+}
+
+/// Opens the log that was asked for, or standard error if it cannot be had: DNS matters more.
+fn open_log(config: &Config, warnings: &mut Vec<String>) -> Result<Logging, ServeError> {
+    logging::start(config.log.target, config.log.level).or_else(|error| {
+        warnings.push(format!("log: {error}; writing to standard error"));
+        logging::start(LogTarget::Stderr, config.log.level).map_err(ServeError::Log)
+    })
+}
+
+/// One thread for each processor, at most four: a home asks less than one can answer.
+fn worker_count(config: &Config) -> usize {
+    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+    match config.server.workers {
+        0 => processors().min(4),
+        workers => workers,
+    }
+}
+
+/// Takes the sockets systemd handed over, or binds those of the configuration.
+fn bind_all(config: &Config, workers: usize) -> Result<Vec<Bound>, ServeError> {
+    let handed = handed_over(workers)?;
+    if !handed.is_empty() {
+        return Ok(handed);
+    }
+    let listen = config.server.listen.iter();
+    Ok(listen
+        .map(|listen| listener::bind(listen, workers))
+        .collect::<Result<_, _>>()?)
+}
+
+/// Sockets from systemd: each address as one for datagrams and one for connections.
+fn handed_over(workers: usize) -> Result<Vec<Bound>, ServeError> {
+    let mut handed = listenfd::ListenFd::from_env();
+    let (mut datagrams, mut connections) = (Vec::new(), Vec::new());
+    for index in 0..handed.len() {
+        if let Ok(Some(socket)) = handed.take_udp_socket(index) {
+            datagrams.push(socket);
+        } else if let Ok(Some(socket)) = handed.take_tcp_listener(index) {
+            connections.push(socket);
+        } else {
+            warn!(
+                index,
+                "a socket from systemd is neither UDP nor TCP; left alone"
+            );
+        }
+    }
+    let mut bound = Vec::new();
+    for socket in connections {
+        let address = socket.local_addr()?;
+        socket.set_nonblocking(true)?;
+        let same = datagrams
+            .iter()
+            .position(|udp| udp.local_addr().is_ok_and(|other| other == address));
+        let udp = match same {
+            Some(at) => {
+                let first = datagrams.swap_remove(at);
+                first.set_nonblocking(true)?;
+                let more = (1..workers).map(|_| first.try_clone());
+                let mut all = more.collect::<io::Result<Vec<_>>>()?;
+                all.push(first);
+                all
+            }
+            None => Vec::new(),
+        };
+        bound.push(Bound {
+            address,
+            udp,
+            tcp: socket,
+        });
+    }
+    for socket in datagrams {
+        let address = socket.local_addr()?;
+        warn!(%address, "systemd handed over UDP without TCP; answers that do not fit are lost");
+    }
+    Ok(bound)
+}
+
+fn bind_metrics(address: SocketAddr) -> Result<tokio::net::TcpListener, ServeError> {
+    let failed = |source| ServeError::Metrics { address, source };
+    let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    tokio::net::TcpListener::from_std(listener).map_err(failed)
+}
+
+/// Becomes `user`, with its groups and nothing else.
+fn become_user(user: &str) -> Result<(), ServeError> {
+    let failed = |reason: String| ServeError::User {
+        user: user.to_owned(),
+        reason,
+    };
+    let account = nix::unistd::User::from_name(user)
+        .map_err(|error| failed(error.to_string()))?
+        .ok_or_else(|| failed("there is no such account".to_owned()))?;
+    if nix::unistd::geteuid() == account.uid {
+        return Ok(());
+    }
+    let name = std::ffi::CString::new(user).map_err(|error| failed(error.to_string()))?;
+    nix::unistd::initgroups(&name, account.gid)
+        .and_then(|()| nix::unistd::setgid(account.gid))
+        .and_then(|()| nix::unistd::setuid(account.uid))
+        .map_err(|error| failed(error.to_string()))
+}
+
+/// Every question in flight has a socket of its own; the usual soft limit is 1,024.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    const ENOUGH: u64 = 8192;
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        let wanted = hard.min(ENOUGH).max(soft);
+        setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)
+    });
+    if let Err(error) = raised {
+        warn!(%error, "the number of open files stays as it is");
+    }
+}
+
+fn listener_texts(bound: &[Bound], listen: &[Listen]) -> Vec<api::Listener> {
+    let mut texts = Vec::new();
+    for (bound, index) in bound.iter().zip(0..) {
+        for transport in ["udp", "tcp"] {
+            texts.push(api::Listener {
+                address: bound.address.to_string(),
+                transport: transport.to_owned(),
+                name: listen.get(index).and_then(|listen| listen.name.clone()),
+            });
+        }
+    }
+    texts
+}

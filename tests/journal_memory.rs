@@ -1,0 +1,109 @@
+//! Recording costs no allocation once the tables have grown: counted at the allocator, not
+//! computed.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![expect(unsafe_code, reason = "only an allocator can count allocations")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use hedgerow::clock::{Clock, Moment};
+use hedgerow::config::Privacy;
+use hedgerow::journal::{Journal, LogFilter, Outcome, Source, Transport};
+use hedgerow::name::NameBuf;
+use hedgerow::verdict::{Cause, Reason, Scope, Tier, Trigger, Verdict};
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+static LIVE_BYTES: AtomicI64 = AtomicI64::new(0);
+
+struct Counting;
+
+// SAFETY: every call is handed to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        LIVE_BYTES.fetch_add(layout.size().cast_signed() as i64, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE_BYTES.fetch_sub(layout.size().cast_signed() as i64, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The `number`th of many queries by several devices, for names that do not repeat.
+fn outcome(number: u64) -> Outcome {
+    const DEVICES: [&str; 4] = ["tablet", "phone", "laptop", "console"];
+    const CATEGORIES: [&str; 3] = ["adult", "gambling", "malware"];
+    let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut wire = *b"\x10................\x07example\x03org\x00";
+    for (place, digit) in wire[1..17].iter_mut().enumerate() {
+        *digit = b'a' + ((mixed >> (place * 4)) & 15) as u8;
+    }
+    let cause = match number % 3 {
+        0 => Cause::Unlisted,
+        1 => Cause::List {
+            list: "starter",
+            category: CATEGORIES[(mixed >> 60) as usize % 3],
+            line: number as u32,
+        },
+        _ => Cause::Rule {
+            scope: Scope::Profile,
+            rule: "*.example.org",
+        },
+    };
+    let reason = Reason {
+        tier: Tier::ChildSafety,
+        cause,
+        trigger: Trigger::Qname,
+    };
+    Outcome {
+        at: Moment::from_micros(number),
+        transport: Transport::Udp,
+        device: DEVICES[(mixed >> 32) as usize % 4],
+        client: IpAddr::from([192, 0, 2, number as u8]),
+        profile: "mia",
+        privacy: Privacy::Names,
+        qname: NameBuf::read_wire(&wire).unwrap().0,
+        qtype: number as u16,
+        verdict: if number.is_multiple_of(3) {
+            Verdict::Allow(reason)
+        } else {
+            Verdict::Block(reason)
+        },
+        source: Source::Own,
+        rcode: 0,
+        took: Duration::from_micros(number % 5_000_000),
+    }
+}
+
+#[test]
+fn a_million_random_names_allocate_nothing_and_stay_within_the_bound() {
+    const MAX_BYTES: i64 = 1 << 20;
+    let clock = Clock::system();
+    let before = LIVE_BYTES.load(Ordering::Relaxed);
+    let journal = Journal::new(MAX_BYTES as u64, clock);
+    (0..50_000).for_each(|number| journal.record(&outcome(number)));
+    let warm = ALLOCATIONS.load(Ordering::Relaxed);
+    (50_000..1_050_000).for_each(|number| journal.record(&outcome(number)));
+    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), warm);
+    let held = LIVE_BYTES.load(Ordering::Relaxed) - before;
+    // Counters and the tables of a few devices and words take some kilobytes besides.
+    assert!(held <= MAX_BYTES + 32 * 1024, "{held} bytes");
+    assert!(held <= journal.memory_bytes() as i64 + 4096, "{held} bytes");
+    let page = journal.log(None, 1, &LogFilter::default());
+    assert_eq!(page.next_after, 1_050_000);
+    // What a ranking over all of it needs is gone afterwards.
+    assert_eq!(journal.top(10).allowed_names.len(), 10);
+    drop(page);
+    let after = LIVE_BYTES.load(Ordering::Relaxed) - before;
+    assert!(after <= held + 4096, "{after} bytes");
+}
