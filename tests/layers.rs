@@ -82,10 +82,10 @@ const HOMES: &[Home] = &[
         why: "time comes from `clock::Clock`, so that tests own it",
     },
     Home {
-        // `control` sets the mode of its socket and removes the one a killed daemon left: neither
-        // is about content, so neither has a place in `files`.
+        // Two exceptions, neither about the content of a file: `control` sets the mode of its socket
+        // and removes the one a killed daemon left; `logging` asks which file standard error is.
         what: Matter::Path(&["std", "fs"]),
-        modules: &["files", "control"],
+        modules: &["files", "control", "logging"],
         why: "`files` attaches the path to errors, bounds what is read and lets tests fill the disk",
     },
     Home {
