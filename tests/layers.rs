@@ -589,10 +589,11 @@ fn paths(tokens: &[Token]) -> Vec<CodePath> {
         }
     }
     for path in &mut found {
-        if let Some(origin) = imported.get(&path.segments[0]) {
-            if path.segments.len() > 1 && origin[0] != path.segments[0] {
-                path.segments.splice(..1, origin.iter().cloned());
-            }
+        if let Some(origin) = imported.get(&path.segments[0])
+            && path.segments.len() > 1
+            && origin[0] != path.segments[0]
+        {
+            path.segments.splice(..1, origin.iter().cloned());
         }
     }
     found
