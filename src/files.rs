@@ -183,7 +183,7 @@ impl FileSystem for Disk {
             file.sync_all()?;
             std::fs::rename(&fresh, path)?;
             let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-            std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+            std::fs::File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
         })();
         if written.is_err() {
             drop(std::fs::remove_file(&fresh));

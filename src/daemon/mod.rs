@@ -15,7 +15,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ use crate::files::Files;
 use crate::journal::Journal;
 use crate::listener::{self, BindError, Bound, tcp, udp};
 use crate::logging::{self, Logging, LoggingError};
-use crate::reload::{self, Reloader, Source, StartError};
+use crate::reload::{Interest, Reloader, Source, StartError};
 use crate::resolve::Resolver;
 
 /// How the daemon is to be started.
@@ -222,7 +222,7 @@ async fn run(
     }
     let (changed, mut changes) = mpsc::channel(1);
     let mut watcher = FolderWatcher::new(changed);
-    watcher.watch(&daemon.reloader.watched());
+    watcher.watch(daemon.reloader.interest());
     let mut watchdog = Watchdog::new();
 
     for warning in &daemon.start_warnings {
@@ -261,7 +261,7 @@ async fn run(
             if let Err(error) = reloading.await {
                 error!(%error, "the reload broke off; the configuration before stays in force");
             }
-            watcher.watch(&daemon.reloader.watched());
+            watcher.watch(daemon.reloader.interest());
         }
     }
     tell_systemd(&[sd_notify::NotifyState::Stopping]);
@@ -447,16 +447,19 @@ fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
 /// Watches folders, and says that something in them changed.
 struct FolderWatcher {
     watcher: Option<notify::RecommendedWatcher>,
-    folders: Vec<PathBuf>,
+    interest: Arc<Mutex<Interest>>,
 }
 
 impl FolderWatcher {
     fn new(changed: mpsc::Sender<()>) -> Self {
+        let interest = Arc::new(Mutex::new(Interest::default()));
+        let shared = Arc::clone(&interest);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let matters = event.is_ok_and(|event| {
-                !event.kind.is_access() && event.paths.iter().any(|path| reload::may_matter(path))
-            });
-            if matters {
+            let Ok(event) = event else {
+                return;
+            };
+            let interest = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            if !event.kind.is_access() && event.paths.iter().any(|path| interest.covers(path)) {
                 // Full means that somebody was told already.
                 let _full = changed.try_send(());
             }
@@ -467,37 +470,37 @@ impl FolderWatcher {
                     warn!(%error, "changes of files are not seen; use SIGHUP or `hedgerow reload`");
                 })
                 .ok(),
-            folders: Vec::new(),
+            interest,
         }
     }
 
-    /// Watches these folders in place of those before.
-    fn watch(&mut self, folders: &[PathBuf]) {
+    /// Watches for this in place of what was of interest before.
+    fn watch(&mut self, next: Interest) {
         let Some(watcher) = &mut self.watcher else {
             return;
         };
-        for gone in self.folders.iter().filter(|old| !folders.contains(old)) {
+        // The watcher's thread waits for this lock when something changes, and we for that thread
+        // below: it must not be held there.
+        let before = {
+            let mut interest = self.interest.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *interest, next.clone())
+        };
+        let folders = before.folders().iter();
+        for gone in folders.filter(|old| !next.folders().contains(old)) {
             // It may be gone from the disk too.
             drop(watcher.unwatch(gone));
         }
-        let mut watched = Vec::new();
-        for folder in folders {
-            let known = self.folders.contains(folder);
-            if known || watch_folder(watcher, folder) {
-                watched.push(folder.clone());
-            }
+        // Also those watched already: a folder that was replaced is another one.
+        for folder in next.folders() {
+            watch_folder(watcher, folder);
         }
-        self.folders = watched;
     }
 }
 
-fn watch_folder(watcher: &mut notify::RecommendedWatcher, folder: &std::path::Path) -> bool {
-    match watcher.watch(folder, notify::RecursiveMode::NonRecursive) {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::debug!(folder = %folder.display(), %error, "not watched");
-            false
-        }
+fn watch_folder(watcher: &mut notify::RecommendedWatcher, folder: &std::path::Path) {
+    // The same path twice is one watch.
+    if let Err(error) = watcher.watch(folder, notify::RecursiveMode::NonRecursive) {
+        tracing::debug!(folder = %folder.display(), %error, "not watched");
     }
 }
 
