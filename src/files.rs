@@ -3,6 +3,8 @@
 //! Every error carries its path. [`Files::disk`] is the machine's file system; [`MemoryFiles`] is
 //! one in memory whose next operations a test can make fail.
 
+#![expect(clippy::disallowed_methods, reason = "this is the one way to the disk")]
+
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io::{self, Read, Write};

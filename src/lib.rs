@@ -14,6 +14,7 @@
     test,
     allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")
 )]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_macros))]
 
 pub mod cache;
 pub mod cli;
