@@ -17,6 +17,10 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_macros))]
 
 pub mod cache;
+#[allow(
+    clippy::disallowed_macros,
+    reason = "printing is what commands are for"
+)]
 pub mod cli;
 pub mod clock;
 pub mod config;
