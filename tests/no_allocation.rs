@@ -113,7 +113,9 @@ fn keep_in_cache(resolver: &Resolver, name: &str, data: &[u8]) {
     wire.extend_from_slice(data);
     let answer = Arc::new(Answer::from_upstream(&wire, &question).expect("an answer"));
     let snapshot = resolver.snapshot();
-    snapshot.cache.store(&question, &answer, Clock::system().now());
+    snapshot
+        .cache
+        .store(&question, &answer, Clock::system().now());
 }
 
 #[test]
@@ -133,12 +135,22 @@ fn blocks_and_fresh_answers_cost_no_allocation() {
     let mut out = Vec::with_capacity(4096);
     let cases = [
         ("a list's block", "www.gambling.hedgerow.test", 1, "block"),
-        ("a block of another type", "gambling.hedgerow.test", 65, "block"),
+        (
+            "a block of another type",
+            "gambling.hedgerow.test",
+            65,
+            "block",
+        ),
         ("the device's rule", "game.example.org", 28, "block"),
         ("the household's rule", "unwanted.example.org", 1, "block"),
         ("a glob", "ads7.example.org", 1, "block"),
         ("a fresh answer", "www.example.org", 1, "allow"),
-        ("an answer that points inside", "inside.example.org", 1, "block"),
+        (
+            "an answer that points inside",
+            "inside.example.org",
+            1,
+            "block",
+        ),
         ("a special name", "printer.local", 1, "allow"),
         ("ANY", "example.org", 255, "allow"),
     ];

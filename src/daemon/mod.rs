@@ -305,7 +305,15 @@ impl Crew {
             for (socket, share) in bound.udp.into_iter().zip(&mut shares) {
                 share.push((index, socket));
             }
-            let serving = tcp::serve(bound.tcp, index, Arc::clone(resolver), Arc::clone(&places));
+            let Some(connections) = bound.tcp else {
+                continue;
+            };
+            let serving = tcp::serve(
+                connections,
+                index,
+                Arc::clone(resolver),
+                Arc::clone(&places),
+            );
             let stopped = stopped.clone();
             tokio::spawn(async move {
                 tokio::select! {
@@ -550,34 +558,42 @@ fn handed_over(workers: usize) -> Result<Vec<Bound>, ServeError> {
         }
     }
     let mut bound = Vec::new();
-    for socket in connections {
-        let address = socket.local_addr()?;
-        socket.set_nonblocking(true)?;
+    for tcp in connections {
+        let address = tcp.local_addr()?;
+        tcp.set_nonblocking(true)?;
         let same = datagrams
             .iter()
-            .position(|udp| udp.local_addr().is_ok_and(|other| other == address));
+            .position(|udp: &std::net::UdpSocket| udp.local_addr().is_ok_and(|it| it == address));
         let udp = match same {
-            Some(at) => {
-                let first = datagrams.swap_remove(at);
-                first.set_nonblocking(true)?;
-                let more = (1..workers).map(|_| first.try_clone());
-                let mut all = more.collect::<io::Result<Vec<_>>>()?;
-                all.push(first);
-                all
-            }
+            Some(at) => shared_by(datagrams.swap_remove(at), workers)?,
             None => Vec::new(),
         };
         bound.push(Bound {
             address,
             udp,
-            tcp: socket,
+            tcp: Some(tcp),
         });
     }
-    for socket in datagrams {
-        let address = socket.local_addr()?;
-        warn!(%address, "systemd handed over UDP without TCP; answers that do not fit are lost");
+    for udp in datagrams {
+        let address = udp.local_addr()?;
+        warn!(%address, "handed over for UDP without TCP: answers that do not fit cannot be had");
+        bound.push(Bound {
+            address,
+            udp: shared_by(udp, workers)?,
+            tcp: None,
+        });
     }
     Ok(bound)
+}
+
+/// The same socket for each worker.
+fn shared_by(socket: std::net::UdpSocket, workers: usize) -> io::Result<Vec<std::net::UdpSocket>> {
+    socket.set_nonblocking(true)?;
+    let mut all = (1..workers)
+        .map(|_| socket.try_clone())
+        .collect::<io::Result<Vec<_>>>()?;
+    all.push(socket);
+    Ok(all)
 }
 
 fn bind_metrics(address: SocketAddr) -> Result<tokio::net::TcpListener, ServeError> {
@@ -622,7 +638,10 @@ fn raise_descriptor_limit() {
 fn listener_texts(bound: &[Bound], listen: &[Listen]) -> Vec<api::Listener> {
     let mut texts = Vec::new();
     for (bound, index) in bound.iter().zip(0..) {
-        for transport in ["udp", "tcp"] {
+        for (transport, served) in [("udp", !bound.udp.is_empty()), ("tcp", bound.tcp.is_some())] {
+            if !served {
+                continue;
+            }
             texts.push(api::Listener {
                 address: bound.address.to_string(),
                 transport: transport.to_owned(),
