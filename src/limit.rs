@@ -24,10 +24,21 @@ pub enum Client {
     Address(IpAddr),
 }
 
-/// Queries a second for each client: a bucket that holds `burst` and refills at `rate`.
+/// Whether a client is where its packet says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Whereabouts {
+    /// A datagram says so, which anybody can write.
+    Claimed,
+    /// A connection or a cookie of ours shows it.
+    Shown,
+}
+
+/// Queries a second for each client: a bucket that holds `burst` and refills at `rate`; and a second
+/// one for what shows where it comes from, so that whoever forges a device's address uses up the
+/// first only.
 #[derive(Debug)]
 pub struct RateLimiter {
-    buckets: Mutex<HashMap<Client, Bucket>>,
+    buckets: Mutex<HashMap<(Client, Whereabouts), Bucket>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,16 +57,6 @@ pub struct Rate {
     pub burst: u32,
 }
 
-impl Rate {
-    /// Twice as many, for clients that showed where they are.
-    pub const fn doubled(self) -> Self {
-        Self {
-            per_second: self.per_second.saturating_mul(2),
-            burst: self.burst.saturating_mul(2),
-        }
-    }
-}
-
 impl Default for RateLimiter {
     fn default() -> Self {
         Self {
@@ -66,13 +67,14 @@ impl Default for RateLimiter {
 
 impl RateLimiter {
     /// Whether `client` may ask once more at `now`.
-    pub fn admit(&self, client: Client, rate: Rate, now: Moment) -> bool {
+    pub fn admit(&self, client: Client, at: Whereabouts, rate: Rate, now: Moment) -> bool {
         if rate.per_second == 0 {
             return true;
         }
         let full = u64::from(rate.burst.max(1)) * 1000;
+        let key = (client, at);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= MAX_CLIENTS && !buckets.contains_key(&client) {
+        if buckets.len() >= MAX_CLIENTS && !buckets.contains_key(&key) {
             buckets.retain(|_, bucket| bucket.refilled(rate, full, now).left < full);
             if buckets.len() >= MAX_CLIENTS {
                 // A thousand busy clients at once are a flood from made-up addresses; what they
@@ -80,7 +82,7 @@ impl RateLimiter {
                 return true;
             }
         }
-        let bucket = buckets.entry(client).or_insert(Bucket {
+        let bucket = buckets.entry(key).or_insert(Bucket {
             left: full,
             filled: now,
         });
@@ -189,18 +191,32 @@ mod tests {
         Client::Address(IpAddr::from([192, 0, 2, last]))
     }
 
+    fn admit(limiter: &RateLimiter, client: Client, now: Moment) -> bool {
+        limiter.admit(client, Whereabouts::Claimed, RATE, now)
+    }
+
     #[test]
     fn a_burst_then_the_rate_and_each_client_for_itself() {
         let limiter = RateLimiter::default();
-        let admitted = (0..100).filter(|_| limiter.admit(client(1), RATE, at(0)));
+        let admitted = (0..100).filter(|_| admit(&limiter, client(1), at(0)));
         assert_eq!(admitted.count(), 20);
         assert!(
-            limiter.admit(client(2), RATE, at(0)),
+            admit(&limiter, client(2), at(0)),
             "a sibling is not silenced"
         );
         // 10 a second for two seconds, asked every millisecond.
-        let admitted = (1..=2000).filter(|ms| limiter.admit(client(1), RATE, at(ms * 1000)));
+        let admitted = (1..=2000).filter(|ms| admit(&limiter, client(1), at(ms * 1000)));
         assert_eq!(admitted.count(), 20);
+    }
+
+    /// Both once drew from one bucket, so that a forger used up the owner's share as well.
+    #[test]
+    fn what_is_claimed_uses_up_nothing_of_what_is_shown() {
+        let limiter = RateLimiter::default();
+        while admit(&limiter, client(1), at(0)) {}
+        let shown = |now| limiter.admit(client(1), Whereabouts::Shown, RATE, now);
+        assert_eq!((0..100).filter(|_| shown(at(0))).count(), 20);
+        assert!(!admit(&limiter, client(1), at(0)), "nor gives to it");
     }
 
     #[test]
@@ -209,7 +225,7 @@ mod tests {
         for high in 0..=255_u8 {
             for low in 0..20_u8 {
                 let address = IpAddr::from([10, 0, high, low]);
-                limiter.admit(Client::Address(address), RATE, at(0));
+                admit(&limiter, Client::Address(address), at(0));
             }
         }
         assert!(limiter.buckets.lock().unwrap().len() <= MAX_CLIENTS);

@@ -21,7 +21,7 @@ use crate::cache::Hit;
 use crate::clock::{Clock, Moment};
 use crate::device::Origin;
 use crate::journal::{Journal, Outcome, Source, Transport};
-use crate::limit::{Client, CookieJar, Rate, RateLimiter};
+use crate::limit::{Client, CookieJar, Rate, RateLimiter, Whereabouts};
 use crate::message::{
     Answer, Decoded, Extra, Query, Question, Refusal, Reply, Ttl, ede, rcode, rtype,
 };
@@ -162,7 +162,7 @@ impl Resolver {
         let is_ours = server.serve.iter().any(|net| net.contains(&origin.client));
         let index = snapshot.devices.identify(origin);
         // Before anything is said: an error costs as much to send as an answer.
-        if !self.admit(&snapshot, origin, index, &decoded, at) {
+        if !self.admit(&snapshot, origin, transport, index, &decoded, at) {
             count(&self.refused.limited);
             return self.answer_limited(&decoded, transport, out);
         }
@@ -380,6 +380,7 @@ impl Resolver {
         &self,
         snapshot: &Snapshot,
         origin: &Origin,
+        transport: Transport,
         device: Option<u16>,
         decoded: &Decoded<'_>,
         at: Moment,
@@ -390,12 +391,16 @@ impl Resolver {
             burst: limits.burst,
         };
         let client = device.map_or(Client::Address(origin.client), Client::Device);
+        let admit = |whereabouts| self.limiter.admit(client, whereabouts, rate, at);
+        // Whoever has shown where it is has a share that nobody can use up in its name.
+        let has_shown = || {
+            transport == Transport::Tcp
+                || matches!(decoded, Decoded::Ask(Query { edns: Some(edns), .. })
+                    if edns.cookie.is_some_and(|c| self.cookies.is_ours(&c, origin.client, at)))
+        };
         origin.client.is_loopback()
-            || self.limiter.admit(client, rate, at)
-            || matches!(decoded, Decoded::Ask(Query { edns: Some(edns), .. })
-                // Whoever holds our cookie is where it says; but nobody may ask without end.
-                if edns.cookie.is_some_and(|c| self.cookies.is_ours(&c, origin.client, at))
-                    && self.limiter.admit(client, rate.doubled(), at))
+            || admit(Whereabouts::Claimed)
+            || has_shown() && admit(Whereabouts::Shown)
     }
 
     /// Over the limit: silence, but now and then an empty answer that says "come by TCP", so that
