@@ -8,4 +8,5 @@
 mod support;
 
 mod family;
+mod limits;
 mod transport;
