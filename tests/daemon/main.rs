@@ -8,5 +8,7 @@
 mod support;
 
 mod family;
+mod life;
 mod limits;
+mod reload;
 mod transport;
