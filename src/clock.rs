@@ -5,6 +5,11 @@
 //! clock shows and may be wrong: a router without a battery boots in 1970 and jumps when the network
 //! time arrives. Nothing that protects a child or keeps an answer fresh may rest on the second.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that asks the system"
+)]
+
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

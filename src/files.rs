@@ -3,6 +3,8 @@
 //! Every error carries its path. [`Files::disk`] is the machine's file system; [`MemoryFiles`] is
 //! one in memory whose next operations a test can make fail.
 
+#![expect(clippy::disallowed_methods, reason = "this is the one way to the disk")]
+
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
@@ -181,7 +183,7 @@ impl FileSystem for Disk {
             file.sync_all()?;
             std::fs::rename(&fresh, path)?;
             let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-            std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+            std::fs::File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
         })();
         if written.is_err() {
             drop(std::fs::remove_file(&fresh));

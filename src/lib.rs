@@ -14,8 +14,13 @@
     test,
     allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")
 )]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_macros))]
 
 pub mod cache;
+#[allow(
+    clippy::disallowed_macros,
+    reason = "printing is what commands are for"
+)]
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -121,7 +121,7 @@ impl<'a> NameRef<'a> {
     }
 
     /// The name without its first label; the root has no parent.
-    pub fn parent(self) -> Option<NameRef<'a>> {
+    pub fn parent(self) -> Option<Self> {
         let length = usize::from(*self.0.first()?);
         if length == 0 {
             return None;
@@ -138,7 +138,7 @@ impl<'a> NameRef<'a> {
     /// second-last is the short label of a registry such as `co.uk`.
     ///
     /// A guess without the public suffix list, good enough to share out places in a table.
-    pub fn registrable_guess(self) -> NameRef<'a> {
+    pub fn registrable_guess(self) -> Self {
         let count = self.label_count();
         let mut last_two = self.labels().skip(count.saturating_sub(2));
         let keep = match (last_two.next(), last_two.next()) {

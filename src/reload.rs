@@ -231,10 +231,19 @@ impl Reloader {
         state.last.clone()
     }
 
-    /// The folders in which a change may matter.
-    pub fn watched(&self) -> Vec<PathBuf> {
+    /// Which changes on the disk may matter.
+    pub fn interest(&self) -> Interest {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.watched.clone()
+        let lists = state.list_sources.iter();
+        Interest {
+            folders: state.watched.clone(),
+            lists: lists
+                .filter_map(|(spec, _)| match &spec.source {
+                    ListSource::File(path) => Some(path.clone()),
+                    ListSource::Embedded(_) | ListSource::Inline(_) => None,
+                })
+                .collect(),
+        }
     }
 
     /// Where the configuration is.
@@ -403,19 +412,33 @@ fn restart_needed(before: &Config, after: &Config) -> Vec<String> {
     .collect()
 }
 
-/// Whether a change at `path` can matter: editors write swap, backup and numbered files beside the
-/// one they edit.
-pub fn may_matter(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let scratch = name.starts_with('.')
-        || name.starts_with('#')
-        || name.ends_with('~')
-        || name.ends_with(".swp")
-        || name.ends_with(".swx")
-        || name.ends_with(".tmp")
-        || name.ends_with(".new")
-        || name.bytes().all(|octet| octet.is_ascii_digit());
-    !scratch
+/// What a change in a watched folder must be about to matter: a configuration file, one of the
+/// folders they stand in, or a list. Editors write swap and backup files beside the one they edit,
+/// and a socket or a log may live there too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interest {
+    folders: Vec<PathBuf>,
+    lists: Vec<PathBuf>,
+}
+
+impl Interest {
+    /// Whether a change at `path` can matter.
+    pub fn covers(&self, path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_config = name.ends_with(".toml") && !name.starts_with(['.', '#']);
+        is_config
+            || self.folders.iter().any(|folder| folder == path)
+            || matches!(&*name, "conf.d" | "profiles")
+            || self
+                .lists
+                .iter()
+                .any(|list| list.file_name() == path.file_name())
+    }
+
+    /// The folders to watch.
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.folders
+    }
 }
 
 #[cfg(test)]
@@ -423,21 +446,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_editors_leave_about_does_not_matter() {
+    fn only_configuration_and_lists_matter() {
+        let interest = Interest {
+            folders: vec!["/etc/hedgerow".into()],
+            lists: vec!["/var/lists/adult.txt".into()],
+        };
+        let beside = |name: &str| Path::new("/etc/hedgerow").join(name);
         for name in [
             ".hedgerow.toml.swp",
             "hedgerow.toml~",
             "4913",
-            "#x#",
-            "a.tmp",
+            "#x.toml",
+            ".x.toml",
+            "a.sock",
+            "h.log",
         ] {
-            assert!(
-                !may_matter(&Path::new("/etc/hedgerow").join(name)),
-                "{name}"
-            );
+            assert!(!interest.covers(&beside(name)), "{name}");
         }
         for name in ["hedgerow.toml", "conf.d", "adult.txt"] {
-            assert!(may_matter(&Path::new("/etc/hedgerow").join(name)), "{name}");
+            assert!(interest.covers(&beside(name)), "{name}");
         }
+        assert!(
+            interest.covers(Path::new("/etc/hedgerow")),
+            "replaced whole"
+        );
     }
 }

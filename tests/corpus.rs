@@ -4,8 +4,12 @@
 
 use std::path::Path;
 
+#[path = "../fuzz/checks/config.rs"]
+mod config;
 #[path = "../fuzz/checks/list_line.rs"]
 mod list_line;
+#[path = "../fuzz/checks/message.rs"]
+mod message;
 
 /// Runs `check` over the seeds of a target and says how many there were.
 fn run(target: &str, check: impl Fn(&[u8])) -> usize {
@@ -24,4 +28,39 @@ fn run(target: &str, check: impl Fn(&[u8])) -> usize {
 #[test]
 fn list_line() {
     assert!(run("list_line", list_line::check) >= 30);
+}
+
+#[test]
+fn messages() {
+    assert!(run("message", message::check) >= 30);
+}
+
+#[test]
+fn configurations() {
+    assert!(run("config", config::check) >= 15);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(4000))]
+
+    /// A seed with a few octets changed, removed or put in: where parsers break.
+    #[test]
+    fn damaged_messages(
+        seed in 0_usize..1000,
+        changes in proptest::collection::vec((proptest::num::u16::ANY, proptest::num::u8::ANY, 0_u8..3), 0..6),
+    ) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/message");
+        let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+        paths.sort();
+        let mut bytes = std::fs::read(&paths[seed % paths.len()]).unwrap();
+        for (at, value, kind) in changes {
+            let at = usize::from(at) % (bytes.len() + 1);
+            match kind {
+                0 => if let Some(octet) = bytes.get_mut(at) { *octet = value },
+                1 => bytes.insert(at, value),
+                _ => drop((at < bytes.len()).then(|| bytes.remove(at))),
+            }
+        }
+        message::check(&bytes);
+    }
 }

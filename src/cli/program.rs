@@ -139,8 +139,8 @@ fn line(diagnostic: &Diagnostic) -> CheckedLine {
     CheckedLine {
         severity: diagnostic.severity.label().to_owned(),
         file: place.map(|place| place.file.display().to_string()),
-        line: place.and_then(|place| u32::try_from(place.line).ok()),
-        column: place.and_then(|place| u32::try_from(place.column).ok()),
+        line: place.map(|place| place.line),
+        column: place.map(|place| place.column),
         message: diagnostic.message.clone(),
         help: diagnostic.help.clone(),
         text: shown(diagnostic),
@@ -163,11 +163,6 @@ fn texts(diagnostics: &[Diagnostic]) -> String {
 }
 
 /// Says that it serves, and what to try next.
-#[expect(
-    clippy::disallowed_macros,
-    clippy::print_stdout,
-    reason = "printing is this module's work"
-)]
 fn greet(ready: &Ready) {
     let addresses: Vec<String> = ready.addresses.iter().map(ToString::to_string).collect();
     println!(

@@ -1,5 +1,10 @@
 //! The local socket: made so that at no instant somebody can use it who must not.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the socket is no file with content; `files` has no business with it"
+)]
+
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};

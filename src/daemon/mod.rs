@@ -15,7 +15,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ use crate::files::Files;
 use crate::journal::Journal;
 use crate::listener::{self, BindError, Bound, tcp, udp};
 use crate::logging::{self, Logging, LoggingError};
-use crate::reload::{self, Reloader, Source, StartError};
+use crate::reload::{Interest, Reloader, Source, StartError};
 use crate::resolve::Resolver;
 
 /// How the daemon is to be started.
@@ -222,7 +222,7 @@ async fn run(
     }
     let (changed, mut changes) = mpsc::channel(1);
     let mut watcher = FolderWatcher::new(changed);
-    watcher.watch(&daemon.reloader.watched());
+    watcher.watch(daemon.reloader.interest());
     let mut watchdog = Watchdog::new();
 
     for warning in &daemon.start_warnings {
@@ -261,7 +261,7 @@ async fn run(
             if let Err(error) = reloading.await {
                 error!(%error, "the reload broke off; the configuration before stays in force");
             }
-            watcher.watch(&daemon.reloader.watched());
+            watcher.watch(daemon.reloader.interest());
         }
     }
     tell_systemd(&[sd_notify::NotifyState::Stopping]);
@@ -305,7 +305,15 @@ impl Crew {
             for (socket, share) in bound.udp.into_iter().zip(&mut shares) {
                 share.push((index, socket));
             }
-            let serving = tcp::serve(bound.tcp, index, Arc::clone(resolver), Arc::clone(&places));
+            let Some(connections) = bound.tcp else {
+                continue;
+            };
+            let serving = tcp::serve(
+                connections,
+                index,
+                Arc::clone(resolver),
+                Arc::clone(&places),
+            );
             let stopped = stopped.clone();
             tokio::spawn(async move {
                 tokio::select! {
@@ -447,16 +455,19 @@ fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
 /// Watches folders, and says that something in them changed.
 struct FolderWatcher {
     watcher: Option<notify::RecommendedWatcher>,
-    folders: Vec<PathBuf>,
+    interest: Arc<Mutex<Interest>>,
 }
 
 impl FolderWatcher {
     fn new(changed: mpsc::Sender<()>) -> Self {
+        let interest = Arc::new(Mutex::new(Interest::default()));
+        let shared = Arc::clone(&interest);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let matters = event.is_ok_and(|event| {
-                !event.kind.is_access() && event.paths.iter().any(|path| reload::may_matter(path))
-            });
-            if matters {
+            let Ok(event) = event else {
+                return;
+            };
+            let interest = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            if !event.kind.is_access() && event.paths.iter().any(|path| interest.covers(path)) {
                 // Full means that somebody was told already.
                 let _full = changed.try_send(());
             }
@@ -467,37 +478,37 @@ impl FolderWatcher {
                     warn!(%error, "changes of files are not seen; use SIGHUP or `hedgerow reload`");
                 })
                 .ok(),
-            folders: Vec::new(),
+            interest,
         }
     }
 
-    /// Watches these folders in place of those before.
-    fn watch(&mut self, folders: &[PathBuf]) {
+    /// Watches for this in place of what was of interest before.
+    fn watch(&mut self, next: Interest) {
         let Some(watcher) = &mut self.watcher else {
             return;
         };
-        for gone in self.folders.iter().filter(|old| !folders.contains(old)) {
+        // The watcher's thread waits for this lock when something changes, and we for that thread
+        // below: it must not be held there.
+        let before = {
+            let mut interest = self.interest.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *interest, next.clone())
+        };
+        let folders = before.folders().iter();
+        for gone in folders.filter(|old| !next.folders().contains(old)) {
             // It may be gone from the disk too.
             drop(watcher.unwatch(gone));
         }
-        let mut watched = Vec::new();
-        for folder in folders {
-            let known = self.folders.contains(folder);
-            if known || watch_folder(watcher, folder) {
-                watched.push(folder.clone());
-            }
+        // Also those watched already: a folder that was replaced is another one.
+        for folder in next.folders() {
+            watch_folder(watcher, folder);
         }
-        self.folders = watched;
     }
 }
 
-fn watch_folder(watcher: &mut notify::RecommendedWatcher, folder: &std::path::Path) -> bool {
-    match watcher.watch(folder, notify::RecursiveMode::NonRecursive) {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::debug!(folder = %folder.display(), %error, "not watched");
-            false
-        }
+fn watch_folder(watcher: &mut notify::RecommendedWatcher, folder: &std::path::Path) {
+    // The same path twice is one watch.
+    if let Err(error) = watcher.watch(folder, notify::RecursiveMode::NonRecursive) {
+        tracing::debug!(folder = %folder.display(), %error, "not watched");
     }
 }
 
@@ -547,34 +558,42 @@ fn handed_over(workers: usize) -> Result<Vec<Bound>, ServeError> {
         }
     }
     let mut bound = Vec::new();
-    for socket in connections {
-        let address = socket.local_addr()?;
-        socket.set_nonblocking(true)?;
+    for tcp in connections {
+        let address = tcp.local_addr()?;
+        tcp.set_nonblocking(true)?;
         let same = datagrams
             .iter()
-            .position(|udp| udp.local_addr().is_ok_and(|other| other == address));
+            .position(|udp: &std::net::UdpSocket| udp.local_addr().is_ok_and(|it| it == address));
         let udp = match same {
-            Some(at) => {
-                let first = datagrams.swap_remove(at);
-                first.set_nonblocking(true)?;
-                let more = (1..workers).map(|_| first.try_clone());
-                let mut all = more.collect::<io::Result<Vec<_>>>()?;
-                all.push(first);
-                all
-            }
+            Some(at) => shared_by(datagrams.swap_remove(at), workers)?,
             None => Vec::new(),
         };
         bound.push(Bound {
             address,
             udp,
-            tcp: socket,
+            tcp: Some(tcp),
         });
     }
-    for socket in datagrams {
-        let address = socket.local_addr()?;
-        warn!(%address, "systemd handed over UDP without TCP; answers that do not fit are lost");
+    for udp in datagrams {
+        let address = udp.local_addr()?;
+        warn!(%address, "handed over for UDP without TCP: answers that do not fit cannot be had");
+        bound.push(Bound {
+            address,
+            udp: shared_by(udp, workers)?,
+            tcp: None,
+        });
     }
     Ok(bound)
+}
+
+/// The same socket for each worker.
+fn shared_by(socket: std::net::UdpSocket, workers: usize) -> io::Result<Vec<std::net::UdpSocket>> {
+    socket.set_nonblocking(true)?;
+    let mut all = (1..workers)
+        .map(|_| socket.try_clone())
+        .collect::<io::Result<Vec<_>>>()?;
+    all.push(socket);
+    Ok(all)
 }
 
 fn bind_metrics(address: SocketAddr) -> Result<tokio::net::TcpListener, ServeError> {
@@ -619,7 +638,10 @@ fn raise_descriptor_limit() {
 fn listener_texts(bound: &[Bound], listen: &[Listen]) -> Vec<api::Listener> {
     let mut texts = Vec::new();
     for (bound, index) in bound.iter().zip(0..) {
-        for transport in ["udp", "tcp"] {
+        for (transport, served) in [("udp", !bound.udp.is_empty()), ("tcp", bound.tcp.is_some())] {
+            if !served {
+                continue;
+            }
             texts.push(api::Listener {
                 address: bound.address.to_string(),
                 transport: transport.to_owned(),

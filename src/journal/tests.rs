@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::clock::{ManualTime, Timestamp};
-use crate::verdict::{Cause, Reason, Tier, Trigger, Verdict};
+use crate::verdict::{Cause, Reason, RewriteTarget, Scope, Tier, Trigger, Verdict};
 
 const NAME: &str = "casino.example.org";
 

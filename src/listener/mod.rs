@@ -22,8 +22,8 @@ pub struct Bound {
     pub address: SocketAddr,
     /// One for each worker.
     pub udp: Vec<std::net::UdpSocket>,
-    /// One for all.
-    pub tcp: std::net::TcpListener,
+    /// One for all; none if whoever handed over the sockets left it out.
+    pub tcp: Option<std::net::TcpListener>,
 }
 
 /// Why an address cannot be listened on.
@@ -87,7 +87,11 @@ fn bind_once(address: SocketAddr, workers: usize) -> Result<Bound, BindError> {
         .map(|_| new_udp(address, true))
         .collect::<io::Result<_>>()
         .map_err(failed("UDP"))?;
-    Ok(Bound { address, udp, tcp })
+    Ok(Bound {
+        address,
+        udp,
+        tcp: Some(tcp),
+    })
 }
 
 fn new_udp(address: SocketAddr, shared: bool) -> io::Result<std::net::UdpSocket> {

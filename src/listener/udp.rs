@@ -140,7 +140,7 @@ impl Datagrams {
     ) -> io::Result<usize> {
         let mut buffers = room.iter_mut().map(|octets| IoSliceMut::new(octets));
         let mut buffers: [IoSliceMut<'_>; BATCH_SIZE] =
-            std::array::from_fn(|_| buffers.next().unwrap_or(IoSliceMut::new(&mut [])));
+            std::array::from_fn(|_| buffers.next().unwrap_or_else(|| IoSliceMut::new(&mut [])));
         self.socket
             .async_io(Interest::READABLE, || {
                 self.state.recv((&self.socket).into(), &mut buffers, metas)

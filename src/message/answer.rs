@@ -77,7 +77,8 @@ impl Answer {
             return Err(AnswerError::Question);
         }
         let (asked, after) = read_name(bytes, HEADER)?;
-        if asked != question.qname || read_u16(bytes, after)? != question.qtype {
+        let (qtype, qclass) = (read_u16(bytes, after)?, read_u16(bytes, after + 2)?);
+        if (asked, qtype, qclass) != (question.qname, question.qtype, 1) {
             return Err(AnswerError::Question);
         }
         let question_end = after + 4;

@@ -44,6 +44,10 @@ pub struct Cookie {
 
 /// What is to be done with a message.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a query in a box would be an allocation for each"
+)]
 pub enum Decoded<'m> {
     /// Look at it.
     Ask(Query<'m>),
