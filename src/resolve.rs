@@ -11,8 +11,9 @@
 //! this file and the sockets nothing but bytes: a listener hands in a message and sends what lies in
 //! the buffer afterwards, so a batching loop can take its place without a change here.
 
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
@@ -65,6 +66,8 @@ pub struct Refused {
     pub malformed: AtomicU64,
     /// From outside the ranges we serve.
     pub foreign: AtomicU64,
+    /// The last of those that asked a proper question: an admin may have forgotten a prefix.
+    pub last_foreign: Mutex<Option<IpAddr>>,
     /// Over a client's rate.
     pub limited: AtomicU64,
 }
@@ -178,6 +181,8 @@ impl Resolver {
         let frame = self.frame(&snapshot, &query, origin, transport, at);
         if !is_ours {
             count(&self.refused.foreign);
+            let last = &self.refused.last_foreign;
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(origin.client);
             let why = Some((ede::PROHIBITED, "this resolver serves its own network only"));
             synth::error(&query, rcode::REFUSED, why, frame, out);
             return Step::Error;

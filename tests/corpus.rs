@@ -41,7 +41,7 @@ fn configurations() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(4000))]
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(20_000))]
 
     /// A seed with a few octets changed, removed or put in: where parsers break.
     #[test]

@@ -1,7 +1,7 @@
 //! What stands behind the control API: the running daemon.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use super::explain::explain;
 use crate::clock::{Clock, Moment};
@@ -64,6 +64,13 @@ impl Daemon {
             if let Some(failure) = &list.failure {
                 warnings.push(format!("list `{}` is not loaded: {failure}", list.id));
             }
+        }
+        let refused = &self.resolver.refused().last_foreign;
+        if let Some(client) = *refused.lock().unwrap_or_else(PoisonError::into_inner) {
+            warnings.push(format!(
+                "queries from outside the ranges that are served were refused, the last from \
+                 {client}; if that is your home, add its prefix to `server.serve`"
+            ));
         }
         if let Some(report) = self.reloader.last_report() {
             if !report.ok {

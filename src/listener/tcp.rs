@@ -22,6 +22,9 @@ use crate::resolve::Step;
 
 /// Questions of one connection that may wait for upstream before we stop reading it.
 const MAX_WAITING: usize = 64;
+/// The longest message we take; ordinary queries have some 60 octets, so that a length of 65,535
+/// could only be meant to fill memory.
+const MAX_MESSAGE: usize = 4096;
 /// How long a client may take to accept an answer.
 const WRITE_PATIENCE: Duration = Duration::from_secs(5);
 /// After a failed accept (no descriptors left), so that the loop does not spin.
@@ -174,7 +177,7 @@ impl Connection {
         let mut open = true;
         loop {
             while self.waiting.len() < MAX_WAITING
-                && let Some(message) = self.next_message()
+                && let Some(message) = self.next_message()?
             {
                 self.handle(&message, &mut answer).await?;
                 deadline = Instant::now() + self.patience();
@@ -215,12 +218,22 @@ impl Connection {
     }
 
     /// Cuts the next whole message from what was read (RFC 1035 section 4.2.2).
-    fn next_message(&mut self) -> Option<Vec<u8>> {
-        let (length, rest) = self.unread.split_first_chunk::<2>()?;
+    ///
+    /// # Errors
+    /// When it announces more than any query has.
+    fn next_message(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let Some((length, rest)) = self.unread.split_first_chunk::<2>() else {
+            return Ok(None);
+        };
         let length = usize::from(u16::from_be_bytes(*length));
-        let message = rest.get(..length)?.to_vec();
+        if length > MAX_MESSAGE {
+            return Err(io::Error::other("a query of more than 4,096 octets"));
+        }
+        let Some(message) = rest.get(..length).map(<[u8]>::to_vec) else {
+            return Ok(None);
+        };
         self.unread.drain(..2 + length);
-        Some(message)
+        Ok(Some(message))
     }
 
     async fn handle(&mut self, message: &[u8], answer: &mut Vec<u8>) -> io::Result<()> {

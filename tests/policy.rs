@@ -1,0 +1,92 @@
+//! Policy scenarios: a configuration, a device and a question give a verdict.
+//!
+//! Each file under `tests/policy/` holds a `config` as an admin would write it and `[[case]]`s. A
+//! case of a family's home can be added in five lines; nothing is asked of a network.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hedgerow::clock::Clock;
+use hedgerow::config::{self, Overrides};
+use hedgerow::device::Origin;
+use hedgerow::files::MemoryFiles;
+use hedgerow::journal::parse_qtype;
+use hedgerow::name::Name;
+use hedgerow::policy::judge_name;
+use hedgerow::reload::offline_snapshot;
+use hedgerow::snapshot::Snapshot;
+use hedgerow::verdict::Verdict;
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Scenario {
+    config: String,
+    case: Vec<Case>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    /// The address that asks.
+    from: std::net::IpAddr,
+    /// Name and, if not A, type.
+    ask: String,
+    /// `block: gambling`, `allow: rule`, `rewrite: forcesafesearch.google.com`.
+    expect: String,
+}
+
+#[test]
+fn scenarios() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/policy");
+    let mut cases = 0;
+    let mut wrong = Vec::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let scenario: Scenario = toml::from_str(&std::fs::read_to_string(&path).unwrap())
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let world = world(&scenario.config);
+        for case in &scenario.case {
+            let verdict = judge(&world, case);
+            if verdict != case.expect {
+                let file = path.file_name().unwrap().to_string_lossy().into_owned();
+                wrong.push(format!(
+                    "{file}: {} asks {}: {verdict}, not {}",
+                    case.from, case.ask, case.expect
+                ));
+            }
+            cases += 1;
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(cases >= 60, "only {cases} cases ran");
+}
+
+fn world(text: &str) -> Arc<Snapshot> {
+    let files = MemoryFiles::new();
+    files.put("/etc/h.toml", text);
+    let loaded = config::load_with(
+        &files.files(),
+        Path::new("/etc/h.toml"),
+        &Overrides::default(),
+    );
+    let problems: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    offline_snapshot(loaded.config.unwrap(), &files.files(), &Clock::system()).unwrap()
+}
+
+fn judge(world: &Snapshot, case: &Case) -> String {
+    let (name, qtype) = case.ask.split_once(' ').unwrap_or((&case.ask, "A"));
+    let origin = Origin {
+        client: case.from,
+        interface: 0,
+        listener: 0,
+    };
+    let (_, view) = world.identify(&origin);
+    let name = Name::parse(name).unwrap();
+    match judge_name(name.as_ref(), parse_qtype(qtype).unwrap(), &view) {
+        Verdict::Rewrite(target, _) => format!("rewrite: {}", world.safe_search.target(target)),
+        verdict => format!("{}: {}", verdict.label(), verdict.reason().label()),
+    }
+}
