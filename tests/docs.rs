@@ -134,7 +134,11 @@ fn arguments(line: &str, is_transcript: bool) -> Option<Vec<&str>> {
         }
         _ => return None,
     }
-    Some(words.take_while(|word| !matches!(*word, "|" | "#")).collect())
+    Some(
+        words
+            .take_while(|word| !matches!(*word, "|" | "#"))
+            .collect(),
+    )
 }
 
 #[test]
