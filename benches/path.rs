@@ -1,0 +1,131 @@
+//! What the first half of the path costs, from the octets of a query to those of its answer and its
+//! entry in the journal, without a socket: `cargo bench --bench path`.
+//!
+//! Prints nanoseconds per query for each case, the median of several rounds; CPU time of one thread,
+//! lists of the size a household has. No other work may run beside it for figures that count.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use hedgerow::clock::Clock;
+use hedgerow::config::{self, Overrides};
+use hedgerow::device::Origin;
+use hedgerow::files::MemoryFiles;
+use hedgerow::journal::{Journal, Transport};
+use hedgerow::message::{Answer, Question};
+use hedgerow::name::NameBuf;
+use hedgerow::reload::{Reloader, Source};
+use hedgerow::resolve::{Resolver, Step};
+
+const ROUNDS: usize = 9;
+const QUERIES: usize = 200_000;
+/// Names of a made-up list beside the starter lists.
+const LISTED: usize = 300_000;
+
+fn main() {
+    let resolver = resolver();
+    let blocked: Vec<_> = (0..1000)
+        .map(|i| query(&listed(i * 7 % LISTED), 1))
+        .collect();
+    let cached: Vec<_> = (0..1000).map(|i| format!("host{i}.example.org")).collect();
+    for name in &cached {
+        keep(&resolver, name);
+    }
+    let cached: Vec<_> = cached.iter().map(|name| query(name, 1)).collect();
+    println!(
+        "{} names on the lists",
+        resolver.snapshot().lists.name_count()
+    );
+    measure("blocked", &resolver, &blocked);
+    measure("cached", &resolver, &cached);
+    let junk = [vec![0_u8; 12]];
+    measure("malformed", &resolver, &junk);
+}
+
+fn measure(what: &str, resolver: &Resolver, queries: &[Vec<u8>]) {
+    let origin = Origin {
+        client: [127, 0, 0, 3].into(),
+        interface: 0,
+        listener: 0,
+    };
+    let mut out = Vec::with_capacity(4096);
+    let mut rounds: Vec<f64> = (0..ROUNDS)
+        .map(|_| {
+            let started = Instant::now();
+            for message in queries.iter().cycle().take(QUERIES) {
+                match resolver.answer_now(message, &origin, Transport::Udp, &mut out) {
+                    Step::Reply(outcome) => resolver.record(outcome),
+                    Step::Error => {}
+                    other => panic!("{what}: {other:?}"),
+                }
+            }
+            started.elapsed().as_nanos() as f64 / QUERIES as f64
+        })
+        .collect();
+    rounds.sort_by(f64::total_cmp);
+    println!(
+        "{what:<10} {:>6.0} ns a query (least {:.0}, most {:.0})",
+        rounds[ROUNDS / 2],
+        rounds[0],
+        rounds[ROUNDS - 1]
+    );
+}
+
+fn listed(index: usize) -> String {
+    format!("site-{index}.shop{}.example.com", index % 977)
+}
+
+fn resolver() -> Resolver {
+    let files = MemoryFiles::new();
+    let list: String = (0..LISTED).map(|index| listed(index) + "\n").collect();
+    files.put("/lists/gambling.txt", list);
+    files.put(
+        "/etc/h.toml",
+        "[upstream]\nservers = [\"192.0.2.53\"]\n[[list]]\nid = \"big\"\ncategory = \"gambling\"\n\
+         file = \"/lists/gambling.txt\"\n[[device]]\nname = \"tablet\"\nprofile = \"schoolchild\"\n\
+         address = [\"127.0.0.3\"]\n",
+    );
+    let clock = Clock::system();
+    let main = Path::new("/etc/h.toml");
+    let loaded = config::load_with(&files.files(), main, &Overrides::default());
+    let problems: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+    let config = loaded.config.unwrap_or_else(|| panic!("{problems:?}"));
+    let reloader = Reloader::new(
+        Source::File(main.into()),
+        Overrides::default(),
+        vec![],
+        files.files(),
+        clock.clone(),
+    );
+    let snapshot = reloader.first(config, vec![]).expect("a world");
+    let journal = Arc::new(Journal::new(1 << 20, clock.clone()));
+    Resolver::new(snapshot, journal, clock)
+}
+
+fn query(name: &str, qtype: u16) -> Vec<u8> {
+    let mut message = vec![0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+    let name = NameBuf::parse(name).expect("a name");
+    message.extend_from_slice(name.as_ref().as_wire());
+    message.extend_from_slice(&qtype.to_be_bytes());
+    message.extend_from_slice(&[0, 1, 0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]);
+    message
+}
+
+fn keep(resolver: &Resolver, name: &str) {
+    let question = Question {
+        qname: NameBuf::parse(name).expect("a name"),
+        qtype: 1,
+        dnssec_ok: false,
+        checking_disabled: false,
+    };
+    let mut wire = vec![0, 0, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+    wire.extend_from_slice(question.qname.as_ref().as_wire());
+    wire.extend_from_slice(&[0, 1, 0, 1, 0xc0, 12, 0, 1, 0, 1, 0, 0, 14, 16, 0, 4]);
+    wire.extend_from_slice(&[198, 51, 100, 1]);
+    let answer = Arc::new(Answer::from_upstream(&wire, &question).expect("an answer"));
+    let snapshot = resolver.snapshot();
+    snapshot
+        .cache
+        .store(&question, &answer, Clock::system().now());
+}
