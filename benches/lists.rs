@@ -24,7 +24,7 @@ fn main() {
     };
     let before = peak_kib();
     let begin = Instant::now();
-    let index = match compile(&shared.specs(), &Files::disk(), &|| false) {
+    let index = match compile(&shared.specs(), &Files::disk(), None, &|| false) {
         Ok(index) => index,
         Err(error) => return println!("cannot compile: {error}"),
     };

@@ -18,8 +18,8 @@ const MAX_CLIENTS: usize = 1024;
 /// Who is counted: a device somebody named, or an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Client {
-    /// By its index in the snapshot.
-    Device(u16),
+    /// By its name, which stays when a reload numbers the devices anew.
+    Device(&'static str),
     /// Nobody named it.
     Address(IpAddr),
 }

@@ -68,6 +68,8 @@ pub struct Report {
     pub diagnostics: Vec<Diagnostic>,
     /// What took effect although something is odd.
     pub warnings: Vec<String>,
+    /// Settings that were changed and take effect after a restart, one sentence each.
+    pub restart_needed: Vec<String>,
     /// What is different, one line each; empty if nothing is.
     pub changes: Vec<String>,
 }
@@ -104,6 +106,8 @@ struct State {
     list_sources: Vec<(ListSpec, Option<Stamp>)>,
     watched: Vec<PathBuf>,
     last: Option<Report>,
+    /// The configuration we started with: what holds until a restart.
+    started_with: Option<Arc<Config>>,
 }
 
 impl Reloader {
@@ -137,7 +141,7 @@ impl Reloader {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let sources = self.stamp_lists(&config);
         let lasting = Lasting {
-            lists: Arc::new(self.compile(&sources)?),
+            lists: Arc::new(self.compile(&sources, None)?),
             safe_search: Arc::new(SafeSearch::embedded()?),
             cache: Arc::new(Cache::new(&config.cache)),
             upstream: Arc::new(self.upstreams(&config)),
@@ -145,7 +149,9 @@ impl Reloader {
         state.generation = 1;
         state.list_sources = sources;
         state.watched = watched;
-        Ok(Arc::new(Snapshot::new(1, Arc::new(config), lasting)))
+        let config = Arc::new(config);
+        state.started_with = Some(Arc::clone(&config));
+        Ok(Arc::new(Snapshot::new(1, config, lasting)))
     }
 
     /// Reads everything again and, if it is right, puts the new world into `resolver`. Takes as
@@ -162,6 +168,7 @@ impl Reloader {
             generation: current.generation,
             diagnostics: loaded.diagnostics,
             warnings: Vec::new(),
+            restart_needed: Vec::new(),
             changes: Vec::new(),
         };
         if let Some(config) = loaded.config {
@@ -183,29 +190,27 @@ impl Reloader {
         report: &mut Report,
     ) {
         report.changes = differences(&current.config, &config);
-        report.warnings = restart_needed(&current.config, &config);
+        report.restart_needed = state
+            .started_with
+            .as_ref()
+            .map_or_else(Vec::new, |first| restart_needed(first, &config));
         let mut lasting = current.lasting();
         let sources = self.stamp_lists(&config);
         if sources != state.list_sources {
-            match self.compile(&sources) {
+            match self.compile(&sources, Some(&current.lists)) {
                 Ok(lists) => {
-                    let lost = newly_failed(&current.lists, &lists);
-                    let same_lists = sources.len() == state.list_sources.len();
-                    if lost.is_empty() || !same_lists {
-                        report
-                            .changes
-                            .push(format!("lists: {} names", lists.name_count()));
-                        lasting.lists = Arc::new(lists);
-                        state.list_sources = sources;
-                    }
-                    // A list that vanished or broke keeps what it last said.
-                    report.warnings.extend(lost);
+                    report
+                        .changes
+                        .push(format!("lists: {} names", lists.name_count()));
+                    lasting.lists = Arc::new(lists);
+                    state.list_sources = sources;
                 }
                 Err(error) => report
                     .warnings
                     .push(format!("the lists stay as they were: {error}")),
             }
         }
+        report.warnings.extend(list_troubles(&lasting.lists));
         if config.cache != current.config.cache {
             lasting.cache = Arc::new(Cache::new(&config.cache));
         }
@@ -251,9 +256,13 @@ impl Reloader {
         &self.source
     }
 
-    fn compile(&self, sources: &[(ListSpec, Option<Stamp>)]) -> Result<Index, CompileError> {
+    fn compile(
+        &self,
+        sources: &[(ListSpec, Option<Stamp>)],
+        before: Option<&Index>,
+    ) -> Result<Index, CompileError> {
         let specs: Vec<ListSpec> = sources.iter().map(|(spec, _)| spec.clone()).collect();
-        lists::compile(&specs, &self.files, &|| false)
+        lists::compile(&specs, &self.files, before, &|| false)
     }
 
     fn stamp_lists(&self, config: &Config) -> Vec<(ListSpec, Option<Stamp>)> {
@@ -321,18 +330,18 @@ fn list_spec(list: &config::List) -> ListSpec {
     }
 }
 
-/// Lists that could be loaded before and cannot now.
-fn newly_failed(before: &Index, after: &Index) -> Vec<String> {
-    let was_fine = |id| {
-        before
-            .find(id)
-            .is_some_and(|list| before.list(list).failure.is_none())
-    };
-    after
-        .lists()
-        .filter(|(_, list)| was_fine(list.id))
-        .filter_map(|(_, list)| Some((list.id, list.failure.as_ref()?)))
-        .map(|(id, failure)| format!("list `{id}`: {failure}"))
+/// Lists that could not be loaded, or hold what they said before; one sentence each.
+pub fn list_troubles(lists: &Index) -> Vec<String> {
+    let lists = lists.lists().map(|(_, list)| list);
+    lists
+        .filter_map(|list| match (&list.failure, &list.stale) {
+            (Some(failure), _) => Some(format!("list `{}` is not loaded: {failure}", list.id)),
+            (None, Some(why)) => Some(format!(
+                "list `{}` holds what it said before: {why}",
+                list.id
+            )),
+            (None, None) => None,
+        })
         .collect()
 }
 

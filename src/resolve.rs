@@ -26,9 +26,9 @@ use crate::message::{
     Answer, Decoded, Extra, Query, Question, Refusal, Reply, Ttl, ede, rcode, rtype,
 };
 use crate::name::NameBuf;
-use crate::policy::{View, judge_answer, judge_name};
+use crate::policy::{SpecialUse, View, judge_answer, judge_name};
 use crate::snapshot::Snapshot;
-use crate::synth::{self, Frame, SpecialUse};
+use crate::synth::{self, Frame};
 use crate::upstream::Failure;
 use crate::verdict::{Cause, Reason, Tier, Trigger, Verdict};
 
@@ -222,7 +222,7 @@ impl Resolver {
         let special = SpecialUse::of(asked.qname.as_ref());
         if let Some(special) = special.filter(|_| !snapshot.is_forwarded(asked.qname.as_ref())) {
             outcome.verdict = Verdict::Allow(SPECIAL_USE);
-            let code = special.answer(&query, frame, out);
+            let code = synth::special_use(special, &query, frame, out);
             return self.done(outcome, code);
         }
 
@@ -390,7 +390,10 @@ impl Resolver {
             per_second: limits.queries_per_second,
             burst: limits.burst,
         };
-        let client = device.map_or(Client::Address(origin.client), Client::Device);
+        let device = device.and_then(|index| snapshot.devices.device(index));
+        let client = device.map_or(Client::Address(origin.client), |device| {
+            Client::Device(device.name)
+        });
         let admit = |whereabouts| self.limiter.admit(client, whereabouts, rate, at);
         // Whoever has shown where it is has a share that nobody can use up in its name.
         let has_shown = || {
@@ -466,7 +469,7 @@ impl Resolver {
 }
 
 /// Why a special-use name is answered here.
-const SPECIAL_USE: Reason = Reason {
+pub const SPECIAL_USE: Reason = Reason {
     tier: Tier::Lists,
     cause: Cause::SpecialUse,
     trigger: Trigger::Qname,

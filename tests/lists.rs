@@ -41,7 +41,7 @@ fn golden_reports() {
             source: ListSource::File("/lists/golden.txt".into()),
             format: None,
         };
-        let index = compile(&[spec], &memory.files(), &|| false).unwrap();
+        let index = compile(&[spec], &memory.files(), None, &|| false).unwrap();
         let report = format!("{}\n", index.lists().next().unwrap().1);
         let golden = path.with_extension("report");
         if std::env::var_os("HEDGEROW_BLESS").is_some() {

@@ -68,7 +68,7 @@ fn real_lists_say_what_they_say() {
     let Some(shared) = SharedLists::unpack() else {
         return;
     };
-    let index = compile(&shared.specs(), &Files::disk(), &|| false).unwrap();
+    let index = compile(&shared.specs(), &Files::disk(), None, &|| false).unwrap();
 
     let mut model = Model::new();
     let mut loaded = 0;

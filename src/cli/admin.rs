@@ -36,6 +36,12 @@ fn print(report: &ReloadReport, output: &mut Output<'_>) -> std::io::Result<()> 
             report.config_generation
         ));
     }
+    if report.changes.is_empty() {
+        return output.line(&format!(
+            "nothing changed; generation {} holds",
+            report.config_generation
+        ));
+    }
     let done = output.paint(Style::Good, "took effect");
     output.line(&format!(
         "generation {} {done} after {} ms",

@@ -371,10 +371,15 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| "write it as in `192.0.2.1`, `127.0.0.1:5353` or `[::1]:5353`".to_owned())
 }
 
+/// Whether colour is wanted where it can be shown; see no-color.org.
+fn wants_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Does what `arguments` (program name first) say, printing to standard output and error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, backend: &dyn Backend) -> ExitCode {
     let (stdout, stderr) = (io::stdout(), io::stderr());
-    let wants_colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let wants_colour = wants_colour();
     let mut output = Output {
         out_is_terminal: stdout.is_terminal(),
         out_colour: wants_colour && stdout.is_terminal(),

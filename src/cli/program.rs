@@ -149,7 +149,7 @@ fn line(diagnostic: &Diagnostic) -> CheckedLine {
 
 /// As people read it: in colour on a terminal that wants it.
 fn shown(diagnostic: &Diagnostic) -> String {
-    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let colour = std::io::stdout().is_terminal() && super::wants_colour();
     if colour {
         diagnostic.coloured().to_string()
     } else {

@@ -68,7 +68,7 @@ pub(super) fn resolve(
         return None;
     }
     let household = household?;
-    Some(Config {
+    let mut config = Config {
         server,
         limits,
         cache,
@@ -82,7 +82,9 @@ pub(super) fn resolve(
         guest: household.guest,
         devices: household.devices,
         lists: household.lists,
-    })
+    };
+    config.fit_memory();
+    Some(config)
 }
 
 /// Reads an address and port, telling what is wrong with it.

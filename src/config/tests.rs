@@ -458,3 +458,24 @@ fn a_disk_that_fails_is_told() {
         ["cannot open `/etc/hedgerow/hedgerow.toml`: permission denied"]
     );
 }
+
+/// Whatever the ceiling, the parts that grow with traffic fit under it.
+#[test]
+fn everything_that_grows_fits_under_the_ceiling() {
+    for mebibytes in [1_u64, 2, 4, 8, 16, 64] {
+        let memory = MemoryFiles::new();
+        memory.put(MAIN, format!("[limits]\nmemory = \"{mebibytes} MiB\"\n"));
+        let loaded = load(&memory.files(), Path::new(MAIN));
+        let problems: Vec<_> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+        let config = loaded.config.unwrap_or_else(|| panic!("{problems:?}"));
+        let sum = config.needed_beside_cache() + config.cache.max_bytes;
+        assert!(sum <= mebibytes << 20, "{mebibytes} MiB: {sum}");
+        assert!(config.limits.in_flight >= 32 && config.limits.tcp_connections >= 16);
+        if mebibytes >= 16 {
+            assert_eq!(
+                (config.limits.in_flight, config.limits.tcp_connections),
+                (512, 256)
+            );
+        }
+    }
+}

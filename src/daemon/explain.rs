@@ -10,10 +10,9 @@ use crate::device::Origin;
 use crate::journal::qtype_label;
 use crate::lists::{Effect, ListKind};
 use crate::message::rtype;
-use crate::policy::{Stance, View, Voice, judge_name, survey};
+use crate::policy::{SpecialUse, Stance, View, Voice, is_canary, judge_name, survey};
 use crate::profile::Profile;
 use crate::snapshot::Snapshot;
-use crate::synth::SpecialUse;
 use crate::verdict::{Cause, Scope, Tier, Verdict};
 
 /// Explains a question in the world of `snapshot`, without asking anybody.
@@ -32,7 +31,12 @@ pub fn explain(snapshot: &Snapshot, request: &ExplainRequest) -> Result<Explanat
     voices.extend(unused_voices(snapshot, &view, request));
     voices.sort_by_key(|(rank, _)| *rank);
     let mut notes = Vec::new();
-    if !verdict.is_block() {
+    let special = SpecialUse::of(name).filter(|_| !snapshot.is_forwarded(name));
+    let reason = match (&verdict, special) {
+        (Verdict::Allow(_), Some(_)) => crate::resolve::SPECIAL_USE,
+        _ => verdict.reason(),
+    };
+    if !verdict.is_block() && special.is_none() {
         notes.push(
             "the answer is judged too, once it is there: aliases, addresses and hints".to_owned(),
         );
@@ -62,7 +66,7 @@ pub fn explain(snapshot: &Snapshot, request: &ExplainRequest) -> Result<Explanat
         },
         voices: voices.into_iter().map(|(_, voice)| voice).collect(),
         verdict: verdict.label().to_owned(),
-        reason: verdict.reason().to_string(),
+        reason: reason.to_string(),
         answer: answer_text(snapshot, &view, request, &verdict),
         ttl: verdict.is_block().then_some(view.profile.block_ttl),
         notes,
@@ -196,7 +200,7 @@ fn answer_text(
 ) -> String {
     let name = request.qname.as_ref();
     match verdict {
-        Verdict::Block(reason) if reason.cause == Cause::Canary => "NXDOMAIN".to_owned(),
+        Verdict::Block(_) if is_canary(name) => "NXDOMAIN".to_owned(),
         Verdict::Block(_) => match (&view.profile.block_answer, request.qtype) {
             (BlockAnswer::Null, rtype::A) => "0.0.0.0".to_owned(),
             (BlockAnswer::Null, rtype::AAAA) => "::".to_owned(),

@@ -11,7 +11,7 @@ use crate::journal::{Journal, LogFilter, LogPage, Top};
 use crate::lists::ListKind;
 use crate::logging::Logging;
 use crate::profile::Profile;
-use crate::reload::{Reloader, Report};
+use crate::reload::{Reloader, Report, list_troubles};
 use crate::resolve::Resolver;
 use crate::snapshot::Snapshot;
 
@@ -40,7 +40,7 @@ impl Daemon {
         for diagnostic in &report.diagnostics {
             tracing::warn!(%diagnostic, "configuration");
         }
-        for warning in &report.warnings {
+        for warning in report.warnings.iter().chain(&report.restart_needed) {
             tracing::warn!(warning, "reload");
         }
         if !report.ok {
@@ -60,11 +60,7 @@ impl Daemon {
 
     fn warnings(&self, snapshot: &Snapshot) -> Vec<String> {
         let mut warnings = self.start_warnings.clone();
-        for (_, list) in snapshot.lists.lists() {
-            if let Some(failure) = &list.failure {
-                warnings.push(format!("list `{}` is not loaded: {failure}", list.id));
-            }
-        }
+        warnings.extend(list_troubles(&snapshot.lists));
         let refused = &self.resolver.refused().last_foreign;
         if let Some(client) = *refused.lock().unwrap_or_else(PoisonError::into_inner) {
             warnings.push(format!(
@@ -80,7 +76,7 @@ impl Daemon {
                         .to_owned(),
                 );
             }
-            warnings.extend(report.warnings);
+            warnings.extend(report.restart_needed);
         }
         warnings
     }
@@ -263,6 +259,7 @@ pub(super) fn report_text(report: Report) -> api::ReloadReport {
         .partition(|diagnostic| diagnostic.is_error());
     let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     warnings.extend(report.warnings);
+    warnings.extend(report.restart_needed);
     api::ReloadReport {
         at: report.at.to_string(),
         ok: report.ok,
@@ -282,7 +279,7 @@ fn upstream_text(server: &crate::upstream::ServerStatus) -> api::UpstreamStatus 
             config::Transport::Tcp => "tcp",
         }
         .to_owned(),
-        domain: None,
+        domain: server.domain.as_ref().map(ToString::to_string),
         healthy: server.health != crate::upstream::Health::Failing,
         queries: server.answered + server.failed + server.timeouts,
         failures: server.failed + server.timeouts,

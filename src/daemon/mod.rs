@@ -31,7 +31,7 @@ use crate::files::Files;
 use crate::journal::Journal;
 use crate::listener::{self, BindError, Bound, tcp, udp};
 use crate::logging::{self, Logging, LoggingError};
-use crate::reload::{Interest, Reloader, Source, StartError};
+use crate::reload::{Interest, Reloader, Source, StartError, list_troubles};
 use crate::resolve::Resolver;
 
 /// How the daemon is to be started.
@@ -228,10 +228,8 @@ async fn run(
     for warning in &daemon.start_warnings {
         warn!(warning, "at the start");
     }
-    for (_, list) in daemon.resolver.snapshot().lists.lists() {
-        if let Some(failure) = &list.failure {
-            error!(list = list.id, failure, "a list is not loaded");
-        }
+    for trouble in list_troubles(&daemon.resolver.snapshot().lists) {
+        error!(trouble, "at the start");
     }
     info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -301,7 +299,8 @@ impl Crew {
         let places = Arc::new(tcp::Places::default());
         let mut shares: Vec<Vec<(u16, std::net::UdpSocket)>> = Vec::new();
         shares.resize_with(workers, Vec::new);
-        for (bound, index) in bound.into_iter().zip(0_u16..) {
+        for bound in bound {
+            let index = bound.listener;
             for (socket, share) in bound.udp.into_iter().zip(&mut shares) {
                 share.push((index, socket));
             }
@@ -531,18 +530,23 @@ fn worker_count(config: &Config) -> usize {
 
 /// Takes the sockets systemd handed over, or binds those of the configuration.
 fn bind_all(config: &Config, workers: usize) -> Result<Vec<Bound>, ServeError> {
-    let handed = handed_over(workers)?;
+    let handed = handed_over(&config.server.listen, workers)?;
     if !handed.is_empty() {
         return Ok(handed);
     }
-    let listen = config.server.listen.iter();
+    let listen = config.server.listen.iter().zip(0..);
     Ok(listen
-        .map(|listen| listener::bind(listen, workers))
+        .map(|(listen, place)| listener::bind(listen, place, workers))
         .collect::<Result<_, _>>()?)
 }
 
 /// Sockets from systemd: each address as one for datagrams and one for connections.
-fn handed_over(workers: usize) -> Result<Vec<Bound>, ServeError> {
+fn handed_over(listen: &[Listen], workers: usize) -> Result<Vec<Bound>, ServeError> {
+    // systemd knows nothing of our names; the address tells which one it is.
+    let place_of = |address: SocketAddr| {
+        let place = listen.iter().position(|listen| listen.address == address);
+        place.map_or(u16::MAX, |place| place as u16)
+    };
     let mut handed = listenfd::ListenFd::from_env();
     let (mut datagrams, mut connections) = (Vec::new(), Vec::new());
     for index in 0..handed.len() {
@@ -569,6 +573,7 @@ fn handed_over(workers: usize) -> Result<Vec<Bound>, ServeError> {
             None => Vec::new(),
         };
         bound.push(Bound {
+            listener: place_of(address),
             address,
             udp,
             tcp: Some(tcp),
@@ -578,6 +583,7 @@ fn handed_over(workers: usize) -> Result<Vec<Bound>, ServeError> {
         let address = udp.local_addr()?;
         warn!(%address, "handed over for UDP without TCP: answers that do not fit cannot be had");
         bound.push(Bound {
+            listener: place_of(address),
             address,
             udp: shared_by(udp, workers)?,
             tcp: None,
@@ -637,7 +643,7 @@ fn raise_descriptor_limit() {
 
 fn listener_texts(bound: &[Bound], listen: &[Listen]) -> Vec<api::Listener> {
     let mut texts = Vec::new();
-    for (bound, index) in bound.iter().zip(0..) {
+    for bound in bound {
         for (transport, served) in [("udp", !bound.udp.is_empty()), ("tcp", bound.tcp.is_some())] {
             if !served {
                 continue;
@@ -645,7 +651,9 @@ fn listener_texts(bound: &[Bound], listen: &[Listen]) -> Vec<api::Listener> {
             texts.push(api::Listener {
                 address: bound.address.to_string(),
                 transport: transport.to_owned(),
-                name: listen.get(index).and_then(|listen| listen.name.clone()),
+                name: listen
+                    .get(usize::from(bound.listener))
+                    .and_then(|listen| listen.name.clone()),
             });
         }
     }

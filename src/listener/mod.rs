@@ -18,6 +18,9 @@ use crate::resolve::Resolver;
 /// The sockets of one listening address.
 #[derive(Debug)]
 pub struct Bound {
+    /// Its place among the listening addresses of the configuration; [`u16::MAX`] for a socket
+    /// handed over for an address that is not there.
+    pub listener: u16,
     /// Where, with the port the system chose if it was asked to.
     pub address: SocketAddr,
     /// One for each worker.
@@ -58,19 +61,19 @@ fn hint(error: &io::Error) -> &'static str {
 ///
 /// # Errors
 /// With address, transport and cause.
-pub fn bind(listen: &Listen, workers: usize) -> Result<Bound, BindError> {
+pub fn bind(listen: &Listen, listener: u16, workers: usize) -> Result<Bound, BindError> {
     // The system's choice for TCP may be taken for UDP: try a few.
     let mut attempts = if listen.address.port() == 0 { 16 } else { 1 };
     loop {
         attempts -= 1;
-        match bind_once(listen.address, workers) {
+        match bind_once(listen.address, listener, workers) {
             Err(error) if attempts > 0 && error.source.kind() == io::ErrorKind::AddrInUse => {}
             other => return other,
         }
     }
 }
 
-fn bind_once(address: SocketAddr, workers: usize) -> Result<Bound, BindError> {
+fn bind_once(address: SocketAddr, listener: u16, workers: usize) -> Result<Bound, BindError> {
     let failed = |transport| {
         move |source| BindError {
             address,
@@ -88,6 +91,7 @@ fn bind_once(address: SocketAddr, workers: usize) -> Result<Bound, BindError> {
         .collect::<io::Result<_>>()
         .map_err(failed("UDP"))?;
     Ok(Bound {
+        listener,
         address,
         udp,
         tcp: Some(tcp),

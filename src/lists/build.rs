@@ -159,6 +159,14 @@ impl ListWriter<'_> {
         waiting.extend_from_slice(body);
     }
 
+    /// Forgets the entries taken in so far.
+    pub fn clear(&mut self) {
+        for (waiting, mark) in self.builder.waiting.iter_mut().zip(&self.marks) {
+            waiting.truncate(*mark);
+        }
+        self.full = false;
+    }
+
     /// Ends the list; `note` may complete what is known of it.
     ///
     /// # Errors
@@ -178,10 +186,8 @@ impl ListWriter<'_> {
 
     /// Ends a list that failed: none of its entries is kept, the list itself is, with what `note`
     /// says of it.
-    pub fn discard(self, note: impl FnOnce(&mut ListInfo)) -> ListId {
-        for (waiting, mark) in self.builder.waiting.iter_mut().zip(&self.marks) {
-            waiting.truncate(*mark);
-        }
+    pub fn discard(mut self, note: impl FnOnce(&mut ListInfo)) -> ListId {
+        self.clear();
         if let Some(info) = self.builder.lists.last_mut() {
             note(info);
         }

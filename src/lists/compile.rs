@@ -4,7 +4,9 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use super::parse::{self, Report};
-use super::{BuildError, Index, IndexBuilder, ListFormat, ListInfo, ListKind, ListWriter, starter};
+use super::{
+    BuildError, Index, IndexBuilder, ListFormat, ListId, ListInfo, ListKind, ListWriter, starter,
+};
 use crate::files::Files;
 use crate::intern::intern;
 use crate::verdict::Tier;
@@ -61,7 +63,8 @@ pub enum CompileError {
 
 /// Reads and compiles `specs`, whose places become their ids in the index.
 ///
-/// A list that cannot be loaded is there without names and says why in its
+/// A list that cannot be loaded keeps what it said in the index `before`, if it was there, and says
+/// why in [`ListInfo::stale`]; otherwise it is there without names and says why in its
 /// [`ListInfo::failure`]. `cancelled` is asked before every block that is read.
 ///
 /// # Errors
@@ -69,6 +72,7 @@ pub enum CompileError {
 pub fn compile(
     specs: &[ListSpec],
     files: &Files,
+    before: Option<&Index>,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Index, CompileError> {
     let mut builder = IndexBuilder::new();
@@ -86,7 +90,7 @@ pub fn compile(
                 spec.tier,
             )
         };
-        read(spec, files, cancelled, builder.start_list(info)?)?;
+        read(spec, files, before, cancelled, builder.start_list(info)?)?;
         // A list that was cut short for us is not a list that failed.
         if cancelled() {
             return Err(CompileError::Cancelled);
@@ -99,6 +103,7 @@ pub fn compile(
 fn read(
     spec: &ListSpec,
     files: &Files,
+    before: Option<&Index>,
     cancelled: &dyn Fn() -> bool,
     mut list: ListWriter<'_>,
 ) -> Result<(), CompileError> {
@@ -114,8 +119,7 @@ fn read(
         ListSource::File(path) => match files.open(path) {
             Ok(file) => (path.display().to_string(), file),
             Err(error) => {
-                list.discard(|info| info.failure = Some(error.to_string()));
-                return Ok(());
+                return keep_or_fail(spec, before, list, error.to_string());
             }
         },
         ListSource::Inline(lines) => {
@@ -130,13 +134,51 @@ fn read(
             list.finish(|info| note(info, report))?;
         }
         Some(fault) => {
+            let failure = format!("{place}: {fault}");
+            if last_good(spec, before).is_some() {
+                list.clear();
+                return keep_or_fail(spec, before, list, failure);
+            }
             list.discard(|info| {
                 note(info, report);
                 info.entries = 0;
-                info.failure = Some(format!("{place}: {fault}"));
+                info.failure = Some(failure);
             });
         }
     }
+    Ok(())
+}
+
+/// What the list said when it could last be read, if it could.
+fn last_good<'i>(spec: &ListSpec, before: Option<&'i Index>) -> Option<(&'i Index, ListId)> {
+    let index = before?;
+    let id = index.find(&spec.id)?;
+    let info = index.list(id);
+    let same = (info.category, info.kind) == (spec.category.as_str(), spec.kind);
+    (same && info.failure.is_none()).then_some((index, id))
+}
+
+/// Takes over what the list said before, or leaves it empty with its failure.
+fn keep_or_fail(
+    spec: &ListSpec,
+    before: Option<&Index>,
+    mut list: ListWriter<'_>,
+    failure: String,
+) -> Result<(), CompileError> {
+    let Some((index, id)) = last_good(spec, before) else {
+        list.discard(|info| info.failure = Some(failure));
+        return Ok(());
+    };
+    index.entries_of(id, |line, name, reach, effect| {
+        list.push_name(name, line, reach, effect);
+    });
+    let old = index.list(id).clone();
+    list.finish(|info| {
+        *info = ListInfo {
+            stale: Some(failure),
+            ..old
+        };
+    })?;
     Ok(())
 }
 
@@ -211,7 +253,7 @@ mod tests {
             spec("lifelines", ListSource::Embedded("lifelines.txt")),
             spec("lost", ListSource::Embedded("lost.txt")),
         ];
-        let index = compile(&specs, &memory.files(), &|| false).unwrap();
+        let index = compile(&specs, &memory.files(), None, &|| false).unwrap();
         assert_eq!(lists_that_name(&index, "www.example.org"), ["good", "own"]);
         let failures: Vec<Option<&str>> = index
             .lists()
@@ -250,7 +292,7 @@ mod tests {
         memory.put("/lists/a", "*.example.org\n".repeat(3));
         let mut list = spec("a", ListSource::File("/lists/a".into()));
         list.format = Some(ListFormat::Domains);
-        let index = compile(&[list], &memory.files(), &|| false).unwrap();
+        let index = compile(&[list], &memory.files(), None, &|| false).unwrap();
         let info = index.list(ListId(0));
         assert_eq!(
             (info.bad_lines, info.format),
@@ -266,9 +308,63 @@ mod tests {
         for patience in [0, 1, 2, 10] {
             let asked = Cell::new(0);
             let cancelled = || asked.replace(asked.get() + 1) >= patience;
-            let stopped = compile(&specs, &memory.files(), &cancelled);
+            let stopped = compile(&specs, &memory.files(), None, &cancelled);
             assert_eq!(stopped.unwrap_err(), CompileError::Cancelled);
             assert!(asked.get() <= patience + 3);
         }
+    }
+
+    #[test]
+    fn a_list_that_breaks_keeps_what_it_said_and_stops_no_other() {
+        let memory = MemoryFiles::new();
+        memory.put("/lists/a", "one.example\ntwo.example\n");
+        memory.put("/lists/b", "three.example\n");
+        let spec = |id: &str| ListSpec {
+            id: id.to_owned(),
+            category: "adult".to_owned(),
+            kind: ListKind::Block,
+            tier: Tier::ChildSafety,
+            source: ListSource::File(format!("/lists/{id}").into()),
+            format: None,
+        };
+        let first = compile(&[spec("a"), spec("b")], &memory.files(), None, &|| false).unwrap();
+        memory.remove(std::path::Path::new("/lists/a"));
+        memory.put("/lists/b", "four.example\n");
+        memory.put("/lists/c", "five.example\n");
+        let specs = [spec("c"), spec("b"), spec("a")];
+        let second = compile(&specs, &memory.files(), Some(&first), &|| false).unwrap();
+        let names = |index: &Index| {
+            let mut found: Vec<String> = Vec::new();
+            for name in ["one", "two", "three", "four", "five"] {
+                let name = Name::parse(&format!("{name}.example")).unwrap();
+                index.look_up(name.as_ref(), |hit| {
+                    found.push(format!("{} {} {}", name, index.list(hit.list).id, hit.line));
+                });
+            }
+            found
+        };
+        assert_eq!(
+            names(&second),
+            [
+                "one.example a 1",
+                "two.example a 2",
+                "four.example b 1",
+                "five.example c 1"
+            ]
+        );
+        let kept = second.list(second.find("a").unwrap());
+        assert_eq!((kept.entries, kept.failure.as_deref()), (2, None));
+        assert!(
+            kept.stale
+                .as_deref()
+                .is_some_and(|why| why.starts_with("/lists/a: cannot open"))
+        );
+        // It stays so at the next reload, and is read again once it is back.
+        let third = compile(&specs, &memory.files(), Some(&second), &|| false).unwrap();
+        assert_eq!(names(&third), names(&second));
+        memory.put("/lists/a", "six.example\n");
+        let fourth = compile(&specs, &memory.files(), Some(&third), &|| false).unwrap();
+        assert_eq!(fourth.list(fourth.find("a").unwrap()).stale, None);
+        assert_eq!(names(&fourth), ["four.example b 1", "five.example c 1"]);
     }
 }

@@ -150,6 +150,36 @@ impl Index {
         }
     }
 
+    /// Calls `each` for everything one list says, in no particular order: its line, name, reach
+    /// and effect. Walks the whole index.
+    pub fn entries_of(&self, list: ListId, mut each: impl FnMut(u32, NameRef<'_>, Reach, Effect)) {
+        let mut wire = [0_u8; crate::name::MAX_NAME];
+        for shard in &self.shards {
+            let mut items = &*shard.items;
+            while let Some((length, rest)) = items.split_first() {
+                let Some((stored, rest)) = rest.split_at_checked(usize::from(*length)) else {
+                    break;
+                };
+                let mut records = Records {
+                    bytes: rest,
+                    more: true,
+                };
+                // The root label is not stored.
+                let name = wire.get_mut(..=stored.len()).and_then(|room| {
+                    room[..stored.len()].copy_from_slice(stored);
+                    room[stored.len()] = 0;
+                    NameRef::from_wire(room).ok()
+                });
+                for record in records.by_ref() {
+                    if let Some(name) = name.filter(|_| record.list == list) {
+                        each(record.line, name, record.reach, record.effect);
+                    }
+                }
+                items = records.bytes;
+            }
+        }
+    }
+
     /// What is known of a list.
     ///
     /// # Panics

@@ -100,6 +100,8 @@ pub struct ListInfo {
     pub first_errors: Vec<LineError>,
     /// Why nothing could be loaded, if so, with the list's path.
     pub failure: Option<String>,
+    /// Why what it holds is what it said before, if so: its source cannot be read any more.
+    pub stale: Option<String>,
 }
 
 impl ListInfo {
@@ -117,6 +119,7 @@ impl ListInfo {
             bad_lines: 0,
             first_errors: Vec::new(),
             failure: None,
+            stale: None,
         }
     }
 }

@@ -14,9 +14,11 @@
 
 mod rules;
 mod safe_search;
+mod special;
 
 pub use rules::{RuleBook, RuleOwner};
 pub use safe_search::{SafeSearch, SafeSearchError};
+pub use special::SpecialUse;
 
 use std::net::IpAddr;
 
@@ -42,6 +44,15 @@ pub struct View<'s> {
     pub profile: &'s Profile,
     /// The device, if somebody named it: an index into the snapshot's devices.
     pub device: Option<u16>,
+}
+
+impl View<'_> {
+    /// Whether the household has resolvers of its own for `name`.
+    fn is_private(&self, name: NameRef<'_>) -> bool {
+        self.private_domains
+            .iter()
+            .any(|domain| name.is_within(domain.as_ref()))
+    }
 }
 
 /// Whether a voice is for or against.
@@ -78,6 +89,12 @@ const CANARIES: [&[u8]; 5] = [
     b"\x08mask-api\x06icloud\x03com\x00",
     b"\x04mask\x09apple-dns\x03net\x00",
 ];
+
+/// Whether `name` is one by which software asks whether it may use a resolver of its own; such a
+/// name must never be answered with an address.
+pub fn is_canary(name: NameRef<'_>) -> bool {
+    CANARIES.contains(&name.as_wire())
+}
 
 /// Judges a question: may `name` be asked for records of `qtype` by the one whose `view` this is?
 pub fn judge_name(name: NameRef<'_>, qtype: u16, view: &View<'_>) -> Verdict {
@@ -144,12 +161,7 @@ fn judge_address(
     trigger: Trigger,
     view: &View<'_>,
 ) -> Option<Reason> {
-    let at_home = view.profile.block_rebinding
-        && points_inside(address)
-        && !view
-            .private_domains
-            .iter()
-            .any(|domain| name.is_within(domain.as_ref()));
+    let at_home = view.profile.block_rebinding && points_inside(address) && !view.is_private(name);
     at_home.then_some(Reason {
         tier: Tier::Security,
         cause: Cause::Rebinding,
@@ -233,7 +245,7 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
             precision,
         });
     };
-    if profile.close_bypass && CANARIES.contains(&name.as_wire()) {
+    if profile.close_bypass && is_canary(name) {
         child_safety(Stance::Block, Cause::Canary, None, u16::MAX);
     }
     // The safe form stands in where addresses are asked for; mail and text records are not search.
@@ -249,12 +261,18 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
         let cause = Cause::SafeSearch { engine };
         child_safety(Stance::Rewrite, cause, Some(target), u16::MAX);
     }
-    if profile.allow_only && !on_allowlist {
+    // What is at home is no part of the web that an allowlist chooses from.
+    let at_home = || SpecialUse::of(name).is_some() || view.is_private(name);
+    let unlisted = !on_allowlist && (profile.allow_only || profile.missing_list.is_some());
+    if !unlisted || at_home() {
+        return;
+    }
+    if profile.allow_only {
         child_safety(Stance::Block, Cause::AllowOnly, None, 0);
     }
     if let Some(list) = profile
         .missing_list
-        .filter(|_| profile.when_unsure == WhenUnsure::Block && !on_allowlist)
+        .filter(|_| profile.when_unsure == WhenUnsure::Block)
     {
         child_safety(Stance::Block, Cause::Unsure { list }, None, 0);
     }

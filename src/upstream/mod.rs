@@ -189,14 +189,21 @@ impl Upstreams {
         let now = shared.clock.now();
         let default = shared.default.load_full();
         let mut seen: Vec<&Arc<Server>> = Vec::new();
+        let mut all = Vec::new();
         for group in std::iter::once(&default).chain(&shared.zones) {
+            let domain = group.domain().as_ref();
             for server in group.servers() {
-                if !seen.iter().any(|other| Arc::ptr_eq(other, server)) {
-                    seen.push(server);
+                if seen.iter().any(|other| Arc::ptr_eq(other, server)) {
+                    continue;
                 }
+                seen.push(server);
+                all.push(ServerStatus {
+                    domain: (!domain.is_root()).then(|| domain.to_name()),
+                    ..server.status(now)
+                });
             }
         }
-        seen.iter().map(|server| server.status(now)).collect()
+        all
     }
 
     /// How many questions are being asked, and how many queries wait for them.

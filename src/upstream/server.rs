@@ -10,6 +10,7 @@ use super::tcp::Pool;
 use super::wire::rcode;
 use crate::clock::{Clock, Moment};
 use crate::config::{Transport, UpstreamServer};
+use crate::name::Name;
 
 /// A resolver and what is known of it.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ impl Health {
 /// What `hedgerow status` shows of a server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerStatus {
+    /// The domain it is asked about; none for everything.
+    pub domain: Option<Name>,
     /// Where it is.
     pub address: SocketAddr,
     /// How it is reached.
@@ -296,6 +299,7 @@ impl Server {
         let mixed_case = self.takes_mixed_case(now);
         let state = self.state();
         ServerStatus {
+            domain: None,
             address: self.address,
             transport: self.transport,
             health: state.health,
