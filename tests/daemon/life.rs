@@ -229,7 +229,7 @@ fn a_configuration_that_cannot_be_read_is_told_with_path_and_cause() {
     }
     use std::os::unix::fs::PermissionsExt;
     std::fs::write(path("secret.toml"), "").unwrap();
-    let nobody = std::fs::Permissions::from_mode(0);
+    let nobody = std::fs::Permissions::from_mode(0o000);
     std::fs::set_permissions(path("secret.toml"), nobody).unwrap();
     let output = serve(&path("secret.toml"));
     let text = String::from_utf8_lossy(&output.stderr);

@@ -4,6 +4,8 @@
 //! `HEDGEROW_SKIP_CLIENTS=1` leaves out what needs dig, kdig or dnspython;
 //! `HEDGEROW_FLOOD_SECONDS=60` floods for a minute instead of five seconds.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 #[path = "../support/daemon/mod.rs"]
 mod support;
 

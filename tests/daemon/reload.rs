@@ -85,7 +85,7 @@ fn load(home: &Home, device: u8, rate: usize, is_over: &AtomicBool) -> Load {
         let reply = Reply::read(octets);
         let sent = under_way.remove(&reply.id()).expect("one answer for each");
         load.longest = load.longest.max(sent.elapsed());
-        if reply.id() % 2 == 0 {
+        if reply.id().is_multiple_of(2) {
             let world = world_of(&reply).unwrap_or_else(|| panic!("a mixture: {reply:?}"));
             load.worlds[usize::from(world)] += 1;
         } else {

@@ -1,6 +1,8 @@
 //! Conformance: a module for each RFC, a test for each sentence that binds a resolver like this one,
 //! against the real binary. `cargo test --test rfc rfc6891` runs one of them.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 #[path = "../support/daemon/mod.rs"]
 mod support;
 

@@ -53,11 +53,11 @@ pub enum Say {
     /// Nothing at all.
     Silence,
     /// Over UDP an empty answer with TC; over TCP this.
-    Truncated(Box<Say>),
+    Truncated(Box<Self>),
     /// This, some time later.
-    Late(Duration, Box<Say>),
+    Late(Duration, Box<Self>),
     /// This, when the test opens the gate.
-    Held(Gate, Box<Say>),
+    Held(Gate, Box<Self>),
 }
 
 /// A record in an answer.
