@@ -183,3 +183,22 @@ fn rfc_2181_section_5_4_1_a_record_outside_of_the_question_is_not_kept() {
     let reply = home.ask(&ask("bank.example.net", rtype::A));
     assert_eq!(reply.answers(), ["A 192.0.2.2"]);
 }
+
+#[test]
+fn section_3_6_2_an_alias_that_leads_in_a_circle_is_a_failure() {
+    use crate::support::upstream::cname;
+    let home = crate::home();
+    let circle = Say::Records(vec![
+        cname("b.example.org"),
+        cname("a.example.org").of("b.example.org"),
+    ]);
+    home.upstream.on_name("a.example.org", circle);
+    home.upstream
+        .on_name("self.example.org", Say::one(cname("self.example.org")));
+    for name in ["a.example.org", "self.example.org"] {
+        let reply = home.ask(&ask(name, rtype::A).edns(1232));
+        assert_eq!((reply.rcode(), reply.answers()), (2, vec![]), "{name}");
+        assert!(reply.ede().is_some(), "{name}");
+    }
+    assert_eq!(home.ask(&ask("www.example.org", rtype::A)).rcode(), 0);
+}
