@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{scope, spawn};
 use std::time::{Duration, Instant};
 
-use crate::support::upstream::unknown;
+use crate::support::upstream::{address, unknown};
 use crate::support::wire::{self, ask, rtype};
 use crate::support::{Connection, Home, Reply, Say};
 
@@ -91,6 +91,9 @@ fn share(sorted: &[Duration], part: f64) -> Duration {
 fn a_flood_of_one_silent_domain_hurts_nobody_else() {
     let home = Home::start(PARENT);
     home.upstream.on_name("*.silent.example", Say::Silence);
+    // Never kept, so that what memory grows by is the flood's.
+    let passing = Say::one(address("192.0.2.1").ttl(0));
+    home.upstream.on_question("*", rtype::A, passing);
     home.upstream.keep_no_record();
     let time = Duration::from_secs(flood_seconds().into());
     // A failure to be repeated, and the daemon warm.

@@ -384,3 +384,38 @@ fn dig_comes_again_over_tcp_and_kdig_asks_over_tcp() {
         assert_eq!(clients::records(&shown), ["AAAA 2001:db8::1"], "{shown}");
     }
 }
+
+#[test]
+fn a_padded_question_is_answered_and_one_without_end_hurts_nobody() {
+    let home = home();
+    // We say that we take 1,232 octets over UDP.
+    for padding in [0, 128, 468, 1180, 3000] {
+        let asked = ask("www.example.org", rtype::A).option(12, &vec![0; padding]);
+        if padding < 1232 {
+            assert_eq!(home.ask(&asked).rcode(), 0, "{padding} octets over UDP");
+        }
+        let reply = home.connect().ask(&asked);
+        assert_eq!(reply.rcode(), 0, "{padding} octets over TCP");
+    }
+    let huge = ask("www.example.org", rtype::A).option(12, &[0; 60_000]);
+    let socket = wire::udp(huge.from, home.v4);
+    socket.send(&huge.octets()).unwrap();
+    let next = ask("www.example.org", rtype::A);
+    socket.send(&next.octets()).unwrap();
+    // FORMERR or silence for the first, but the second is answered.
+    let mut ids = Vec::new();
+    while !ids.contains(&next.id) {
+        let octets = wire::receive(&socket).expect("an answer to what follows");
+        ids.push(u16::from_be_bytes([octets[0], octets[1]]));
+        assert!(octets[0..2] == next.id.to_be_bytes() || octets[3] & 0xf == 1);
+    }
+    // A connection that sends 64 KiB at a time for ever is ended or answered, and costs no more.
+    let mut connection = home.connect();
+    for _ in 0..20 {
+        use std::io::Write;
+        if connection.stream.write_all(&frame(&huge.octets())).is_err() {
+            break;
+        }
+    }
+    assert_eq!(home.ask(&ask("www.example.org", rtype::A)).rcode(), 0);
+}
