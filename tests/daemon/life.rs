@@ -158,23 +158,20 @@ fn serve(config: &Path) -> Output {
 #[test]
 fn a_busy_port_is_told_with_address_transport_and_help() {
     let upstream = Upstream::start();
-    let port = home::free_port();
-    let address = format!("127.0.0.1:{port}");
     let folder = TempDir::new().unwrap();
-    home::lay_out(folder.path(), port, upstream.address, PARENT);
-    let tcp = TcpListener::bind(&address).unwrap();
-    let (output, text) = failing(folder.path());
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    let expected = format!("error: cannot listen on {address} over TCP: ");
-    assert!(text.contains(&expected), "{text}");
-    assert!(text.contains("another program has this port"), "{text}");
-    drop(tcp);
-    let udp = UdpSocket::bind(&address).unwrap();
-    let (output, text) = failing(folder.path());
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    let expected = format!("error: cannot listen on {address} over UDP: ");
-    assert!(text.contains(&expected), "{text}");
-    drop(udp);
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for (address, transport) in [
+        (tcp.local_addr().unwrap(), "TCP"),
+        (udp.local_addr().unwrap(), "UDP"),
+    ] {
+        home::lay_out(folder.path(), address.port(), upstream.address, PARENT);
+        let (output, text) = failing(folder.path());
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        let expected = format!("error: cannot listen on {address} over {transport}: ");
+        assert!(text.contains(&expected), "{text}");
+        assert!(text.contains("another program has this port"), "{text}");
+    }
 }
 
 #[test]

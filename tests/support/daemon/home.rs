@@ -322,13 +322,14 @@ pub fn base_config(port: u16, upstream: SocketAddr, folder: &Path) -> String {
     )
 }
 
-/// A port nobody has at 127.0.0.1 and ::1 over UDP and TCP.
+/// A port nobody has at 127.0.0.1 and ::1 over UDP and TCP: from above the range out of which the
+/// system gives ports to clients, of which tests have thousands.
 pub fn free_port() -> u16 {
     for _ in 0..100 {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = tcp.local_addr().unwrap().port();
-        let v6 = std::net::Ipv6Addr::LOCALHOST;
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok()
+        let port = rand::random_range(61_000..=u16::MAX);
+        let (v4, v6) = (std::net::Ipv4Addr::LOCALHOST, std::net::Ipv6Addr::LOCALHOST);
+        if UdpSocket::bind((v4, port)).is_ok()
+            && TcpListener::bind((v4, port)).is_ok()
             && UdpSocket::bind((v6, port)).is_ok()
             && TcpListener::bind((v6, port)).is_ok()
         {
