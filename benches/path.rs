@@ -98,7 +98,7 @@ fn resolver() -> Resolver {
         files.files(),
         clock.clone(),
     );
-    let snapshot = reloader.first(config, vec![]).expect("a world");
+    let snapshot = reloader.first(config, vec![], &[]).expect("a world");
     let journal = Arc::new(Journal::new(1 << 20, clock.clone()));
     Resolver::new(snapshot, journal, clock)
 }

@@ -79,10 +79,16 @@ impl Cache {
         if stale && age - entry.ttl >= seconds(self.settings.serve_stale) {
             return None;
         }
+        let left = entry.ttl.saturating_sub(age);
         let ttl = Ttl {
             age,
             floor: if stale { STALE_TTL } else { 0 },
-            ceiling: seconds(self.settings.max_ttl).max(STALE_TTL),
+            ceiling: match (stale, entry.answer.is_positive()) {
+                (true, _) => STALE_TTL,
+                (false, true) => seconds(self.settings.max_ttl),
+                // The SOA of a "no" says more than the "no" has left (RFC 2308 section 5).
+                (false, false) => left,
+            },
         };
         Some(Hit {
             answer: Arc::clone(&entry.answer),
@@ -96,14 +102,9 @@ impl Cache {
         let Some(ttl) = answer.ttl() else {
             return;
         };
-        let longest = if answer.is_positive() {
-            self.settings.max_ttl
-        } else {
-            self.settings.max_negative_ttl.min(self.settings.max_ttl)
-        };
         let ttl = ttl
             .max(seconds(self.settings.min_ttl))
-            .min(seconds(longest));
+            .min(self.longest(answer));
         let mut octets = [0; KEY];
         let key = write_key(question, &mut octets);
         let entry = Entry {
@@ -112,6 +113,29 @@ impl Cache {
             ttl,
         };
         self.entries.insert(key.into(), Arc::new(entry));
+    }
+
+    /// How the TTLs of an answer that just came leave.
+    pub fn ttl_of_news(&self, answer: &Answer) -> Ttl {
+        let ceiling = if answer.is_positive() {
+            self.longest(answer)
+        } else {
+            self.longest(answer).min(answer.ttl().unwrap_or(0))
+        };
+        Ttl {
+            ceiling,
+            ..Ttl::FRESH
+        }
+    }
+
+    /// The longest an answer of this kind is kept.
+    fn longest(&self, answer: &Answer) -> u32 {
+        let longest = if answer.is_positive() {
+            self.settings.max_ttl
+        } else {
+            self.settings.max_negative_ttl.min(self.settings.max_ttl)
+        };
+        seconds(longest)
     }
 
     /// How many answers there are.

@@ -61,6 +61,9 @@ pub trait FileSystem: Send + Sync + Debug {
     /// What the system said.
     fn stamp(&self, path: &Path) -> io::Result<Stamp>;
 
+    /// Where `path` leads when all links are followed; none if that cannot be told.
+    fn target(&self, path: &Path) -> Option<PathBuf>;
+
     /// Puts `content` at `path` so that a power cut at any instant leaves the old file or the new.
     ///
     /// # Errors
@@ -123,6 +126,11 @@ impl Files {
         self.0.stamp(path).ok()
     }
 
+    /// The file behind `path` where that is a link; none for a file that is itself.
+    pub fn target(&self, path: &Path) -> Option<PathBuf> {
+        self.0.target(path).filter(|target| target != path)
+    }
+
     /// Replaces `path` by `content`, whole or not at all.
     ///
     /// # Errors
@@ -147,9 +155,18 @@ struct Disk;
 
 impl FileSystem for Disk {
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read>> {
-        let file = std::fs::File::open(path)?;
-        if file.metadata()?.is_dir() {
+        use std::os::unix::fs::OpenOptionsExt;
+        // Opening a pipe would wait for somebody to write to it.
+        let file = std::fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
+            .open(path)?;
+        let kind = file.metadata()?;
+        if kind.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
+        }
+        if !kind.is_file() {
+            return Err(io::Error::other("not a regular file"));
         }
         Ok(Box::new(file))
     }
@@ -171,6 +188,10 @@ impl FileSystem for Disk {
             modified: since_epoch.unwrap_or_default().as_nanos(),
             inode: metadata.ino(),
         })
+    }
+
+    fn target(&self, path: &Path) -> Option<PathBuf> {
+        std::fs::canonicalize(path).ok()
     }
 
     fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
@@ -275,6 +296,10 @@ impl FileSystem for MemoryFiles {
             modified: hasher.finish().into(),
             inode: 0,
         })
+    }
+
+    fn target(&self, _path: &Path) -> Option<PathBuf> {
+        None
     }
 
     fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {

@@ -142,6 +142,8 @@ impl<'a> NameRef<'a> {
         let count = self.label_count();
         let mut last_two = self.labels().skip(count.saturating_sub(2));
         let keep = match (last_two.next(), last_two.next()) {
+            // All reverse names have the same two; the networks they are of begin below.
+            (Some(_), Some(b"arpa")) => 4,
             (Some(second), Some(top)) if second.len() <= 3 && top.len() == 2 => 3,
             _ => 2,
         };
@@ -445,6 +447,7 @@ mod tests {
             ("x7f.example.co.uk", "example.co.uk"),
             ("example.org", "example.org"),
             ("org", "org"),
+            ("7.2.0.192.in-addr.arpa", "0.192.in-addr.arpa"),
         ] {
             assert_eq!(
                 name(text).as_ref().registrable_guess(),

@@ -106,6 +106,8 @@ struct State {
     list_sources: Vec<(ListSpec, Option<Stamp>)>,
     watched: Vec<PathBuf>,
     last: Option<Report>,
+    /// What is odd in the configuration in force, one line each.
+    oddities: Vec<String>,
     /// The configuration we started with: what holds until a restart.
     started_with: Option<Arc<Config>>,
 }
@@ -137,6 +139,7 @@ impl Reloader {
         &self,
         config: Config,
         watched: Vec<PathBuf>,
+        diagnostics: &[Diagnostic],
     ) -> Result<Arc<Snapshot>, StartError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let sources = self.stamp_lists(&config);
@@ -149,9 +152,11 @@ impl Reloader {
         state.generation = 1;
         state.list_sources = sources;
         state.watched = watched;
+        state.oddities = diagnostics.iter().map(Diagnostic::one_line).collect();
         let config = Arc::new(config);
         state.started_with = Some(Arc::clone(&config));
-        Ok(Arc::new(Snapshot::new(1, config, lasting)))
+        let listeners = config.server.listen.clone();
+        Ok(Arc::new(Snapshot::new(1, config, &listeners, lasting)))
     }
 
     /// Reads everything again and, if it is right, puts the new world into `resolver`. Takes as
@@ -171,9 +176,16 @@ impl Reloader {
             restart_needed: Vec::new(),
             changes: Vec::new(),
         };
-        if let Some(config) = loaded.config {
-            // Folders that came with the new files are watched from now on.
+        // Folders that came with the new files are watched from now on; those of a configuration
+        // with errors too, or its correction would not be seen.
+        if loaded.config.is_some() {
             state.watched = loaded.watched;
+        } else {
+            let news = loaded.watched.into_iter();
+            let news: Vec<_> = news.filter(|it| !state.watched.contains(it)).collect();
+            state.watched.extend(news);
+        }
+        if let Some(config) = loaded.config {
             self.advance(config, &current, resolver, &mut state, &mut report);
         }
         report.took = self.clock.now().since(started);
@@ -223,9 +235,16 @@ impl Reloader {
         }
         if config != *current.config || !Arc::ptr_eq(&lasting.lists, &current.lists) {
             state.generation += 1;
-            let next = Snapshot::new(state.generation, Arc::new(config), lasting);
+            let started_with = state.started_with.as_ref().unwrap_or(&current.config);
+            let listeners = &started_with.server.listen;
+            let next = Snapshot::new(state.generation, Arc::new(config), listeners, lasting);
             resolver.replace_snapshot(Arc::new(next));
         }
+        state.oddities = report
+            .diagnostics
+            .iter()
+            .map(Diagnostic::one_line)
+            .collect();
         report.ok = true;
         report.generation = state.generation;
     }
@@ -236,19 +255,33 @@ impl Reloader {
         state.last.clone()
     }
 
+    /// What is odd in the configuration in force, one line each.
+    pub fn oddities(&self) -> Vec<String> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.oddities.clone()
+    }
+
     /// Which changes on the disk may matter.
     pub fn interest(&self) -> Interest {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let lists = state.list_sources.iter();
-        Interest {
+        let mut interest = Interest {
             folders: state.watched.clone(),
-            lists: lists
-                .filter_map(|(spec, _)| match &spec.source {
-                    ListSource::File(path) => Some(path.clone()),
-                    ListSource::Embedded(_) | ListSource::Inline(_) => None,
-                })
-                .collect(),
+            lists: Vec::new(),
+        };
+        for (spec, _) in lists {
+            if let ListSource::File(path) = &spec.source {
+                // A link is replaced where it points to.
+                if let Some(target) = self.files.target(path) {
+                    interest
+                        .folders
+                        .extend(target.parent().map(Path::to_path_buf));
+                    interest.lists.push(target);
+                }
+                interest.lists.push(path.clone());
+            }
         }
+        interest
     }
 
     /// Where the configuration is.
@@ -306,7 +339,7 @@ pub fn offline_snapshot(
         files.clone(),
         clock.clone(),
     );
-    reloader.first(config, Vec::new())
+    reloader.first(config, Vec::new(), &[])
 }
 
 /// What the compiler needs to know of a list.
@@ -436,7 +469,8 @@ impl Interest {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let is_config = name.ends_with(".toml") && !name.starts_with(['.', '#']);
         is_config
-            || self.folders.iter().any(|folder| folder == path)
+            // A folder that comes back, or one above it.
+            || self.folders.iter().any(|folder| folder.starts_with(path))
             || matches!(&*name, "conf.d" | "profiles")
             || self
                 .lists

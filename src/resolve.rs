@@ -183,8 +183,12 @@ impl Resolver {
             count(&self.refused.foreign);
             let last = &self.refused.last_foreign;
             *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(origin.client);
-            let why = Some((ede::PROHIBITED, "this resolver serves its own network only"));
-            synth::error(&query, rcode::REFUSED, why, frame, out);
+            // Not an octet more than was asked: the address may be forged (RFC 5358).
+            let bare = Frame {
+                extra: Extra::default(),
+                ..frame
+            };
+            synth::error(&query, rcode::REFUSED, None, bare, out);
             return Step::Error;
         }
 
@@ -229,12 +233,12 @@ impl Resolver {
         let found = snapshot.cache.find(&asked, at);
         let failed = match &found {
             Some(hit) if !hit.stale => {
-                count(&self.cache_hits);
+                self.count_look_up(&self.cache_hits, &outcome);
                 return self.deliver(hit, Source::Cache, &query, &view, outcome, frame, out);
             }
             _ => snapshot.upstream.recent_failure(&asked, at),
         };
-        count(&self.cache_misses);
+        self.count_look_up(&self.cache_misses, &outcome);
         match (failed, found) {
             (Some(_), Some(stale)) => {
                 return self.deliver(&stale, Source::Stale, &query, &view, outcome, frame, out);
@@ -296,8 +300,8 @@ impl Resolver {
             (Ok(answer), _) => {
                 snapshot.cache.store(&pending.question, &answer, now);
                 let hit = Hit {
+                    ttl: snapshot.cache.ttl_of_news(&answer),
                     answer,
-                    ttl: Ttl::FRESH,
                     stale: false,
                 };
                 self.deliver(&hit, Source::Upstream, &query, &view, outcome, frame, out)
@@ -340,7 +344,7 @@ impl Resolver {
         }
         let mut extra = frame.extra;
         if source == Source::Stale {
-            extra.error = Some((ede::STALE, "upstream is silent"));
+            extra.error = Some((ede::STALE, "upstream gave no newer answer"));
         }
         let code = write_answer(
             &hit.answer,
@@ -367,6 +371,14 @@ impl Resolver {
         let why = Some((failure.ede(), text.as_str()));
         let code = synth::error(query, rcode::SERVFAIL, why, frame, out);
         self.done(outcome, code)
+    }
+
+    /// Counts a look-up in the cache, unless it was for a lifeline: looked for and answered must
+    /// not differ by the number of those.
+    fn count_look_up(&self, counter: &AtomicU64, outcome: &Outcome) {
+        if outcome.verdict.reason().tier != Tier::Lifeline {
+            count(counter);
+        }
     }
 
     fn done(&self, mut outcome: Outcome, code: u16) -> Step {
@@ -423,6 +435,16 @@ impl Resolver {
         match (decoded, transport) {
             (Decoded::Ask(query), Transport::Udp) if turn => {
                 Reply::to_query(query, rcode::NOERROR, out).finish_truncated();
+                Step::Error
+            }
+            // A connection stays open for the answers that are on their way.
+            (Decoded::Ask(query), Transport::Tcp) => {
+                let error = Some((ede::OTHER, "too many queries from this device"));
+                let extra = Extra {
+                    error,
+                    ..Extra::default()
+                };
+                Reply::to_query(query, rcode::REFUSED, out).finish(usize::from(u16::MAX), extra);
                 Step::Error
             }
             _ => Step::Silence,

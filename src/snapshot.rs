@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::cache::Cache;
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::device::{Device, Devices, Origin};
 use crate::lists::Index;
 use crate::name::{Name, NameRef};
@@ -54,8 +54,14 @@ pub struct Lasting {
 }
 
 impl Snapshot {
-    /// The world that `config` describes.
-    pub fn new(generation: u64, config: Arc<Config>, lasting: Lasting) -> Self {
+    /// The world that `config` describes, for queries that come in at `listeners`: those that were
+    /// bound at the start, whatever a later configuration says, since sockets are known by place.
+    pub fn new(
+        generation: u64,
+        config: Arc<Config>,
+        listeners: &[Listen],
+        lasting: Lasting,
+    ) -> Self {
         let rules = RuleBook::new(
             std::iter::once((RuleOwner::Household, &config.household))
                 .chain(
@@ -76,7 +82,7 @@ impl Snapshot {
         let forwarded = config.upstream.forward.iter();
         Self {
             generation,
-            devices: Devices::new(&config.devices, &config.server.listen),
+            devices: Devices::new(&config.devices, listeners),
             profiles,
             // `Config` holds an index that exists, and far fewer than 65,536 profiles.
             guest: config.guest as u16,

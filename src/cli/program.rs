@@ -49,6 +49,7 @@ impl Backend for Program {
         let ok = loaded.config.is_some();
         if let Some(config) = loaded.config {
             summary = summarise(&config);
+            diagnostics.extend(daemon::doubts(&config).into_iter().map(doubt));
             let snapshot = offline(config, &files)?;
             diagnostics.extend(list_lines(&snapshot));
             summary.push_str(&format!(", {} names", snapshot.lists.name_count()));
@@ -132,6 +133,16 @@ fn list_lines(snapshot: &Snapshot) -> Vec<CheckedLine> {
         });
     }
     lines
+}
+
+/// Something about this machine rather than about a line of a file.
+fn doubt(message: String) -> CheckedLine {
+    CheckedLine {
+        severity: "warning".to_owned(),
+        text: format!("warning: {message}"),
+        message,
+        ..CheckedLine::default()
+    }
 }
 
 fn line(diagnostic: &Diagnostic) -> CheckedLine {

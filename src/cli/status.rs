@@ -121,7 +121,7 @@ fn lists(lists: &ListSummary) -> String {
 
 fn upstream(server: &UpstreamStatus) -> String {
     let mut text = format!(
-        "{} {}{}: {}, {} asked, {} failed",
+        "{} {}{}: {}, {} failed",
         plain(&server.address),
         plain(&server.transport),
         server
@@ -129,7 +129,6 @@ fn upstream(server: &UpstreamStatus) -> String {
             .as_deref()
             .map_or_else(String::new, |domain| format!(" for {}", plain(domain))),
         if server.healthy { "answers" } else { "silent" },
-        server.queries,
         server.failures
     );
     if let Some(micros) = server.latency_us {

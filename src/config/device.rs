@@ -7,6 +7,7 @@ use std::path::Path;
 use super::diagnostic::Diagnostic;
 use super::endpoint::parse_net;
 use super::household::{Known, profile_of};
+use super::presets::UNKNOWN;
 use super::problems::Problems;
 use super::read::{Entry, Written};
 use super::resolve::{Around, missing, report_address};
@@ -39,6 +40,14 @@ pub(super) fn devices(
         match &spec.name {
             None => missing(entry, "device", "name", problems),
             Some(name) if !label(name, "a device", problems) => {}
+            // The labels under which log and statistics keep those that nobody named.
+            Some(name) if matches!(name.text(), "guest" | UNKNOWN | "others") => {
+                let message = format!("a device cannot be named `{}`", name.text());
+                problems.report(
+                    Diagnostic::error("bad-name", message)
+                        .at(problems.place(&name.span()), "means devices nobody named"),
+                );
+            }
             Some(name) => {
                 if let Some(first) = seen_names.get(name.text()) {
                     let (second, first) = (problems.place(&name.span()), problems.place(first));

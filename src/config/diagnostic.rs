@@ -171,6 +171,20 @@ const fn cells_of(c: char) -> usize {
 }
 
 impl Diagnostic {
+    /// The mistake and its place in one line, for a log.
+    pub fn one_line(&self) -> String {
+        match &self.place {
+            Some(place) => format!(
+                "{} ({}:{}:{})",
+                self.message,
+                place.file.display(),
+                place.line,
+                place.column
+            ),
+            None => self.message.clone(),
+        }
+    }
+
     /// Something that makes the configuration unusable.
     pub(super) fn error(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(Severity::Error, code, message.into())

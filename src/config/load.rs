@@ -168,6 +168,10 @@ impl<'a> Load<'a> {
 
     fn main(&mut self, path: &Path) {
         self.watched.push(self.around.folder.to_path_buf());
+        // A link is replaced where it points to.
+        if let Some(target) = self.around.files.target(path) {
+            self.watched.push(folder_of(&target));
+        }
         self.file(path, FileKind::Main);
     }
 
@@ -187,7 +191,7 @@ impl<'a> Load<'a> {
             for path in entries {
                 let hidden = path
                     .file_name()
-                    .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+                    .is_some_and(|name| name.to_string_lossy().starts_with(['.', '#']));
                 if path.extension().is_some_and(|end| end == "toml") && !hidden {
                     self.file(&path, kind);
                 }

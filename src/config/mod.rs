@@ -84,12 +84,16 @@ impl Config {
     /// Octets a question in flight takes at most, its tasks, sockets' buffers in our memory and
     /// waiting clients included: 10.4 KiB were measured with a full table.
     const QUESTION: u64 = 12 << 10;
-    /// Octets a TCP connection takes at most: its task and a message half read.
-    const CONNECTION: u64 = 12 << 10;
+    /// Octets a TCP connection takes at most: its task, a message half read, and its share of the
+    /// answers that wait to be taken.
+    const CONNECTION: u64 = 16 << 10;
 
     /// Lowers what would not fit under the ceiling [`Limits::memory`]: half of it goes to questions
     /// in flight at most, a quarter to connections, and the cache gets no more than the rest.
-    fn fit_memory(&mut self) {
+    ///
+    /// Gives what was lowered, in words.
+    fn fit_memory(&mut self) -> Vec<String> {
+        let wanted = (self.limits.clone(), self.cache.max_bytes);
         let limits = &mut self.limits;
         let most = |share: u64, each: u64| usize::try_from(share / each).unwrap_or(usize::MAX);
         let questions = most(limits.memory / 2, Self::QUESTION).max(1);
@@ -100,6 +104,34 @@ impl Config {
         limits.tcp_per_client = limits.tcp_per_client.min(limits.tcp_connections);
         let rest = limits.memory.saturating_sub(self.needed_beside_cache());
         self.cache.max_bytes = self.cache.max_bytes.min(rest);
+        let (before, cache) = wanted;
+        let now = &self.limits;
+        let counts = [
+            ("in-flight", before.in_flight, now.in_flight),
+            (
+                "in-flight-per-client",
+                before.in_flight_per_client,
+                now.in_flight_per_client,
+            ),
+            (
+                "tcp-connections",
+                before.tcp_connections,
+                now.tcp_connections,
+            ),
+            ("tcp-per-client", before.tcp_per_client, now.tcp_per_client),
+        ];
+        let counts = counts.iter().filter(|(_, wanted, got)| wanted != got);
+        let mut lowered: Vec<String> = counts
+            .map(|(key, wanted, got)| format!("`{key}` is {got} instead of {wanted}"))
+            .collect();
+        if self.cache.max_bytes < cache {
+            lowered.push(format!(
+                "the cache gets {} instead of {}",
+                units::show_size(self.cache.max_bytes),
+                units::show_size(cache)
+            ));
+        }
+        lowered
     }
 
     /// What everything but the cache may take of [`Limits::memory`].
@@ -291,6 +323,8 @@ pub struct Rules {
 pub struct Rule {
     /// As written, for `explain`.
     pub text: String,
+    /// The file and line it stands in, likewise.
+    pub written_in: Option<(PathBuf, u32)>,
     /// What it matches.
     pub pattern: Pattern,
 }
@@ -383,8 +417,8 @@ pub enum WhenUnsure {
     Block,
 }
 
-/// What is remembered of a profile's queries; lifelines never are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is remembered of a profile's queries; lifelines never are. The stricter is the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Privacy {
     /// Names, categories and times.
     Names,

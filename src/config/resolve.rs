@@ -64,6 +64,13 @@ pub(super) fn resolve(
     };
     let log = log(written, problems);
     let household = household::resolve(written, around, problems);
+    if household
+        .as_ref()
+        .is_some_and(|household| household.devices.len().max(household.profiles.len()) > MOST)
+    {
+        let message = format!("more than {MOST} devices or profiles");
+        problems.report(Diagnostic::error("too-many", message));
+    }
     if problems.any_error() {
         return None;
     }
@@ -83,7 +90,8 @@ pub(super) fn resolve(
         devices: household.devices,
         lists: household.lists,
     };
-    config.fit_memory();
+    let lowered = config.fit_memory();
+    warn_of_lowered(written, &lowered, problems);
     Some(config)
 }
 
@@ -311,6 +319,27 @@ fn memory_suffices(
         );
     }
 }
+
+/// Says what does not fit under `memory`, if somebody wrote one of the sizes it is about.
+fn warn_of_lowered(written: &Written, lowered: &[String], problems: &mut Problems) {
+    let limits = &written.limits;
+    let asked_for = limits.in_flight.is_some()
+        || limits.in_flight_per_client.is_some()
+        || limits.tcp_connections.is_some()
+        || limits.tcp_per_client.is_some()
+        || written.cache.size.is_some()
+        || written.journal.size.is_some();
+    if !asked_for || lowered.is_empty() {
+        return;
+    }
+    let message = format!("not everything fits under `memory`: {}", lowered.join(", "));
+    let diagnostic = Diagnostic::warning("lowered", message)
+        .help("raise `memory` in `[limits]`, or lower the other sizes");
+    problems.report(diagnostic);
+}
+
+/// Devices and profiles are numbered with 16 bits.
+const MOST: usize = 65_535;
 
 /// The control socket unless said.
 pub(super) const DEFAULT_SOCKET: &str = "/run/hedgerow/control.sock";

@@ -43,6 +43,7 @@ pub(super) fn parse_rule(text: &str) -> Result<Rule, RuleError> {
     let pattern = parse_pattern(text.trim())?;
     Ok(Rule {
         text: text.trim().to_owned(),
+        written_in: None,
         pattern,
     })
 }
@@ -64,6 +65,12 @@ pub(super) fn parse_name(text: &str) -> Result<Name, RuleError> {
     }
     if text.len() > MAX_IDN {
         return Err(NameError::TooLong.into());
+    }
+    // Characters that show nothing would make a rule mean another name than the one that is seen.
+    if text.chars().any(
+        |c| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}'),
+    ) {
+        return Err(RuleError::Idna);
     }
     let ascii = idna::domain_to_ascii(text).map_err(|_| RuleError::Idna)?;
     Ok(Name::parse(&ascii)?)

@@ -208,7 +208,11 @@ pub(super) fn rules(
 
 fn rule(word: &Text, categories: &[&str], problems: &mut Problems) -> Option<Rule> {
     let error = match rules::parse_rule(word.text()) {
-        Ok(rule) => return Some(rule),
+        Ok(mut rule) => {
+            let place = problems.place(&word.span());
+            rule.written_in = Some((place.file, place.line));
+            return Some(rule);
+        }
         Err(error) => error,
     };
     let text = word.text();

@@ -108,9 +108,8 @@ pub struct UpstreamStatus {
     pub domain: Option<String>,
     /// Whether it answers at the moment.
     pub healthy: bool,
-    /// Questions asked.
-    pub queries: u64,
-    /// Those that failed.
+    /// Questions it did not answer. How many it did is not told: less the queries that the
+    /// statistics know of, that would be the number of lifelines asked for.
     pub failures: u64,
     /// What it takes it to answer, smoothed.
     pub latency_us: Option<u64>,

@@ -120,7 +120,6 @@ impl Household for FakeHousehold {
                 transport: "udp".into(),
                 domain: None,
                 healthy: true,
-                queries: 101,
                 failures: 1,
                 latency_us: Some(12_300),
                 last_error: None,

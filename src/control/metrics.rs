@@ -302,11 +302,6 @@ impl Readings {
             ]
         };
         page.counters(
-            "upstream_queries",
-            "Questions asked of an upstream",
-            upstreams.iter().map(|u| (labels(u), u.queries)),
-        )?;
-        page.counters(
             "upstream_failures",
             "Questions an upstream did not answer",
             upstreams.iter().map(|u| (labels(u), u.failures)),

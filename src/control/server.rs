@@ -130,6 +130,9 @@ async fn serve_one(
 ) {
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
+        // One request a connection: whoever asks much and reads nothing holds one answer, which
+        // the kernel takes, and not a place.
+        .keep_alive(false)
         .header_read_timeout(READ_TIMEOUT)
         .max_headers(64)
         .max_header_size(MAX_HEADER_BYTES)

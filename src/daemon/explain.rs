@@ -41,6 +41,13 @@ pub fn explain(snapshot: &Snapshot, request: &ExplainRequest) -> Result<Explanat
             "the answer is judged too, once it is there: aliases, addresses and hints".to_owned(),
         );
     }
+    if matches!(request.asker, Asker::Client(_)) && index.is_none() {
+        notes.push(
+            "a device known by its interface or by the address it asks cannot be told from an \
+             address alone"
+                .to_owned(),
+        );
+    }
     if request.at.is_some() {
         notes.push("no rule depends on the time yet".to_owned());
     }
@@ -141,6 +148,10 @@ fn describe(snapshot: &Snapshot, view: &View<'_>, voice: &Voice, verdict: &Verdi
                 Scope::Household => "rule of the household".to_owned(),
             };
             text.text = Some(rule.to_owned());
+            if let Some((file, line)) = place_of_rule(snapshot, view, scope, rule) {
+                text.file = Some(file.display().to_string());
+                text.line = Some(line);
+            }
         }
         Cause::AllowOnly => text.who = format!("profile {}: allow-only", view.profile.name),
         Cause::SafeSearch { engine } => text.who = format!("safe search: {engine}"),
@@ -156,6 +167,24 @@ fn describe(snapshot: &Snapshot, view: &View<'_>, voice: &Voice, verdict: &Verdi
         }
     }
     text
+}
+
+/// Where a rule stands that spoke in `scope`.
+fn place_of_rule(
+    snapshot: &Snapshot,
+    view: &View<'_>,
+    scope: Scope,
+    text: &str,
+) -> Option<(std::path::PathBuf, u32)> {
+    let config = &snapshot.config;
+    let rules = match scope {
+        Scope::Household => &config.household,
+        Scope::Profile => &config.profiles.get(usize::from(view.profile.id))?.rules,
+        Scope::Device => &config.devices.get(usize::from(view.device?))?.rules,
+    };
+    let all = rules.allow.iter().chain(&rules.block);
+    all.filter(|rule| rule.text == text)
+        .find_map(|rule| rule.written_in.clone())
 }
 
 /// Lists that name it too but do not speak for this profile: what a parent wants to know who

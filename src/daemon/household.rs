@@ -26,6 +26,8 @@ pub struct Daemon {
     pub(super) listeners: Vec<api::Listener>,
     pub(super) workers: usize,
     pub(super) logging: Logging,
+    /// Told after every reload, whoever asked for it.
+    pub(super) reloaded: tokio::sync::Notify,
     /// What went wrong at the start without stopping it.
     pub(super) start_warnings: Vec<String>,
 }
@@ -33,12 +35,20 @@ pub struct Daemon {
 impl Daemon {
     /// Reads configuration and lists again, and says in the log what came of it.
     pub fn reload_now(&self) -> Report {
+        let before = self.resolver.snapshot();
         let report = self.reloader.reload(&self.resolver);
-        let config = Arc::clone(&self.resolver.snapshot().config);
+        let after = self.resolver.snapshot();
+        self.forget_what_became_private(&before, &after);
+        let config = Arc::clone(&after.config);
         self.journal.set_max_bytes(config.journal.max_bytes);
         self.logging.set_level(config.log.level);
+        self.reloaded.notify_one();
         for diagnostic in &report.diagnostics {
-            tracing::warn!(%diagnostic, "configuration");
+            if diagnostic.is_error() {
+                tracing::error!(mistake = diagnostic.one_line(), "configuration");
+            } else {
+                tracing::warn!(oddity = diagnostic.one_line(), "configuration");
+            }
         }
         for warning in report.warnings.iter().chain(&report.restart_needed) {
             tracing::warn!(warning, "reload");
@@ -58,8 +68,30 @@ impl Daemon {
         report
     }
 
+    /// What was remembered under a looser setting does not outlive it.
+    fn forget_what_became_private(&self, before: &Snapshot, after: &Snapshot) {
+        let kept = |snapshot: &Snapshot, name: &str| {
+            let (_, view) = snapshot.view_of(snapshot.devices.find(name));
+            view.profile.privacy
+        };
+        for device in &before.config.devices {
+            if kept(after, &device.name) > kept(before, &device.name) {
+                self.journal.forget(Some(&device.name));
+            }
+        }
+        let guest = |snapshot: &Snapshot| {
+            let (_, view) = snapshot.view_of(None);
+            (view.profile.name, view.profile.privacy)
+        };
+        let ((name, then), (_, now)) = (guest(before), guest(after));
+        if now > then {
+            self.journal.forget(Some(name));
+        }
+    }
+
     fn warnings(&self, snapshot: &Snapshot) -> Vec<String> {
         let mut warnings = self.start_warnings.clone();
+        warnings.extend(self.reloader.oddities());
         warnings.extend(list_troubles(&snapshot.lists));
         let refused = &self.resolver.refused().last_foreign;
         if let Some(client) = *refused.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -281,7 +313,6 @@ fn upstream_text(server: &crate::upstream::ServerStatus) -> api::UpstreamStatus 
         .to_owned(),
         domain: server.domain.as_ref().map(ToString::to_string),
         healthy: server.health != crate::upstream::Health::Failing,
-        queries: server.answered + server.failed + server.timeouts,
         failures: server.failed + server.timeouts,
         latency_us: server
             .rtt

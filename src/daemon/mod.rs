@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
-use crate::config::{Config, Diagnostic, Listen, LogTarget, Overrides};
+use crate::config::{Config, DeviceMatch, Diagnostic, Listen, LogTarget, Overrides};
 use crate::control::{self, Household, api};
 use crate::files::Files;
 use crate::journal::Journal;
@@ -124,22 +124,24 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
     let Some(config) = loaded.config else {
         return Err(ServeError::Config(loaded.diagnostics));
     };
-    let mut warnings: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+    let mut warnings = Vec::new();
     let logging = open_log(&config, &mut warnings)?;
     raise_descriptor_limit();
 
     let workers = worker_count(&config);
-    let bound = bind_all(&config, workers)?;
+    let bound = bind_all(&config, workers, &mut warnings)?;
     let addresses: Vec<SocketAddr> = bound.iter().map(|bound| bound.address).collect();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let _guard = runtime.enter();
+    let guard = runtime.enter();
     let control = match &config.control.socket {
         None => None,
         Some(path) => {
             match control::socket::ControlSocket::bind(path, config.control.group.as_deref()) {
                 Ok(socket) => Some(socket),
+                // Two daemons that share a door would be taken for one another.
+                Err(error @ control::socket::BindError::InUse { .. }) => return Err(error.into()),
                 // The family's DNS matters more than the door to look at it.
                 Err(error) => {
                     warnings.push(format!("control socket: {error}"));
@@ -164,7 +166,8 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         clock.clone(),
     ));
     let journal = Arc::new(Journal::new(config.journal.max_bytes, clock.clone()));
-    let snapshot = reloader.first(config, loaded.watched)?;
+    warnings.extend(doubts(&config));
+    let snapshot = reloader.first(config, loaded.watched, &loaded.diagnostics)?;
     let resolver = Arc::new(Resolver::new(
         Arc::clone(&snapshot),
         Arc::clone(&journal),
@@ -179,6 +182,7 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         listeners: listener_texts(&bound, &snapshot.config.server.listen),
         workers,
         logging,
+        reloaded: tokio::sync::Notify::new(),
         start_warnings: warnings.clone(),
     });
     let ready = Ready {
@@ -189,9 +193,13 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         warnings,
     };
     drop(snapshot);
-    runtime.block_on(run(daemon, bound, control, metrics, workers, || {
+    let ended = runtime.block_on(run(daemon, bound, control, metrics, workers, || {
         on_ready(&ready);
-    }))
+    }));
+    drop(guard);
+    // A reload that waits for a disk is not waited for.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    ended
 }
 
 /// Everything that goes on until the end.
@@ -225,6 +233,9 @@ async fn run(
     watcher.watch(daemon.reloader.interest());
     let mut watchdog = Watchdog::new();
 
+    for oddity in daemon.reloader.oddities() {
+        warn!(oddity, "configuration");
+    }
     for warning in &daemon.start_warnings {
         warn!(warning, "at the start");
     }
@@ -239,27 +250,30 @@ async fn run(
     );
     tell_systemd(&[sd_notify::NotifyState::Ready]);
     on_ready();
+    // One reload at a time, beside this loop: a disk may be slow, and the watchdog and the end must
+    // not wait for it. A change that comes meanwhile is read after it.
+    let mut reloads = tokio::task::JoinSet::new();
+    let mut again = false;
     loop {
-        let reload = tokio::select! {
-            _ = hang_up.recv() => true,
+        tokio::select! {
+            _ = hang_up.recv() => again = true,
             Some(()) = changes.recv() => {
                 settle(&mut changes).await;
-                true
+                again = true;
             }
-            () = watchdog.tick(&crew) => false,
+            Some(done) = reloads.join_next() => if let Err(error) = done {
+                error!(%error, "the reload broke off; the configuration before stays in force");
+            },
+            // Also after a reload that the control API asked for.
+            () = daemon.reloaded.notified() => watcher.watch(daemon.reloader.interest()),
+            () = watchdog.tick(&crew) => {}
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-        };
-        if reload {
+        }
+        if again && reloads.is_empty() {
+            again = false;
             let daemon = Arc::clone(&daemon);
-            let reloading = tokio::task::spawn_blocking({
-                let daemon = Arc::clone(&daemon);
-                move || daemon.reload_now()
-            });
-            if let Err(error) = reloading.await {
-                error!(%error, "the reload broke off; the configuration before stays in force");
-            }
-            watcher.watch(daemon.reloader.interest());
+            reloads.spawn_blocking(move || drop(daemon.reload_now()));
         }
     }
     tell_systemd(&[sd_notify::NotifyState::Stopping]);
@@ -462,11 +476,16 @@ impl FolderWatcher {
         let interest = Arc::new(Mutex::new(Interest::default()));
         let shared = Arc::clone(&interest);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let Ok(event) = event else {
-                return;
+            let matters = match event {
+                // Some were lost: any may have mattered.
+                Err(_) => true,
+                Ok(event) if event.need_rescan() => true,
+                Ok(event) => {
+                    let interest = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                    !event.kind.is_access() && event.paths.iter().any(|path| interest.covers(path))
+                }
             };
-            let interest = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            if !event.kind.is_access() && event.paths.iter().any(|path| interest.covers(path)) {
+            if matters {
                 // Full means that somebody was told already.
                 let _full = changed.try_send(());
             }
@@ -505,6 +524,9 @@ impl FolderWatcher {
 }
 
 fn watch_folder(watcher: &mut notify::RecommendedWatcher, folder: &std::path::Path) {
+    // One that is not there yet shows itself in the nearest that is.
+    let there = folder.ancestors().find(|folder| folder.is_dir());
+    let folder = there.unwrap_or(folder);
     // The same path twice is one watch.
     if let Err(error) = watcher.watch(folder, notify::RecursiveMode::NonRecursive) {
         tracing::debug!(folder = %folder.display(), %error, "not watched");
@@ -529,9 +551,22 @@ fn worker_count(config: &Config) -> usize {
 }
 
 /// Takes the sockets systemd handed over, or binds those of the configuration.
-fn bind_all(config: &Config, workers: usize) -> Result<Vec<Bound>, ServeError> {
+fn bind_all(
+    config: &Config,
+    workers: usize,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Bound>, ServeError> {
     let handed = handed_over(&config.server.listen, workers)?;
     if !handed.is_empty() {
+        for listen in &config.server.listen {
+            if !handed.iter().any(|bound| bound.address == listen.address) {
+                warnings.push(format!(
+                    "systemd handed over sockets, and `{}` of the configuration is not among them: \
+                     it is not served",
+                    listen.address
+                ));
+            }
+        }
         return Ok(handed);
     }
     let listen = config.server.listen.iter().zip(0..);
@@ -607,6 +642,39 @@ fn bind_metrics(address: SocketAddr) -> Result<tokio::net::TcpListener, ServeErr
     let listener = std::net::TcpListener::bind(address).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     tokio::net::TcpListener::from_std(listener).map_err(failed)
+}
+
+/// What is right in itself and will not do what was meant on this machine, one sentence each.
+pub fn doubts(config: &Config) -> Vec<String> {
+    let mut doubts = Vec::new();
+    if let Some(user) = &config.server.user
+        && !matches!(nix::unistd::User::from_name(user), Ok(Some(_)))
+    {
+        doubts.push(format!("`server.user`: there is no account `{user}`"));
+    }
+    if let Some(group) = &config.control.group
+        && !matches!(nix::unistd::Group::from_name(group), Ok(Some(_)))
+    {
+        doubts.push(format!("`control.group`: there is no group `{group}`"));
+    }
+    for device in &config.devices {
+        for known_by in &device.matches {
+            let DeviceMatch::Net(net) = known_by else {
+                continue;
+            };
+            let served = config.server.serve.iter();
+            if !served
+                .clone()
+                .any(|serve| serve.contains(net) || net.contains(serve))
+            {
+                doubts.push(format!(
+                    "device `{}`: {net} lies outside `server.serve`, so its queries are refused",
+                    device.name
+                ));
+            }
+        }
+    }
+    doubts
 }
 
 /// Becomes `user`, with its groups and nothing else.

@@ -3,13 +3,15 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
@@ -18,6 +20,7 @@ use super::Resolver;
 use crate::config::Limits;
 use crate::device::Origin;
 use crate::journal::Transport;
+use crate::limit::Client;
 use crate::resolve::Step;
 
 /// Questions of one connection that may wait for upstream before we stop reading it.
@@ -51,35 +54,65 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// Who holds how many connections.
+/// Who holds how many connections, and how much of answers waits to be taken.
 #[derive(Debug, Default)]
 pub struct Places {
-    taken: Mutex<HashMap<IpAddr, usize>>,
+    taken: Mutex<HashMap<Client, Vec<Arc<Notify>>>>,
+    /// Octets of finished answers that no client has taken yet, in all connections.
+    held: AtomicUsize,
 }
 
 /// A place for one connection, given back when dropped.
 #[derive(Debug)]
 struct Place {
     places: Arc<Places>,
-    client: IpAddr,
+    client: Client,
+    /// Told when somebody who has fewer needs the place.
+    give_up: Arc<Notify>,
 }
 
+/// Octets of finished answers for each connection there may be, on average: a client that asks for
+/// much and takes nothing is ended when all of it together is used up.
+const HELD_FOR_EACH: usize = 4096;
+
 impl Places {
-    fn take(self: &Arc<Self>, client: IpAddr, limits: &Limits) -> Option<Place> {
+    /// Takes a place for `client`. When all are taken, whoever has most gives up his oldest, if he
+    /// has more than `client` would have.
+    fn take(self: &Arc<Self>, client: Client, limits: &Limits) -> Option<Place> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if taken.values().sum::<usize>() >= limits.tcp_connections {
+        let own = taken.get(&client).map_or(0, Vec::len);
+        if own >= limits.tcp_per_client {
             return None;
         }
-        let held = taken.get(&client).copied().unwrap_or(0);
-        if held >= limits.tcp_per_client {
-            return None;
+        if taken.values().map(Vec::len).sum::<usize>() >= limits.tcp_connections {
+            let most = taken.values_mut().max_by_key(|held| held.len())?;
+            if most.len() <= own + 1 {
+                return None;
+            }
+            most.remove(0).notify_one();
         }
-        taken.insert(client, held + 1);
+        let give_up = Arc::new(Notify::new());
+        taken.entry(client).or_default().push(Arc::clone(&give_up));
         drop(taken);
         Some(Place {
             places: Arc::clone(self),
             client,
+            give_up,
         })
+    }
+
+    /// Whether another answer of `octets` may wait to be taken.
+    fn hold(&self, octets: usize, limits: &Limits) -> bool {
+        let most = limits.tcp_connections.saturating_mul(HELD_FOR_EACH);
+        // One of the greatest length always fits beside nothing.
+        let most = most.max(usize::from(u16::MAX));
+        let room = |held: usize| held.checked_add(octets).filter(|sum| *sum <= most);
+        let order = Ordering::Relaxed;
+        self.held.fetch_update(order, order, room).is_ok()
+    }
+
+    fn let_go(&self, octets: usize) {
+        self.held.fetch_sub(octets, Ordering::Relaxed);
     }
 }
 
@@ -87,10 +120,26 @@ impl Drop for Place {
     fn drop(&mut self) {
         let taken = &self.places.taken;
         let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
-        match taken.get_mut(&self.client) {
-            Some(held) if *held > 1 => *held -= 1,
-            _ => drop(taken.remove(&self.client)),
+        if let Some(held) = taken.get_mut(&self.client) {
+            // Not there any more if it was given up.
+            held.retain(|other| !Arc::ptr_eq(other, &self.give_up));
+            if held.is_empty() {
+                taken.remove(&self.client);
+            }
         }
+    }
+}
+
+/// An answer that waits to be taken, counted while it does.
+#[derive(Debug)]
+struct Held {
+    octets: Vec<u8>,
+    places: Arc<Places>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.places.let_go(self.octets.len());
     }
 }
 
@@ -114,26 +163,38 @@ pub async fn serve(
                 continue;
             }
         };
-        let client = peer.ip().to_canonical();
-        let limits = resolver.snapshot().config.limits.clone();
-        let Some(place) = places.take(client, &limits) else {
-            debug!(%client, "too many connections");
-            continue;
-        };
         let origin = Origin {
-            client,
+            client: peer.ip().to_canonical(),
             interface: interface_of(&stream, &peer),
             listener,
         };
-        let resolver = Arc::clone(&resolver);
+        let snapshot = resolver.snapshot();
+        let serve = snapshot.config.server.serve.iter();
+        if !serve.clone().any(|net| net.contains(&origin.client)) {
+            // Strangers hold no place.
+            debug!(client = %origin.client, "not served");
+            continue;
+        }
+        let limits = snapshot.config.limits.clone();
+        let device = snapshot.identify(&origin).0.map(|device| device.name);
+        let client = device.map_or(Client::Address(origin.client), Client::Device);
+        let Some(place) = places.take(client, &limits) else {
+            debug!(?client, "too many connections");
+            continue;
+        };
+        let connection = Connection {
+            stream,
+            origin,
+            resolver: Arc::clone(&resolver),
+            limits,
+            place,
+            unread: Vec::with_capacity(512),
+            waiting: JoinSet::new(),
+        };
         tokio::spawn(async move {
-            let ended = Connection::new(stream, origin, resolver, limits)
-                .run()
-                .await;
-            if let Err(error) = ended {
-                debug!(%client, %error, "a connection ended");
+            if let Err(error) = connection.run().await {
+                debug!(?client, %error, "a connection ended");
             }
-            drop(place);
         });
     }
 }
@@ -152,24 +213,14 @@ struct Connection {
     origin: Origin,
     resolver: Arc<Resolver>,
     limits: Limits,
+    place: Place,
     /// What was read and not yet used up: the beginning of a message, or several.
     unread: Vec<u8>,
     /// Questions on their way to upstream and back.
-    waiting: JoinSet<(Vec<u8>, Step)>,
+    waiting: JoinSet<Option<(Held, Step)>>,
 }
 
 impl Connection {
-    fn new(stream: TcpStream, origin: Origin, resolver: Arc<Resolver>, limits: Limits) -> Self {
-        Self {
-            stream,
-            origin,
-            resolver,
-            limits,
-            unread: Vec::with_capacity(512),
-            waiting: JoinSet::new(),
-        }
-    }
-
     async fn run(mut self) -> io::Result<()> {
         let mut answer = Vec::with_capacity(512);
         // The moment by which the client must have done something.
@@ -198,12 +249,16 @@ impl Connection {
                     }
                 }
                 Some(done) = self.waiting.join_next(), if !is_idle => {
-                    if let Ok((answer, step)) = done {
-                        self.send(&answer, step).await?;
+                    match done {
+                        Ok(Some((answer, step))) => self.send(&answer.octets, step).await?,
+                        Ok(None) => return Err(io::Error::other("answers are not taken")),
+                        // One question broke; the others go on.
+                        Err(_) => {}
                     }
                     deadline = deadline.max(Instant::now() + self.patience());
                 }
                 () = sleep_until(deadline), if is_idle => return Ok(()),
+                () = self.place.give_up.notified() => return Ok(()),
             }
         }
     }
@@ -244,10 +299,15 @@ impl Connection {
             return self.send(answer, step).await;
         };
         let resolver = Arc::clone(&self.resolver);
+        let places = Arc::clone(&self.place.places);
+        let limits = self.limits.clone();
         self.waiting.spawn(async move {
-            let mut answer = Vec::with_capacity(512);
-            let step = resolver.answer_later(*pending, &mut answer).await;
-            (answer, step)
+            let mut octets = Vec::with_capacity(512);
+            let step = resolver.answer_later(*pending, &mut octets).await;
+            octets.shrink_to_fit();
+            places
+                .hold(octets.len(), &limits)
+                .then_some((Held { octets, places }, step))
         });
         Ok(())
     }
@@ -280,14 +340,36 @@ mod tests {
             ..test_limits()
         };
         let places = Arc::new(Places::default());
-        let [one, two]: [IpAddr; 2] = [[192, 0, 2, 1].into(), [192, 0, 2, 2].into()];
+        let [one, two, three] = ["one", "two", "three"].map(Client::Device);
         let first = places.take(one, &limits).unwrap();
-        let _second = places.take(one, &limits).unwrap();
+        let second = places.take(one, &limits).unwrap();
         assert!(places.take(one, &limits).is_none(), "two for each client");
-        let _third = places.take(two, &limits).unwrap();
-        assert!(places.take(two, &limits).is_none(), "three in all");
-        drop(first);
-        assert!(places.take(two, &limits).is_some());
+        let third = places.take(two, &limits).unwrap();
+        assert!(places.take(two, &limits).is_none(), "nobody has two more");
+        // Whoever has more than a newcomer would have gives up his oldest.
+        let fourth = places.take(three, &limits).unwrap();
+        assert!(is_told(&first) && !is_told(&second) && !is_told(&third));
+        drop((first, second, fourth));
+        assert!(places.take(two, &limits).is_some(), "places come back");
+    }
+
+    fn is_told(place: &Place) -> bool {
+        use std::task::{Context, Poll, Waker};
+        let notified = std::pin::pin!(place.give_up.notified());
+        notified.poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
+    }
+
+    #[test]
+    fn answers_that_nobody_takes_are_bounded() {
+        let limits = Limits {
+            tcp_connections: 32,
+            ..test_limits()
+        };
+        let places = Places::default();
+        assert!(places.hold(100_000, &limits));
+        assert!(!places.hold(60_000, &limits), "131,072 in all");
+        places.let_go(100_000);
+        assert!(places.hold(60_000, &limits));
     }
 
     fn test_limits() -> Limits {

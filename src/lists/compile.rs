@@ -43,7 +43,7 @@ impl ListSource {
     /// Where that is, for people.
     fn origin(&self) -> String {
         match self {
-            Self::Embedded(_) => "embedded".to_owned(),
+            Self::Embedded(name) => format!("embedded blocklists/{name}"),
             Self::File(path) => path.display().to_string(),
             Self::Inline(_) => "configuration".to_owned(),
         }
@@ -131,6 +131,14 @@ fn read(
     let report = parse::read_list(source, spec.format, |line, entry| list.push(line, entry));
     match report.failure.clone() {
         None => {
+            let now = report.entries;
+            let before_it = last_good(spec, before).map(|(index, id)| index.list(id).entries);
+            if let Some(then) = before_it.filter(|&then| is_collapse(then, now)) {
+                list.clear();
+                let why =
+                    format!("{place}: {now} entries after {then}; that looks cut off or wrong");
+                return keep_or_fail(spec, before, list, why);
+            }
             list.finish(|info| note(info, report))?;
         }
         Some(fault) => {
@@ -147,6 +155,13 @@ fn read(
         }
     }
     Ok(())
+}
+
+/// Whether a list shrank or grew by so much that it is more likely broken than changed. Small lists
+/// are edited by hand and may do what they like.
+const fn is_collapse(then: u64, now: u64) -> bool {
+    const LARGE: u64 = 100;
+    then >= LARGE && now < then / 10 || then >= LARGE * 10 && now / 10 > then
 }
 
 /// What the list said when it could last be read, if it could.
@@ -276,7 +291,10 @@ mod tests {
         );
         let origins: Vec<&str> = index.lists().map(|(_, info)| &*info.origin).collect();
         assert_eq!(origins[0], "/lists/good");
-        assert_eq!(origins[4..6], ["configuration", "embedded"]);
+        assert_eq!(
+            origins[4..6],
+            ["configuration", "embedded blocklists/lost.txt"]
+        );
         let good = index.list(ListId(0));
         assert_eq!((good.entries, good.format), (1, Some(ListFormat::Hosts)));
         let bad = index.list(ListId(3));
@@ -366,5 +384,43 @@ mod tests {
         let fourth = compile(&specs, &memory.files(), Some(&third), &|| false).unwrap();
         assert_eq!(fourth.list(fourth.find("a").unwrap()).stale, None);
         assert_eq!(names(&fourth), ["four.example b 1", "five.example c 1"]);
+    }
+
+    #[test]
+    fn a_list_that_collapses_or_bursts_is_not_believed() {
+        for (then, now, broken) in [
+            (5_000, 1, true),
+            (5_000, 0, true),
+            (5_000, 600, false),
+            (5_000, 60_000, true),
+            (5_000, 40_000, false),
+            (50, 0, false),
+            (50, 5_000, false),
+        ] {
+            assert_eq!(is_collapse(then, now), broken, "{then} {now}");
+        }
+        let memory = MemoryFiles::new();
+        let many: String = (0..500)
+            .map(|number| format!("n{number}.example\n"))
+            .collect();
+        memory.put("/l", many);
+        let spec = ListSpec {
+            id: "l".to_owned(),
+            category: "adult".to_owned(),
+            kind: ListKind::Block,
+            tier: Tier::ChildSafety,
+            source: ListSource::File("/l".into()),
+            format: None,
+        };
+        let specs = [spec];
+        let first = compile(&specs, &memory.files(), None, &|| false).unwrap();
+        memory.put("/l", "n1.example\n");
+        let second = compile(&specs, &memory.files(), Some(&first), &|| false).unwrap();
+        assert_eq!(second.name_count(), 500);
+        let stale = second.list(ListId(0)).stale.clone().unwrap();
+        assert_eq!(
+            stale,
+            "/l: 1 entries after 500; that looks cut off or wrong"
+        );
     }
 }

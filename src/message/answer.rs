@@ -49,6 +49,9 @@ pub enum AnswerError {
     /// The question section is not ours.
     #[error("the question in the message is not the one asked")]
     Question,
+    /// An RCODE that needs EDNS to be said; no answer has one.
+    #[error("the response code is {0}")]
+    Extended(u16),
     /// The codec could not take it apart.
     #[error("the message has records that cannot be read")]
     Codec,
@@ -86,11 +89,17 @@ impl Answer {
         let answer_end = reader.read_answers(question_end, read_u16(bytes, 6)?)?;
         let authority_end = reader.read_authorities(answer_end, read_u16(bytes, 8)?)?;
         let extended = reader.read_extended_rcode(authority_end, read_u16(bytes, 10)?)?;
-        let code = u16::from(bytes[3] & 0xf) | extended << 4;
+        if extended != 0 {
+            // An extended RCODE is about the exchange, not about the name (BADVERS, BADCOOKIE).
+            return Err(AnswerError::Extended(
+                extended << 4 | u16::from(bytes[3] & 0xf),
+            ));
+        }
+        let code = u16::from(bytes[3] & 0xf);
         reader.into_answer(code, question_end)
     }
 
-    /// RCODE, with the upper bits of EDNS.
+    /// RCODE.
     pub const fn rcode(&self) -> u16 {
         self.rcode
     }
@@ -170,6 +179,8 @@ impl Answer {
         reply.cname(target.as_ref(), alias_ttl);
         let count = read_u16(&self.wire, 6)?;
         let mut at = usize::from(self.question_end);
+        let mut end = target;
+        let mut answered = false;
         for _ in 0..count {
             let record = Record::read(&self.wire, at)?;
             at = record.end;
@@ -178,16 +189,19 @@ impl Answer {
             if record.rtype == rtype::CNAME {
                 let (name, _) = read_name(&self.wire, record.data)?;
                 reply.record(owner.as_ref(), rtype::CNAME, ttl, name.as_ref().as_wire());
+                end = name;
             } else if matches!(
                 record.rtype,
                 rtype::A | rtype::AAAA | rtype::HTTPS | rtype::SVCB
             ) {
                 // These hold no compressed name (RFC 9460 section 2.2).
                 reply.record(owner.as_ref(), record.rtype, ttl, record.data(&self.wire));
+                answered = true;
             }
         }
-        if count == 0 {
-            reply.soa(alias_ttl);
+        if !answered {
+            // A "no" belongs to the name at the end of the chain, not to the alias.
+            reply.soa_of(end.as_ref(), alias_ttl);
         }
         reply.finish(limit, extra);
         Ok(())
@@ -321,7 +335,14 @@ impl<'m> Reader<'m> {
                 .chain
                 .iter()
                 .any(|name| name.as_ref().is_within(owner.as_ref())),
-            rtype::RRSIG => in_chain && self.question.dnssec_ok,
+            rtype::RRSIG if self.question.qtype == rtype::RRSIG => in_chain,
+            // The signature of a DNAME stands where the DNAME does.
+            rtype::RRSIG => {
+                let covers_dname = read_u16(self.bytes, record.data)? == rtype::DNAME;
+                let above = |name: &NameBuf| name.as_ref().is_within(owner.as_ref());
+                self.question.dnssec_ok
+                    && (in_chain || covers_dname && self.chain.iter().any(above))
+            }
             kind if kind == rtype::CNAME || kind == self.question.qtype => in_chain,
             _ => in_chain && self.question.qtype == rtype::ANY,
         })
@@ -331,7 +352,7 @@ impl<'m> Reader<'m> {
         let malformed = WireError { at: record.data };
         let data = record.data(self.bytes);
         match record.rtype {
-            rtype::CNAME => {
+            rtype::CNAME | rtype::DNAME => {
                 let (target, _) = read_name(self.bytes, record.data)?;
                 self.facts.push(Fact::Cname(target.as_ref().to_name()));
             }
@@ -424,10 +445,10 @@ impl<'m> Reader<'m> {
     }
 
     fn into_answer(self, code: u16, question_end: usize) -> Result<Answer, AnswerError> {
-        let has_data = self
-            .kept_answers
-            .iter()
-            .any(|record| record.rtype != rtype::CNAME && record.rtype != rtype::RRSIG);
+        let has_data = self.kept_answers.iter().any(|record| {
+            record.rtype == self.question.qtype
+                || !matches!(record.rtype, rtype::CNAME | rtype::DNAME | rtype::RRSIG)
+        });
         let positive = code == rcode::NOERROR
             && (has_data || self.question.qtype == rtype::CNAME && !self.kept_answers.is_empty());
         // The proofs and the SOA belong to a "no", or to a client that checks a wildcard's proof.

@@ -146,13 +146,24 @@ impl<'b> Reply<'b> {
     /// Adds the SOA that lets a client keep a "no" for `ttl` seconds (RFC 2308 section 5). Owned
     /// by the question's name, since we know no zone.
     pub fn soa(&mut self, ttl: u32) {
+        // The question's name stands at octet 12 of every answer.
+        self.out.extend_from_slice(&[0xc0, HEADER as u8]);
+        self.soa_data(ttl);
+    }
+
+    /// [`Self::soa`] of another name, such as the end of an alias chain.
+    pub fn soa_of(&mut self, owner: NameRef<'_>, ttl: u32) {
+        self.out.extend_from_slice(owner.as_wire());
+        self.soa_data(ttl);
+    }
+
+    fn soa_data(&mut self, ttl: u32) {
         // mname and rname are the root's: `.` and `.`; then serial, refresh, retry, expire,
         // minimum.
         let mut data = [0_u8; 22];
         for (at, value) in [(2, 1_u32), (6, 3600), (10, 600), (14, 86_400), (18, ttl)] {
             data[at..at + 4].copy_from_slice(&value.to_be_bytes());
         }
-        self.out.extend_from_slice(&[0xc0, HEADER as u8]);
         self.fixed_part(rtype::SOA, ttl, data.len());
         self.out.extend_from_slice(&data);
         self.authorities += 1;

@@ -182,17 +182,26 @@ fn points_inside(address: IpAddr) -> bool {
                 || first == 0 && !v4.is_unspecified()
         }
         IpAddr::V6(v6) => {
-            // IPv4 addresses in IPv6 clothes: mapped, and the translation prefix of RFC 6052.
-            let embedded = v6.to_ipv4_mapped().or_else(|| {
-                let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = v6.segments() else {
-                    return None;
-                };
-                Some((u32::from(high) << 16 | u32::from(low)).into())
-            });
-            match embedded {
-                Some(v4) => points_inside(IpAddr::V4(v4)),
-                None => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
-            }
+            // IPv4 addresses in IPv6 clothes: mapped and compatible (RFC 4291), the translation
+            // prefixes (RFC 6052, RFC 8215), 6to4 (RFC 3056).
+            let embedded = match v6.segments() {
+                [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+                | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+                | [0x64, 0xff9b, 1, _, _, _, high, low]
+                | [0x2002, high, low, ..]
+                    if (high, low) != (0, 0) && (high, low) != (0, 1) =>
+                {
+                    Some(u32::from(high) << 16 | u32::from(low))
+                }
+                _ => None,
+            };
+            // Site-local addresses were withdrawn (RFC 3879) and still lead nowhere but home.
+            let is_site_local = v6.segments()[0] & 0xffc0 == 0xfec0;
+            embedded.is_some_and(|v4| points_inside(IpAddr::V4(v4.into())))
+                || v6.is_loopback()
+                || v6.is_unique_local()
+                || v6.is_unicast_link_local()
+                || is_site_local
         }
     }
 }
@@ -263,8 +272,12 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
     }
     // What is at home is no part of the web that an allowlist chooses from.
     let at_home = || SpecialUse::of(name).is_some() || view.is_private(name);
+    // What only proves or describes the network opens no site: signatures' keys (RFC 4035) and the
+    // name by which a device learns of NAT64 (RFC 7050).
+    let is_plumbing =
+        matches!(qtype, rtype::DS | rtype::DNSKEY) || name.as_wire() == b"\x08ipv4only\x04arpa\x00";
     let unlisted = !on_allowlist && (profile.allow_only || profile.missing_list.is_some());
-    if !unlisted || at_home() {
+    if !unlisted || is_plumbing || at_home() {
         return;
     }
     if profile.allow_only {
@@ -388,6 +401,7 @@ mod tests {
                 .iter()
                 .map(|line| Rule {
                     text: (*line).to_owned(),
+                    written_in: None,
                     pattern: match line.strip_prefix('=') {
                         Some(exact) => Pattern::Exact(name(exact)),
                         None if line.contains('*') => Pattern::Glob((*line).to_owned()),
@@ -669,6 +683,21 @@ mod tests {
                 Some(Tier::Security),
             ),
             ("a.example", address("fe80::1"), Some(Tier::Security)),
+            ("a.example", address("::1"), Some(Tier::Security)),
+            ("a.example", address("::192.168.1.1"), Some(Tier::Security)),
+            (
+                "a.example",
+                address("2002:c0a8:101::1"),
+                Some(Tier::Security),
+            ),
+            (
+                "a.example",
+                address("64:ff9b:1::c0a8:101"),
+                Some(Tier::Security),
+            ),
+            ("a.example", address("fec0::1"), Some(Tier::Security)),
+            ("a.example", address("2002:cb00:7101::1"), None),
+            ("a.example", address("::"), None),
             ("a.example", address("100.64.3.2"), Some(Tier::Security)),
             (
                 "a.example",

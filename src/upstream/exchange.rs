@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::failure::Failure;
+use super::failure::{Cap, Failure};
 use super::group::Group;
 use super::server::Server;
 use super::udp::{self, Heard};
@@ -44,6 +44,22 @@ pub(super) enum Trouble {
     Unreachable(io::ErrorKind),
     /// Its reply cannot be read.
     Malformed(String),
+    /// We could not ask: this machine is out of descriptors, ports or memory. No fault of the
+    /// server's.
+    Ours,
+}
+
+impl Trouble {
+    /// Why a datagram could not be sent or heard.
+    fn of(error: io::Error) -> Self {
+        use nix::errno::Errno;
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(
+                Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM | Errno::EADDRINUSE,
+            ) => Self::Ours,
+            _ => Self::Unreachable(error.kind()),
+        }
+    }
 }
 
 /// Asks the servers of `group`; ends after `budget` at the latest.
@@ -119,6 +135,8 @@ pub(super) async fn probe(
             server.note_unreachable(error, asked, clock.now());
             false
         }
+        // Nothing was found out, so nothing is known to be wrong.
+        Ok(Err(Trouble::Ours)) => true,
         Err(_elapsed) => {
             server.note_silence(asked);
             false
@@ -252,6 +270,7 @@ impl<'a> Race<'a> {
                     what,
                 }
             }
+            Err(Trouble::Ours) => Failure::Overloaded(Cap::Machine),
             Err(Trouble::Unreachable(error)) => {
                 server.note_unreachable(error, asked, now);
                 Failure::Unreachable {
@@ -388,9 +407,7 @@ async fn ask_by_udp(
     loop {
         let mixed_case = server.takes_mixed_case(clock.now());
         let request = Request::new(question, edns, mixed_case);
-        let heard = udp::ask(server, &request)
-            .await
-            .map_err(|error| Trouble::Unreachable(error.kind()))?;
+        let heard = udp::ask(server, &request).await.map_err(Trouble::of)?;
         match heard {
             Heard::Reply(reply) | Heard::Bare(reply) => return Ok(reply),
             Heard::Truncated | Heard::Guessing => {

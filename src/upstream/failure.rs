@@ -72,6 +72,9 @@ pub enum Cap {
     /// The table is full.
     #[error("the table is full")]
     Table,
+    /// The machine has no descriptor, port or memory left for another question.
+    #[error("this machine has no room for another question")]
+    Machine,
     /// Enough clients wait for this one question.
     #[error("enough devices wait for this name already")]
     Question,

@@ -23,8 +23,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout_at};
 
 use super::failure::{Cap, Failure};
+use super::room::Room;
 use crate::message::{Answer, Question};
 
 /// Whose share of the places a question takes: a device, never a subnet.
@@ -52,6 +54,8 @@ pub(super) struct Table {
     places: Mutex<Places>,
     keys: RandomState,
     per_client: usize,
+    /// Where questions wait that found no place.
+    room: Room,
 }
 
 /// One client's interest in a question. Dropping it gives its place back, and ends the exchange
@@ -100,6 +104,7 @@ impl Table {
                 flight_shares: Shares::new(in_flight, in_flight / 4),
                 wait_shares: Shares::new(waits, waits / 4),
             }),
+            room: Room::new(in_flight),
             keys: RandomState::new(),
             per_client: per_client.max(2),
         })
@@ -135,6 +140,34 @@ impl Table {
             flight,
         });
         Ok((wait, lead))
+    }
+
+    /// [`Self::enter`], waiting for a place for a while if there is none.
+    ///
+    /// # Errors
+    /// [`Failure::Overloaded`] when the room to wait in is full too, or at `deadline`.
+    pub(super) async fn enter_in_turn(
+        self: &Arc<Self>,
+        question: &Question,
+        client: Client,
+        deadline: Instant,
+    ) -> Result<(Wait, Option<Lead>), Failure> {
+        let refused = match self.enter(question, client) {
+            Err(refused @ Failure::Overloaded(_)) => refused,
+            other => return other,
+        };
+        let Some(_chair) = self.room.sit_down(client) else {
+            return Err(refused);
+        };
+        loop {
+            if timeout_at(deadline, self.room.offered()).await.is_err() {
+                return Err(refused);
+            }
+            match self.enter(question, client) {
+                Err(Failure::Overloaded(_)) => self.room.offer_on(),
+                other => return other,
+            }
+        }
     }
 
     /// Names the task that asks for `flight`, so that it can be ended when its place is taken.
@@ -177,6 +210,7 @@ impl Drop for Wait {
         let mut ended = Ended::default();
         self.table.places().end_wait(self.id, None, &mut ended);
         ended.carry_out();
+        self.table.room.offer();
     }
 }
 
@@ -199,6 +233,7 @@ impl Lead {
         // This is the task itself, at its end: nothing to abort.
         ended.tasks.clear();
         ended.carry_out();
+        self.table.room.offer();
     }
 }
 

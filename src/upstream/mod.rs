@@ -15,6 +15,7 @@ mod exchange;
 mod failure;
 mod flight;
 mod group;
+mod room;
 mod server;
 mod system;
 mod tcp;
@@ -83,6 +84,10 @@ const LOOK_WHILE_EMPTY: Duration = Duration::from_secs(1);
 const PROBE: Duration = Duration::from_millis(1500);
 /// The shortest budget with which anything can be resolved.
 const SHORTEST_BUDGET: Duration = Duration::from_millis(10);
+
+/// How much later than its exchange a query gives up that did not wait for a place: the exchange knows
+/// better what went wrong.
+const GRACE: Duration = Duration::from_millis(20);
 
 impl Upstreams {
     /// Takes the servers from `config`, or from the system's list if it names none. Nothing is
@@ -173,14 +178,29 @@ impl Upstreams {
                 shared.find_out(&group, server);
             }
         }
-        let (wait, lead) = shared.table.enter(question, client)?;
+        let deadline = tokio::time::Instant::now() + shared.budget;
+        let (wait, lead) = shared
+            .table
+            .enter_in_turn(question, client, deadline)
+            .await?;
         if let Some(lead) = lead {
             let flight = lead.flight();
             let asking = Arc::clone(shared).ask(group, *question, lead);
             let task = tokio::spawn(asking).abort_handle();
             shared.table.is_carried_by(flight, task);
         }
-        wait.outcome().await
+        // Whoever waited for a place has less time left than the exchange has.
+        let outcome = tokio::time::timeout_at(deadline + GRACE, wait.outcome()).await;
+        outcome.unwrap_or_else(|_| {
+            let servers = shared.group(question.qname.as_ref());
+            Err(Failure::Timeout {
+                servers: servers
+                    .servers()
+                    .iter()
+                    .map(|server| server.address)
+                    .collect(),
+            })
+        })
     }
 
     /// What is known of each server: those for every name, then those of the forward zones.

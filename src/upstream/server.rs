@@ -111,7 +111,7 @@ const SILENT_TIME: Duration = Duration::from_secs(1);
 const FIRST_PROBE: Duration = Duration::from_secs(1);
 const LONGEST_PROBE_WAIT: Duration = Duration::from_secs(30);
 /// How long we believe that a server does not understand EDNS.
-const PLAIN_TIME: Duration = Duration::from_secs(60 * 60);
+const PLAIN_TIME: Duration = Duration::from_secs(60);
 /// How long we believe that a server folds case.
 const FOLD_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 

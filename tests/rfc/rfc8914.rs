@@ -21,7 +21,8 @@ fn section_4_19_a_client_from_elsewhere_is_told_that_it_may_not_ask() {
     );
     let home = Home::start(&config);
     let reply = home.look_up("127.0.0.66", "www.example.org", rtype::A);
-    assert_eq!((reply.rcode(), reply.ede_code()), (5, Some(18)));
+    // Over UDP the address may be forged: it gets no octet that it did not send.
+    assert_eq!((reply.rcode(), reply.ede_code()), (5, None));
     assert_eq!(home.upstream.count(), 0);
     // Its junk gets no word at all.
     let reply = home.look_up("127.0.0.1", "www.example.org", rtype::A);
