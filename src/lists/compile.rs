@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(origins[0], "/lists/good");
         assert_eq!(
             origins[4..6],
-            ["configuration", "embedded blocklists/lost.txt"]
+            ["configuration", "embedded blocklists/lifelines.txt"]
         );
         let good = index.list(ListId(0));
         assert_eq!((good.entries, good.format), (1, Some(ListFormat::Hosts)));

@@ -218,17 +218,21 @@ fn one_client_has_so_many_connections_and_all_together_so_many() {
         let answered = sent && connection.receive().is_some();
         (connection, answered)
     };
-    let (first, answered) = open("127.0.0.2");
+    let (mut first, answered) = open("127.0.0.2");
     assert!(answered);
-    let (_second, answered) = open("127.0.0.2");
+    let (second, answered) = open("127.0.0.2");
     assert!(answered);
     assert!(!open("127.0.0.2").1, "the third of one client");
     let (_third, answered) = open("127.0.0.3");
     assert!(answered, "another client has its own");
-    assert!(!open("127.0.0.4").1, "the fourth in all");
+    // All places are taken: whoever has two gives up the older for one who has none.
+    let (_fourth, answered) = open("127.0.0.4");
+    assert!(answered, "a newcomer");
+    assert!(first.receive().is_none(), "the older of two was ended");
+    assert!(!open("127.0.0.5").1, "nobody has two any more");
     // Who goes makes room.
-    drop(first);
-    wait_for("the place", || open("127.0.0.4").1.then_some(()));
+    drop(second);
+    wait_for("the place", || open("127.0.0.5").1.then_some(()));
 }
 
 #[test]
