@@ -26,7 +26,7 @@ use crate::message::{
     Answer, Decoded, Extra, Query, Question, Refusal, Reply, Ttl, ede, rcode, rtype,
 };
 use crate::name::NameBuf;
-use crate::policy::{SpecialUse, View, judge_answer, judge_name};
+use crate::policy::{SpecialUse, View, judge_answer, judge_name, reason_to_allow};
 use crate::snapshot::Snapshot;
 use crate::synth::{self, Frame};
 use crate::upstream::Failure;
@@ -336,7 +336,10 @@ impl Resolver {
     ) -> Step {
         outcome.source = source;
         let name = query.question.qname.as_ref();
-        let allowed = outcome.verdict.reason();
+        let allowed = match outcome.verdict {
+            Verdict::Rewrite(..) => reason_to_allow(name, query.question.qtype, view),
+            other => other.reason(),
+        };
         if let Verdict::Block(reason) = judge_answer(name, hit.answer.facts(), allowed, view) {
             outcome.verdict = Verdict::Block(reason);
             let code = synth::block(query, view.profile, &reason, frame, out);

@@ -368,7 +368,8 @@ pub struct Profile {
     pub block_unsafe_search: bool,
     /// The video service's restriction.
     pub youtube: Youtube,
-    /// The ways round are closed: canaries answered, encrypted DNS hints removed.
+    /// The ways round are closed: the names by which software asks whether it may use a resolver of its
+    /// own are answered "no such name".
     pub close_bypass: bool,
     /// Public names that point into the home are not answered.
     pub block_rebinding: bool,

@@ -103,6 +103,15 @@ pub fn judge_name(name: NameRef<'_>, qtype: u16, view: &View<'_>) -> Verdict {
     panel.verdict()
 }
 
+/// What lets `name` through when its safe form does not count: the reason to judge the answer of a
+/// rewritten name by, so that a parent's rule reaches what stands behind the safe form too.
+pub fn reason_to_allow(name: NameRef<'_>, qtype: u16, view: &View<'_>) -> Reason {
+    let mut panel = Panel::default();
+    survey(name, qtype, view, |voice| panel.hear(voice));
+    panel.rewrite = None;
+    panel.verdict().reason()
+}
+
 /// Judges an answer to a question that `allowed` let through: every alias, address, service target
 /// and hint in it like the question itself.
 pub fn judge_answer(
@@ -649,6 +658,22 @@ mod tests {
         let view = home.view();
         let mail = judge_name(name("google.de").as_ref(), 15, &view);
         assert_eq!(mail, Verdict::Allow(Reason::UNLISTED), "mail is not search");
+    }
+
+    #[test]
+    fn a_rule_reaches_what_stands_behind_the_safe_form() {
+        let safe = |profile: &mut config::Profile| profile.safe_search = true;
+        let behind = [Fact::Cname(name("x.bad.example"))];
+        let asked = name("www.bing.com");
+        for (allow, blocked) in [(&["bing.com"][..], false), (&[], true)] {
+            let home = Home::new(safe, &[(RuleOwner::Household, rules(allow, &[]))]);
+            let view = home.view();
+            let verdict = judge_name(asked.as_ref(), rtype::A, &view);
+            assert_eq!(verdict.label(), "rewrite");
+            let allowed = reason_to_allow(asked.as_ref(), rtype::A, &view);
+            let verdict = judge_answer(asked.as_ref(), &behind, allowed, &view);
+            assert_eq!(verdict.is_block(), blocked);
+        }
     }
 
     #[test]

@@ -409,7 +409,12 @@ async fn ask_by_udp(
         let request = Request::new(question, edns, mixed_case);
         let heard = udp::ask(server, &request).await.map_err(Trouble::of)?;
         match heard {
-            Heard::Reply(reply) | Heard::Bare(reply) => return Ok(reply),
+            Heard::Reply(reply) => return Ok(reply),
+            // A header alone repeats no question, so that it is easily forged: over TCP it is not.
+            Heard::Bare(bare) => {
+                let confirmed = ask_by_tcp(server, question, clock, edns, is_retry).await;
+                return Ok(confirmed.map_or(bare, |reply| reply.bytes));
+            }
             Heard::Truncated | Heard::Guessing => {
                 let reply = ask_by_tcp(server, question, clock, edns, is_retry).await?;
                 return Ok(reply.bytes);

@@ -239,9 +239,13 @@ fn memory_keeps_to_its_ceiling() {
     println!("resident: {before} KiB with a warm daemon, {growth} KiB more after {NAMES} names");
     assert!(growth <= 4 * 1024, "{growth} KiB more");
     // What was asked last is there, what was asked first had to go.
+    let last = format!("n{}.big.example", NAMES - 1);
     let asked = home.upstream.count();
-    home.ask(&ask(&format!("n{}.big.example", NAMES - 1), 65_280));
-    assert_eq!(home.upstream.count(), asked);
+    for _ in 0..50 {
+        home.ask(&ask(&last, 65_280));
+    }
+    // None of these went there; a few from before may still arrive, asked twice on a slow machine.
+    assert!(home.upstream.count() - asked < 10);
 }
 
 /// Runs `body` in a network of its own that has `addresses` besides loopback: this test alone,

@@ -333,10 +333,35 @@ mod edns {
             assert_eq!(timed(&upstreams, "a.test").await.0, Ok(0), "{what}");
             assert_eq!(timed(&upstreams, "b.test").await.0, Ok(0), "{what}");
             let edns: Vec<_> = server.seen().iter().map(Seen::has_edns).collect();
-            assert_eq!(edns, [true, false, false], "{what}");
+            // A header alone is confirmed over TCP before it is believed.
+            let expected = match what {
+                "a bare FORMERR" => &[true, true, false, false][..],
+                _ => &[true, false, false],
+            };
+            assert_eq!(edns, expected, "{what}");
             ran += 1;
         }
         assert_eq!(ran, 4);
+    }
+
+    /// Whoever guesses id and port can send a header; the question, its case and a connection he
+    /// cannot.
+    #[tokio::test]
+    async fn a_forged_header_switches_nothing_off() {
+        let server = Stub::start(|seen| {
+            vec![Act::Send(if seen.is_tcp {
+                seen.reply(0)
+            } else {
+                let mut forged = seen.reply(1)[..12].to_vec();
+                forged[5] = 0;
+                forged
+            })]
+        });
+        let upstreams = upstreams(&[&server]);
+        for name in ["a.test", "b.test"] {
+            assert_eq!(timed(&upstreams, name).await.0, Ok(0), "{name}");
+        }
+        assert!(server.seen().iter().all(Seen::has_edns));
     }
 
     #[tokio::test]
