@@ -221,7 +221,11 @@ fn greet(ready: &Ready) {
         } else {
             ""
         };
-        println!("  hedgerow explain{socket}{client} gambling.hedgerow.test");
-        println!("  hedgerow status{socket}");
+        // As it was called: right after a build it is not in the path.
+        let program = std::env::args()
+            .next()
+            .unwrap_or_else(|| "hedgerow".to_owned());
+        println!("  {program} explain{socket}{client} gambling.hedgerow.test");
+        println!("  {program} status{socket}");
     }
 }
