@@ -189,7 +189,10 @@ impl Reloader {
             self.advance(config, &current, resolver, &mut state, &mut report);
         }
         report.took = self.clock.now().since(started);
-        state.last = Some(report.clone());
+        // The look right after the start, which found nothing, is no event.
+        if !report.ok || !report.changes.is_empty() || state.last.is_some() {
+            state.last = Some(report.clone());
+        }
         report
     }
 

@@ -35,6 +35,15 @@ pub struct Daemon {
 impl Daemon {
     /// Reads configuration and lists again, and says in the log what came of it.
     pub fn reload_now(&self) -> Report {
+        self.reload_saying("nothing changed")
+    }
+
+    /// The same right after the start, for what changed while nobody watched.
+    pub(super) fn catch_up(&self) {
+        drop(self.reload_saying("nothing was missed"));
+    }
+
+    fn reload_saying(&self, nothing: &str) -> Report {
         let before = self.resolver.snapshot();
         let report = self.reloader.reload(&self.resolver);
         let after = self.resolver.snapshot();
@@ -56,7 +65,7 @@ impl Daemon {
         if !report.ok {
             tracing::error!("the new configuration has errors; the one before stays in force");
         } else if report.changes.is_empty() {
-            tracing::debug!("nothing changed");
+            tracing::debug!(generation = report.generation, "{nothing}");
         } else {
             tracing::info!(
                 generation = report.generation,

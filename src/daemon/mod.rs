@@ -215,6 +215,10 @@ async fn run(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (stop, stopped) = watch::channel(false);
+    // Before the first answer: whoever sees one may change something.
+    let (changed, mut changes) = mpsc::channel(1);
+    let mut watcher = FolderWatcher::new(changed);
+    watcher.watch(daemon.reloader.interest());
     let crew = Crew::start(bound, workers, &daemon.resolver, &stopped)?;
     let door: Arc<dyn Household> = Arc::new(Arc::clone(&daemon));
     if let Some(socket) = control {
@@ -228,9 +232,6 @@ async fn run(
             wait_for(stopped.clone()),
         ));
     }
-    let (changed, mut changes) = mpsc::channel(1);
-    let mut watcher = FolderWatcher::new(changed);
-    watcher.watch(daemon.reloader.interest());
     let mut watchdog = Watchdog::new();
 
     for oddity in daemon.reloader.oddities() {
@@ -253,8 +254,16 @@ async fn run(
     // One reload at a time, beside this loop: a disk may be slow, and the watchdog and the end must
     // not wait for it. A change that comes meanwhile is read after it.
     let mut reloads = tokio::task::JoinSet::new();
+    // The first look is for what changed between the reading and the watching.
+    let first = Arc::clone(&daemon);
+    reloads.spawn_blocking(move || first.catch_up());
     let mut again = false;
     loop {
+        if again && reloads.is_empty() {
+            again = false;
+            let daemon = Arc::clone(&daemon);
+            reloads.spawn_blocking(move || drop(daemon.reload_now()));
+        }
         tokio::select! {
             _ = hang_up.recv() => again = true,
             Some(()) = changes.recv() => {
@@ -269,11 +278,6 @@ async fn run(
             () = watchdog.tick(&crew) => {}
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-        }
-        if again && reloads.is_empty() {
-            again = false;
-            let daemon = Arc::clone(&daemon);
-            reloads.spawn_blocking(move || drop(daemon.reload_now()));
         }
     }
     tell_systemd(&[sd_notify::NotifyState::Stopping]);

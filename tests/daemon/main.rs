@@ -13,5 +13,6 @@ mod control;
 mod family;
 mod life;
 mod limits;
+mod regression;
 mod reload;
 mod transport;
