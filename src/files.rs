@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -69,6 +69,60 @@ pub trait FileSystem: Send + Sync + Debug {
     /// # Errors
     /// What the system said; the old file is then still there.
     fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()>;
+
+    /// Begins to replace `path`, too large to be held whole: what is written to the draft stands
+    /// there once [`Draft::commit`] was called, and nowhere when the draft is dropped.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn draft(&self, path: &Path) -> io::Result<Box<dyn Draft>>;
+
+    /// An empty file without a name in `folder`, gone with its handle or with the process.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn scratch(&self, folder: &Path) -> io::Result<Box<dyn Scratch>>;
+
+    /// Opens `path` to be searched in place.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn mapping(&self, path: &Path) -> io::Result<Mapping>;
+
+    /// Makes the folder `path` and those above it, for its owner alone, unless it is there.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn create_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// Takes the file `path` away; that it is not there is no error.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+}
+
+/// A file that is being written and does not stand at its place yet.
+pub trait Draft: Write + Seek + Send {
+    /// Puts it at its place so that a power cut at any instant leaves the old file or the new.
+    ///
+    /// # Errors
+    /// What the system said; the old file is then still there.
+    fn commit(self: Box<Self>) -> io::Result<()>;
+}
+
+/// A working file without a name.
+pub trait Scratch: Read + Write + Seek + Send {}
+
+impl<F: Read + Write + Seek + Send> Scratch for F {}
+
+/// A file to be searched in place.
+#[derive(Debug)]
+pub enum Mapping {
+    /// On the disk, to be mapped.
+    File(std::fs::File),
+    /// In memory already.
+    Bytes(Vec<u8>),
 }
 
 /// A handle on a file system; cheap to clone.
@@ -142,6 +196,52 @@ impl Files {
     }
 }
 
+impl Files {
+    /// Begins to replace `path`; see [`FileSystem::draft`].
+    ///
+    /// # Errors
+    /// With path and cause.
+    pub fn draft(&self, path: &Path) -> Result<Box<dyn Draft>, FileError> {
+        self.0.draft(path).map_err(failed(path, "cannot write"))
+    }
+
+    /// An empty file without a name in `folder`.
+    ///
+    /// # Errors
+    /// With path and cause.
+    pub fn scratch(&self, folder: &Path) -> Result<Box<dyn Scratch>, FileError> {
+        self.0
+            .scratch(folder)
+            .map_err(failed(folder, "cannot make a working file"))
+    }
+
+    /// Opens `path` to be searched in place.
+    ///
+    /// # Errors
+    /// With path and cause.
+    pub fn mapping(&self, path: &Path) -> Result<Mapping, FileError> {
+        self.0.mapping(path).map_err(failed(path, "cannot open"))
+    }
+
+    /// Makes the folder `path` and those above it, for its owner alone, unless it is there.
+    ///
+    /// # Errors
+    /// With path and cause.
+    pub fn create_folder(&self, path: &Path) -> Result<(), FileError> {
+        self.0
+            .create_folder(path)
+            .map_err(failed(path, "cannot make the folder"))
+    }
+
+    /// Takes the file `path` away; that it is not there is no error.
+    ///
+    /// # Errors
+    /// With path and cause.
+    pub fn remove(&self, path: &Path) -> Result<(), FileError> {
+        self.0.remove(path).map_err(failed(path, "cannot remove"))
+    }
+}
+
 fn failed<'p>(path: &'p Path, doing: &'static str) -> impl FnOnce(io::Error) -> FileError + 'p {
     move |source| FileError {
         path: path.to_path_buf(),
@@ -155,20 +255,7 @@ struct Disk;
 
 impl FileSystem for Disk {
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read>> {
-        use std::os::unix::fs::OpenOptionsExt;
-        // Opening a pipe would wait for somebody to write to it.
-        let file = std::fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
-            .open(path)?;
-        let kind = file.metadata()?;
-        if kind.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        if !kind.is_file() {
-            return Err(io::Error::other("not a regular file"));
-        }
-        Ok(Box::new(file))
+        Ok(Box::new(open_regular(path)?))
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
@@ -195,29 +282,159 @@ impl FileSystem for Disk {
     }
 
     fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let mut draft = self.draft(path)?;
+        draft.write_all(content)?;
+        draft.commit()
+    }
+
+    fn draft(&self, path: &Path) -> io::Result<Box<dyn Draft>> {
         let mut fresh = path.as_os_str().to_owned();
         fresh.push(".new");
         let fresh = PathBuf::from(fresh);
-        let written = (|| {
-            let mut file = std::fs::File::create(&fresh)?;
-            file.write_all(content)?;
-            file.sync_all()?;
-            std::fs::rename(&fresh, path)?;
-            let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-            std::fs::File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
-        })();
-        if written.is_err() {
-            drop(std::fs::remove_file(&fresh));
+        Ok(Box::new(DiskDraft {
+            file: std::fs::File::create(&fresh)?,
+            fresh: Some(fresh),
+            path: path.to_path_buf(),
+        }))
+    }
+
+    fn scratch(&self, folder: &Path) -> io::Result<Box<dyn Scratch>> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let mut options = std::fs::OpenOptions::new();
+        options.read(true).write(true).mode(0o600);
+        let nameless = options
+            .clone()
+            .custom_flags(nix::fcntl::OFlag::O_TMPFILE.bits())
+            .open(folder);
+        if let Ok(file) = nameless {
+            return Ok(Box::new(file));
         }
-        written
+        // A file system without nameless files: the name lives for a moment.
+        let name = format!(
+            ".hedgerow-{}-{:x}",
+            std::process::id(),
+            rand::random::<u64>()
+        );
+        let path = folder.join(name);
+        let file = options.create_new(true).open(&path)?;
+        std::fs::remove_file(&path)?;
+        Ok(Box::new(file))
+    }
+
+    fn mapping(&self, path: &Path) -> io::Result<Mapping> {
+        open_regular(path).map(Mapping::File)
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done,
+        }
+    }
+}
+
+/// Opens a file that is a file: opening a pipe would wait for somebody to write to it.
+fn open_regular(path: &Path) -> io::Result<std::fs::File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
+        .open(path)?;
+    let kind = file.metadata()?;
+    if kind.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !kind.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    Ok(file)
+}
+
+/// A file beside the one it will replace.
+struct DiskDraft {
+    file: std::fs::File,
+    /// Where it stands for now; none once it stands at its place.
+    fresh: Option<PathBuf>,
+    path: PathBuf,
+}
+
+impl Write for DiskDraft {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.file.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for DiskDraft {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+impl Draft for DiskDraft {
+    fn commit(mut self: Box<Self>) -> io::Result<()> {
+        self.file.sync_all()?;
+        if let Some(fresh) = &self.fresh {
+            std::fs::rename(fresh, &self.path)?;
+        }
+        self.fresh = None;
+        let folder = self.path.parent().filter(|p| !p.as_os_str().is_empty());
+        std::fs::File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
+    }
+}
+
+impl Drop for DiskDraft {
+    fn drop(&mut self) {
+        if let Some(fresh) = &self.fresh {
+            drop(std::fs::remove_file(fresh));
+        }
     }
 }
 
 /// A file system in memory, for tests.
 #[derive(Debug, Default)]
 pub struct MemoryFiles {
-    files: Mutex<BTreeMap<PathBuf, Vec<u8>>>,
-    next_failure: Mutex<Option<io::ErrorKind>>,
+    files: Arc<Mutex<BTreeMap<PathBuf, Vec<u8>>>>,
+    failure: Arc<Mutex<Failure>>,
+}
+
+/// When the disk is to fail.
+#[derive(Debug, Default)]
+struct Failure {
+    /// How many operations succeed before, and how the next ones fail.
+    planned: Option<(usize, io::ErrorKind)>,
+    /// Whether all that follow fail too.
+    lasting: bool,
+}
+
+impl Failure {
+    fn meet(shared: &Mutex<Self>) -> io::Result<()> {
+        let mut this = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        match this.planned {
+            Some((0, kind)) => {
+                if !this.lasting {
+                    this.planned = None;
+                }
+                Err(kind.into())
+            }
+            Some((left, kind)) => {
+                this.planned = Some((left - 1, kind));
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 impl MemoryFiles {
@@ -243,22 +460,88 @@ impl MemoryFiles {
 
     /// Makes the next operation fail, as a full disk does with [`io::ErrorKind::StorageFull`].
     pub fn fail_next(&self, kind: io::ErrorKind) {
-        *self
-            .next_failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(kind);
+        self.plan(0, kind, false);
+    }
+
+    /// Makes every operation fail after `successes` more, writes to open files included, until
+    /// [`Self::recover`].
+    pub fn fail_after(&self, successes: usize, kind: io::ErrorKind) {
+        self.plan(successes, kind, true);
+    }
+
+    /// Lets all operations succeed again.
+    pub fn recover(&self) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Failure::default();
+    }
+
+    /// The paths of all files.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.locked().keys().cloned().collect()
+    }
+
+    fn plan(&self, successes: usize, kind: io::ErrorKind, lasting: bool) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Failure {
+            planned: Some((successes, kind)),
+            lasting,
+        };
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, BTreeMap<PathBuf, Vec<u8>>> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn new_draft(&self, path: &Path) -> MemoryDraft {
+        MemoryDraft {
+            content: io::Cursor::default(),
+            path: path.to_path_buf(),
+            files: Arc::clone(&self.files),
+            failure: Arc::clone(&self.failure),
+        }
+    }
+
     fn planned_failure(&self) -> io::Result<()> {
-        let mut next = self
-            .next_failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        next.take().map_or(Ok(()), |kind| Err(kind.into()))
+        Failure::meet(&self.failure)
+    }
+}
+
+/// A file in memory that is written, under a name once it is committed or without any.
+struct MemoryDraft {
+    content: io::Cursor<Vec<u8>>,
+    path: PathBuf,
+    files: Arc<Mutex<BTreeMap<PathBuf, Vec<u8>>>>,
+    failure: Arc<Mutex<Failure>>,
+}
+
+impl Read for MemoryDraft {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Failure::meet(&self.failure)?;
+        self.content.read(buffer)
+    }
+}
+
+impl Write for MemoryDraft {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        Failure::meet(&self.failure)?;
+        self.content.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for MemoryDraft {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.content.seek(to)
+    }
+}
+
+impl Draft for MemoryDraft {
+    fn commit(self: Box<Self>) -> io::Result<()> {
+        Failure::meet(&self.failure)?;
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.insert(self.path, self.content.into_inner());
+        Ok(())
     }
 }
 
@@ -307,6 +590,34 @@ impl FileSystem for MemoryFiles {
         self.put(path, content);
         Ok(())
     }
+
+    fn draft(&self, path: &Path) -> io::Result<Box<dyn Draft>> {
+        self.planned_failure()?;
+        Ok(Box::new(self.new_draft(path)))
+    }
+
+    fn scratch(&self, folder: &Path) -> io::Result<Box<dyn Scratch>> {
+        self.planned_failure()?;
+        Ok(Box::new(self.new_draft(folder)))
+    }
+
+    fn mapping(&self, path: &Path) -> io::Result<Mapping> {
+        self.planned_failure()?;
+        let content = self.locked().get(path).cloned();
+        content
+            .map(Mapping::Bytes)
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn create_folder(&self, _path: &Path) -> io::Result<()> {
+        self.planned_failure()
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.planned_failure()?;
+        self.locked().remove(path);
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -324,6 +635,41 @@ mod tests {
         let error = files.replace(&path, b"new").unwrap_err();
         assert!(error.to_string().contains("cannot write"), "{error}");
         assert_eq!(files.read(&path, 10).unwrap(), b"old");
+    }
+
+    #[test]
+    fn a_draft_stands_there_once_it_is_committed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index");
+        let files = Files::disk();
+        let mut draft = files.draft(&path).unwrap();
+        draft.write_all(b"half").unwrap();
+        assert!(files.read(&path, 10).unwrap_err().is_missing());
+        drop(draft);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let mut draft = files.draft(&path).unwrap();
+        draft.write_all(b"whole").unwrap();
+        draft.commit().unwrap();
+        assert_eq!(files.read(&path, 10).unwrap(), b"whole");
+        let mut scratch = files.scratch(folder.path()).unwrap();
+        scratch.write_all(b"work").unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_disk_may_fill_up_at_any_write() {
+        let memory = MemoryFiles::new();
+        let write = |path: &str| {
+            let mut draft = memory.files().draft(Path::new(path))?;
+            draft.write_all(b"x").unwrap_or_default();
+            Ok::<_, FileError>(draft.commit().is_ok())
+        };
+        memory.fail_after(2, io::ErrorKind::StorageFull);
+        assert!(!write("/a").unwrap());
+        assert!(write("/b").is_err());
+        memory.recover();
+        assert!(write("/c").unwrap());
+        assert_eq!(memory.paths(), [PathBuf::from("/c")]);
     }
 
     #[test]

@@ -67,8 +67,8 @@ pub enum Cause {
         list: &'static str,
         /// The list's category.
         category: &'static str,
-        /// The line in the list, from 1.
-        line: u32,
+        /// How many labels the rule's name has; the whole name where it is a pattern.
+        labels: u8,
     },
     /// A line of the household's own rules.
     Rule {
@@ -170,15 +170,11 @@ impl Reason {
 }
 
 impl fmt::Display for Reason {
-    /// One line for people, as in `gambling (list starter-gambling, line 12)`.
+    /// One line for people, as in `gambling (list starter-gambling)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.cause {
             Cause::Unlisted => f.write_str("not on any list"),
-            Cause::List {
-                list,
-                category,
-                line,
-            } => write!(f, "{category} (list {list}, line {line})"),
+            Cause::List { list, category, .. } => write!(f, "{category} (list {list})"),
             Cause::Rule { scope, rule } => {
                 let whose = match scope {
                     Scope::Device => "device",

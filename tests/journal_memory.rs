@@ -53,7 +53,7 @@ fn outcome(number: u64) -> Outcome {
         1 => Cause::List {
             list: "starter",
             category: CATEGORIES[(mixed >> 60) as usize % 3],
-            line: number as u32,
+            labels: number as u8,
         },
         _ => Cause::Rule {
             scope: Scope::Profile,

@@ -119,7 +119,7 @@ fn list_lines(snapshot: &Snapshot) -> Vec<CheckedLine> {
         for error in &list.first_errors {
             text.push_str(&format!(
                 "  --> {}:{}: {}\n",
-                list.origin, error.line, error.error
+                list.origin, error.line, error.text
             ));
         }
         lines.push(CheckedLine {

@@ -163,7 +163,7 @@ warning: list `school` could not be loaded: no such file
 fn explain_for_people() {
     let text = "\
 casino.example.org AAAA is blocked for tablet
-  why      gambling (list starter-gambling, line 12)
+  why      gambling (list starter-gambling)
   device   tablet, known by its name
   profile  mia (preset schoolchild), inherits from schoolchild
   answer   0.0.0.0, for 10 s
@@ -192,7 +192,7 @@ fn log_for_people() {
         www.example.org A                         not on any list                 1.5 ms\n";
     let blocked = "2026-11-22 12:01:30Z  tablet        block    \
         casino.example.org A                      \
-        gambling (list starter-gambling, line 12)  1.5 ms\n";
+        gambling (list starter-gambling)  1.5 ms\n";
     assert_eq!(shown("log -n 2"), format!("{blocked}{allowed}"));
     assert_eq!(shown("log --blocked"), blocked);
     assert_eq!(shown("log --device nobody"), "");

@@ -95,7 +95,7 @@ impl<'l> Known<'l> {
                     allowlists.insert(&list.id);
                     allowlists.insert(&list.category);
                 }
-                ListKind::Lifeline => {}
+                ListKind::Lifeline | ListKind::Sealed => {}
             }
         }
         Self {

@@ -45,7 +45,7 @@ impl FakeHousehold {
             cause: Cause::List {
                 list: "starter-gambling",
                 category,
-                line: 12,
+                labels: 2,
             },
             trigger: Trigger::Qname,
         };
@@ -179,7 +179,7 @@ impl Household for FakeHousehold {
                 },
             ],
             verdict: "block".into(),
-            reason: "gambling (list starter-gambling, line 12)".into(),
+            reason: "gambling (list starter-gambling)".into(),
             answer: "0.0.0.0".into(),
             ttl: Some(10),
             notes: vec![],

@@ -130,14 +130,9 @@ fn describe(snapshot: &Snapshot, view: &View<'_>, voice: &Voice, verdict: &Verdi
         ..TextVoice::default()
     };
     match voice.reason.cause {
-        Cause::List {
-            list,
-            category,
-            line,
-        } => {
+        Cause::List { list, category, .. } => {
             text.who = format!("list {list}");
             text.category = Some(category.to_owned());
-            text.line = Some(line);
             let info = snapshot.lists.find(list).map(|id| snapshot.lists.list(id));
             text.file = info.map(|info| info.origin.clone());
         }
@@ -199,7 +194,7 @@ fn unused_voices(
     snapshot.lists.look_up(request.qname.as_ref(), |hit| {
         let list = snapshot.lists.list(hit.list);
         let used = match list.kind {
-            ListKind::Lifeline => true,
+            ListKind::Lifeline | ListKind::Sealed => true,
             ListKind::Block => profile.blocks.contains(hit.list),
             ListKind::Allow => profile.allows.contains(hit.list),
         };
@@ -211,7 +206,6 @@ fn unused_voices(
             who: format!("list {}", list.id),
             category: Some(list.category.to_owned()),
             file: Some(list.origin.clone()),
-            line: Some(hit.line),
             effect: VoiceEffect::None,
             note: Some(format!("profile {} does not use this list", profile.name)),
             ..TextVoice::default()

@@ -8,7 +8,6 @@ use crate::clock::{Clock, Moment};
 use crate::config::{self, BlockAnswer, DeviceMatch, Privacy, Rule, WhenUnsure, Youtube};
 use crate::control::{Boxed, ControlError, ExplainRequest, Household, api};
 use crate::journal::{Journal, LogFilter, LogPage, Top};
-use crate::lists::ListKind;
 use crate::logging::Logging;
 use crate::profile::Profile;
 use crate::reload::{Reloader, Report, list_troubles};
@@ -218,12 +217,7 @@ impl Household for Arc<Daemon> {
             .map(|(_, list)| api::List {
                 id: list.id.to_owned(),
                 category: list.category.to_owned(),
-                kind: match list.kind {
-                    ListKind::Block => "block",
-                    ListKind::Allow => "allow",
-                    ListKind::Lifeline => "lifeline",
-                }
-                .to_owned(),
+                kind: list.kind.label().to_owned(),
                 tier: list.tier.label().to_owned(),
                 origin: list.origin.clone(),
                 format: list.format.map(|format| format.label().to_owned()),
@@ -234,7 +228,7 @@ impl Household for Arc<Daemon> {
                     .iter()
                     .map(|error| api::BadLine {
                         line: error.line,
-                        error: error.error.to_string(),
+                        error: error.text.clone(),
                     })
                     .collect(),
                 failure: list.failure.clone(),

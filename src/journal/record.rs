@@ -101,13 +101,13 @@ pub(super) fn write(outcome: &Outcome, words: &mut Words) -> Scratch {
     if !detailed {
         return entry;
     }
-    let (kind, first, second, line) = match reason.cause {
+    let (kind, first, second, number) = match reason.cause {
         Cause::Unlisted => (0, None, None, 0),
         Cause::List {
             list,
             category,
-            line,
-        } => (1, Some(list), Some(category), line),
+            labels,
+        } => (1, Some(list), Some(category), u32::from(labels)),
         Cause::Rule { scope, rule } => (2, Some(rule), None, scope as u32),
         Cause::AllowOnly => (3, None, None, 0),
         Cause::SafeSearch { engine } => (4, Some(engine), None, 0),
@@ -123,7 +123,7 @@ pub(super) fn write(outcome: &Outcome, words: &mut Words) -> Scratch {
     entry.put(&[kind]);
     entry.put(&word(first));
     entry.put(&word(second));
-    entry.put(&line.to_le_bytes());
+    entry.put(&number.to_le_bytes());
     entry.put(&outcome.qtype.to_le_bytes());
     let took_us = u32::try_from(outcome.took.as_micros()).unwrap_or(u32::MAX);
     entry.put(&took_us.to_le_bytes());
@@ -206,15 +206,15 @@ impl<'a> Cursor<'a, '_> {
     fn details(&mut self, tier: Tier, trigger: Trigger) -> Option<Details<'a>> {
         let kind = self.byte()?;
         let (first, second) = (self.word()?, self.word()?);
-        let line = u32::from_le_bytes(self.take()?);
+        let number = u32::from_le_bytes(self.take()?);
         let cause = match kind {
             1 => Cause::List {
                 list: first,
                 category: second,
-                line,
+                labels: u8::try_from(number).ok()?,
             },
             2 => Cause::Rule {
-                scope: *SCOPES.get(usize::try_from(line).ok()?)?,
+                scope: *SCOPES.get(usize::try_from(number).ok()?)?,
                 rule: first,
             },
             3 => Cause::AllowOnly,

@@ -38,7 +38,7 @@ fn listed(tier: Tier, category: &'static str) -> Reason {
         cause: Cause::List {
             list: "starter",
             category,
-            line: 4711,
+            labels: 2,
         },
         trigger: Trigger::Qname,
     }
@@ -88,7 +88,7 @@ fn an_entry_holds_what_happened() {
             "client": "192.0.2.7",
             "transport": "udp",
             "took_us": 1500,
-            "reason": "gambling (list starter, line 4711)",
+            "reason": "gambling (list starter)",
         })
     );
 }
@@ -100,7 +100,7 @@ fn every_reason_survives_the_log() {
         Cause::List {
             list: "l",
             category: "c",
-            line: u32::MAX,
+            labels: u8::MAX,
         },
         Cause::Rule {
             scope: Scope::Device,

@@ -313,15 +313,18 @@ mod tests {
             ListFormat::Adblock
                 .read_line(rule.as_bytes(), &mut one)
                 .unwrap();
-            all.extend(one.into_iter().map(|entry| (line, entry)));
+            all.extend(one.into_iter().filter_map(|item| match item {
+                crate::lists::Item::Name(entry) => Some((line, entry)),
+                _ => None,
+            }));
         }
         all
     }
 
-    fn hits(index: &Index, name: &str) -> Vec<(u16, u32, u8)> {
+    fn hits(index: &Index, name: &str) -> Vec<(u16, u8)> {
         let mut hits = Vec::new();
         index.look_up(Name::parse(name).unwrap().as_ref(), |hit| {
-            hits.push((hit.list.0, hit.line, hit.labels));
+            hits.push((hit.list.0, hit.labels));
         });
         hits
     }
@@ -354,12 +357,9 @@ mod tests {
         assert_eq!(index.name_count(), 3);
         assert_eq!(
             hits(&index, "www.example.org"),
-            [(0, 2, 3), (0, 1, 2), (1, 1, 2), (1, 2, 2)]
+            [(0, 3), (0, 2), (1, 2), (1, 2)]
         );
-        assert_eq!(
-            hits(&index, "example.org"),
-            [(0, 1, 2), (0, 3, 2), (1, 2, 2)]
-        );
+        assert_eq!(hits(&index, "example.org"), [(0, 2), (0, 2), (1, 2)]);
         assert_eq!(hits(&index, "notexample.org"), []);
         assert_eq!(hits(&index, "org"), []);
         let b = index.find("b").unwrap();
@@ -387,7 +387,7 @@ mod tests {
         let twice = "||example.org^ ||example.org^ |example.org^ |example.org^";
         builder.add_list(info("a"), entries(twice)).unwrap();
         let index = builder.build();
-        assert_eq!(hits(&index, "example.org"), [(0, 1, 2), (0, 3, 2)]);
+        assert_eq!(hits(&index, "example.org"), [(0, 2), (0, 2)]);
     }
 
     #[test]
@@ -405,8 +405,8 @@ mod tests {
             .add_list(info("c"), entries("||example.net^"))
             .unwrap();
         let index = builder.build();
-        assert_eq!(hits(&index, "example.org"), [(0, 1, 2)]);
-        assert_eq!(hits(&index, "example.net"), [(2, 1, 2)]);
+        assert_eq!(hits(&index, "example.org"), [(0, 2)]);
+        assert_eq!(hits(&index, "example.net"), [(2, 2)]);
         assert_eq!(index.list(b).failure.as_deref(), Some("worn out"));
     }
 
@@ -423,10 +423,10 @@ mod tests {
         }
         writer.finish(|_| {}).unwrap();
         let index = builder.build();
-        assert_eq!(hits(&index, &deepest), [(0, 1, 127), (0, 3, 1), (0, 4, 0)]);
-        assert_eq!(hits(&index, &deepest[2..]), [(0, 3, 1), (0, 4, 0)]);
-        assert_eq!(hits(&index, &longest), [(0, 2, 4), (0, 4, 0)]);
-        assert_eq!(hits(&index, "."), [(0, 4, 0)]);
+        assert_eq!(hits(&index, &deepest), [(0, 127), (0, 1), (0, 0)]);
+        assert_eq!(hits(&index, &deepest[2..]), [(0, 1), (0, 0)]);
+        assert_eq!(hits(&index, &longest), [(0, 4), (0, 0)]);
+        assert_eq!(hits(&index, "."), [(0, 0)]);
     }
 
     #[test]

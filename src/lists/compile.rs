@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use super::parse::{self, Report};
 use super::{
-    BuildError, Index, IndexBuilder, ListFormat, ListId, ListInfo, ListKind, ListWriter, starter,
+    BuildError, Index, IndexBuilder, Item, LineNote, ListFormat, ListId, ListInfo, ListKind,
+    ListWriter, starter,
 };
 use crate::files::Files;
 use crate::intern::intern;
@@ -128,7 +129,11 @@ fn read(
         }
     };
     let source = UntilCancelled { source, cancelled };
-    let report = parse::read_list(source, spec.format, |line, entry| list.push(line, entry));
+    let report = parse::read_list(source, spec.format, |line, item| {
+        if let Item::Name(entry) = item {
+            list.push(line, entry);
+        }
+    });
     match report.failure.clone() {
         None => {
             let now = report.entries;
@@ -203,7 +208,7 @@ fn note(info: &mut ListInfo, report: Report) {
     info.head = report.head;
     info.entries = report.entries;
     info.bad_lines = report.bad_lines;
-    info.first_errors = report.first_errors;
+    info.first_errors = report.first_errors.iter().map(LineNote::from).collect();
 }
 
 /// A stream that ends in an error once nobody wants it any more.
@@ -356,7 +361,7 @@ mod tests {
             for name in ["one", "two", "three", "four", "five"] {
                 let name = Name::parse(&format!("{name}.example")).unwrap();
                 index.look_up(name.as_ref(), |hit| {
-                    found.push(format!("{} {} {}", name, index.list(hit.list).id, hit.line));
+                    found.push(format!("{} {}", name, index.list(hit.list).id));
                 });
             }
             found
@@ -364,10 +369,10 @@ mod tests {
         assert_eq!(
             names(&second),
             [
-                "one.example a 1",
-                "two.example a 2",
-                "four.example b 1",
-                "five.example c 1"
+                "one.example a",
+                "two.example a",
+                "four.example b",
+                "five.example c"
             ]
         );
         let kept = second.list(second.find("a").unwrap());
@@ -383,7 +388,7 @@ mod tests {
         memory.put("/lists/a", "six.example\n");
         let fourth = compile(&specs, &memory.files(), Some(&third), &|| false).unwrap();
         assert_eq!(fourth.list(fourth.find("a").unwrap()).stale, None);
-        assert_eq!(names(&fourth), ["four.example b 1", "five.example c 1"]);
+        assert_eq!(names(&fourth), ["four.example b", "five.example c"]);
     }
 
     #[test]

@@ -12,68 +12,25 @@ mod compile;
 mod fault;
 mod index;
 pub mod parse;
+mod rule;
 pub mod starter;
 
 use std::fmt;
 
-use crate::name::Name;
 use crate::verdict::Tier;
 
 pub use build::{BuildError, IndexBuilder, ListWriter};
 pub use compile::{CompileError, ListSource, ListSpec, compile};
 pub use fault::{LineFault, ListFault, Unsupported};
-pub use index::{Hit, Index, ListId};
+pub use index::{Hit, Index, ListId, Matcher, RuleId};
 pub use parse::Head;
+pub use rule::{
+    Action, AddressEntry, Asker, Client, Condition, Effect, Entry, Fingerprint, Item, Modifiers,
+    Pattern, PatternKind, Reach,
+};
 
 /// How many bad lines of a list are kept word for word; the rest is counted.
 pub const KEPT_ERRORS: usize = 20;
-
-/// What a line of a list says about the names it matches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Effect {
-    /// The list's names are blocked (or allowed, for an allowlist): the list speaks.
-    Listed,
-    /// An exception (`@@`): the list takes back what it says elsewhere.
-    Excepted,
-}
-
-/// Which names a line matches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Reach {
-    /// The name and everything below it.
-    Subtree,
-    /// The name alone.
-    Exact,
-    /// Everything below the name, not the name.
-    Below,
-}
-
-/// One line of a list, understood.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Entry {
-    /// The name.
-    pub name: Name,
-    /// Which names it matches.
-    pub reach: Reach,
-    /// What it says about them.
-    pub effect: Effect,
-}
-
-impl fmt::Display for Entry {
-    /// As an adblock rule, the one syntax that can say everything an entry can.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exception = match self.effect {
-            Effect::Listed => "",
-            Effect::Excepted => "@@",
-        };
-        let anchor = match self.reach {
-            Reach::Subtree => "||",
-            Reach::Exact => "|",
-            Reach::Below => "||*.",
-        };
-        write!(f, "{exception}{anchor}{}^", self.name)
-    }
-}
 
 /// A list as the index knows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,7 +54,11 @@ pub struct ListInfo {
     /// Lines not understood.
     pub bad_lines: u64,
     /// The first [`KEPT_ERRORS`] of them.
-    pub first_errors: Vec<LineError>,
+    pub first_errors: Vec<LineNote>,
+    /// Lines that name a public suffix (`co.uk`, `github.io`): they were not taken at their word.
+    pub flagged_lines: u64,
+    /// The first [`KEPT_ERRORS`] of them.
+    pub first_flags: Vec<LineNote>,
     /// Why nothing could be loaded, if so, with the list's path.
     pub failure: Option<String>,
     /// Why what it holds is what it said before, if so: its source cannot be read any more.
@@ -118,6 +79,8 @@ impl ListInfo {
             entries: 0,
             bad_lines: 0,
             first_errors: Vec::new(),
+            flagged_lines: 0,
+            first_flags: Vec::new(),
             failure: None,
             stale: None,
         }
@@ -173,6 +136,30 @@ pub struct LineError {
     pub error: LineFault,
 }
 
+/// What is said about a line of a list, in words that can be kept in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineNote {
+    /// The line, from 1.
+    pub line: u32,
+    /// What is wrong with it; without a character that a terminal would act on.
+    pub text: String,
+}
+
+impl fmt::Display for LineNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.text)
+    }
+}
+
+impl From<&LineError> for LineNote {
+    fn from(error: &LineError) -> Self {
+        Self {
+            line: error.line,
+            text: error.error.to_string(),
+        }
+    }
+}
+
 /// What the names of a list are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ListKind {
@@ -182,6 +169,9 @@ pub enum ListKind {
     Allow,
     /// Never blocked for anybody.
     Lifeline,
+    /// Blocked for everybody, with no household switch: hotline material, legal orders. Its names
+    /// are shown nowhere.
+    Sealed,
 }
 
 impl ListKind {
@@ -191,6 +181,7 @@ impl ListKind {
             Self::Block => "block",
             Self::Allow => "allow",
             Self::Lifeline => "lifeline",
+            Self::Sealed => "sealed",
         }
     }
 }
@@ -209,11 +200,31 @@ pub enum ListFormat {
     Wildcards,
     /// `||name^`, `@@||name^`.
     Adblock,
+    /// dnsmasq's `address=/name/`, `server=/name/`, `local=/name/`.
+    Dnsmasq,
+    /// unbound's `local-zone:` and `local-data:`.
+    Unbound,
+    /// A response policy zone.
+    Rpz,
+    /// Pi-hole's regular expressions, one a line.
+    Regex,
+    /// Fingerprints of names; see [`sealed`].
+    Sealed,
 }
 
 impl ListFormat {
     /// All of them, the plainest first.
-    pub const ALL: [Self; 4] = [Self::Domains, Self::Hosts, Self::Wildcards, Self::Adblock];
+    pub const ALL: [Self; 9] = [
+        Self::Domains,
+        Self::Hosts,
+        Self::Wildcards,
+        Self::Adblock,
+        Self::Dnsmasq,
+        Self::Unbound,
+        Self::Rpz,
+        Self::Regex,
+        Self::Sealed,
+    ];
 
     /// The word for it in configuration and messages.
     pub const fn label(self) -> &'static str {
@@ -222,6 +233,11 @@ impl ListFormat {
             Self::Domains => "domains",
             Self::Wildcards => "wildcards",
             Self::Adblock => "adblock",
+            Self::Dnsmasq => "dnsmasq",
+            Self::Unbound => "unbound",
+            Self::Rpz => "rpz",
+            Self::Regex => "regex",
+            Self::Sealed => "sealed",
         }
     }
 }
@@ -235,6 +251,7 @@ impl fmt::Display for ListFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::name::Name;
 
     #[test]
     fn an_entry_prints_as_the_rule_it_is() {
@@ -242,6 +259,7 @@ mod tests {
             name: Name::parse("example.org").unwrap(),
             reach,
             effect,
+            modifiers: None,
         };
         for (reach, effect, text) in [
             (Reach::Subtree, Effect::Listed, "||example.org^"),
@@ -260,10 +278,11 @@ mod tests {
         info.format = Some(ListFormat::Hosts);
         info.entries = 7;
         info.bad_lines = 2;
-        info.first_errors = vec![LineError {
+        let error = LineError {
             line: 3,
             error: LineFault::NoName,
-        }];
+        };
+        info.first_errors = vec![LineNote::from(&error)];
         assert_eq!(
             info.to_string(),
             "list `ads` from /lists/ads.txt: 7 entries (hosts), 2 lines not understood\n  \

@@ -223,6 +223,7 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
     view.lists.look_up(name, |hit| {
         let list = view.lists.list(hit.list);
         let (stance, tier) = match (list.kind, hit.effect) {
+            (ListKind::Sealed, Effect::Listed) => (Stance::Block, Tier::Sealed),
             (ListKind::Lifeline, Effect::Listed) => (Stance::Allow, Tier::Lifeline),
             (ListKind::Allow, Effect::Listed) if profile.allows.contains(hit.list) => {
                 on_allowlist = true;
@@ -243,7 +244,7 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
                 cause: Cause::List {
                     list: list.id,
                     category: list.category,
-                    line: hit.line,
+                    labels: hit.labels,
                 },
                 trigger: Trigger::Qname,
             },
@@ -396,6 +397,7 @@ mod tests {
                 name: name(text),
                 reach: Reach::Subtree,
                 effect,
+                modifiers: None,
             };
             (number, entry)
         });

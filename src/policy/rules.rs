@@ -1,13 +1,15 @@
 //! The household's own lines, of every device, profile and of all, searched at once.
 //!
-//! A rule about a name is an entry of one small [`Index`], in which each owner's lines of one kind
-//! are a list; so ten thousand rules cost a query what ten do. A rule with a `*` inside is compared
+//! Rules about names stand in one hash table, searched for the name and each of its parents; so ten
+//! thousand rules cost a query what ten do. A rule with a `*` inside is compared
 //! one by one, which is why there may be few of them.
+
+use std::collections::HashMap;
 
 use crate::config::{Pattern, Rule, Rules};
 use crate::intern::intern;
-use crate::lists::{Effect, Entry, Index, IndexBuilder, ListInfo, ListKind, Reach};
-use crate::name::NameRef;
+use crate::lists::Reach;
+use crate::name::{Name, NameRef};
 use crate::policy::{Stance, Voice, precision};
 use crate::verdict::{Cause, Reason, Scope, Tier, Trigger};
 
@@ -43,17 +45,16 @@ impl RuleOwner {
 /// All rules of a household.
 #[derive(Debug)]
 pub struct RuleBook {
-    names: Index,
-    /// For each list of `names`: whose it is, what it says, the rules as written.
-    shelves: Vec<Shelf>,
+    names: HashMap<Name, Vec<NameRule>>,
     globs: Vec<GlobRule>,
 }
 
 #[derive(Debug)]
-struct Shelf {
+struct NameRule {
     owner: RuleOwner,
     stance: Stance,
-    texts: Vec<&'static str>,
+    text: &'static str,
+    reach: Reach,
 }
 
 #[derive(Debug)]
@@ -68,40 +69,24 @@ struct GlobRule {
 impl RuleBook {
     /// The book of all `rules`, each with its owner.
     pub fn new<'r>(rules: impl IntoIterator<Item = (RuleOwner, &'r Rules)>) -> Self {
-        let mut builder = IndexBuilder::new();
-        let mut shelves = Vec::new();
+        let mut names: HashMap<Name, Vec<NameRule>> = HashMap::new();
         let mut globs = Vec::new();
         for (owner, rules) in rules {
             for (stance, lines) in [(Stance::Allow, &rules.allow), (Stance::Block, &rules.block)] {
-                if lines.is_empty() {
-                    continue;
-                }
-                globs.extend(
-                    lines
-                        .iter()
-                        .filter_map(|rule| glob_rule(owner, stance, rule)),
-                );
-                let added = builder.add_list(
-                    shelf_info(shelves.len()),
-                    lines
-                        .iter()
-                        .zip(1..)
-                        .filter_map(|(rule, line)| Some((line, entry(rule)?))),
-                );
-                if added.is_ok() {
-                    shelves.push(Shelf {
-                        owner,
-                        stance,
-                        texts: lines.iter().map(|rule| intern(&rule.text)).collect(),
-                    });
+                for rule in lines {
+                    globs.extend(glob_rule(owner, stance, rule));
+                    if let Some((name, reach)) = name_of(rule) {
+                        names.entry(name.clone()).or_default().push(NameRule {
+                            owner,
+                            stance,
+                            text: intern(&rule.text),
+                            reach,
+                        });
+                    }
                 }
             }
         }
-        Self {
-            names: builder.build(),
-            shelves,
-            globs,
-        }
+        Self { names, globs }
     }
 
     /// Hears every rule about `name` that concerns this profile and device.
@@ -127,14 +112,25 @@ impl RuleBook {
                 precision,
             });
         };
-        self.names.look_up(name, |hit| {
-            let shelf = &self.shelves[usize::from(hit.list.0)];
-            if shelf.owner.concerns(profile, device) {
-                let rule = shelf.texts[hit.line as usize - 1];
-                let precision = precision(hit.labels, hit.reach == Reach::Exact);
-                speak(shelf.owner, shelf.stance, rule, precision);
+        if !self.names.is_empty() {
+            let labels = name.label_count();
+            for (above, suffix) in name.suffixes().enumerate() {
+                let itself = above == 0;
+                for rule in self.names.get(suffix.as_wire()).into_iter().flatten() {
+                    let matches = match rule.reach {
+                        Reach::Subtree => true,
+                        Reach::Exact => itself,
+                        Reach::Below => !itself,
+                    };
+                    if matches && rule.owner.concerns(profile, device) {
+                        // At most 127 labels.
+                        let precision =
+                            precision((labels - above) as u8, rule.reach == Reach::Exact);
+                        speak(rule.owner, rule.stance, rule.text, precision);
+                    }
+                }
             }
-        });
+        }
         for glob in &self.globs {
             if glob.owner.concerns(profile, device) && matches_glob(name, &glob.pattern) {
                 speak(glob.owner, glob.stance, glob.text, glob.precision);
@@ -143,23 +139,14 @@ impl RuleBook {
     }
 }
 
-fn shelf_info(index: usize) -> ListInfo {
-    let id = intern(&format!("rules-{index}"));
-    ListInfo::new(id, "rule", ListKind::Block, Tier::Household)
-}
-
-fn entry(rule: &Rule) -> Option<Entry> {
-    let (name, reach) = match &rule.pattern {
-        Pattern::Subtree(name) => (name, Reach::Subtree),
-        Pattern::Exact(name) => (name, Reach::Exact),
-        Pattern::Below(name) => (name, Reach::Below),
-        Pattern::Glob(_) => return None,
-    };
-    Some(Entry {
-        name: name.clone(),
-        reach,
-        effect: Effect::Listed,
-    })
+/// The name a rule is about and its reach, unless it has a `*` inside.
+const fn name_of(rule: &Rule) -> Option<(&Name, Reach)> {
+    match &rule.pattern {
+        Pattern::Subtree(name) => Some((name, Reach::Subtree)),
+        Pattern::Exact(name) => Some((name, Reach::Exact)),
+        Pattern::Below(name) => Some((name, Reach::Below)),
+        Pattern::Glob(_) => None,
+    }
 }
 
 fn glob_rule(owner: RuleOwner, stance: Stance, rule: &Rule) -> Option<GlobRule> {

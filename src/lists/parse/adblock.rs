@@ -5,7 +5,7 @@
 
 use super::super::fault::quoted;
 use super::{hosts, text};
-use crate::lists::{Effect, Entry, LineFault, Reach, Unsupported};
+use crate::lists::{Effect, Entry, Item, LineFault, Reach, Unsupported};
 
 /// What separates a site from what a cosmetic rule does there.
 const COSMETIC: [&str; 8] = ["##", "#@#", "#?#", "#@?#", "#$#", "#@$#", "#%#", "$$"];
@@ -13,7 +13,7 @@ const COSMETIC: [&str; 8] = ["##", "#@#", "#?#", "#@?#", "#$#", "#@$#", "#%#", "
 /// `||example.org^`, `@@||example.org^`, `|example.org^`, `||*.example.org^`, `example.org`.
 ///
 /// Lines in hosts syntax may stand among them, as AdGuard allows.
-pub(super) fn read(line: &[u8], into: &mut Vec<Entry>) -> Result<(), LineFault> {
+pub(super) fn read(line: &[u8], into: &mut Vec<Item>) -> Result<(), LineFault> {
     let line = line.trim_ascii();
     if is_comment(line) {
         return Ok(());
@@ -32,11 +32,12 @@ pub(super) fn read(line: &[u8], into: &mut Vec<Entry>) -> Result<(), LineFault> 
         None => (Effect::Listed, rule),
     };
     let (reach, name) = pattern_of(pattern)?;
-    into.push(Entry {
+    into.push(Item::Name(Entry {
         name: text::name(name)?,
         reach,
         effect,
-    });
+        modifiers: None,
+    }));
     Ok(())
 }
 

@@ -1,12 +1,12 @@
 //! Plain lists: a name a line, `#` comments. Ours are written so.
 
 use super::text;
-use crate::lists::{Entry, LineFault};
+use crate::lists::{Item, LineFault};
 
 /// `example.org`, `=www.example.org`, `example.net  # needed by: example.org`.
-pub(super) fn read(line: &[u8], into: &mut Vec<Entry>) -> Result<(), LineFault> {
+pub(super) fn read(line: &[u8], into: &mut Vec<Item>) -> Result<(), LineFault> {
     if let Some(word) = text::only_word(text::without_comment(line))? {
-        into.push(text::plain_entry(word)?);
+        into.push(text::plain_item(word)?);
     }
     Ok(())
 }

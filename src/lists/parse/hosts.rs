@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::super::fault::quoted;
 use super::text;
-use crate::lists::{Entry, LineFault};
+use crate::lists::{Item, LineFault};
 
 /// Names by which a machine calls itself and its network; every hosts file brings some of them.
 const OWN_NAMES: [&str; 17] = [
@@ -28,7 +28,7 @@ const OWN_NAMES: [&str; 17] = [
 ];
 
 /// `0.0.0.0 example.org www.example.org # comment`; one bad name costs the line.
-pub(super) fn read(line: &[u8], into: &mut Vec<Entry>) -> Result<(), LineFault> {
+pub(super) fn read(line: &[u8], into: &mut Vec<Item>) -> Result<(), LineFault> {
     // Unlike in other lists a `#` inside a word begins a comment: hosts(5) has no other use for it.
     let end = line.iter().position(|octet| *octet == b'#');
     let line = line.get(..end.unwrap_or(line.len())).unwrap_or(line);
@@ -44,7 +44,7 @@ pub(super) fn read(line: &[u8], into: &mut Vec<Entry>) -> Result<(), LineFault> 
     let before = into.len();
     for name in names.filter(|name| !is_own_name(name)) {
         let entry = if address.is_unspecified() || address.is_loopback() {
-            text::plain_entry(name)
+            text::plain_item(name)
         } else {
             Err(LineFault::OtherAddress(address))
         };

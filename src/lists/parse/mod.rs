@@ -21,7 +21,7 @@ pub use detect::detect;
 pub use head::Head;
 pub use lines::{Line, Lines, MAX_LINE};
 
-use super::{Entry, KEPT_ERRORS, LineError, LineFault, ListFault, ListFormat};
+use super::{Item, KEPT_ERRORS, LineError, LineFault, ListFault, ListFormat};
 
 /// How much of a list is looked at before its syntax is settled.
 const SAMPLE: u64 = 64 * 1024;
@@ -51,7 +51,7 @@ pub struct Report {
 pub fn read_list(
     mut source: impl Read,
     format: Option<ListFormat>,
-    mut each: impl FnMut(u32, &Entry),
+    mut each: impl FnMut(u32, &Item),
 ) -> Report {
     let mut report = Report {
         format: format.unwrap_or(ListFormat::Domains),
@@ -126,12 +126,15 @@ impl ListFormat {
     ///
     /// # Errors
     /// Why the line cannot be understood; nothing was appended then.
-    pub fn read_line(self, line: &[u8], into: &mut Vec<Entry>) -> Result<(), LineFault> {
+    pub fn read_line(self, line: &[u8], into: &mut Vec<Item>) -> Result<(), LineFault> {
         match self {
             Self::Hosts => hosts::read(line, into),
             Self::Domains => domains::read(line, into),
             Self::Wildcards => wildcards::read(line, into),
             Self::Adblock => adblock::read(line, into),
+            Self::Dnsmasq | Self::Unbound | Self::Rpz | Self::Regex | Self::Sealed => {
+                Err(super::Unsupported::Regex.into())
+            }
         }
     }
 }

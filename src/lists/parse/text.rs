@@ -7,7 +7,7 @@ use idna::AsciiDenyList;
 use idna::uts46::{DnsLength, Hyphens, Uts46};
 
 use super::super::fault::quoted;
-use super::super::{Effect, Entry, LineFault, Reach};
+use super::super::{Effect, Entry, Item, LineFault, Reach};
 use crate::name::{Name, NameError};
 
 /// Whether no text should hold this octet.
@@ -60,16 +60,17 @@ pub(super) fn checked(line: &[u8]) -> Result<&str, LineFault> {
 }
 
 /// `name` for it and all below, `=name` for it alone.
-pub(super) fn plain_entry(word: &str) -> Result<Entry, LineFault> {
+pub(super) fn plain_item(word: &str) -> Result<Item, LineFault> {
     let (reach, text) = match word.strip_prefix('=') {
         Some(text) => (Reach::Exact, text),
         None => (Reach::Subtree, word),
     };
-    Ok(Entry {
+    Ok(Item::Name(Entry {
         name: name(text)?,
         reach,
         effect: Effect::Listed,
-    })
+        modifiers: None,
+    }))
 }
 
 /// A name as lists write it: any case, final dot or not, Unicode or A-labels; at least two labels.

@@ -4,10 +4,10 @@
 //! leave the name itself out; so do we. A name without `*.` in such a list means the same.
 
 use super::text;
-use crate::lists::{Entry, LineFault, Unsupported};
+use crate::lists::{Item, LineFault, Unsupported};
 
 /// `*.example.org`, `example.org`, `=www.example.org`.
-pub(super) fn read(line: &[u8], into: &mut Vec<Entry>) -> Result<(), LineFault> {
+pub(super) fn read(line: &[u8], into: &mut Vec<Item>) -> Result<(), LineFault> {
     let Some(word) = text::only_word(text::without_comment(line))? else {
         return Ok(());
     };
@@ -18,7 +18,7 @@ pub(super) fn read(line: &[u8], into: &mut Vec<Entry>) -> Result<(), LineFault> 
     if name.len() < word.len() && name.starts_with('=') {
         return Err(crate::name::NameError::Character('=').into());
     }
-    into.push(text::plain_entry(name)?);
+    into.push(text::plain_item(name)?);
     Ok(())
 }
 
