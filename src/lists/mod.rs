@@ -12,6 +12,7 @@ mod compile;
 mod fault;
 mod index;
 pub mod parse;
+mod posting;
 mod rule;
 pub mod starter;
 
@@ -24,6 +25,7 @@ pub use compile::{CompileError, ListSource, ListSpec, compile};
 pub use fault::{LineFault, ListFault, Unsupported};
 pub use index::{Hit, Index, ListId, Matcher, RuleId};
 pub use parse::Head;
+pub use posting::{Posting, canonical_order};
 pub use rule::{
     Action, AddressEntry, Asker, Client, Condition, Effect, Entry, Fingerprint, Item, Modifiers,
     Pattern, PatternKind, Reach,
