@@ -21,7 +21,11 @@ use crate::verdict::{Cause, Scope, Tier, Verdict};
 /// [`ControlError::NotFound`] for a device nobody knows.
 pub fn explain(snapshot: &Snapshot, request: &ExplainRequest) -> Result<Explanation, ControlError> {
     let (index, known_by) = recognise(snapshot, &request.asker)?;
-    let (device, view) = snapshot.view_of(index);
+    let client = match request.asker {
+        Asker::Client(address) => Some(address.to_canonical()),
+        Asker::Guest | Asker::Device(_) => None,
+    };
+    let (device, view) = snapshot.view_of(index, client);
     let name = request.qname.as_ref();
     let verdict = judge_name(name, request.qtype, &view);
     let mut voices = Vec::new();
@@ -36,6 +40,11 @@ pub fn explain(snapshot: &Snapshot, request: &ExplainRequest) -> Result<Explanat
         (Verdict::Allow(_), Some(_)) => crate::resolve::SPECIAL_USE,
         _ => verdict.reason(),
     };
+    // Whoever asks typed the name; it must not stand in what is printed, saved or sent on.
+    let is_sealed = reason.tier == Tier::Sealed;
+    if is_sealed {
+        notes.push("a sealed list holds it; such names are shown nowhere".to_owned());
+    }
     if !verdict.is_block() && special.is_none() {
         notes.push(
             "the answer is judged too, once it is there: aliases, addresses and hints".to_owned(),
@@ -58,7 +67,11 @@ pub fn explain(snapshot: &Snapshot, request: &ExplainRequest) -> Result<Explanat
     }
     Ok(Explanation {
         question: ExplainedQuestion {
-            name: name.to_string(),
+            name: if is_sealed {
+                "(withheld)".to_owned()
+            } else {
+                name.to_string()
+            },
             qtype: qtype_label(request.qtype).into_owned(),
             at: request.at.map(|at| at.to_string()),
         },
@@ -134,7 +147,9 @@ fn describe(snapshot: &Snapshot, view: &View<'_>, voice: &Voice, verdict: &Verdi
             text.who = format!("list {list}");
             text.category = Some(category.to_owned());
             let info = snapshot.lists.find(list).map(|id| snapshot.lists.list(id));
-            text.file = info.map(|info| info.origin.clone());
+            if voice.reason.tier != Tier::Sealed {
+                text.file = info.map(|info| info.origin.clone());
+            }
         }
         Cause::Rule { scope, rule } => {
             text.who = match scope {

@@ -79,7 +79,7 @@ impl Daemon {
     /// What was remembered under a looser setting does not outlive it.
     fn forget_what_became_private(&self, before: &Snapshot, after: &Snapshot) {
         let kept = |snapshot: &Snapshot, name: &str| {
-            let (_, view) = snapshot.view_of(snapshot.devices.find(name));
+            let (_, view) = snapshot.view_of(snapshot.devices.find(name), None);
             view.profile.privacy
         };
         for device in &before.config.devices {
@@ -88,7 +88,7 @@ impl Daemon {
             }
         }
         let guest = |snapshot: &Snapshot| {
-            let (_, view) = snapshot.view_of(None);
+            let (_, view) = snapshot.view_of(None, None);
             (view.profile.name, view.profile.privacy)
         };
         let ((name, then), (_, now)) = (guest(before), guest(after));

@@ -174,6 +174,14 @@ impl Index {
         }
     }
 
+    /// Whether a line that was hit speaks to `asker` about `name`: whether what restricts it allows.
+    pub const fn applies(&self, _hit: &Hit, _name: NameRef<'_>, _asker: &super::Asker<'_>) -> bool {
+        true
+    }
+
+    /// Calls `each` for every line of every list whose prefix holds `address`.
+    pub fn look_up_address(&self, _address: std::net::IpAddr, _each: impl FnMut(Hit)) {}
+
     /// Calls `each` for everything one list says, in no particular order: its line, name, reach
     /// and effect. Walks the whole index.
     pub fn entries_of(&self, list: ListId, mut each: impl FnMut(u32, NameRef<'_>, Reach, Effect)) {
