@@ -568,6 +568,8 @@ mod tests {
                 private_domains: &[],
                 profile: &self.profile,
                 device: Some(0),
+                device_name: None,
+                client: None,
             }
         }
 
