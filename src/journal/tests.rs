@@ -130,7 +130,8 @@ fn every_reason_survives_the_log() {
     ];
     let mut words = Words::new(100);
     let mut checked = 0;
-    for tier in &Tier::ALL[1..] {
+    // Neither a lifeline nor a sealed name is written down.
+    for tier in &Tier::ALL[2..] {
         for trigger in triggers {
             for cause in causes {
                 let reason = Reason {
@@ -160,7 +161,7 @@ fn every_reason_survives_the_log() {
             }
         }
     }
-    assert_eq!(checked, 5 * 5 * 11);
+    assert_eq!(checked, 4 * 5 * 11);
 }
 
 #[test]
