@@ -152,7 +152,7 @@ impl Household for Arc<Daemon> {
             lists: api::ListSummary {
                 count: snapshot.lists.lists().count() as u64,
                 names: snapshot.lists.name_count() as u64,
-                bytes: snapshot.lists.memory_bytes() as u64,
+                bytes: snapshot.lists.file_bytes(),
                 failed: failed_lists(&snapshot),
             },
             upstreams: snapshot

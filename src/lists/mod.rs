@@ -23,7 +23,10 @@ use crate::verdict::Tier;
 pub use build::{BuildError, IndexBuilder, ListWriter};
 pub use compile::{CompileError, ListSource, ListSpec, compile};
 pub use fault::{LineFault, ListFault, Unsupported};
-pub use index::{Hit, Index, ListId, Matcher, RuleId};
+pub use index::{
+    Contents, Hit, Index, IndexError, IndexFault, IndexWriter, ListId, Matcher, RuleId, Section,
+    Totals, WriteError,
+};
 pub use parse::Head;
 pub use posting::{Posting, canonical_order};
 pub use rule::{
