@@ -7,13 +7,17 @@
 //!
 //! Read [`compile`] first: it is the whole way from a list's source to the index.
 
+pub mod addresses;
 mod build;
 mod compile;
 mod fault;
 mod index;
+pub mod modifiers;
 pub mod parse;
+pub mod patterns;
 mod posting;
 mod rule;
+pub mod sealed;
 pub mod starter;
 
 use std::fmt;
