@@ -24,8 +24,8 @@ use std::fmt;
 use crate::verdict::Tier;
 
 pub use compile::{
-    CompileError, IndexBuilder, ListSource, ListSpec, Outcome, Progress, Settings, Stage, Target,
-    compile, compile_in_memory, recipe,
+    CompileError, Difference, Found, IndexBuilder, ListSource, ListSpec, Outcome, Progress, Search,
+    Settings, Stage, Target, VerifyReport, compile, compile_in_memory, recipe, search, verify,
 };
 pub use fault::{LineFault, ListFault, Unsupported};
 pub use index::{
