@@ -47,7 +47,7 @@ impl Backend for FakeBackend {
         if self.config_is_bad {
             return Err(BackendError::Config("error: bad".into()));
         }
-        Ok(FakeHousehold::new().explain(request)?)
+        Ok(FakeHousehold::explained(request)?)
     }
 
     fn schema(&self) -> Result<String, BackendError> {

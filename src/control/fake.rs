@@ -38,6 +38,62 @@ impl FakeHousehold {
         })
     }
 
+    pub(crate) fn explained(request: &ExplainRequest) -> Result<Explanation, ControlError> {
+        let known_by = match &request.asker {
+            Asker::Device(name) if name != "tablet" => {
+                return Err(ControlError::not_found(
+                    format!("there is no device `{}`", name.escape_debug()),
+                    "did you mean `tablet`?",
+                ));
+            }
+            Asker::Device(_) => "its name".to_owned(),
+            Asker::Client(address) => format!("address {address}"),
+            Asker::Guest => "nothing".to_owned(),
+        };
+        Ok(Explanation {
+            question: ExplainedQuestion {
+                name: request.qname.to_string(),
+                qtype: qtype_label(request.qtype).into_owned(),
+                at: request.at.map(|at| at.to_string()),
+            },
+            device: ExplainedDevice {
+                label: "tablet".into(),
+                known_by,
+            },
+            profile: ExplainedProfile {
+                name: "mia".into(),
+                preset: "schoolchild".into(),
+                inherits: vec!["schoolchild".into()],
+            },
+            voices: vec![
+                Voice {
+                    tier: "child-safety".into(),
+                    who: "list starter-gambling".into(),
+                    category: Some("gambling".into()),
+                    text: Some("||casino.example.org^".into()),
+                    file: Some("/etc/hedgerow/lists/gambling.txt".into()),
+                    line: Some(12),
+                    effect: VoiceEffect::Block,
+                    decisive: true,
+                    note: None,
+                },
+                Voice {
+                    tier: "lists".into(),
+                    who: "list starter-gambling".into(),
+                    text: Some("@@||casino.example.org^".into()),
+                    effect: VoiceEffect::Exception,
+                    note: Some("an exception can't lift a block of a higher tier".into()),
+                    ..Voice::default()
+                },
+            ],
+            verdict: "block".into(),
+            reason: "gambling (list starter-gambling)".into(),
+            answer: "0.0.0.0".into(),
+            ttl: Some(10),
+            notes: vec![],
+        })
+    }
+
     /// Lets the tablet ask for `name`, which is on a list if it says so itself.
     pub(crate) fn ask(&self, name: &str) {
         let listed = |tier, category| Reason {
@@ -130,60 +186,8 @@ impl Household for FakeHousehold {
         }
     }
 
-    fn explain(&self, request: &ExplainRequest) -> Result<Explanation, ControlError> {
-        let known_by = match &request.asker {
-            Asker::Device(name) if name != "tablet" => {
-                return Err(ControlError::not_found(
-                    format!("there is no device `{}`", name.escape_debug()),
-                    "did you mean `tablet`?",
-                ));
-            }
-            Asker::Device(_) => "its name".to_owned(),
-            Asker::Client(address) => format!("address {address}"),
-            Asker::Guest => "nothing".to_owned(),
-        };
-        Ok(Explanation {
-            question: ExplainedQuestion {
-                name: request.qname.to_string(),
-                qtype: qtype_label(request.qtype).into_owned(),
-                at: request.at.map(|at| at.to_string()),
-            },
-            device: ExplainedDevice {
-                label: "tablet".into(),
-                known_by,
-            },
-            profile: ExplainedProfile {
-                name: "mia".into(),
-                preset: "schoolchild".into(),
-                inherits: vec!["schoolchild".into()],
-            },
-            voices: vec![
-                Voice {
-                    tier: "child-safety".into(),
-                    who: "list starter-gambling".into(),
-                    category: Some("gambling".into()),
-                    text: Some("||casino.example.org^".into()),
-                    file: Some("/etc/hedgerow/lists/gambling.txt".into()),
-                    line: Some(12),
-                    effect: VoiceEffect::Block,
-                    decisive: true,
-                    note: None,
-                },
-                Voice {
-                    tier: "lists".into(),
-                    who: "list starter-gambling".into(),
-                    text: Some("@@||casino.example.org^".into()),
-                    effect: VoiceEffect::Exception,
-                    note: Some("an exception can't lift a block of a higher tier".into()),
-                    ..Voice::default()
-                },
-            ],
-            verdict: "block".into(),
-            reason: "gambling (list starter-gambling)".into(),
-            answer: "0.0.0.0".into(),
-            ttl: Some(10),
-            notes: vec![],
-        })
+    fn explain(&self, request: ExplainRequest) -> Boxed<'_, Result<Explanation, ControlError>> {
+        Box::pin(std::future::ready(Self::explained(&request)))
     }
 
     fn devices(&self) -> Vec<Device> {

@@ -35,17 +35,18 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What stands behind the API: the daemon, or a stand-in for tests.
 ///
-/// All methods but [`Household::reload`] answer at once, from memory; they run on the thread that
+/// All methods that return no future answer at once, from memory; they run on the thread that
 /// serves the API and must neither wait nor touch a disk.
 pub trait Household: Send + Sync + 'static {
     /// How the daemon is doing.
     fn status(&self) -> api::Status;
 
-    /// Why a name would be answered as it would.
+    /// Why a name would be answered as it would; reads lists again to say which line it was.
     ///
     /// # Errors
     /// [`ControlError::NotFound`] for a device nobody knows.
-    fn explain(&self, request: &ExplainRequest) -> Result<api::Explanation, ControlError>;
+    fn explain(&self, request: ExplainRequest)
+    -> Boxed<'_, Result<api::Explanation, ControlError>>;
 
     /// All devices: those somebody named and those that only asked something.
     fn devices(&self) -> Vec<api::Device>;

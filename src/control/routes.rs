@@ -372,7 +372,7 @@ async fn explain(
     query: Result<Query<ExplainQuery>, QueryRejection>,
 ) -> Answer<Explanation> {
     let request = ExplainRequest::parse(&parameters(query)?)?;
-    door.household.explain(&request).map(axum::Json)
+    door.household.explain(request).await.map(axum::Json)
 }
 
 /// Reads configuration and lists again. The report says whether they hold now; if not, the ones

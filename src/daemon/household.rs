@@ -167,8 +167,20 @@ impl Household for Arc<Daemon> {
         }
     }
 
-    fn explain(&self, request: &ExplainRequest) -> Result<api::Explanation, ControlError> {
-        explain(&self.resolver.snapshot(), request)
+    fn explain(
+        &self,
+        request: ExplainRequest,
+    ) -> Boxed<'_, Result<api::Explanation, ControlError>> {
+        let snapshot = self.resolver.snapshot();
+        Box::pin(async move {
+            let done = tokio::task::spawn_blocking(move || explain(&snapshot, &request)).await;
+            done.unwrap_or_else(|error| {
+                Err(ControlError::unavailable(
+                    format!("the explanation broke off: {error}"),
+                    "",
+                ))
+            })
+        })
     }
 
     fn devices(&self) -> Vec<api::Device> {
