@@ -185,6 +185,17 @@ impl Files {
         self.0.target(path).filter(|target| target != path)
     }
 
+    /// Where the link `path` leads, if that is outside of the folder it stands in.
+    ///
+    /// Whoever may write into that folder could otherwise have any file of the machine read.
+    pub fn leads_out(&self, path: &Path) -> Option<PathBuf> {
+        let target = self.0.target(path)?;
+        let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+        let folder = folder.unwrap_or_else(|| Path::new("."));
+        let inside = self.0.target(folder)?;
+        (!target.starts_with(inside)).then_some(target)
+    }
+
     /// Replaces `path` by `content`, whole or not at all.
     ///
     /// # Errors
@@ -670,6 +681,29 @@ mod tests {
         memory.recover();
         assert!(write("/c").unwrap());
         assert_eq!(memory.paths(), [PathBuf::from("/c")]);
+    }
+
+    #[test]
+    fn a_link_may_lead_within_its_folder() {
+        let top = tempfile::tempdir().unwrap();
+        let (lists, secret) = (top.path().join("lists"), top.path().join("secret"));
+        std::fs::create_dir_all(lists.join("v2")).unwrap();
+        std::fs::write(lists.join("v2/ads.txt"), "example.org").unwrap();
+        std::fs::write(&secret, "root").unwrap();
+        let link = |target: &Path, name: &str| {
+            let link = lists.join(name);
+            std::os::unix::fs::symlink(target, &link).unwrap();
+            link
+        };
+        let files = Files::disk();
+        let inside = link(Path::new("v2/ads.txt"), "ads.txt");
+        let outside = link(Path::new("../secret"), "out.txt");
+        let chained = link(Path::new("out.txt"), "chain.txt");
+        let secret = secret.canonicalize().unwrap();
+        assert_eq!(files.leads_out(&inside), None);
+        assert_eq!(files.leads_out(&outside), Some(secret.clone()));
+        assert_eq!(files.leads_out(&chained), Some(secret));
+        assert_eq!(files.leads_out(&lists.join("gone")), None);
     }
 
     #[test]

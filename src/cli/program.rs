@@ -31,6 +31,7 @@ impl Backend for Program {
         let overrides = Overrides {
             listen: listen.collect(),
             socket: options.socket.clone(),
+            ..Overrides::default()
         };
         daemon::serve(daemon::ServeOptions { source, overrides }, greet).map_err(
             |error| match error {
