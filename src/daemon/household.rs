@@ -156,7 +156,7 @@ impl Household for Arc<Daemon> {
             lists: api::ListSummary {
                 count: snapshot.lists.lists().count() as u64,
                 names: snapshot.lists.name_count() as u64,
-                bytes: snapshot.lists.memory_bytes() as u64,
+                bytes: snapshot.lists.file_bytes(),
                 failed: failed_lists(&snapshot),
                 stale: stale_lists(&snapshot),
             },
