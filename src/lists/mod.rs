@@ -10,6 +10,7 @@
 mod build;
 mod compile;
 mod fault;
+pub mod guard;
 mod index;
 pub mod parse;
 mod posting;
