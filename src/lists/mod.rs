@@ -11,6 +11,7 @@ pub mod addresses;
 mod build;
 mod compile;
 mod fault;
+pub mod guard;
 mod index;
 pub mod modifiers;
 pub mod parse;
