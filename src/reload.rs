@@ -345,22 +345,27 @@ pub fn offline_snapshot(
     reloader.first(config, Vec::new(), &[])
 }
 
-/// What the compiler needs to know of a list.
-fn list_spec(list: &config::List) -> ListSpec {
+/// The weight of what a list says.
+pub fn tier_of(list: &config::List) -> Tier {
     let known = config::CATEGORIES
         .iter()
         .find(|(category, _)| *category == list.category);
-    let tier = match (list.kind, known) {
+    match (list.kind, known) {
         (ListKind::Lifeline, _) => Tier::Lifeline,
+        (ListKind::Sealed, _) => Tier::Sealed,
         (_, Some((_, tier))) => *tier,
         // A category of the household's own is one it wants its children kept from.
         (_, None) => Tier::ChildSafety,
-    };
+    }
+}
+
+/// What the compiler needs to know of a list.
+fn list_spec(list: &config::List) -> ListSpec {
     ListSpec {
         id: list.id.clone(),
         category: list.category.clone(),
         kind: list.kind,
-        tier,
+        tier: tier_of(list),
         source: list.source.clone(),
         format: list.format,
     }

@@ -12,6 +12,7 @@ pub mod api;
 pub mod client;
 mod explain;
 mod follow;
+mod lists;
 pub mod metrics;
 mod routes;
 pub mod server;
@@ -25,9 +26,11 @@ mod tests;
 use std::pin::Pin;
 
 use crate::journal::{LogFilter, LogPage, Top};
+use crate::name::NameBuf;
 
 pub use api::ControlError;
 pub use explain::{Asker, ExplainQuery, ExplainRequest};
+pub use lists::{ListSearchQuery, ListUpdateQuery, ListUpdateRequest};
 pub use routes::openapi;
 
 /// A future that is boxed so that a trait object can return it.
@@ -56,6 +59,23 @@ pub trait Household: Send + Sync + 'static {
 
     /// All lists.
     fn lists(&self) -> Vec<api::List>;
+
+    /// Which lists name `name` or a parent of it; reads them again to say which line it was.
+    ///
+    /// # Errors
+    /// [`ControlError::Unavailable`] when they cannot be read.
+    fn search_lists(&self, name: NameBuf) -> Boxed<'_, Result<api::ListSearch, ControlError>>;
+
+    /// Looks for new versions of lists and, if there are any, puts them in force. A caller that
+    /// goes away does not stop it.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`] for a list nobody knows or that has no address,
+    /// [`ControlError::Unavailable`] when it cannot be done now.
+    fn update_lists(
+        &self,
+        request: ListUpdateRequest,
+    ) -> Boxed<'_, Result<api::ListUpdateReport, ControlError>>;
 
     /// A page of the query log; see [`crate::journal::Journal::log`].
     fn log(&self, after: Option<u64>, limit: usize, filter: &LogFilter) -> LogPage;

@@ -4,11 +4,15 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use super::explain::explain;
+use super::search::search_lists;
 use crate::clock::{Clock, Moment};
 use crate::config::{self, BlockAnswer, DeviceMatch, Privacy, Rule, WhenUnsure, Youtube};
-use crate::control::{Boxed, ControlError, ExplainRequest, Household, api};
+use crate::control::{Boxed, ControlError, ExplainRequest, Household, ListUpdateRequest, api};
+use crate::files::Files;
 use crate::journal::{Journal, LogFilter, LogPage, Top};
+use crate::lists::LineNote;
 use crate::logging::Logging;
+use crate::name::NameBuf;
 use crate::profile::Profile;
 use crate::reload::{Reloader, Report, list_troubles};
 use crate::resolve::Resolver;
@@ -152,8 +156,9 @@ impl Household for Arc<Daemon> {
             lists: api::ListSummary {
                 count: snapshot.lists.lists().count() as u64,
                 names: snapshot.lists.name_count() as u64,
-                bytes: snapshot.lists.memory_bytes() as u64,
+                bytes: snapshot.lists.file_bytes(),
                 failed: failed_lists(&snapshot),
+                stale: stale_lists(&snapshot),
             },
             upstreams: snapshot
                 .upstream
@@ -235,17 +240,36 @@ impl Household for Arc<Daemon> {
                 format: list.format.map(|format| format.label().to_owned()),
                 entries: list.entries,
                 bad_lines: list.bad_lines,
-                first_errors: list
-                    .first_errors
-                    .iter()
-                    .map(|error| api::BadLine {
-                        line: error.line,
-                        error: error.text.clone(),
-                    })
-                    .collect(),
+                title: list.head.title.clone(),
+                first_errors: notes(&list.first_errors),
+                flagged_lines: list.flagged_lines,
+                first_flags: notes(&list.first_flags),
                 failure: list.failure.clone(),
+                stale: list.stale.clone(),
+                updates: None,
             })
             .collect()
+    }
+
+    fn search_lists(&self, name: NameBuf) -> Boxed<'_, Result<api::ListSearch, ControlError>> {
+        let config = Arc::clone(&self.resolver.snapshot().config);
+        Box::pin(async move {
+            let searching = move || search_lists(&config, &Files::disk(), name.as_ref());
+            let done = tokio::task::spawn_blocking(searching).await;
+            done.map_err(|error| {
+                ControlError::unavailable(format!("the search broke off: {error}"), "")
+            })
+        })
+    }
+
+    fn update_lists(
+        &self,
+        _request: ListUpdateRequest,
+    ) -> Boxed<'_, Result<api::ListUpdateReport, ControlError>> {
+        Box::pin(std::future::ready(Err(ControlError::unavailable(
+            "this daemon does not update lists",
+            "",
+        ))))
     }
 
     fn log(&self, after: Option<u64>, limit: usize, filter: &LogFilter) -> LogPage {
@@ -297,6 +321,23 @@ fn failed_lists(snapshot: &Snapshot) -> Vec<String> {
         .filter(|(_, list)| list.failure.is_some())
         .map(|(_, list)| list.id.to_owned())
         .collect()
+}
+
+fn stale_lists(snapshot: &Snapshot) -> Vec<String> {
+    let lists = snapshot.lists.lists();
+    lists
+        .filter(|(_, list)| list.stale.is_some())
+        .map(|(_, list)| list.id.to_owned())
+        .collect()
+}
+
+/// Lines of a list that somebody should look at.
+fn notes(notes: &[LineNote]) -> Vec<api::BadLine> {
+    let notes = notes.iter().map(|note| api::BadLine {
+        line: note.line,
+        error: note.text.clone(),
+    });
+    notes.collect()
 }
 
 pub(super) fn report_text(report: Report) -> api::ReloadReport {
@@ -414,7 +455,7 @@ fn profile_text(
 
 /// Resident memory of this process, from the kernel.
 fn resident_bytes() -> Option<u64> {
-    let files = crate::files::Files::disk();
+    let files = Files::disk();
     let statm = files
         .read(std::path::Path::new("/proc/self/statm"), 4096)
         .ok()?;

@@ -7,9 +7,11 @@
 
 mod explain;
 mod household;
+mod search;
 
 pub use explain::explain;
 pub use household::Daemon;
+pub use search::search_lists;
 
 use std::io;
 use std::net::SocketAddr;

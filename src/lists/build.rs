@@ -1,12 +1,10 @@
-//! From entries to an [`Index`], in little more memory than the index itself.
+//! From entries to an [`Index`] in memory, for few entries: all of them are held at once.
 
-use std::hash::{BuildHasher, RandomState};
+use std::io::Cursor;
 
-use super::index::{
-    Index, ListId, MAX_LINE_NUMBER, RECORD, Record, SHARDS, Shard, hash_name, shard_of,
-};
-use super::{Effect, Entry, ListInfo, Reach};
-use crate::name::NameRef;
+use super::index::{Contents, Index, IndexWriter, ListId, Section, WriteError};
+use super::{Effect, Entry, ListInfo, Posting, Reach, canonical_order};
+use crate::name::{Name, NameRef};
 
 /// Why a list or an entry cannot be taken in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,44 +12,31 @@ pub enum BuildError {
     /// A [`ListId`] has 16 bits.
     #[error("more than {most} lists", most = MAX_LISTS)]
     TooManyLists,
-    /// A shard is addressed with 32 bits.
-    #[error("the lists are larger than {most} bytes", most = SHARDS as u64 * MAX_SHARD as u64)]
-    TooLarge,
+    /// The index cannot be written.
+    #[error("{0}")]
+    Write(String),
+}
+
+impl From<WriteError> for BuildError {
+    fn from(error: WriteError) -> Self {
+        Self::Write(error.to_string())
+    }
 }
 
 /// The most lists of an index.
 const MAX_LISTS: usize = u16::MAX as usize;
-/// The most octets waiting in a shard.
-const MAX_SHARD: usize = u32::MAX as usize;
 
 /// Collects the entries of all lists.
-///
-/// Entries wait in the shard in which their name will stand, one behind the other: the record of
-/// six octets, the length of the name, the name. [`Self::build`] then takes shard after shard,
-/// sorts what waits there, writes the final items and lets go of the old ones, so that at no time
-/// two copies of everything exist. Waiting shards grow by a quarter, not to the double.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct IndexBuilder {
-    key: u64,
     lists: Vec<ListInfo>,
-    waiting: Vec<Vec<u8>>,
-}
-
-impl Default for IndexBuilder {
-    fn default() -> Self {
-        Self::new()
-    }
+    entries: Vec<(Name, Posting<'static>)>,
 }
 
 impl IndexBuilder {
     /// Without any list.
     pub fn new() -> Self {
-        Self {
-            // Keyed from the system's randomness; any value will do as a key.
-            key: RandomState::new().hash_one(0),
-            lists: Vec::new(),
-            waiting: vec![Vec::new(); SHARDS],
-        }
+        Self::default()
     }
 
     /// Adds a list whose entries come one by one.
@@ -66,10 +51,9 @@ impl IndexBuilder {
         let list = ListId(self.lists.len() as u16);
         self.lists.push(info);
         Ok(ListWriter {
-            marks: self.waiting.iter().map(Vec::len).collect(),
+            mark: self.entries.len(),
             builder: self,
             list,
-            full: false,
         })
     }
 
@@ -94,24 +78,32 @@ impl IndexBuilder {
 
     /// The compiled lists.
     pub fn build(self) -> Index {
-        let Self {
-            key,
-            lists,
-            waiting,
-        } = self;
-        let mut counts = Counts::default();
-        let shards = waiting
-            .into_iter()
-            .map(|waiting| compile_shard(key, &waiting, &mut counts))
-            .collect();
-        Index {
-            key,
-            lists,
-            shards,
-            names: counts.names,
-            fewest_labels: counts.fewest_labels,
-            most_labels: counts.most_labels,
+        self.try_build().unwrap_or_default()
+    }
+
+    fn try_build(mut self) -> Result<Index, BuildError> {
+        self.entries.sort_by(|(left, said), (right, also)| {
+            canonical_order(left.as_ref(), right.as_ref()).then(said.cmp(also))
+        });
+        self.entries.dedup();
+        let mut scratch = || Ok(Box::new(Cursor::new(Vec::new())) as _);
+        let mut writer = IndexWriter::new(&mut scratch, 1 << 24)?;
+        for same_name in self.entries.chunk_by(|(left, _), (right, _)| left == right) {
+            let postings: Vec<Posting<'_>> = same_name.iter().map(|(_, said)| *said).collect();
+            if let Some((name, _)) = same_name.first() {
+                writer.push(name.as_ref(), &postings)?;
+            }
         }
+        let contents = Contents {
+            lists: &self.lists,
+            recipe: [0; 32],
+            patterns: Section::empty(),
+            addresses: Section::empty(),
+            sealed: Section::empty(),
+        };
+        let mut out = Cursor::new(Vec::new());
+        writer.finish(contents, &mut out)?;
+        Index::from_bytes(out.into_inner()).map_err(|error| BuildError::Write(error.to_string()))
     }
 }
 
@@ -120,9 +112,8 @@ impl IndexBuilder {
 pub struct ListWriter<'b> {
     builder: &'b mut IndexBuilder,
     list: ListId,
-    /// How much waited in each shard before this list.
-    marks: Vec<usize>,
-    full: bool,
+    /// How many entries there were before this list.
+    mark: usize,
 }
 
 impl ListWriter<'_> {
@@ -132,52 +123,27 @@ impl ListWriter<'_> {
     }
 
     /// Takes in an entry by its parts.
-    pub fn push_name(&mut self, name: NameRef<'_>, line: u32, reach: Reach, effect: Effect) {
-        let wire = name.as_wire();
-        let body = wire.get(..wire.len() - 1).unwrap_or_default();
-        let shard = shard_of(hash_name(self.builder.key, body));
-        let Some(waiting) = self.builder.waiting.get_mut(shard) else {
-            return;
-        };
-        let needed = RECORD + 1 + body.len();
-        if waiting.len() + needed > MAX_SHARD {
-            self.full = true;
-            return;
-        }
-        if waiting.capacity() - waiting.len() < needed {
-            waiting.reserve_exact(needed.max(waiting.len() / 4).max(64));
-        }
-        let record = Record {
+    pub fn push_name(&mut self, name: NameRef<'_>, _line: u32, reach: Reach, effect: Effect) {
+        let posting = Posting {
             list: self.list,
-            line: line.min(MAX_LINE_NUMBER),
             reach,
             effect,
+            important: false,
+            modifiers: None,
         };
-        waiting.extend_from_slice(&record.to_bytes(false));
-        // At most 254, the longest name without its root.
-        waiting.push(body.len() as u8);
-        waiting.extend_from_slice(body);
+        self.builder.entries.push((name.to_name(), posting));
     }
 
     /// Forgets the entries taken in so far.
     pub fn clear(&mut self) {
-        for (waiting, mark) in self.builder.waiting.iter_mut().zip(&self.marks) {
-            waiting.truncate(*mark);
-        }
-        self.full = false;
+        self.builder.entries.truncate(self.mark);
     }
 
     /// Ends the list; `note` may complete what is known of it.
     ///
     /// # Errors
-    /// [`BuildError::TooLarge`]; none of the entries is kept then.
+    /// None yet.
     pub fn finish(self, note: impl FnOnce(&mut ListInfo)) -> Result<ListId, BuildError> {
-        if self.full {
-            let failed =
-                |info: &mut ListInfo| info.failure = Some(BuildError::TooLarge.to_string());
-            self.discard(failed);
-            return Err(BuildError::TooLarge);
-        }
         if let Some(info) = self.builder.lists.last_mut() {
             note(info);
         }
@@ -193,106 +159,6 @@ impl ListWriter<'_> {
         }
         self.list
     }
-}
-
-/// What [`IndexBuilder::build`] counts on the way.
-#[derive(Default)]
-struct Counts {
-    names: usize,
-    fewest_labels: usize,
-    most_labels: usize,
-}
-
-impl Counts {
-    /// Counts a name.
-    fn add(&mut self, name: &[u8]) {
-        let labels = label_count(name);
-        self.fewest_labels = match self.names {
-            0 => labels,
-            _ => self.fewest_labels.min(labels),
-        };
-        self.most_labels = self.most_labels.max(labels);
-        self.names += 1;
-    }
-}
-
-/// How many labels a name in wire format without the root has.
-fn label_count(name: &[u8]) -> usize {
-    let mut count = 0;
-    let mut at = 0;
-    while let Some(length) = name.get(at) {
-        at += 1 + usize::from(*length);
-        count += 1;
-    }
-    count
-}
-
-/// One entry that waits.
-struct Waiting<'a> {
-    hash: u64,
-    name: &'a [u8],
-    record: Record,
-}
-
-/// Sorts what waits in a shard and writes its items.
-fn compile_shard(key: u64, waiting: &[u8], counts: &mut Counts) -> Shard {
-    let mut entries = Vec::new();
-    let mut rest = waiting;
-    while let Some((entry, after)) = read_waiting(key, rest) {
-        entries.push(entry);
-        rest = after;
-    }
-    // Equal names come together; the order of their lists and lines stays.
-    entries.sort_by(|a, b| (a.hash, a.name).cmp(&(b.hash, b.name)));
-    // Never longer than what waited.
-    let mut items = Vec::with_capacity(waiting.len());
-    let mut ends = Vec::new();
-    for same_name in entries.chunk_by(|a, b| a.name == b.name) {
-        let Some(first) = same_name.first() else {
-            continue;
-        };
-        counts.add(first.name);
-        // At most 254.
-        items.push(first.name.len() as u8);
-        items.extend_from_slice(first.name);
-        let mut records = same_name
-            .iter()
-            .enumerate()
-            .filter(|(at, entry)| !is_repeated(entry, same_name.get(..*at).unwrap_or_default()))
-            .map(|(_, entry)| entry.record)
-            .peekable();
-        while let Some(record) = records.next() {
-            items.extend_from_slice(&record.to_bytes(records.peek().is_some()));
-        }
-        // At most `MAX_SHARD`.
-        ends.push((first.hash, items.len() as u32));
-    }
-    Shard::new(items.into_boxed_slice(), &ends)
-}
-
-/// The first entry of what waits, and the rest.
-fn read_waiting(key: u64, waiting: &[u8]) -> Option<(Waiting<'_>, &[u8])> {
-    let (record, rest) = waiting.split_first_chunk()?;
-    let (length, rest) = rest.split_first()?;
-    let (name, rest) = rest.split_at_checked(usize::from(*length))?;
-    let entry = Waiting {
-        hash: hash_name(key, name),
-        name,
-        record: Record::from_bytes(*record).0,
-    };
-    Some((entry, rest))
-}
-
-/// Whether the same list said the same of the same name in an earlier line.
-fn is_repeated(entry: &Waiting<'_>, earlier: &[Waiting<'_>]) -> bool {
-    let this = &entry.record;
-    // Entries of one list stand together, so most look at their neighbour only.
-    earlier
-        .iter()
-        .rev()
-        .map(|other| &other.record)
-        .take_while(|other| other.list == this.list)
-        .any(|other| (other.reach, other.effect) == (this.reach, this.effect))
 }
 
 #[cfg(test)]
@@ -375,8 +241,8 @@ mod tests {
             effects,
             [
                 (Effect::Listed, Reach::Subtree),
-                (Effect::Excepted, Reach::Below),
                 (Effect::Listed, Reach::Subtree),
+                (Effect::Excepted, Reach::Below),
             ]
         );
     }

@@ -189,8 +189,10 @@ fn keep_or_fail(
         list.discard(|info| info.failure = Some(failure));
         return Ok(());
     };
-    index.entries_of(id, |line, name, reach, effect| {
-        list.push_name(name, line, reach, effect);
+    index.walk(|name, postings| {
+        for posting in postings.iter().filter(|posting| posting.list == id) {
+            list.push_name(name, 0, posting.reach, posting.effect);
+        }
     });
     let old = index.list(id).clone();
     list.finish(|info| {

@@ -52,6 +52,15 @@ pub enum LineFault {
     /// A hosts line that ends after the address.
     #[error("an address without a name")]
     NoName,
+    /// A pattern that cannot be read, or one more than there may be.
+    #[error(transparent)]
+    Pattern(#[from] super::patterns::PatternFault),
+    /// One more address than all lists together may have.
+    #[error("more than {max} addresses in all lists", max = super::addresses::MAX_ADDRESSES)]
+    TooManyAddresses,
+    /// A line of a sealed list, of which nothing is repeated here.
+    #[error(transparent)]
+    Sealed(#[from] super::sealed::SealedLineFault),
     /// A rule that means something we cannot do, so it is left alone as a whole.
     #[error("not supported: {0}")]
     Unsupported(#[from] Unsupported),

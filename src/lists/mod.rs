@@ -7,13 +7,18 @@
 //!
 //! Read [`compile`] first: it is the whole way from a list's source to the index.
 
+pub mod addresses;
 mod build;
 mod compile;
 mod fault;
+pub mod guard;
 mod index;
+pub mod modifiers;
 pub mod parse;
+pub mod patterns;
 mod posting;
 mod rule;
+pub mod sealed;
 pub mod starter;
 
 use std::fmt;
@@ -23,7 +28,10 @@ use crate::verdict::Tier;
 pub use build::{BuildError, IndexBuilder, ListWriter};
 pub use compile::{CompileError, ListSource, ListSpec, compile};
 pub use fault::{LineFault, ListFault, Unsupported};
-pub use index::{Hit, Index, ListId, Matcher, RuleId};
+pub use index::{
+    Contents, Hit, Index, IndexError, IndexFault, IndexWriter, ListId, Matcher, RuleId, Section,
+    Totals, WriteError,
+};
 pub use parse::Head;
 pub use posting::{Posting, canonical_order};
 pub use rule::{
