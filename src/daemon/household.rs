@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::explain::explain;
 use super::search::search_lists;
+use super::updates::Updates;
 use crate::clock::{Clock, Moment};
 use crate::config::{self, BlockAnswer, DeviceMatch, Privacy, Rule, WhenUnsure, Youtube};
 use crate::control::{Boxed, ControlError, ExplainRequest, Household, ListUpdateRequest, api};
@@ -24,6 +25,7 @@ pub struct Daemon {
     pub(super) resolver: Arc<Resolver>,
     pub(super) reloader: Arc<Reloader>,
     pub(super) journal: Arc<Journal>,
+    pub(super) updates: Updates,
     pub(super) clock: Clock,
     pub(super) started: Moment,
     pub(super) listeners: Vec<api::Listener>,
@@ -54,6 +56,7 @@ impl Daemon {
         let config = Arc::clone(&after.config);
         self.journal.set_max_bytes(config.journal.max_bytes);
         self.logging.set_level(config.log.level);
+        self.updates.follow(&config);
         self.reloaded.notify_one();
         for diagnostic in &report.diagnostics {
             if diagnostic.is_error() {
@@ -264,12 +267,17 @@ impl Household for Arc<Daemon> {
 
     fn update_lists(
         &self,
-        _request: ListUpdateRequest,
+        request: ListUpdateRequest,
     ) -> Boxed<'_, Result<api::ListUpdateReport, ControlError>> {
-        Box::pin(std::future::ready(Err(ControlError::unavailable(
-            "this daemon does not update lists",
-            "",
-        ))))
+        let daemon = Self::clone(self);
+        Box::pin(async move {
+            let update = move || daemon.update_lists_now(&request);
+            let done = tokio::task::spawn_blocking(update).await;
+            done.unwrap_or_else(|error| {
+                let text = format!("the update broke off: {error}");
+                Err(ControlError::unavailable(text, ""))
+            })
+        })
     }
 
     fn log(&self, after: Option<u64>, limit: usize, filter: &LogFilter) -> LogPage {
