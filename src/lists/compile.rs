@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-use super::parse::{self, Report};
+use super::parse::{self, ReadOptions, Report};
 use super::{
     BuildError, Index, IndexBuilder, Item, LineNote, ListFormat, ListId, ListInfo, ListKind,
     ListWriter, starter,
@@ -129,7 +129,7 @@ fn read(
         }
     };
     let source = UntilCancelled { source, cancelled };
-    let report = parse::read_list(source, spec.format, |line, item| {
+    let report = parse::read_list(source, &ReadOptions::format(spec.format), |line, item| {
         if let Item::Name(entry) = item {
             list.push(line, entry);
         }
