@@ -368,7 +368,8 @@ fn list_spec(list: &config::List) -> ListSpec {
         tier: tier_of(list),
         source: list.source.clone(),
         format: list.format,
-        public_suffixes: false,
+        member: list.member.clone(),
+        public_suffixes: list.public_suffixes,
     }
 }
 

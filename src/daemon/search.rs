@@ -5,7 +5,7 @@ use std::io::{Cursor, Read};
 use crate::config::{self, Config};
 use crate::control::api::{ListMatch, ListSearch, VoiceEffect};
 use crate::files::{FileError, Files};
-use crate::lists::parse::read_list;
+use crate::lists::parse::{ReadOptions, read_list};
 use crate::lists::{Effect, Item, ListKind, ListSource, Reach, starter};
 use crate::name::NameRef;
 use crate::reload::tier_of;
@@ -79,7 +79,11 @@ fn lines_about(
         ListSource::Inline(lines) => Box::new(Cursor::new(lines.join("\n").into_bytes())),
     };
     let mut found = Vec::new();
-    read_list(source, list.format, |number, item| {
+    let options = ReadOptions {
+        member: list.member.clone(),
+        ..ReadOptions::format(list.format)
+    };
+    read_list(source, &options, |number, item| {
         if let Some(effect) = effect_on(item, name) {
             found.push(Line {
                 number,

@@ -61,7 +61,8 @@ impl SharedLists {
             tier: Tier::Lists,
             source: ListSource::File(file.clone()),
             format: None,
-            public_suffixes: false,
+            member: None,
+        public_suffixes: false,
         };
         self.files.iter().map(spec).collect()
     }

@@ -52,6 +52,10 @@ pub struct ListSpec {
     pub source: ListSource,
     /// Its syntax; none is detected from the content.
     pub format: Option<ListFormat>,
+    /// What to read of it if it is an archive; see [`ReadOptions::member`].
+    ///
+    /// [`ReadOptions::member`]: super::parse::ReadOptions::member
+    pub member: Option<String>,
     /// Whether it may name public suffixes such as `co.uk` and `github.io` with all below them.
     pub public_suffixes: bool,
 }

@@ -10,7 +10,7 @@ use super::{CompileError, ListSource, ListSpec, Progress, Stage};
 use crate::files::Files;
 use crate::lists::fault::quoted;
 use crate::lists::index::{Index, ListId};
-use crate::lists::parse::{self, Report};
+use crate::lists::parse::{self, ReadOptions, Report};
 use crate::lists::{
     Effect, Entry, Item, KEPT_ERRORS, LineFault, LineNote, ListFault, ListFormat, ListInfo,
     ListKind, Reach, starter,
@@ -125,7 +125,11 @@ fn read(
         errors: Vec::new(),
         flags: Vec::new(),
     };
-    let report = parse::read_list(&mut source, spec.format, |line, item| {
+    let options = ReadOptions {
+        member: spec.member.clone(),
+        ..ReadOptions::format(spec.format)
+    };
+    let report = parse::read_list(&mut source, &options, |line, item| {
         intake.take(line, item);
     });
     let Intake {
