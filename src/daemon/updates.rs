@@ -19,8 +19,8 @@ use crate::message::{Fact, Question, rtype};
 use crate::name::{Name, NameBuf};
 use crate::resolve::Resolver;
 use crate::update::{
-    ListState, ListUpdateSpec, Outcome, Resolve, SignatureSpec, UpdateResult, UpdateSettings,
-    Updater,
+    ListState, ListUpdateSpec, Outcome, Resolve, SignatureSpec, SystemResolve, Timeouts,
+    UpdateResult, UpdateSettings, Updater,
 };
 
 /// How long until somebody looks again where nothing is due.
@@ -233,9 +233,14 @@ fn update_spec(list: &List) -> Option<ListUpdateSpec> {
 
 /// Where downloads go.
 pub fn update_settings(store: &ListStore, files: &Files) -> UpdateSettings {
-    let mut settings = UpdateSettings::new(store.folder.clone(), store.work_folder_in(files));
-    settings.memory = usize::try_from(store.compile_memory / 4).unwrap_or(usize::MAX);
-    settings
+    UpdateSettings {
+        state_folder: store.folder.clone(),
+        working_folder: store.work_folder_in(files),
+        timeouts: Timeouts::default(),
+        extra_roots: Vec::new(),
+        resolve: Arc::new(SystemResolve),
+        memory: usize::try_from(store.compile_memory / 4).unwrap_or(usize::MAX),
+    }
 }
 
 /// Looks up list servers by the household's upstream, past the filter: where the router asks itself

@@ -1,41 +1,32 @@
 //! Keeping lists up to date.
 
+mod address;
 mod delta;
+mod fetch;
+mod lookup;
+mod schedule;
+mod signature;
+mod sorted;
 mod spec;
 mod state;
+mod tls;
+mod url;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use delta::{DeltaError, DeltaSummary, Workshop, apply, diff};
+pub use delta::{DeltaError, DeltaSummary, apply, diff, version};
+pub use fetch::{FetchError, Phase, Timeouts};
+pub use lookup::{Resolve, SystemResolve};
+pub use signature::{SignatureError, Version};
+pub use sorted::Workshop;
 pub use spec::{ListUpdateSpec, SignatureSpec};
 pub use state::ListState;
+pub use url::UrlFault;
 
 use crate::clock::{Clock, Moment};
 use crate::files::Files;
-
-/// Finds the addresses of the servers that lists come from.
-pub trait Resolve: Send + Sync + std::fmt::Debug {
-    /// The addresses of `host` within `patience`.
-    ///
-    /// # Errors
-    /// What went wrong.
-    fn resolve(&self, host: &str, patience: Duration) -> std::io::Result<Vec<std::net::IpAddr>>;
-}
-
-/// How patient downloads are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// To look up the server, to connect and to agree on TLS.
-    pub connect: Duration,
-    /// From the request to the answer's head.
-    pub first_byte: Duration,
-    /// Between two pieces of the list.
-    pub stall: Duration,
-    /// For the whole of it, redirects included.
-    pub total: Duration,
-}
 
 /// Where an [`Updater`] keeps things and what it may use.
 #[derive(Clone, Debug)]
