@@ -75,7 +75,7 @@ impl Backend for Program {
             return Err(BackendError::Config(texts(&loaded.diagnostics)));
         };
         let snapshot = offline(config, &files)?;
-        Ok(daemon::explain(&snapshot, request)?)
+        Ok(daemon::explain(&snapshot, &files, request)?)
     }
 
     fn config(&self, place: &Place) -> Result<Config, BackendError> {

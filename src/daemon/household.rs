@@ -107,6 +107,10 @@ impl Daemon {
     fn warnings(&self, snapshot: &Snapshot) -> Vec<String> {
         let mut warnings = self.start_warnings.clone();
         warnings.extend(self.reloader.oddities());
+        warnings.extend(self.reloader.shelf_warnings());
+        if !self.reloader.lists_are_current() {
+            warnings.push("the lists in force are those of the last run".to_owned());
+        }
         warnings.extend(list_troubles(&snapshot.lists));
         let refused = &self.resolver.refused().last_foreign;
         if let Some(client) = *refused.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -181,7 +185,9 @@ impl Household for Arc<Daemon> {
     ) -> Boxed<'_, Result<api::Explanation, ControlError>> {
         let snapshot = self.resolver.snapshot();
         Box::pin(async move {
-            let done = tokio::task::spawn_blocking(move || explain(&snapshot, &request)).await;
+            let done =
+                tokio::task::spawn_blocking(move || explain(&snapshot, &Files::disk(), &request))
+                    .await;
             done.unwrap_or_else(|error| {
                 Err(ControlError::unavailable(
                     format!("the explanation broke off: {error}"),

@@ -248,6 +248,9 @@ async fn run(
     for warning in &daemon.start_warnings {
         warn!(warning, "at the start");
     }
+    for warning in daemon.reloader.shelf_warnings() {
+        warn!(warning, "at the start");
+    }
     for trouble in list_troubles(&daemon.resolver.snapshot().lists) {
         error!(trouble, "at the start");
     }

@@ -62,13 +62,16 @@ pub fn search_lists(config: &Config, files: &Files, name: NameRef<'_>) -> ListSe
 }
 
 /// A line that matches.
-struct Line {
-    number: u32,
-    rule: String,
-    effect: Effect,
+pub(super) struct Line {
+    /// Its number, from 1.
+    pub(super) number: u32,
+    /// What it says.
+    pub(super) rule: String,
+    /// Whether it takes something back.
+    pub(super) effect: Effect,
 }
 
-fn lines_about(
+pub(super) fn lines_about(
     list: &config::List,
     files: &Files,
     name: NameRef<'_>,
