@@ -10,6 +10,7 @@
 pub mod addresses;
 mod build;
 mod compile;
+pub mod export;
 mod fault;
 pub mod guard;
 mod index;
