@@ -298,7 +298,7 @@ impl Reloader {
         before: Option<&Index>,
     ) -> Result<Index, CompileError> {
         let specs: Vec<ListSpec> = sources.iter().map(|(spec, _)| spec.clone()).collect();
-        lists::compile(&specs, &self.files, before, &|| false)
+        lists::compile_in_memory(&specs, &self.files, before, &|| false)
     }
 
     fn stamp_lists(&self, config: &Config) -> Vec<(ListSpec, Option<Stamp>)> {
@@ -368,6 +368,7 @@ fn list_spec(list: &config::List) -> ListSpec {
         tier: tier_of(list),
         source: list.source.clone(),
         format: list.format,
+        public_suffixes: false,
     }
 }
 

@@ -40,6 +40,7 @@ fn golden_reports() {
             tier: Tier::Lists,
             source: ListSource::File("/lists/golden.txt".into()),
             format: None,
+            public_suffixes: false,
         };
         let index = compile(&[spec], &memory.files(), None, &|| false).unwrap();
         let report = format!("{}\n", index.lists().next().unwrap().1);

@@ -37,6 +37,9 @@ pub enum LineFault {
     /// One label: everything under a top-level domain, or a local machine.
     #[error("`{0}` is a top-level domain; a list cannot name all of it")]
     TopLevel(String),
+    /// Everything that anybody registered there.
+    #[error("`{0}` is a public suffix; a list cannot name all of it")]
+    PublicSuffix(String),
     /// The root, or a pattern that matches all names.
     #[error("`{0}` matches every name")]
     Everything(&'static str),

@@ -133,14 +133,11 @@ impl Folder {
             self.folds_for && is_open(&self.kinds, Side::For),
             self.folds_against && is_open(&self.kinds, Side::Against),
         );
-        let is_open = |kinds: &[ListKind], cover: Cover| match side_of(
-            kinds,
-            cover.list,
-            cover.effect,
-        ) {
-            Side::For => open_for,
-            Side::Against => open_against,
-        };
+        let is_open =
+            |kinds: &[ListKind], cover: Cover| match side_of(kinds, cover.list, cover.effect) {
+                Side::For => open_for,
+                Side::Against => open_against,
+            };
         for at in inherited {
             let Some(cover) = self.covers.get(at).copied() else {
                 break;

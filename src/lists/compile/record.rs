@@ -147,14 +147,16 @@ pub(super) fn write_key(name: NameRef<'_>, into: &mut Vec<u8>) -> bool {
         else {
             return false;
         };
+        let label = rest.get(..usize::from(*length)).unwrap_or_default();
+        if label.iter().any(|octet| SYMBOLS[usize::from(*octet)] < 2) {
+            return false;
+        }
         if into.len() > from {
             into.push(SEPARATOR);
         }
-        into.extend_from_slice(rest.get(..usize::from(*length)).unwrap_or_default());
+        into.extend_from_slice(label);
     }
-    into.iter()
-        .skip(from)
-        .all(|octet| *octet == SEPARATOR || SYMBOLS[usize::from(*octet)] > 1)
+    true
 }
 
 /// The name of a key.
@@ -195,7 +197,11 @@ pub(super) fn prefix(record: &[u8], skip: usize) -> u64 {
     for at in 0..PREFIX {
         let octet = octets.get(at).copied().unwrap_or(END);
         ended |= octet == END;
-        let symbol = if ended { 0 } else { SYMBOLS[usize::from(octet)] };
+        let symbol = if ended {
+            0
+        } else {
+            SYMBOLS[usize::from(octet)]
+        };
         number = number * 40 + u64::from(symbol);
     }
     number
@@ -267,7 +273,7 @@ mod tests {
 
     #[test]
     fn the_root_and_the_longest_name_have_keys() {
-        let longest = format!("{}.{}", "a.".repeat(125), "bcd");
+        let longest = "a.".repeat(125) + "bcd";
         for text in [".", "org", &longest] {
             let mut key = Vec::new();
             let name = Name::parse(text).unwrap();

@@ -24,7 +24,7 @@ pub(super) struct Workshop {
 
 impl Workshop {
     /// What went wrong with a working file, with the folder it is in.
-    fn failed(&self, doing: &'static str, source: io::Error) -> FileError {
+    pub(super) fn failed(&self, doing: &'static str, source: io::Error) -> FileError {
         FileError {
             path: Path::to_path_buf(&self.folder),
             doing,

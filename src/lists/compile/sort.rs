@@ -5,8 +5,8 @@
 //! longer one on the way, so that neither open files nor buffers grow with the lists. When all
 //! records fit into the arena nothing goes to the disk.
 
-use super::record::{self, PREFIX};
 use super::CompileError;
+use super::record::{self, PREFIX};
 use super::run::{Run, RunReader, RunWriter, Workshop};
 use crate::files::FileError;
 

@@ -32,6 +32,8 @@ pub(super) struct Saved {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     first_flags: Vec<(u32, String)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha256: Option<[u8; 32]>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     failure: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stale: Option<String>,
@@ -98,6 +100,7 @@ impl From<&ListInfo> for Saved {
             first_errors: notes(&info.first_errors),
             flagged_lines: info.flagged_lines,
             first_flags: notes(&info.first_flags),
+            sha256: info.sha256,
             failure: info.failure.clone(),
             stale: info.stale.clone(),
         }
@@ -151,6 +154,7 @@ impl Saved {
             first_errors: notes(self.first_errors),
             flagged_lines: self.flagged_lines,
             first_flags: notes(self.first_flags),
+            sha256: self.sha256,
             failure: self.failure,
             stale: self.stale,
         })
