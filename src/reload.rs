@@ -360,7 +360,7 @@ pub fn tier_of(list: &config::List) -> Tier {
 }
 
 /// What the compiler needs to know of a list.
-fn list_spec(list: &config::List) -> ListSpec {
+pub fn list_spec(list: &config::List) -> ListSpec {
     ListSpec {
         id: list.id.clone(),
         category: list.category.clone(),
@@ -368,7 +368,7 @@ fn list_spec(list: &config::List) -> ListSpec {
         tier: tier_of(list),
         source: list.source.clone(),
         format: list.format,
-        public_suffixes: false,
+        public_suffixes: list.public_suffixes,
     }
 }
 

@@ -1,16 +1,17 @@
 //! What is known of the lists, and new versions of them, with or without a running daemon.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Timestamp;
 use crate::config::{self, Config};
 use crate::control::api::{BadLine, List, ListSummary, ListUpdated, ListUpdates};
 use crate::control::{ControlError, ListUpdateRequest};
 use crate::files::Files;
 use crate::lists::guard::GuardLimits;
-use crate::lists::{Index, LineNote, ListInfo, ListSource};
-use crate::reload::tier_of;
+use crate::lists::{
+    self, CompileError, Index, LineNote, ListInfo, ListSource, ListSpec, Progress, Settings, Target,
+};
+use crate::reload::{list_spec, tier_of};
 use crate::update::{ListState, ListUpdateSpec, Outcome, SignatureSpec, UpdateResult};
 
 /// The lists of `config` as far as `index` and the states of their updates tell, in its order.
@@ -35,7 +36,12 @@ pub fn list_states(
     lists.collect()
 }
 
-fn list_state(list: &config::List, info: Option<&ListInfo>, updates: Option<ListUpdates>) -> List {
+/// What is known of one list.
+pub fn list_state(
+    list: &config::List,
+    info: Option<&ListInfo>,
+    updates: Option<ListUpdates>,
+) -> List {
     let origin = match (&list.download, &list.source) {
         (Some(download), _) => download.url.clone(),
         (None, ListSource::File(path)) => path.display().to_string(),
@@ -115,6 +121,36 @@ pub fn list_summary(index: &Index) -> ListSummary {
         failed: ids(|list| list.failure.is_some()),
         stale: ids(|list| list.stale.is_some()),
     }
+}
+
+/// Compiles the lists of `config` to the file `target`, in `memory` octets. Lists that cannot be
+/// loaded keep what they said in the index `before`.
+///
+/// # Errors
+/// [`CompileError`]; the file is as it was then.
+pub fn compile_lists(
+    config: &Config,
+    files: &Files,
+    before: Option<&Index>,
+    memory: u64,
+    target: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<lists::Outcome, CompileError> {
+    let specs: Vec<ListSpec> = config.lists.iter().map(list_spec).collect();
+    let settings = Settings {
+        memory: usize::try_from(memory).unwrap_or(usize::MAX),
+        folder: Some(config.list_store.work_folder_in(files)),
+    };
+    let target = Target::File(target);
+    lists::compile(
+        &specs,
+        &settings,
+        files,
+        before,
+        progress,
+        &|| false,
+        target,
+    )
 }
 
 /// What the updater needs to know of the lists of `config` that have an address.

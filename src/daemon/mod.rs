@@ -7,10 +7,14 @@
 
 mod explain;
 mod household;
+mod lists;
 mod search;
 
 pub use explain::explain;
 pub use household::Daemon;
+pub use lists::{
+    compile_lists, list_state, list_states, list_summary, update_specs, updated, wanted_ids,
+};
 pub use search::search_lists;
 
 use std::io;

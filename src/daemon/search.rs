@@ -1,12 +1,10 @@
 //! Which lists name a name, with the line that does and for whom it counts: `lists search`.
 
-use std::io::{Cursor, Read};
-
 use crate::config::{self, Config};
 use crate::control::api::{ListMatch, ListSearch, VoiceEffect};
-use crate::files::{FileError, Files};
+use crate::files::Files;
 use crate::lists::parse::read_list;
-use crate::lists::{Effect, Item, ListKind, ListSource, Reach, starter};
+use crate::lists::{self, Effect, Item, ListKind, ListSource, Reach};
 use crate::name::NameRef;
 use crate::reload::tier_of;
 
@@ -68,16 +66,8 @@ struct Line {
     effect: Effect,
 }
 
-fn lines_about(
-    list: &config::List,
-    files: &Files,
-    name: NameRef<'_>,
-) -> Result<Vec<Line>, FileError> {
-    let source: Box<dyn Read> = match &list.source {
-        ListSource::Embedded(file) => Box::new(starter::content(file).unwrap_or_default()),
-        ListSource::File(path) => files.open(path)?,
-        ListSource::Inline(lines) => Box::new(Cursor::new(lines.join("\n").into_bytes())),
-    };
+fn lines_about(list: &config::List, files: &Files, name: NameRef<'_>) -> Result<Vec<Line>, String> {
+    let (_, source) = lists::open(&list.source, files)?;
     let mut found = Vec::new();
     read_list(source, list.format, |number, item| {
         if let Some(effect) = effect_on(item, name) {

@@ -238,17 +238,59 @@ mod tests {
         use Reach::{Below, Exact, Subtree};
         let block = || Action::Block;
         for (reach, effect, action, format, text) in [
-            (Subtree, Listed, block(), ListFormat::Adblock, Some("||example.org^")),
-            (Below, Excepted, block(), ListFormat::Adblock, Some("@@||*.example.org^")),
-            (Subtree, Listed, block(), ListFormat::Domains, Some("example.org")),
-            (Exact, Listed, block(), ListFormat::Domains, Some("=example.org")),
+            (
+                Subtree,
+                Listed,
+                block(),
+                ListFormat::Adblock,
+                Some("||example.org^"),
+            ),
+            (
+                Below,
+                Excepted,
+                block(),
+                ListFormat::Adblock,
+                Some("@@||*.example.org^"),
+            ),
+            (
+                Subtree,
+                Listed,
+                block(),
+                ListFormat::Domains,
+                Some("example.org"),
+            ),
+            (
+                Exact,
+                Listed,
+                block(),
+                ListFormat::Domains,
+                Some("=example.org"),
+            ),
             (Below, Listed, block(), ListFormat::Domains, None),
             (Subtree, Excepted, block(), ListFormat::Domains, None),
-            (Subtree, Listed, block(), ListFormat::Hosts, Some("0.0.0.0 example.org")),
+            (
+                Subtree,
+                Listed,
+                block(),
+                ListFormat::Hosts,
+                Some("0.0.0.0 example.org"),
+            ),
             (Exact, Listed, block(), ListFormat::Hosts, None),
             (Subtree, Listed, Action::NxDomain, ListFormat::Hosts, None),
-            (Subtree, Listed, block(), ListFormat::Dnsmasq, Some("address=/example.org/#")),
-            (Subtree, Excepted, block(), ListFormat::Dnsmasq, Some("server=/example.org/#")),
+            (
+                Subtree,
+                Listed,
+                block(),
+                ListFormat::Dnsmasq,
+                Some("address=/example.org/#"),
+            ),
+            (
+                Subtree,
+                Excepted,
+                block(),
+                ListFormat::Dnsmasq,
+                Some("server=/example.org/#"),
+            ),
             (Subtree, Listed, Action::Drop, ListFormat::Dnsmasq, None),
             (
                 Subtree,
@@ -265,13 +307,29 @@ mod tests {
                 ListFormat::Rpz,
                 Some("example.org CNAME .\n*.example.org CNAME ."),
             ),
-            (Exact, Excepted, block(), ListFormat::Rpz, Some("example.org CNAME rpz-passthru.")),
-            (Below, Listed, Action::NoData, ListFormat::Rpz, Some("*.example.org CNAME *.")),
+            (
+                Exact,
+                Excepted,
+                block(),
+                ListFormat::Rpz,
+                Some("example.org CNAME rpz-passthru."),
+            ),
+            (
+                Below,
+                Listed,
+                Action::NoData,
+                ListFormat::Rpz,
+                Some("*.example.org CNAME *."),
+            ),
             (Subtree, Listed, Action::Refused, ListFormat::Rpz, None),
         ] {
             let item = entry(reach, effect, action.clone());
             let told = line(&item, format);
-            assert_eq!(told.as_deref(), text, "{reach:?} {effect:?} {action:?} {format}");
+            assert_eq!(
+                told.as_deref(),
+                text,
+                "{reach:?} {effect:?} {action:?} {format}"
+            );
         }
     }
 

@@ -32,6 +32,7 @@ use crate::intern::intern;
 use crate::verdict::Tier;
 
 pub use build::IndexBuilder;
+pub use read::open;
 pub use recipe::recipe;
 
 use pipeline::Pipeline;
