@@ -368,6 +368,7 @@ pub fn list_spec(list: &config::List) -> ListSpec {
         tier: tier_of(list),
         source: list.source.clone(),
         format: list.format,
+        member: list.member.clone(),
         public_suffixes: list.public_suffixes,
     }
 }

@@ -6,7 +6,7 @@ use crate::files::Files;
 use crate::lists::parse::read_list;
 use crate::lists::{self, Effect, Item, ListKind, ListSource, Reach};
 use crate::name::NameRef;
-use crate::reload::tier_of;
+use crate::reload::{list_spec, tier_of};
 
 /// Reads all lists of `config` again and gives the lines that match `name`. Takes as long as that.
 ///
@@ -67,9 +67,10 @@ struct Line {
 }
 
 fn lines_about(list: &config::List, files: &Files, name: NameRef<'_>) -> Result<Vec<Line>, String> {
-    let (_, source) = lists::open(&list.source, files)?;
+    let spec = list_spec(list);
+    let (_, source) = lists::open(&spec.source, files)?;
     let mut found = Vec::new();
-    read_list(source, list.format, |number, item| {
+    read_list(source, &spec.read_options(), |number, item| {
         if let Some(effect) = effect_on(item, name) {
             found.push(Line {
                 number,

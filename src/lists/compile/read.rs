@@ -125,7 +125,7 @@ fn read(
         errors: Vec::new(),
         flags: Vec::new(),
     };
-    let report = parse::read_list(&mut source, spec.format, |line, item| {
+    let report = parse::read_list(&mut source, &spec.read_options(), |line, item| {
         intake.take(line, item);
     });
     let Intake {
