@@ -11,6 +11,7 @@ mod log;
 mod output;
 mod process;
 mod program;
+mod progress;
 mod show;
 mod status;
 #[cfg(test)]

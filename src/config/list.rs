@@ -71,7 +71,6 @@ pub(super) fn list_store(
     around: &Around<'_>,
     problems: &mut Problems,
 ) -> ListStore {
-    const MIB: u64 = 1 << 20;
     for (key, word) in [("folder", &spec.folder), ("work-folder", &spec.work_folder)] {
         if let Some(word) = word.as_ref().filter(|word| word.text().is_empty()) {
             problems.report(
@@ -90,8 +89,8 @@ pub(super) fn list_store(
         compile_memory: size(
             spec.compile_memory.as_ref(),
             "compile-memory",
-            8 * MIB..=1024 * MIB,
-            24 * MIB,
+            ListStore::COMPILE_MEMORY,
+            24 << 20,
             problems,
         ),
         update: spec.update.unwrap_or(true),

@@ -40,6 +40,7 @@ pub use load::{
 };
 pub use presets::{DEMO, is_preset};
 pub use spec::schema;
+pub use units::size_of;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -520,6 +521,8 @@ pub struct ListStore {
 }
 
 impl ListStore {
+    /// Bytes compiling may take.
+    pub const COMPILE_MEMORY: std::ops::RangeInclusive<u64> = 8 << 20..=1 << 30;
     /// The folder unless somebody says otherwise.
     pub const DEFAULT_FOLDER: &str = "/var/lib/hedgerow";
     /// The folder for working files unless somebody says otherwise, where it is there.

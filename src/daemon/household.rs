@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use super::explain::explain;
+use super::lists::{list_states, list_summary};
 use super::search::search_lists;
 use super::updates::Updates;
 use crate::clock::{Clock, Moment};
@@ -11,7 +12,6 @@ use crate::config::{self, BlockAnswer, DeviceMatch, Privacy, Rule, WhenUnsure, Y
 use crate::control::{Boxed, ControlError, ExplainRequest, Household, ListUpdateRequest, api};
 use crate::files::Files;
 use crate::journal::{Journal, LogFilter, LogPage, Top};
-use crate::lists::LineNote;
 use crate::logging::Logging;
 use crate::name::NameBuf;
 use crate::profile::Profile;
@@ -160,13 +160,7 @@ impl Household for Arc<Daemon> {
                 hits: looked_up.hits,
                 misses: looked_up.misses,
             },
-            lists: api::ListSummary {
-                count: snapshot.lists.lists().count() as u64,
-                names: snapshot.lists.name_count() as u64,
-                bytes: snapshot.lists.file_bytes(),
-                failed: failed_lists(&snapshot),
-                stale: stale_lists(&snapshot),
-            },
+            lists: list_summary(&snapshot.lists),
             upstreams: snapshot
                 .upstream
                 .status()
@@ -238,26 +232,10 @@ impl Household for Arc<Daemon> {
 
     fn lists(&self) -> Vec<api::List> {
         let snapshot = self.resolver.snapshot();
-        let lists = snapshot.lists.lists();
-        lists
-            .map(|(_, list)| api::List {
-                id: list.id.to_owned(),
-                category: list.category.to_owned(),
-                kind: list.kind.label().to_owned(),
-                tier: list.tier.label().to_owned(),
-                origin: list.origin.clone(),
-                format: list.format.map(|format| format.label().to_owned()),
-                entries: list.entries,
-                bad_lines: list.bad_lines,
-                title: list.head.title.clone(),
-                first_errors: notes(&list.first_errors),
-                flagged_lines: list.flagged_lines,
-                first_flags: notes(&list.first_flags),
-                failure: list.failure.clone(),
-                stale: list.stale.clone(),
-                updates: None,
-            })
-            .collect()
+        let now = self.clock.wall();
+        list_states(&snapshot.config, Some(&snapshot.lists), now, |id| {
+            self.updates.state_of(id)
+        })
     }
 
     fn search_lists(&self, name: NameBuf) -> Boxed<'_, Result<api::ListSearch, ControlError>> {
@@ -335,23 +313,6 @@ fn failed_lists(snapshot: &Snapshot) -> Vec<String> {
         .filter(|(_, list)| list.failure.is_some())
         .map(|(_, list)| list.id.to_owned())
         .collect()
-}
-
-fn stale_lists(snapshot: &Snapshot) -> Vec<String> {
-    let lists = snapshot.lists.lists();
-    lists
-        .filter(|(_, list)| list.stale.is_some())
-        .map(|(_, list)| list.id.to_owned())
-        .collect()
-}
-
-/// Lines of a list that somebody should look at.
-fn notes(notes: &[LineNote]) -> Vec<api::BadLine> {
-    let notes = notes.iter().map(|note| api::BadLine {
-        line: note.line,
-        error: note.text.clone(),
-    });
-    notes.collect()
 }
 
 pub(super) fn report_text(report: Report) -> api::ReloadReport {

@@ -7,13 +7,17 @@
 
 mod explain;
 mod household;
+mod lists;
 mod search;
 mod updates;
 
 pub use explain::explain;
 pub use household::Daemon;
+pub use lists::{
+    compile_lists, list_state, list_states, list_summary, update_specs, updated, wanted_ids,
+};
 pub use search::search_lists;
-pub use updates::{update_settings, update_specs};
+pub use updates::update_settings;
 
 use std::io;
 use std::net::SocketAddr;

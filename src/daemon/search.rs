@@ -1,14 +1,12 @@
 //! Which lists name a name, with the line that does and for whom it counts: `lists search`.
 
-use std::io::{Cursor, Read};
-
 use crate::config::{self, Config};
 use crate::control::api::{ListMatch, ListSearch, VoiceEffect};
-use crate::files::{FileError, Files};
-use crate::lists::parse::{ReadOptions, read_list};
-use crate::lists::{Effect, Item, ListKind, ListSource, Reach, starter};
+use crate::files::Files;
+use crate::lists::parse::read_list;
+use crate::lists::{self, Effect, Item, ListKind, ListSource, Reach};
 use crate::name::NameRef;
-use crate::reload::tier_of;
+use crate::reload::{list_spec, tier_of};
 
 /// Reads all lists of `config` again and gives the lines that match `name`. Takes as long as that.
 ///
@@ -75,18 +73,11 @@ pub(super) fn lines_about(
     list: &config::List,
     files: &Files,
     name: NameRef<'_>,
-) -> Result<Vec<Line>, FileError> {
-    let source: Box<dyn Read> = match &list.source {
-        ListSource::Embedded(file) => Box::new(starter::content(file).unwrap_or_default()),
-        ListSource::File(path) => files.open(path)?,
-        ListSource::Inline(lines) => Box::new(Cursor::new(lines.join("\n").into_bytes())),
-    };
+) -> Result<Vec<Line>, String> {
+    let spec = list_spec(list);
+    let (_, source) = lists::open(&spec.source, files)?;
     let mut found = Vec::new();
-    let options = ReadOptions {
-        member: list.member.clone(),
-        ..ReadOptions::format(list.format)
-    };
-    read_list(source, &options, |number, item| {
+    read_list(source, &spec.read_options(), |number, item| {
         if let Some(effect) = effect_on(item, name) {
             found.push(Line {
                 number,

@@ -10,17 +10,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::household::Daemon;
+use super::lists::{update_specs, updated, wanted_ids};
 use crate::clock::{Clock, Moment};
-use crate::config::{Config, List, ListStore};
+use crate::config::{Config, ListStore};
 use crate::control::{ControlError, ListUpdateRequest, api};
 use crate::files::Files;
-use crate::lists::guard::GuardLimits;
 use crate::message::{Fact, Question, rtype};
 use crate::name::{Name, NameBuf};
 use crate::resolve::Resolver;
 use crate::update::{
-    ListState, ListUpdateSpec, Outcome, Resolve, SignatureSpec, SystemResolve, Timeouts,
-    UpdateResult, UpdateSettings, Updater,
+    ListState, ListUpdateSpec, Outcome, Resolve, SystemResolve, Timeouts, UpdateResult,
+    UpdateSettings, Updater,
 };
 
 /// How long until somebody looks again where nothing is due.
@@ -106,42 +106,26 @@ impl Updates {
         results
     }
 
-    /// Looks for new versions of the lists somebody asked for.
-    ///
-    /// # Errors
-    /// [`ControlError::NotFound`] for one that is not downloaded.
-    pub(super) fn update(
-        &self,
-        request: &ListUpdateRequest,
-    ) -> Result<Vec<UpdateResult>, ControlError> {
-        let specs = locked(&self.wanted).specs.clone();
-        let known: Vec<String> = specs.into_iter().map(|spec| spec.id).collect();
-        let ids = if request.ids.is_empty() {
-            &known
-        } else {
-            &request.ids
-        };
-        if let Some(stranger) = ids.iter().find(|id| !known.contains(id)) {
-            return Err(ControlError::not_found(
-                format!("no list `{}` is downloaded", stranger.escape_debug()),
-                "`hedgerow lists show` says which lists have an address",
-            ));
-        }
+    /// Looks for new versions of the lists `ids`, whether they are due or not.
+    pub(super) fn update(&self, ids: &[String], force: bool) -> Vec<UpdateResult> {
         let mut work = self.work();
         let results: Vec<UpdateResult> = work.updater.as_mut().map_or_else(Vec::new, |updater| {
-            let one = |id: &String| updater.update_one(id, request.force);
+            let one = |id: &String| updater.update_one(id, force);
             ids.iter().filter_map(one).collect()
         });
         let background = work.made_for.store.as_ref().is_some_and(|it| it.update);
         self.note(&work, background);
         drop(work);
         results.iter().for_each(tell);
-        Ok(results)
+        results
     }
 
-    /// What is known of a list's updates.
-    pub(super) fn state_of(&self, id: &str) -> Option<ListState> {
-        locked(&self.seen).states.get(id).cloned()
+    /// What is known of a list's updates, and the seconds until any list is due.
+    pub(super) fn state_of(&self, id: &str) -> (Option<ListState>, Option<u64>) {
+        let seen = locked(&self.seen);
+        let now = self.clock.now();
+        let wait = seen.due.map(|due| due.since(now).as_secs());
+        (seen.states.get(id).cloned(), wait)
     }
 
     /// The updater for what the configuration wants now. Waits for a download that goes on.
@@ -202,31 +186,6 @@ fn tell(result: &UpdateResult) {
         }
         Outcome::Failed(cause) => tracing::debug!(list, cause, "list not updated"),
     }
-}
-
-/// The lists of `config` that are downloaded.
-pub fn update_specs(config: &Config) -> Vec<ListUpdateSpec> {
-    config.lists.iter().filter_map(update_spec).collect()
-}
-
-fn update_spec(list: &List) -> Option<ListUpdateSpec> {
-    let download = list.download.as_ref()?;
-    let signature = download.signature.as_ref();
-    Some(ListUpdateSpec {
-        id: list.id.clone(),
-        kind: list.kind,
-        url: download.url.clone(),
-        format: list.format,
-        interval: download.every,
-        max_bytes: download.max_bytes,
-        allow_private: download.allow_private,
-        signature: signature.map(|signature| SignatureSpec {
-            keys: signature.keys.clone(),
-            url: signature.url.clone(),
-        }),
-        delta_url: download.delta_url.clone(),
-        limits: GuardLimits::default(),
-    })
 }
 
 /// Where downloads go.
@@ -313,18 +272,20 @@ impl Daemon {
     /// Looks for new versions of lists and puts them in force.
     ///
     /// # Errors
-    /// See [`Updates::update`].
+    /// [`ControlError::NotFound`] for a list that has no address.
     pub(super) fn update_lists_now(
         &self,
         request: &ListUpdateRequest,
     ) -> Result<api::ListUpdateReport, ControlError> {
         let started = self.clock.now();
-        let results = self.updates.update(request)?;
+        let ids = wanted_ids(&self.resolver.snapshot().config, request)?;
+        let results = self.updates.update(&ids, request.force);
+        let any_new = results.iter().any(is_new);
         let mut report = api::ListUpdateReport {
-            lists: results.iter().map(text).collect(),
+            lists: results.into_iter().map(updated).collect(),
             ..api::ListUpdateReport::default()
         };
-        if results.iter().any(is_new) {
+        if any_new {
             let before = self.resolver.snapshot();
             let reload = self.reload_now();
             let after = self.resolver.snapshot();
@@ -344,42 +305,4 @@ impl Daemon {
 
 const fn is_new(result: &UpdateResult) -> bool {
     matches!(result.outcome, Outcome::Updated { .. })
-}
-
-/// What came of an attempt, for people.
-pub fn text(result: &UpdateResult) -> api::ListUpdated {
-    let whole = api::ListUpdated {
-        id: result.id.clone(),
-        failures: result.failures,
-        next_s: result.next.as_secs(),
-        ..api::ListUpdated::default()
-    };
-    match &result.outcome {
-        Outcome::Updated {
-            entries,
-            before,
-            downloaded,
-            by_delta,
-            bad_lines,
-            protected,
-        } => api::ListUpdated {
-            outcome: "updated".to_owned(),
-            entries: Some(*entries),
-            before: *before,
-            downloaded: *downloaded,
-            by_delta: *by_delta,
-            bad_lines: *bad_lines,
-            protected: *protected,
-            ..whole
-        },
-        Outcome::Unchanged => api::ListUpdated {
-            outcome: "unchanged".to_owned(),
-            ..whole
-        },
-        Outcome::Failed(cause) => api::ListUpdated {
-            outcome: "failed".to_owned(),
-            error: Some(cause.clone()),
-            ..whole
-        },
-    }
 }

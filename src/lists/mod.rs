@@ -9,6 +9,7 @@
 
 pub mod addresses;
 mod compile;
+pub mod export;
 mod fault;
 pub mod guard;
 mod index;
@@ -26,7 +27,7 @@ use crate::verdict::Tier;
 
 pub use compile::{
     CompileError, IndexBuilder, ListSource, ListSpec, Outcome, Progress, Settings, Stage, Target,
-    compile, compile_in_memory, recipe,
+    compile, compile_in_memory, open, recipe,
 };
 pub use fault::{LineFault, ListFault, Unsupported};
 pub use index::{

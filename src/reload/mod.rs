@@ -390,7 +390,7 @@ fn specs_of(sources: &[(ListSpec, Option<Stamp>)]) -> Vec<ListSpec> {
 }
 
 /// What the compiler needs to know of a list.
-fn list_spec(list: &config::List) -> ListSpec {
+pub fn list_spec(list: &config::List) -> ListSpec {
     ListSpec {
         id: list.id.clone(),
         category: list.category.clone(),

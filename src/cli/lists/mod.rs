@@ -5,6 +5,10 @@
 //! all there is.
 
 mod catalogue;
+mod compile;
+mod delta;
+mod export;
+mod seal;
 mod search;
 mod show;
 mod update;
@@ -13,9 +17,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Backend, Failure, Format, Output};
-use crate::config::Config;
+use super::{Backend, BackendError, Failure, Format, Output};
+use crate::config::{self, Config, ListStore};
+use crate::control::api::ErrorBody;
 use crate::control::client::{Client, ClientError};
+use crate::files::Files;
+use crate::lists::sealed::Day;
+use crate::lists::{Index, ListFormat};
 
 /// What can be done with lists.
 #[derive(Debug, Subcommand)]
@@ -26,8 +34,18 @@ pub(super) enum ListsVerb {
     Update(UpdateArguments),
     /// Say which lists name a name or a parent of it, with the line, and for whom it counts
     Search(SearchArguments),
+    /// Compile all lists into the index that is searched
+    Compile(CompileArguments),
+    /// Write what is different between two versions of a list
+    Diff(DiffArguments),
+    /// Make the newer version of a list from the older one and a difference
+    Apply(ApplyArguments),
+    /// Write a compiled list in the syntax of another program
+    Export(ExportArguments),
     /// Show public lists that can be subscribed to
     Catalogue(CatalogueArguments),
+    /// Make a sealed list of the names on standard input, which nobody can read
+    Seal(SealArguments),
 }
 
 /// Which configuration and files are meant.
@@ -84,6 +102,112 @@ pub(super) struct CatalogueArguments {
     format: Format,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct CompileArguments {
+    /// Memory it may take, as in 24MiB; `compile-memory` of the configuration unless said
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
+    memory: Option<u64>,
+    /// Write the index here; into the state folder unless said
+    #[arg(long, value_name = "PATH")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DiffArguments {
+    /// The older version
+    old: PathBuf,
+    /// The newer version
+    new: PathBuf,
+    /// Write the difference here; to standard output unless said
+    #[arg(long, value_name = "PATH")]
+    out: Option<PathBuf>,
+    /// Syntax of both; detected unless said
+    #[arg(long, value_name = "SYNTAX", value_parser = parse_format)]
+    format: Option<ListFormat>,
+    /// Print what is different as JSON
+    #[arg(long, requires = "out")]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ApplyArguments {
+    /// The older version
+    base: PathBuf,
+    /// The difference, as `diff` wrote it
+    delta: PathBuf,
+    /// Write the newer version here; to standard output unless said
+    #[arg(long, value_name = "PATH")]
+    out: Option<PathBuf>,
+    /// Syntax of the older version; detected unless said
+    #[arg(long, value_name = "SYNTAX", value_parser = parse_format)]
+    format: Option<ListFormat>,
+    /// Print what is different as JSON
+    #[arg(long, requires = "out")]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportArguments {
+    /// The list; all blocklists as one unless said
+    id: Option<String>,
+    /// domains, hosts, adblock, dnsmasq, unbound or rpz; adblock unless said
+    #[arg(long, value_name = "SYNTAX", value_parser = export::parse_syntax)]
+    format: Option<ListFormat>,
+    #[command(flatten)]
+    place: Place,
+    /// Print an entry a line as JSON
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SealArguments {
+    /// File with the key: 32 hexadecimal digits
+    #[arg(long, value_name = "PATH")]
+    key: PathBuf,
+    /// Put the key into the list, for those who are not given it in another way
+    #[arg(long)]
+    with_key: bool,
+    /// What people call the list
+    #[arg(long)]
+    title: String,
+    /// Who makes it
+    #[arg(long, value_name = "NAME")]
+    issuer: String,
+    /// Number of this edition: higher than that of the one before
+    #[arg(long, value_name = "NUMBER")]
+    serial: u64,
+    /// The last day it should be used, as in 2026-12-31
+    #[arg(long, value_name = "DATE", value_parser = parse_day)]
+    expires: Option<Day>,
+    /// Write the list here; to standard output unless said
+    #[arg(long, value_name = "PATH")]
+    out: Option<PathBuf>,
+}
+
+/// Reads how much memory compiling may take.
+fn parse_memory(text: &str) -> Result<u64, String> {
+    config::size_of(text, ListStore::COMPILE_MEMORY)
+}
+
+/// Reads the syntax of a list.
+fn parse_format(text: &str) -> Result<ListFormat, String> {
+    let found = ListFormat::ALL.into_iter().find(|it| it.label() == text);
+    found.ok_or_else(|| {
+        let known = ListFormat::ALL.map(ListFormat::label);
+        format!("known syntaxes: {}", known.join(", "))
+    })
+}
+
+/// Reads a date.
+fn parse_day(text: &str) -> Result<Day, String> {
+    Day::parse(text).ok_or_else(|| "write it as in 2026-12-31".to_owned())
+}
+
 /// Does what was typed.
 pub(super) fn run(
     verb: ListsVerb,
@@ -95,7 +219,12 @@ pub(super) fn run(
         ListsVerb::Show(show) => show::run(&show, daemon, backend, output),
         ListsVerb::Update(update) => update::run(&update, daemon, backend, output),
         ListsVerb::Search(search) => search::run(&search, daemon, backend, output),
+        ListsVerb::Compile(compile) => compile::run(&compile, backend, output),
+        ListsVerb::Diff(diff) => delta::run_diff(&diff, output),
+        ListsVerb::Apply(apply) => delta::run_apply(&apply, output),
+        ListsVerb::Export(export) => export::run(&export, backend, output),
         ListsVerb::Catalogue(catalogue) => catalogue::run(&catalogue, output),
+        ListsVerb::Seal(seal) => seal::run(&seal, std::io::stdin().lock(), output),
     }
 }
 
@@ -125,4 +254,23 @@ fn daemon_or_files<T>(
     }
     let config = backend.config(place)?;
     look(&config, output)
+}
+
+/// The index that `place` means.
+fn open_index(place: &Place, backend: &dyn Backend) -> Result<Index, Failure> {
+    let store = backend.config(place)?.list_store;
+    Index::open(&Files::disk(), &store.index()).map_err(|error| {
+        let help = "`hedgerow lists compile` makes an index";
+        refused(error.to_string(), help)
+    })
+}
+
+/// What went wrong, in words.
+fn failed(error: impl ToString) -> Failure {
+    refused(error.to_string(), "")
+}
+
+/// What went wrong and what to do about it.
+fn refused(error: String, help: &str) -> Failure {
+    BackendError::Failed(ErrorBody::new(error, help)).into()
 }

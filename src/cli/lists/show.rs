@@ -5,8 +5,14 @@ use std::io;
 use super::super::output::{Cell, Style, Table, counted, plain, size, span, time};
 use super::super::{Backend, Exit, Failure, Output};
 use super::{ShowArguments, daemon_or_files};
+use crate::clock::Clock;
+use crate::config::Config;
 use crate::control::api::{List, ListSummary, ListUpdates, Status};
 use crate::control::client::Client;
+use crate::daemon::{list_states, list_summary};
+use crate::files::Files;
+use crate::lists::{Index, IndexError};
+use crate::update::ListState;
 
 pub(super) fn run(
     arguments: &ShowArguments,
@@ -23,7 +29,7 @@ pub(super) fn run(
             let status: Status = daemon.get("/api/v1/status", &[]).await?;
             Ok((lists, status.lists))
         },
-        |_, _| todo!(),
+        |config, output| Ok(known(config, output)),
     )?;
     let Some(id) = &arguments.id else {
         if arguments.format.json {
@@ -43,6 +49,37 @@ pub(super) fn run(
         return Ok(output.json(list)?);
     }
     Ok(print_one(list, output)?)
+}
+
+/// What the configuration, the index and the states of updates say.
+fn known(config: &Config, output: &mut Output<'_>) -> (Vec<List>, ListSummary) {
+    let files = Files::disk();
+    let path = config.list_store.index();
+    let index = Index::open(&files, &path).map_err(|error| match error {
+        IndexError::File(error) if error.is_missing() => {
+            "there is no index yet; `hedgerow lists compile` makes one".to_owned()
+        }
+        error => error.to_string(),
+    });
+    if let Err(why) = &index {
+        output.note(why);
+    }
+    let index = index.ok();
+    let now = Clock::system().wall();
+    let lists = list_states(config, index.as_ref(), now, |id| {
+        (saved_state(config, id, &files), None)
+    });
+    let summary = index.as_ref().map(list_summary);
+    (lists, summary.unwrap_or_default())
+}
+
+/// What the state folder says of the updates of a list.
+fn saved_state(config: &Config, id: &str, files: &Files) -> Option<ListState> {
+    /// The largest state that is read, in octets.
+    const MAX_STATE: u64 = 1 << 20;
+    let path = config.list_store.copies().join(format!("{id}.json"));
+    let text = files.read(&path, MAX_STATE).ok()?;
+    serde_json::from_slice(&text).ok()
 }
 
 fn print_all(lists: &[List], summary: &ListSummary, output: &mut Output<'_>) -> io::Result<()> {
@@ -91,7 +128,7 @@ fn print_all(lists: &[List], summary: &ListSummary, output: &mut Output<'_>) -> 
 }
 
 /// What is wrong with a list, a line each, with the place where there is one.
-fn print_troubles(list: &List, output: &mut Output<'_>) -> io::Result<()> {
+pub(super) fn print_troubles(list: &List, output: &mut Output<'_>) -> io::Result<()> {
     let (id, origin) = (plain(&list.id), plain(&list.origin));
     if let Some(failure) = &list.failure {
         let label = output.paint(Style::Bad, "failed:");
