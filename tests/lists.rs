@@ -40,6 +40,7 @@ fn golden_reports() {
             tier: Tier::Lists,
             source: ListSource::File("/lists/golden.txt".into()),
             format: None,
+            member: None,
             public_suffixes: false,
         };
         let index = compile_in_memory(&[spec], &memory.files(), None, &|| false).unwrap();

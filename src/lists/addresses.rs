@@ -111,7 +111,7 @@ impl AddressesBuilder {
             }
             section.extend(record.list.0.to_le_bytes());
             section.push(record.flags);
-            let place = self.modifiers.place_encoded(record.modifiers.clone());
+            let place = self.modifiers.place(record.modifiers.clone());
             section.extend(place.to_le_bytes());
         }
         section.extend(self.modifiers.into_octets());

@@ -9,7 +9,9 @@
 
 pub mod addresses;
 mod compile;
+pub mod export;
 mod fault;
+pub mod guard;
 mod index;
 pub mod modifiers;
 pub mod parse;
@@ -25,7 +27,7 @@ use crate::verdict::Tier;
 
 pub use compile::{
     CompileError, Difference, Found, IndexBuilder, ListSource, ListSpec, Outcome, Progress, Search,
-    Settings, Stage, Target, VerifyReport, compile, compile_in_memory, recipe, search, verify,
+    Settings, Stage, Target, VerifyReport, compile, compile_in_memory, open, recipe, search, verify,
 };
 pub use fault::{LineFault, ListFault, Unsupported};
 pub use index::{

@@ -28,12 +28,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::index::{Index, IndexError, Totals, WriteError};
+use super::parse::ReadOptions;
 use super::{ListFormat, ListInfo, ListKind};
 use crate::files::{FileError, Files};
 use crate::intern::intern;
 use crate::verdict::Tier;
 
 pub use build::IndexBuilder;
+pub use read::open;
 pub use recipe::recipe;
 pub use search::{Found, Search, search};
 pub use verify::{Difference, VerifyReport, verify};
@@ -56,11 +58,21 @@ pub struct ListSpec {
     pub source: ListSource,
     /// Its syntax; none is detected from the content.
     pub format: Option<ListFormat>,
+    /// What to read of it if it is an archive; see [`ReadOptions::member`].
+    pub member: Option<String>,
     /// Whether it may name public suffixes such as `co.uk` and `github.io` with all below them.
     pub public_suffixes: bool,
 }
 
 impl ListSpec {
+    /// How to read it.
+    pub fn read_options(&self) -> ReadOptions {
+        ReadOptions {
+            member: self.member.clone(),
+            ..ReadOptions::format(self.format)
+        }
+    }
+
     /// What is known of the list before it is read.
     fn info(&self) -> ListInfo {
         ListInfo {

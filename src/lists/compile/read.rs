@@ -125,7 +125,7 @@ fn read(
         errors: Vec::new(),
         flags: Vec::new(),
     };
-    let report = parse::read_list(&mut source, spec.format, |line, item| {
+    let report = parse::read_list(&mut source, &spec.read_options(), |line, item| {
         intake.take(line, item);
     });
     let Intake {
@@ -166,7 +166,10 @@ fn read(
 }
 
 /// The content of a list and what to call it; or why there is none.
-pub(super) fn open<'s>(
+///
+/// # Errors
+/// What happened, in words.
+pub fn open<'s>(
     source: &'s ListSource,
     files: &Files,
 ) -> Result<(String, Box<dyn Read + 's>), String> {
@@ -177,10 +180,18 @@ pub(super) fn open<'s>(
                 "embedded {name}: no such list came with the program"
             )),
         },
-        ListSource::File(path) => match files.open(path) {
-            Ok(file) => Ok((path.display().to_string(), file)),
-            Err(error) => Err(error.to_string()),
-        },
+        ListSource::File(path) => {
+            if let Some(target) = files.leads_out(path) {
+                let (path, target) = (path.display(), target.display());
+                return Err(format!(
+                    "{path}: a link out of its folder, to {target}; name the file itself"
+                ));
+            }
+            match files.open(path) {
+                Ok(file) => Ok((path.display().to_string(), file)),
+                Err(error) => Err(error.to_string()),
+            }
+        }
         ListSource::Inline(lines) => {
             let text = lines.join("\n").into_bytes();
             Ok(("configuration".to_owned(), Box::new(io::Cursor::new(text))))

@@ -23,6 +23,7 @@ pub fn recipe(specs: &[ListSpec], files: &Files) -> [u8; 32] {
         hash.part(spec.kind.label().as_bytes());
         hash.part(spec.tier.label().as_bytes());
         hash.part(spec.format.map_or("", |format| format.label()).as_bytes());
+        hash.part(spec.member.as_deref().unwrap_or_default().as_bytes());
         hash.part(&[u8::from(spec.public_suffixes)]);
         match &spec.source {
             ListSource::Embedded(name) => {

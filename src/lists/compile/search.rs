@@ -57,7 +57,7 @@ pub fn search(specs: &[ListSpec], files: &Files, name: NameRef<'_>) -> Search {
             }
         };
         let mark = search.found.len();
-        let report = parse::read_list(source, spec.format, |line, item| {
+        let report = parse::read_list(source, &spec.read_options(), |line, item| {
             let matches = match item {
                 Item::Name(entry) if name.is_within(entry.name.as_ref()) => {
                     Some(is_about(spec, entry, name))

@@ -15,6 +15,7 @@ fn spec(id: &str, source: ListSource) -> ListSpec {
         tier: Tier::Lists,
         source,
         format: None,
+        member: None,
         public_suffixes: false,
     }
 }
@@ -122,6 +123,7 @@ fn a_list_that_breaks_keeps_what_it_said_and_stops_no_other() {
         tier: Tier::ChildSafety,
         source: ListSource::File(format!("/lists/{id}").into()),
         format: None,
+        member: None,
         public_suffixes: false,
     };
     let first =
@@ -191,6 +193,7 @@ fn a_list_that_collapses_or_bursts_is_not_believed() {
         tier: Tier::ChildSafety,
         source: ListSource::File("/l".into()),
         format: None,
+        member: None,
         public_suffixes: false,
     };
     let specs = [spec];
@@ -361,6 +364,7 @@ fn a_public_suffix_is_not_taken_at_its_word() {
         );
     }
     let trusted = specs.map(|spec| ListSpec {
+        member: None,
         public_suffixes: true,
         ..spec
     });

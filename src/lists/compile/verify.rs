@@ -224,7 +224,7 @@ impl<'i> OneList<'i> {
             advance,
             hash: Sha256::new(),
         };
-        let report = parse::read_list(&mut source, self.spec.format, |line, item| {
+        let report = parse::read_list(&mut source, &self.spec.read_options(), |line, item| {
             self.check(line, item);
         });
         if let Some(fault) = report.failure {

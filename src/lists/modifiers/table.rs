@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use super::{take_length, write_length};
-use crate::lists::Modifiers;
 
 /// Says in a record that a rule has no modifiers.
 const NONE: u32 = u32::MAX;
@@ -16,13 +15,8 @@ pub(in crate::lists) struct ModifierTable {
 }
 
 impl ModifierTable {
-    /// The place of `modifiers` in the table, as it stands in a record.
-    pub(in crate::lists) fn place(&mut self, modifiers: Option<&Modifiers>) -> u32 {
-        self.place_encoded(modifiers.map(super::encode).unwrap_or_default())
-    }
-
-    /// The same for modifiers that are octets already.
-    pub(in crate::lists) fn place_encoded(&mut self, encoded: Vec<u8>) -> u32 {
+    /// The place of encoded modifiers in the table, as it stands in a record.
+    pub(in crate::lists) fn place(&mut self, encoded: Vec<u8>) -> u32 {
         if encoded.is_empty() {
             return NONE;
         }

@@ -1,124 +1,85 @@
 //! Patterns: regular expressions and wildcards, the section of the index and the view of it.
+//!
+//! The compiler reads a pattern ([`syntax`], [`wildcard`]), makes a program of it ([`program`])
+//! and finds texts of which a name must hold one to match ([`literal`]). A look-up goes through
+//! the name once and asks of each three octets in a row whether a text of some pattern has them; a
+//! bit set answers "no" nearly always. Only where a whole text is in the name, the program of its
+//! pattern runs. It does so in the octets of the section: nothing is compiled when an index is
+//! opened, and no memory is taken for it, then or later.
+//!
+//! # The section
+//!
+//! ```text
+//! head      nine numbers (u32): patterns, those tried for every name, bits of the bit set and of
+//!           the buckets (as powers of two), texts, octets of these texts, sets, steps, octets of
+//!           the patterns as written
+//! patterns  for each, 20 octets: list (u16), flags (u8), kind (u8), modifiers (u32), where it is
+//!           written (u32) and its length (u16), first step (u32) and number of steps (u16)
+//! always    the numbers (u16) of patterns that are tried for every name
+//! bit set   of the hashes of three octets
+//! buckets   where in the texts those with the same first bits of the hash begin (u32), and the end
+//! texts     for each, 8 octets: pattern (u16), where in it the three octets are (u8), its length
+//!           (u8), where it is written (u32)
+//! written   the octets of the texts
+//! sets      32 octets each, a bit for each octet there is
+//! steps     3 octets each; see `program`
+//! written   the patterns
+//! table     encoded modifiers, each with its length in front
+//! ```
+//!
+//! All numbers are little-endian. No patterns at all make an empty section.
 
+mod build;
 mod fault;
+mod literal;
+mod program;
+mod syntax;
+mod view;
+mod wildcard;
 
+pub use build::{Limits, PatternsBuilder, Tried, check};
 pub use fault::PatternFault;
+pub use view::{PatternHit, Patterns};
 
-use super::{Effect, ListId, Pattern, PatternKind};
-use crate::name::NameRef;
+use super::PatternKind;
+use literal::SHORTEST;
 
-/// What all patterns of all lists together may cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// How many patterns; at most 65,535.
-    pub patterns: usize,
-    /// How many of them may be without a literal, so that every name has to be tried.
-    pub always: usize,
-    /// How many steps all of them may have once compiled.
-    pub steps: usize,
-    /// How many steps those without a literal may have.
-    pub always_steps: usize,
-}
-
-/// When a pattern is tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tried {
-    /// When a text occurs in the name without which it cannot match.
-    OnLiteral,
-    /// For every name: nothing in it must occur.
-    Always,
-}
-
-/// A pattern that matches a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PatternHit {
-    /// Its number in the section, for [`Patterns::text`].
-    pub number: u32,
-    /// Which list.
-    pub list: ListId,
-    /// What it says about the name.
-    pub effect: Effect,
-    /// Whether it comes before exceptions of its list that are not important.
-    pub important: bool,
-    /// What [`Patterns::modifiers`] is to be asked for; none for nearly all.
-    pub rule: Option<u32>,
-}
-
-/// Whether a pattern can be used at all; what a parser asks before it hands one out.
-///
-/// # Errors
-/// Why not.
-pub fn check(pattern: &Pattern) -> Result<Tried, PatternFault> {
-    todo!()
-}
-
-/// Collects the patterns of all lists.
-#[derive(Debug)]
-pub struct PatternsBuilder {
-    limits: Limits,
-}
-
-impl PatternsBuilder {
-    /// None yet.
-    pub fn new(limits: Limits) -> Self {
-        Self { limits }
-    }
-
-    /// Takes a pattern of a list and says when it will be tried. One with `badfilter` takes back
-    /// the same one without, whichever comes first.
-    ///
-    /// # Errors
-    /// Why it cannot be used.
-    pub fn push(&mut self, list: ListId, pattern: &Pattern) -> Result<Tried, PatternFault> {
-        todo!()
-    }
-
-    /// How many patterns, and how many of them are tried for every name.
-    pub fn counts(&self) -> (usize, usize) {
-        todo!()
-    }
-
-    /// The section; the same whatever order the patterns came in.
-    pub fn finish(self) -> Vec<u8> {
-        todo!()
-    }
-}
-
-/// The patterns of an index, to be searched in the octets of their section.
-#[derive(Clone, Debug, Default)]
-pub struct Patterns {}
-
-impl Patterns {
-    /// Reads what is needed to search a section.
-    ///
-    /// # Errors
-    /// What is wrong with the section.
-    pub fn open(section: &[u8]) -> Result<Self, String> {
-        todo!()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        todo!()
-    }
-
-    /// Calls `each` for every pattern that matches `name`, in the order of their numbers.
-    pub fn look_up(&self, section: &[u8], name: NameRef<'_>, mut each: impl FnMut(PatternHit)) {
-        todo!()
-    }
-
-    /// The encoded modifiers of a hit.
-    pub fn modifiers<'s>(&self, section: &'s [u8], rule: u32) -> Option<&'s [u8]> {
-        todo!()
-    }
-
-    /// How to read a pattern, and its text.
-    pub fn text<'s>(&self, section: &'s [u8], number: u32) -> Option<(PatternKind, &'s str)> {
-        todo!()
-    }
-}
-
-/// The longest text of a pattern.
+/// The longest text of a pattern, in octets.
 pub const MAX_TEXT: usize = 512;
 /// The most steps of a pattern.
 pub const MAX_STEPS: usize = 1000;
+/// The most patterns that an index holds, whatever its limits.
+pub const MAX_PATTERNS: usize = 4096;
+
+/// Octets of a pattern's record.
+const RECORD: usize = 20;
+/// Octets of a text's record.
+const TEXT: usize = 8;
+/// Numbers in the head.
+const HEAD: usize = 9;
+
+/// In a record's flags, beside [`super::addresses`]' effect and importance.
+const INVERTED: u8 = 4;
+
+/// The hash of three octets; its first bits are used.
+fn hash_three(three: [u8; SHORTEST]) -> u32 {
+    let [a, b, c] = three;
+    u32::from_le_bytes([a, b, c, 0]).wrapping_mul(0x9e37_79b1)
+}
+
+/// The first `bits` bits of a hash.
+const fn first_bits(hash: u32, bits: u32) -> usize {
+    (hash >> (32 - bits)) as usize
+}
+
+/// The kinds in the order of their numbers.
+const KINDS: [PatternKind; 5] = [
+    PatternKind::Regex,
+    PatternKind::InvertedRegex,
+    PatternKind::WildcardSubtree,
+    PatternKind::WildcardExact,
+    PatternKind::Substring,
+];
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,7 @@ use crate::name::NameRef;
 /// by it.
 pub const MAX_LABELS: usize = 16;
 /// The fewest: a top-level domain cannot be sealed.
-pub const MIN_LABELS: usize = 2;
+pub(super) const MIN_LABELS: usize = 2;
 /// The most keys a machine has.
 pub const MAX_KEYS: usize = 256;
 

@@ -1,0 +1,371 @@
+//! Making the section of patterns.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::literal::{literals, rarest};
+use super::program::{STEP, Step, compile, run};
+use super::syntax::{Node, OctetSet, parse};
+use super::{
+    HEAD, INVERTED, KINDS, MAX_PATTERNS, MAX_TEXT, PatternFault, RECORD, TEXT, first_bits,
+    hash_three, wildcard,
+};
+use crate::lists::addresses::flags;
+use crate::lists::modifiers::{self, table::ModifierTable};
+use crate::lists::{Effect, ListId, Modifiers, Pattern, PatternKind};
+
+/// What all patterns of all lists together may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How many patterns; at most [`MAX_PATTERNS`].
+    pub patterns: usize,
+    /// How many of them may be tried for every name.
+    pub always: usize,
+    /// How many steps all of them may have once compiled; a text that is looked for counts as one.
+    pub steps: usize,
+    /// How many steps those may have that are tried for every name.
+    pub always_steps: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            patterns: 2000,
+            always: 100,
+            steps: 200_000,
+            always_steps: 5000,
+        }
+    }
+}
+
+/// When a pattern is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// When a text occurs in the name without which it cannot match.
+    OnText,
+    /// For every name: it may match whatever occurs in it.
+    Always,
+}
+
+/// Whether a pattern can be used at all, and when it would be tried; what a parser asks before it
+/// hands one out.
+///
+/// # Errors
+/// Why not.
+pub fn check(pattern: &Pattern) -> Result<Tried, PatternFault> {
+    understand(pattern).map(|program| program.tried())
+}
+
+/// Collects the patterns of all lists.
+#[derive(Debug)]
+pub struct PatternsBuilder {
+    limits: Limits,
+    patterns: BTreeMap<Key, Program>,
+    taken_back: BTreeSet<Key>,
+    always: usize,
+    steps: usize,
+    always_steps: usize,
+}
+
+/// A pattern as its list says it; in the order in which they stand in the section.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    list: ListId,
+    kind: PatternKind,
+    text: String,
+    effect: Effect,
+    important: bool,
+    modifiers: Vec<u8>,
+}
+
+/// A pattern, compiled.
+#[derive(Debug)]
+struct Program {
+    steps: Vec<Step>,
+    /// The sets that the steps number.
+    sets: Vec<OctetSet>,
+    /// The texts of which one must be in the name.
+    texts: Option<Vec<Vec<u8>>>,
+}
+
+impl Program {
+    const fn tried(&self) -> Tried {
+        if self.texts.is_some() {
+            Tried::OnText
+        } else {
+            Tried::Always
+        }
+    }
+}
+
+impl PatternsBuilder {
+    /// None yet.
+    pub const fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            patterns: BTreeMap::new(),
+            taken_back: BTreeSet::new(),
+            always: 0,
+            steps: 0,
+            always_steps: 0,
+        }
+    }
+
+    /// Takes a pattern of a list and says when it will be tried. One with `badfilter` takes back
+    /// the same one without, whichever comes first.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn push(&mut self, list: ListId, pattern: &Pattern) -> Result<Tried, PatternFault> {
+        let program = understand(pattern)?;
+        let tried = program.tried();
+        let modifiers = pattern.modifiers.as_deref();
+        let key = Key {
+            list,
+            kind: pattern.kind,
+            text: pattern.text.clone(),
+            effect: pattern.effect,
+            important: modifiers.is_some_and(|it| it.important),
+            modifiers: modifiers.map(modifiers::encode).unwrap_or_default(),
+        };
+        if modifiers.is_some_and(|it| it.badfilter) {
+            if self.taken_back.len() >= MAX_PATTERNS {
+                return Err(PatternFault::TooMany(MAX_PATTERNS));
+            }
+            self.taken_back.insert(key);
+            return Ok(tried);
+        }
+        if self.patterns.contains_key(&key) {
+            return Ok(tried);
+        }
+        self.make_room(&program)?;
+        self.patterns.insert(key, program);
+        Ok(tried)
+    }
+
+    /// How many patterns there are, and how many of them are tried for every name.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.patterns.len(), self.always)
+    }
+
+    /// The section; the same whatever order the patterns came in.
+    pub fn finish(mut self) -> Vec<u8> {
+        let taken_back = std::mem::take(&mut self.taken_back);
+        self.patterns.retain(|key, _| !taken_back.contains(key));
+        if self.patterns.is_empty() {
+            return Vec::new();
+        }
+        let mut writer = Writer::default();
+        for (key, program) in self.patterns {
+            writer.add(key, program);
+        }
+        writer.finish()
+    }
+
+    /// Counts a program in.
+    fn make_room(&mut self, program: &Program) -> Result<(), PatternFault> {
+        let limits = self.limits;
+        let most = limits.patterns.min(MAX_PATTERNS);
+        let always = program.tried() == Tried::Always;
+        let steps = program.steps.len() + program.texts.as_ref().map_or(0, Vec::len);
+        if self.patterns.len() >= most {
+            return Err(PatternFault::TooMany(most));
+        }
+        if self.steps + steps > limits.steps {
+            return Err(PatternFault::TooManySteps(limits.steps));
+        }
+        if always && self.always >= limits.always {
+            return Err(PatternFault::TooManyAlways(limits.always));
+        }
+        if always && self.always_steps + steps > limits.always_steps {
+            return Err(PatternFault::TooManyAlwaysSteps(limits.always_steps));
+        }
+        self.steps += steps;
+        if always {
+            self.always += 1;
+            self.always_steps += steps;
+        }
+        Ok(())
+    }
+}
+
+/// Reads and compiles a pattern.
+fn understand(pattern: &Pattern) -> Result<Program, PatternFault> {
+    if pattern.text.len() > MAX_TEXT {
+        return Err(PatternFault::TooLong(pattern.text.len()));
+    }
+    let node: Node = match pattern.kind {
+        PatternKind::Regex | PatternKind::InvertedRegex => parse(&pattern.text)?,
+        kind => wildcard::parse(kind, &pattern.text)?,
+    };
+    let mut sets = Vec::new();
+    let steps = compile(&node, &mut sets)?;
+    let inverted = pattern.kind == PatternKind::InvertedRegex;
+    let restricted = pattern.modifiers.as_deref().is_some_and(restricts);
+    if !inverted && !restricted && matches_everything(&steps, &sets) {
+        return Err(PatternFault::Everything);
+    }
+    Ok(Program {
+        steps,
+        sets,
+        // One that must not be found matches above all where nothing of it occurs.
+        texts: literals(&node).filter(|_| !inverted),
+    })
+}
+
+/// Whether a rule with these modifiers holds for some questions only, so that it may be about
+/// every name.
+const fn restricts(modifiers: &Modifiers) -> bool {
+    !(modifiers.denyallow.is_empty()
+        && modifiers.types.is_empty()
+        && modifiers.clients.is_empty()
+        && modifiers.tags.is_empty())
+}
+
+/// Whether a program finds something in names that have nothing in common but a dot.
+fn matches_everything(steps: &[Step], sets: &[OctetSet]) -> bool {
+    const NAMES: [&str; 5] = [
+        "a1b.cd",
+        "xyz-k.ef.gh",
+        "0qjw.uv",
+        "m.n.op.ru",
+        "example.org",
+    ];
+    let steps: Vec<u8> = steps.iter().flat_map(|step| step.to_bytes()).collect();
+    let sets: Vec<u8> = sets.iter().flat_map(|set| set.to_bytes()).collect();
+    NAMES.iter().all(|name| run(&steps, &sets, name.as_bytes()))
+}
+
+/// The parts of the section.
+#[derive(Debug, Default)]
+struct Writer {
+    records: Vec<u8>,
+    always: Vec<u16>,
+    texts: Vec<Text>,
+    sets: Vec<OctetSet>,
+    steps: Vec<u8>,
+    written: Vec<u8>,
+    modifiers: ModifierTable,
+}
+
+/// A text of a pattern; in the order in which they stand in the section.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Text {
+    hash: u32,
+    octets: Vec<u8>,
+    pattern: u16,
+    /// Where in it the three octets are that were hashed.
+    at: usize,
+}
+
+impl Writer {
+    fn add(&mut self, key: Key, program: Program) {
+        // At most `MAX_PATTERNS`.
+        let number = (self.records.len() / RECORD) as u16;
+        let mut flags = flags(key.effect, key.important);
+        if key.kind == PatternKind::InvertedRegex {
+            flags |= INVERTED;
+        }
+        let kind = KINDS.iter().position(|kind| *kind == key.kind);
+        self.records.extend(key.list.0.to_le_bytes());
+        self.records.extend([flags, kind.unwrap_or_default() as u8]);
+        let place = self.modifiers.place(key.modifiers);
+        self.records.extend(place.to_le_bytes());
+        // `MAX_PATTERNS` of `MAX_TEXT` octets and `MAX_STEPS` steps fit easily.
+        self.records
+            .extend((self.written.len() as u32).to_le_bytes());
+        self.records.extend((key.text.len() as u16).to_le_bytes());
+        let begin = (self.steps.len() / STEP) as u32;
+        self.records.extend(begin.to_le_bytes());
+        self.records
+            .extend((program.steps.len() as u16).to_le_bytes());
+        self.written.extend(key.text.into_bytes());
+        for step in program.steps {
+            let step = self.with_own_set(step, &program.sets);
+            self.steps.extend(step.to_bytes());
+        }
+        match program.texts {
+            None => self.always.push(number),
+            Some(texts) => self.texts.extend(texts.into_iter().map(|octets| {
+                let at = rarest(&octets);
+                let three = octets.get(at..).and_then(|rest| rest.first_chunk());
+                Text {
+                    hash: hash_three(three.copied().unwrap_or_default()),
+                    octets,
+                    pattern: number,
+                    at,
+                }
+            })),
+        }
+    }
+
+    /// `step` with the number that its set has among those of all patterns.
+    fn with_own_set(&mut self, step: Step, sets: &[OctetSet]) -> Step {
+        let Step::Set(number) = step else { return step };
+        let Some(set) = sets.get(usize::from(number)) else {
+            return step;
+        };
+        let known = self.sets.iter().position(|known| known == set);
+        let number = known.unwrap_or_else(|| {
+            self.sets.push(*set);
+            self.sets.len() - 1
+        });
+        Step::Set(number as u16)
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.texts.sort_unstable();
+        // One text in eight bits, one bucket a text.
+        let bucket_bits = self.texts.len().next_power_of_two().ilog2().clamp(1, 20);
+        let set_bits = (bucket_bits + 5).max(9);
+        let mut bits = vec![0_u8; 1 << (set_bits - 3)];
+        let mut begins = vec![0_u32; (1 << bucket_bits) + 1];
+        let (mut texts, mut octets) = (Vec::new(), Vec::new());
+        for text in &self.texts {
+            let bit = first_bits(text.hash, set_bits);
+            if let Some(octet) = bits.get_mut(bit >> 3) {
+                *octet |= 1 << (bit & 7);
+            }
+            let bucket = first_bits(text.hash, bucket_bits);
+            if let Some(count) = begins.get_mut(bucket + 1) {
+                *count += 1;
+            }
+            texts.extend(text.pattern.to_le_bytes());
+            // Texts are short; see `literal`.
+            texts.extend([text.at as u8, text.octets.len() as u8]);
+            texts.extend((octets.len() as u32).to_le_bytes());
+            octets.extend_from_slice(&text.octets);
+        }
+        let mut before = 0;
+        for begin in &mut begins {
+            before += *begin;
+            *begin = before;
+        }
+        let head: [usize; HEAD] = [
+            self.records.len() / RECORD,
+            self.always.len(),
+            set_bits as usize,
+            bucket_bits as usize,
+            texts.len() / TEXT,
+            octets.len(),
+            self.sets.len(),
+            self.steps.len() / STEP,
+            self.written.len(),
+        ];
+        let mut section = Vec::new();
+        section.extend(
+            head.iter()
+                .flat_map(|number| (*number as u32).to_le_bytes()),
+        );
+        section.extend(self.records);
+        section.extend(self.always.iter().flat_map(|number| number.to_le_bytes()));
+        section.extend(bits);
+        section.extend(begins.iter().flat_map(|begin| begin.to_le_bytes()));
+        section.extend(texts);
+        section.extend(octets);
+        section.extend(self.sets.iter().flat_map(|set| set.to_bytes()));
+        section.extend(self.steps);
+        section.extend(self.written);
+        section.extend(self.modifiers.into_octets());
+        section
+    }
+}
