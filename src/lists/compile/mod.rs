@@ -17,10 +17,12 @@ mod read;
 mod recipe;
 mod record;
 mod run;
+mod search;
 mod sort;
 mod suffix;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,6 +37,8 @@ use crate::verdict::Tier;
 pub use build::IndexBuilder;
 pub use read::open;
 pub use recipe::recipe;
+pub use search::{Found, Search, search};
+pub use verify::{Difference, VerifyReport, verify};
 
 use pipeline::Pipeline;
 use run::Workshop;
