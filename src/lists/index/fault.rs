@@ -79,9 +79,14 @@ pub enum WriteError {
     /// The index itself cannot be written.
     #[error("index: {0}")]
     Output(#[source] io::Error),
-    /// A section ended before its length, or went on.
-    #[error("the {0} are not as long as was said")]
-    Section(&'static str),
+    /// A section that somebody else writes cannot be read.
+    #[error("the {part}: {source}")]
+    Section {
+        /// Which.
+        part: &'static str,
+        /// Why; also that it is not as long as was said.
+        source: io::Error,
+    },
     /// A name that is not above all before it; [`crate::lists::canonical_order`] is the order.
     #[error("`{name}` comes after `{before}`")]
     Order {

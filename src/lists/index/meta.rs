@@ -12,7 +12,7 @@ const MAX_WORD: usize = 1024;
 
 /// A [`ListInfo`] as it stands in the file.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Saved {
+struct Saved {
     id: String,
     category: String,
     kind: String,
@@ -72,6 +72,22 @@ const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+/// The octets of the section.
+pub(super) fn write(lists: &[ListInfo]) -> Result<Vec<u8>, serde_json::Error> {
+    let saved: Vec<Saved> = lists.iter().map(Saved::from).collect();
+    serde_json::to_vec(&saved)
+}
+
+/// The lists of a section, or what about them makes no sense.
+pub(super) fn read(bytes: &[u8]) -> Result<Vec<ListInfo>, &'static str> {
+    let saved: Vec<Saved> =
+        serde_json::from_slice(bytes).map_err(|_| "what it says of its lists")?;
+    if saved.len() > usize::from(u16::MAX) {
+        return Err("more than 65,535 lists");
+    }
+    saved.into_iter().map(Saved::restore).collect()
+}
+
 impl From<&ListInfo> for Saved {
     fn from(info: &ListInfo) -> Self {
         let notes = |notes: &[LineNote]| {
@@ -109,7 +125,7 @@ impl From<&ListInfo> for Saved {
 
 impl Saved {
     /// The list, or what about it makes no sense.
-    pub(super) fn restore(self) -> Result<ListInfo, &'static str> {
+    fn restore(self) -> Result<ListInfo, &'static str> {
         let notes = |pairs: Vec<(u32, String)>| -> Vec<LineNote> {
             let notes = pairs
                 .into_iter()

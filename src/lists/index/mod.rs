@@ -1,57 +1,120 @@
 //! The compiled lists: which lists name this name or a parent of it?
+//!
+//! [`IndexWriter`] makes one file of all lists, [`Index`] searches it in place. The file is
+//! described octet by octet in `docs/index-format.md`. Read [`Index`] first, then `dictionary`,
+//! which finds names, and `model`, which says in how few bits they are written.
 
+mod alphabet;
+mod bits;
+mod classes;
+mod code;
+mod dictionary;
 mod fault;
+mod filter;
+mod finish;
 mod hit;
+mod layout;
+mod mapped;
 mod meta;
+mod model;
+mod record;
+mod sets;
+mod spool;
 mod write;
 
+use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 
-use super::{Effect, ListInfo, Posting, Reach};
-use crate::files::{Files, Mapping};
-use crate::name::NameRef;
+use super::{ListInfo, Posting, Reach};
+use crate::files::{FileError, Files, Mapping};
+use crate::name::{MAX_LABEL, MAX_NAME, NameRef};
+use alphabet::Spelled;
+use dictionary::Dictionary;
+use layout::{Header, PARTS, Part};
+use mapped::Octets;
+use model::{ModelDecoder, SetCode};
+use sets::SetReader;
 
 pub use fault::{IndexError, IndexFault, WriteError};
 pub use hit::{Hit, ListId, Matcher, RuleId};
 pub use write::{Contents, IndexWriter, Section, Totals};
 
 /// All lists, compiled: immutable, exact, searched in place without allocation.
-#[derive(Debug, Default)]
+///
+/// # How a name is found
+///
+/// Each parent of the name is looked for in a Bloom filter, which says "surely not listed" for
+/// nearly all that are not. What it lets through is looked for among the names themselves. Those
+/// stand in order, divided by top-level label, then into blocks of 64. A table of *separators* says
+/// how each block begins; the search ends in one block, which is read from name to name. A name is
+/// written as what differs from the one before, in a code in which frequent letters are short.
+///
+/// # A small example
+///
+/// List 0 says `||example.org^`, `||ads.example.org^` and `||example.test^`. The last two labels
+/// have a table of their own, so that the names are, from the root down:
+///
+/// ```text
+/// org   example end
+///       example gap ads end     →  7 shared, then: gap ads end
+/// test  example end
+/// ```
+///
+/// The question `www.example.org` has three parents. The filter knows neither `org` nor
+/// `www.example.org`; `example.org` it does. Below `org` there is one block with the separator
+/// `example`; its first name is the one.
+///
+/// # What can be in the file
+///
+/// Anything: every offset, number and length is checked where it is used. A file that is not what
+/// [`IndexWriter`] wrote is refused by its checksum, or, where somebody made the checksum right,
+/// gives senseless hits; it makes no look-up long and stops no process. But see [`Self::open`].
 pub struct Index {
-    bytes: Vec<u8>,
+    octets: Octets,
+    header: Header,
+    /// Where the parts stand.
+    parts: [Range<usize>; PARTS],
     lists: Vec<ListInfo>,
-    recipe: [u8; 32],
-    /// Where patterns, addresses, sealed and names stand.
-    sections: [(usize, usize); 4],
-    names: u64,
+    /// None without names.
+    model: Option<Box<ModelDecoder>>,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self::empty()
+    }
 }
 
 impl Index {
     /// Without any list.
     pub fn empty() -> Self {
-        Self::default()
+        Self {
+            octets: Octets::Owned(Vec::new()),
+            header: Header::default(),
+            parts: [const { 0..0 }; PARTS],
+            lists: Vec::new(),
+            model: None,
+        }
     }
 
-    /// Maps the index at `path`.
+    /// Maps the index at `path`, which must be replaced by renaming and never be changed in place:
+    /// cutting off a mapped file ends the process that reads it (SIGBUS).
     ///
     /// # Errors
     /// [`IndexError`], with the path.
     pub fn open(files: &Files, path: &Path) -> Result<Self, IndexError> {
-        let bytes = match files.mapping(path)? {
-            Mapping::Bytes(bytes) => bytes,
-            Mapping::File(mut file) => {
-                let mut bytes = Vec::new();
-                std::io::Read::read_to_end(&mut file, &mut bytes)
-                    .map_err(|_| IndexFault::Malformed("unreadable"))?;
-                bytes
-            }
-        };
-        Self::from_bytes(bytes).map_err(|error| match error {
-            IndexError::Bytes(fault) => IndexError::Refused {
+        let octets = match files.mapping(path)? {
+            Mapping::Bytes(bytes) => Octets::Owned(bytes),
+            Mapping::File(file) => Octets::map(&file).map_err(|source| FileError {
                 path: path.to_path_buf(),
-                fault,
-            },
-            other => other,
+                doing: "cannot map",
+                source,
+            })?,
+        };
+        Self::read(octets).map_err(|fault| IndexError::Refused {
+            path: path.to_path_buf(),
+            fault,
         })
     }
 
@@ -60,69 +123,162 @@ impl Index {
     /// # Errors
     /// [`IndexError::Bytes`].
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, IndexError> {
-        let wrong = IndexFault::Malformed("skeleton");
-        if !bytes.starts_with(b"skeleton") {
-            return Err(IndexFault::Magic.into());
+        Ok(Self::read(Octets::Owned(bytes))?)
+    }
+
+    /// Checks the octets and reads what is kept in memory.
+    fn read(octets: Octets) -> Result<Self, IndexFault> {
+        octets.advise(true);
+        let header = Header::read(&octets)?;
+        let mut parts = [const { 0..0 }; PARTS];
+        for (place, part) in parts.iter_mut().zip(Part::ALL) {
+            *place = header.range(part)?;
         }
-        let mut at = 40;
-        let mut sections = [(0, 0); 5];
-        for section in &mut sections {
-            let length = bytes.get(at..at + 8).and_then(|x| x.first_chunk());
-            let length = u64::from_le_bytes(*length.ok_or_else(|| wrong.clone())?) as usize;
-            *section = (at + 8, at + 8 + length);
-            at = section.1;
+        let part = |part: Part| octets.get(parts[part as usize].clone()).unwrap_or_default();
+        let lists = meta::read(part(Part::Lists)).map_err(IndexFault::Malformed)?;
+        if lists.len() != header.lists as usize {
+            return Err(IndexFault::Malformed("another number of lists"));
         }
-        let lists: Vec<meta::Saved> =
-            serde_json::from_slice(&bytes[sections[0].0..sections[0].1]).map_err(|_| wrong)?;
-        let mut index = Self {
-            recipe: *bytes[8..].first_chunk().ok_or(IndexFault::Magic)?,
-            lists: lists
-                .into_iter()
-                .map(|list| list.restore().map_err(IndexFault::Malformed))
-                .collect::<Result<_, _>>()?,
-            sections: [sections[1], sections[2], sections[3], sections[4]],
-            bytes,
-            names: 0,
+        if header.block_bits > MAX_BLOCK_BITS || header.group_bits > header.block_bits {
+            return Err(IndexFault::Malformed("the size of a block"));
+        }
+        if part(Part::Separators).len() as u64 != u64::from(header.blocks) * 12 {
+            return Err(IndexFault::Malformed("the number of blocks"));
+        }
+        if (part(Part::Tops).len() as u64) < u64::from(header.tops) * 4 {
+            return Err(IndexFault::Malformed("the number of top-level labels"));
+        }
+        if (part(Part::Sets).len() as u64) < u64::from(header.sets) * 4 {
+            return Err(IndexFault::Malformed("the number of sets"));
+        }
+        let model = match part(Part::Codes) {
+            [] => None,
+            bytes => Some(
+                ModelDecoder::new(bytes, header.classes as usize, header.sets as usize)
+                    .ok_or(IndexFault::Malformed("the codes"))?,
+            ),
         };
-        let mut names = 0;
-        index.walk(|_, _| names += 1);
-        index.names = names;
-        Ok(index)
+        let this = Self {
+            octets,
+            header,
+            parts,
+            lists,
+            model,
+        };
+        this.check_tops()?;
+        this.octets.advise(false);
+        Ok(this)
+    }
+
+    /// Checks that the names of the tops are all names, and their blocks all blocks, each once: so
+    /// that what walks over all of them comes to an end.
+    fn check_tops(&self) -> Result<(), IndexFault> {
+        let wrong = || IndexFault::Malformed("the top-level labels");
+        let mut names = u64::from(self.header.root > 0);
+        let mut blocks = 0;
+        let dictionary = self.dictionary();
+        for number in 0..self.header.tops {
+            let top = dictionary.and_then(|it| it.top(number)).ok_or_else(wrong)?;
+            if top.label.is_empty() || top.label.len() > MAX_LABEL || top.first_block != blocks {
+                return Err(wrong());
+            }
+            blocks += top.names.div_ceil(1 << self.header.block_bits);
+            names += top.names as u64;
+        }
+        if blocks != self.header.blocks as usize || names != self.header.names {
+            return Err(wrong());
+        }
+        Ok(())
     }
 
     /// Calls `each` for every line of every list that names `name` or a parent: the lines that
-    /// name it first, then those that name its parents, the nearest parent first.
+    /// name it first, then those that name its parents, the nearest parent first. What lines with
+    /// patterns and fingerprints say is not among them.
     pub fn look_up(&self, name: NameRef<'_>, mut each: impl FnMut(Hit)) {
-        let mut suffix = Some(name);
-        while let Some(this) = suffix {
-            self.walk(|listed, postings| {
-                if listed != this {
-                    return;
-                }
-                for posting in postings {
-                    let matches = match posting.reach {
-                        Reach::Subtree => true,
-                        Reach::Exact => this == name,
-                        Reach::Below => this != name,
-                    };
-                    if matches {
-                        each(Hit {
-                            list: posting.list,
-                            reach: posting.reach,
-                            effect: posting.effect,
-                            labels: this.label_count() as u8,
-                            important: posting.important,
-                            rule: posting.modifiers.map(|bytes| {
-                                RuleId(
-                                    (bytes.as_ptr() as usize - self.bytes.as_ptr() as usize) as u32,
-                                )
-                            }),
-                            by: Matcher::Name,
-                        });
-                    }
-                }
+        let (filter, _) = self.part(Part::Filter).as_chunks();
+        let wire = name.as_wire();
+        // Where each label begins, from left to right.
+        let mut begins = [0_u8; 128];
+        let mut labels = 0;
+        let mut at = 0;
+        while let Some(length) = wire.get(at).filter(|length| **length > 0)
+            && let Some(place) = begins.get_mut(labels)
+        {
+            // A name has at most 255 octets.
+            *place = at as u8;
+            at += 1 + usize::from(*length);
+            labels += 1;
+        }
+        let most = labels.min(usize::from(self.header.most_labels));
+        let mut hash = filter::SEED;
+        // Bit `n` for the parent with `n` labels; a name has at most 127.
+        let mut maybe = 0_u128;
+        let mut end = at;
+        for (count, begin) in (1..=most).zip(begins.iter().take(labels).rev()) {
+            let begin = usize::from(*begin);
+            hash = filter::hash_label(hash, wire.get(begin..end).unwrap_or_default());
+            maybe |= u128::from(filter::may_hold(filter, hash)) << count;
+            end = begin;
+        }
+        if maybe != 0 {
+            self.look_up_exactly(name, labels, maybe, &mut each);
+        }
+        if let Some(root) = self.header.root.checked_sub(1) {
+            self.tell(root as usize, 0, labels, &mut each);
+        }
+    }
+
+    /// Looks for the parents of a name whose bits are set.
+    #[inline(never)]
+    fn look_up_exactly(
+        &self,
+        name: NameRef<'_>,
+        labels: usize,
+        mut maybe: u128,
+        each: &mut impl FnMut(Hit),
+    ) {
+        let Some(dictionary) = self.dictionary() else {
+            return;
+        };
+        let Some(mut spelled) = Spelled::new(name) else {
+            return;
+        };
+        let Some(top) = dictionary.find_top(spelled.top) else {
+            return;
+        };
+        while maybe != 0 {
+            let count = maybe.ilog2();
+            maybe &= !(1 << count);
+            let found = spelled.with_row(count as usize - 1, |row, key| {
+                dictionary.find(&top, row, key)
             });
-            suffix = this.parent();
+            if let Some(place) = found.flatten().and_then(|set| self.set_place(set)) {
+                self.tell(place, count as usize, labels, each);
+            }
+        }
+    }
+
+    /// Tells what a set says about a name of `labels` labels, whose parent with `count` it is for.
+    fn tell(&self, place: usize, count: usize, labels: usize, each: &mut impl FnMut(Hit)) {
+        let itself = count == labels;
+        for (posting, rule) in SetReader::new(self.part(Part::Sets), place) {
+            let matches = match posting.reach {
+                Reach::Subtree => true,
+                Reach::Exact => itself,
+                Reach::Below => !itself,
+            };
+            if matches && usize::from(posting.list.0) < self.lists.len() {
+                each(Hit {
+                    list: posting.list,
+                    reach: posting.reach,
+                    effect: posting.effect,
+                    // At most 127.
+                    labels: count as u8,
+                    important: posting.important,
+                    rule: rule.map(RuleId),
+                    by: Matcher::Name,
+                });
+            }
         }
     }
 
@@ -136,35 +292,48 @@ impl Index {
 
     /// The modifiers of a line that a hit speaks of, as they were written.
     pub fn modifiers(&self, rule: RuleId) -> Option<&[u8]> {
-        let at = rule.0 as usize;
-        let length = self.bytes.get(at.checked_sub(2)?..at)?;
-        let length = usize::from(u16::from_le_bytes(*length.first_chunk()?));
-        self.bytes.get(at..at + length)
+        sets::modifiers_at(self.part(Part::Sets), rule.0 as usize)
     }
 
     /// Calls `each` for every name with its postings, in canonical order.
     pub fn walk(&self, mut each: impl FnMut(NameRef<'_>, &[Posting<'_>])) {
-        let mut rest = self.section(3);
-        while let Some((length, after)) = rest.split_first() {
-            let (name, after) = after.split_at(usize::from(*length));
-            let (postings, after) = read_postings(after);
-            rest = after;
-            if let Ok(name) = NameRef::from_wire(name) {
-                each(name, &postings);
-            }
+        let sets = self.part(Part::Sets);
+        let mut postings = Vec::new();
+        let mut tell = |name: NameRef<'_>, place: usize| {
+            postings.clear();
+            let known = SetReader::new(sets, place).map(|(posting, _)| posting);
+            postings.extend(known.filter(|it| usize::from(it.list.0) < self.lists.len()));
+            each(name, &postings);
+        };
+        if let Some(root) = self.header.root.checked_sub(1) {
+            tell(NameRef::ROOT, root as usize);
+        }
+        let Some(dictionary) = self.dictionary() else {
+            return;
+        };
+        let mut wire = [0; MAX_NAME];
+        for top in (0..self.header.tops).map_while(|number| dictionary.top(number)) {
+            dictionary.walk(&top, |row, set| {
+                let length = alphabet::to_wire(top.label, row, &mut wire);
+                let name = length.and_then(|length| NameRef::from_wire(wire.get(..length)?).ok());
+                if let (Some(name), Some(place)) = (name, self.set_place(set)) {
+                    tell(name, place);
+                }
+            });
         }
     }
 
-    /// What is known of a list; `list` comes from a hit or from [`Self::lists`] of this index.
+    /// What is known of a list.
     ///
     /// # Panics
-    /// When it comes from another index with more lists.
+    /// When `list` comes from another index with more lists.
     pub fn list(&self, list: ListId) -> &ListInfo {
         &self.lists[usize::from(list.0)]
     }
 
     /// All lists, in the order of their ids; those that could not be loaded too.
     pub fn lists(&self) -> impl ExactSizeIterator<Item = (ListId, &ListInfo)> {
+        // `IndexWriter` takes no more than 65,535.
         let ids = (0..=u16::MAX).map(ListId);
         self.lists.iter().zip(ids).map(|(info, id)| (id, info))
     }
@@ -176,77 +345,88 @@ impl Index {
     }
 
     /// How many different names are listed.
-    pub const fn name_count(&self) -> usize {
-        self.names as usize
+    pub fn name_count(&self) -> usize {
+        usize::try_from(self.header.names).unwrap_or(usize::MAX)
     }
 
     /// Octets of the whole file.
-    pub const fn file_bytes(&self) -> u64 {
-        self.bytes.len() as u64
+    pub fn file_bytes(&self) -> u64 {
+        self.octets.len() as u64
+    }
+
+    /// Octets in memory beside the file: the codes. What is known of the lists is not counted.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.model.as_ref().map_or(0, |model| model.memory_bytes())
     }
 
     /// What tells this compilation from another, as it was given.
     pub const fn recipe(&self) -> &[u8; 32] {
-        &self.recipe
+        &self.header.recipe
     }
 
     /// The patterns, as they were given.
     pub fn patterns_section(&self) -> &[u8] {
-        self.section(0)
+        self.part(Part::Patterns)
     }
 
     /// The address prefixes, as they were given.
     pub fn addresses_section(&self) -> &[u8] {
-        self.section(1)
+        self.part(Part::Addresses)
     }
 
     /// The fingerprints, as they were given.
     pub fn sealed_section(&self) -> &[u8] {
-        self.section(2)
+        self.part(Part::Sealed)
     }
 
-    fn section(&self, number: usize) -> &[u8] {
-        let (begin, end) = self.sections[number];
-        &self.bytes[begin..end]
+    /// The octets of a part.
+    #[inline]
+    fn part(&self, part: Part) -> &[u8] {
+        let range = self.parts[part as usize].clone();
+        self.octets.get(range).unwrap_or_default()
     }
-}
 
-pub(super) fn put_postings(into: &mut Vec<u8>, postings: &[Posting<'_>]) {
-    into.extend_from_slice(&(postings.len() as u16).to_le_bytes());
-    for posting in postings {
-        into.extend_from_slice(&posting.list.0.to_le_bytes());
-        let reach = posting.reach as u8;
-        let effect = u8::from(posting.effect == Effect::Excepted);
-        let flags = reach | effect << 2 | u8::from(posting.important) << 3;
-        into.push(flags | u8::from(posting.modifiers.is_some()) << 4);
-        if let Some(modifiers) = posting.modifiers {
-            into.extend_from_slice(&(modifiers.len() as u16).to_le_bytes());
-            into.extend_from_slice(modifiers);
+    /// The names.
+    fn dictionary(&self) -> Option<Dictionary<'_>> {
+        let separators = self.part(Part::Separators);
+        let blocks = self.header.blocks as usize;
+        let (separators, begins) = separators.split_at_checked(blocks * 8)?;
+        Some(Dictionary {
+            tops: self.part(Part::Tops),
+            top_count: self.header.tops,
+            separators: separators.as_chunks().0,
+            begins: begins.as_chunks().0,
+            names: self.part(Part::Names),
+            model: self.model.as_deref()?,
+            block_bits: self.header.block_bits,
+            group_bits: self.header.group_bits,
+        })
+    }
+
+    /// Where a set stands.
+    fn set_place(&self, set: SetCode) -> Option<usize> {
+        match set {
+            SetCode::Same => None,
+            SetCode::Number(number) if number < self.header.sets => {
+                let places = self.part(Part::Sets);
+                let place = places.get(number as usize * 4..)?.first_chunk()?;
+                Some(u32::from_le_bytes(*place) as usize)
+            }
+            SetCode::Number(_) => None,
+            SetCode::At(place) => Some(place as usize),
         }
     }
 }
 
-fn read_postings(bytes: &[u8]) -> (Vec<Posting<'_>>, &[u8]) {
-    let count = u16::from_le_bytes([bytes[0], bytes[1]]);
-    let mut rest = &bytes[2..];
-    let mut postings = Vec::new();
-    for _ in 0..count {
-        let flags = rest[2];
-        let list = ListId(u16::from_le_bytes([rest[0], rest[1]]));
-        rest = &rest[3..];
-        let modifiers = (flags & 16 != 0).then(|| {
-            let length = usize::from(u16::from_le_bytes([rest[0], rest[1]]));
-            let (modifiers, after) = rest[2..].split_at(length);
-            rest = after;
-            modifiers
-        });
-        postings.push(Posting {
-            list,
-            reach: [Reach::Subtree, Reach::Exact, Reach::Below][usize::from(flags & 3)],
-            effect: [Effect::Listed, Effect::Excepted][usize::from(flags >> 2 & 1)],
-            important: flags & 8 != 0,
-            modifiers,
-        });
+/// The largest block that is read, as a power of two.
+const MAX_BLOCK_BITS: u8 = 10;
+
+impl fmt::Debug for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Index")
+            .field("lists", &self.lists.len())
+            .field("names", &self.header.names)
+            .field("octets", &self.octets)
+            .finish()
     }
-    (postings, rest)
 }
