@@ -5,7 +5,8 @@ use super::read::{Taken, open, reach_of};
 use crate::files::Files;
 use crate::intern::intern;
 use crate::lists::parse;
-use crate::lists::{Entry, Item, ListKind, Reach};
+use crate::lists::patterns::{Limits, MAX_PATTERNS, Patterns, PatternsBuilder};
+use crate::lists::{Entry, Item, ListId, ListKind, Pattern, Reach};
 use crate::name::NameRef;
 
 /// A line that names a name or a parent of it.
@@ -56,32 +57,71 @@ pub fn search(specs: &[ListSpec], files: &Files, name: NameRef<'_>) -> Search {
                 continue;
             }
         };
-        let mark = search.found.len();
-        let report = parse::read_list(source, &spec.read_options(), |line, item| {
-            let matches = match item {
-                Item::Name(entry) if name.is_within(entry.name.as_ref()) => {
-                    Some(is_about(spec, entry, name))
-                }
-                Item::Name(_) | Item::Pattern(_) | Item::Address(_) | Item::Sealed(_) => None,
-            };
-            let Some(matches) = matches else { return };
-            if search.found.len() == MOST_FOUND {
-                search.more += 1;
-                return;
+        let mut lines = Lines::default();
+        let report = parse::read_list(source, &spec.read_options(), |line, item| match item {
+            Item::Name(entry) if name.is_within(entry.name.as_ref()) => {
+                lines.add(id, line, item, is_about(spec, entry, name));
             }
-            search.found.push(Found {
-                list: id,
-                line,
-                rule: item.to_string(),
-                matches,
-            });
+            Item::Pattern(pattern) if lines.patterns.len() < MAX_PATTERNS => {
+                lines.patterns.push((line, pattern.clone()));
+            }
+            _ => {}
         });
         if let Some(fault) = report.failure {
-            search.found.truncate(mark);
             search.unread.push((id, fault.to_string()));
+            continue;
         }
+        lines.add_patterns(id, name);
+        let room = MOST_FOUND - search.found.len();
+        search.more += lines.more + lines.found.len().saturating_sub(room) as u64;
+        search.found.extend(lines.found.into_iter().take(room));
     }
     search
+}
+
+/// What one list says.
+#[derive(Default)]
+struct Lines {
+    found: Vec<Found>,
+    more: u64,
+    /// Patterns that may match.
+    patterns: Vec<(u32, Pattern)>,
+}
+
+impl Lines {
+    fn add(&mut self, list: &'static str, line: u32, item: &Item, matches: bool) {
+        if self.found.len() == MOST_FOUND {
+            self.more += 1;
+            return;
+        }
+        self.found.push(Found {
+            list,
+            line,
+            rule: item.to_string(),
+            matches,
+        });
+    }
+
+    /// Adds the patterns that match `name`, and puts all in the order of their lines.
+    fn add_patterns(&mut self, list: &'static str, name: NameRef<'_>) {
+        let patterns = std::mem::take(&mut self.patterns);
+        for (line, pattern) in patterns {
+            // One by one: limits that all together have to keep do not matter here.
+            let mut builder = PatternsBuilder::new(Limits::default());
+            if builder.push(ListId(0), &pattern).is_err() {
+                continue;
+            }
+            let section = builder.finish();
+            let mut matches = false;
+            if let Ok(patterns) = Patterns::open(&section) {
+                patterns.look_up(&section, name, |_| matches = true);
+            }
+            if matches {
+                self.add(list, line, &Item::Pattern(pattern), true);
+            }
+        }
+        self.found.sort_by_key(|found| found.line);
+    }
 }
 
 /// Whether an entry that names `name` or a parent says something of `name`.
