@@ -41,7 +41,7 @@ fn golden_reports() {
             source: ListSource::File("/lists/golden.txt".into()),
             format: None,
             member: None,
-        public_suffixes: false,
+            public_suffixes: false,
         };
         let index = compile(&[spec], &memory.files(), None, &|| false).unwrap();
         let report = format!("{}\n", index.lists().next().unwrap().1);

@@ -91,9 +91,7 @@ impl Updates {
     /// How long until a list is due; at once where that is not known.
     pub(super) fn patience(&self) -> Duration {
         let due = locked(&self.seen).due;
-        due.map_or(Duration::ZERO, |due| {
-            due.since(self.clock.now()).min(IDLE)
-        })
+        due.map_or(Duration::ZERO, |due| due.since(self.clock.now()).min(IDLE))
     }
 
     /// Looks for new versions of the lists that are due; says in the log what is new.
@@ -289,12 +287,12 @@ impl Resolve for UpstreamResolve {
         let mut failure = None;
         for said in [v4, v6] {
             match said {
-                Ok(answer) => addresses.extend(answer.facts().iter().filter_map(|fact| {
-                    match fact {
+                Ok(answer) => {
+                    addresses.extend(answer.facts().iter().filter_map(|fact| match fact {
                         Fact::Address(address) => Some(*address),
                         _ => None,
-                    }
-                })),
+                    }))
+                }
                 Err(error) => failure = Some(error),
             }
         }

@@ -138,9 +138,10 @@ impl Folder {
     /// Takes away what a kill left behind; nobody else may be writing.
     pub(super) fn sweep(&self, files: &Files) {
         let left = files.list(&self.0).unwrap_or_default();
-        for path in left.iter().filter(|path| {
-            path.extension().is_some_and(|end| end == "new")
-        }) {
+        for path in left
+            .iter()
+            .filter(|path| path.extension().is_some_and(|end| end == "new"))
+        {
             // What cannot be removed is in nobody's way; the next write tries again.
             drop(files.remove(path));
         }

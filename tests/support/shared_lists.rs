@@ -62,7 +62,7 @@ impl SharedLists {
             source: ListSource::File(file.clone()),
             format: None,
             member: None,
-        public_suffixes: false,
+            public_suffixes: false,
         };
         self.files.iter().map(spec).collect()
     }
