@@ -204,7 +204,10 @@ fn with_line(
     }
     let excepts = text.effect == VoiceEffect::Exception;
     let list = snapshot.config.lists.iter().find(|it| it.id == list);
-    let lines = list.map(|list| lines_about(&list_spec(list), files, name).unwrap_or_default());
+    let lines = list.map(|list| {
+        let spec = list_spec(list, &snapshot.config, files);
+        lines_about(&spec, files, name).unwrap_or_default()
+    });
     let fitting = lines.unwrap_or_default().into_iter();
     let wanted = if excepts {
         Effect::Excepted

@@ -233,9 +233,8 @@ impl Household for Arc<Daemon> {
     fn lists(&self) -> Vec<api::List> {
         let snapshot = self.resolver.snapshot();
         let now = self.clock.wall();
-        list_states(&snapshot.config, Some(&snapshot.lists), now, |id| {
-            self.updates.state_of(id)
-        })
+        let infos = snapshot.lists.lists().map(|(_, info)| info);
+        list_states(&snapshot.config, infos, now, |id| self.updates.state_of(id))
     }
 
     fn search_lists(&self, name: NameBuf) -> Boxed<'_, Result<api::ListSearch, ControlError>> {

@@ -26,7 +26,7 @@ pub fn search_lists(
         let id = &list.id;
         let in_index = hits.as_ref().map(|hits| hits.contains(&id.as_str()));
         let is_sealed = list.kind == ListKind::Sealed;
-        let lines = match lines_about(&list_spec(list), files, name) {
+        let lines = match lines_about(&list_spec(list, config, files), files, name) {
             Ok(lines) => lines,
             // That a sealed list says nothing of the name must not be told apart.
             Err(_) if is_sealed => Vec::new(),
@@ -151,6 +151,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::daemon::list_specs;
     use crate::files::MemoryFiles;
     use crate::name::Name;
 
@@ -234,8 +235,8 @@ mod tests {
         memory.put("/games.txt", "old.example\n");
         let config = config::load(&memory.files(), Path::new("/c.toml")).config;
         let config = config.unwrap();
-        let specs: Vec<_> = config.lists.iter().map(list_spec).collect();
         let files = memory.files();
+        let specs = list_specs(&config, &files);
         let index = crate::lists::compile_in_memory(&specs, &files, None, &|| false).unwrap();
         memory.put("/games.txt", "new.example\n");
         let notes = |name: &str| {

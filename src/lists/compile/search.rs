@@ -43,10 +43,10 @@ impl Line {
 }
 
 /// How many lines of a list are found at most.
-pub const MOST_LINES: usize = 200;
+const MOST_LINES: usize = 200;
 
 /// Reads a list again and finds the lines that name `name` or a parent of it, or whose pattern
-/// matches it; at most [`MOST_LINES`].
+/// matches it; at most 200.
 ///
 /// What a line restricts itself to (a type, a client) is not looked at. The fingerprints of a
 /// sealed list are not found: that takes its key, and an index.
