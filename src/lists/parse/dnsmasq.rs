@@ -146,7 +146,6 @@ fn bogus(value: &str) -> Result<Item, LineFault> {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{entries, fault};
-    use super::*;
     use crate::lists::ListFormat::Dnsmasq;
 
     #[test]

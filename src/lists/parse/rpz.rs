@@ -366,7 +366,6 @@ fn item(trigger: Trigger, effect: Effect, action: Action) -> Result<Item, LineFa
 #[cfg(test)]
 mod tests {
     use super::super::testing::rules;
-    use super::*;
     use crate::lists::ListFormat::Rpz;
 
     /// What one line in a zone `rpz.test.` says.
