@@ -25,7 +25,7 @@ pub(crate) fn write(
     let set: HashSet<&str> = names.iter().collect();
     let mut numbers = Numbers(seed ^ 0x5155_4553_5449_4f4e);
     let mut asked = HashSet::new();
-    while asked.len() < listed.min(names.len() / 2) {
+    while asked.len() < listed.min(names.len()) {
         let name = names.get(numbers.below(names.len() as u64) as usize);
         let name = if asked.len() % 4 == 3 {
             format!("cdn{}.{name}", numbers.below(10))

@@ -1,0 +1,82 @@
+"""Our own program: a household for measuring, its index, its daemon."""
+
+import contextlib
+import subprocess
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import process
+
+
+class Home:
+    """A folder with a configuration in which everybody is a guest who is blocked what is listed."""
+
+    def __init__(self, program: Path, folder: Path, upstream: int, lists: list[tuple[str, Path]]) -> None:
+        self.program, self.folder = program, folder
+        self.port = process.free_port()
+        self.config = folder / "hedgerow.toml"
+        self.socket = folder / "control.sock"
+        self.state = folder / "state"
+        self.state.mkdir(parents=True, exist_ok=True)
+        self.write_config(upstream, lists)
+
+    def write_config(self, upstream: int, lists: list[tuple[str, Path]]) -> None:
+        categories = ", ".join(f'"{category}"' for category, _ in lists)
+        head = f"""
+[server]
+listen = ["127.0.0.1:{self.port}"]
+[control]
+socket = "{self.socket}"
+[upstream]
+servers = ["127.0.0.1:{upstream}"]
+mixed-case = false
+[lists]
+starter = false
+[household]
+guest-profile = "measured"
+[profile.measured]
+inherits = "adult"
+categories = [{categories}]
+"""
+        entries = (f'[[list]]\nid = "the-{category}"\ncategory = "{category}"\nfile = "{path}"\n' for category, path in lists)
+        self.config.write_text(head + "".join(entries))
+
+    def run(self, *arguments: str) -> process.Spent:
+        """Runs one command of the program to its end."""
+        log = self.folder / "command.log"
+        return process.run_to_end([str(self.program), *arguments], log)
+
+    def can_compile(self) -> bool:
+        """Whether this build has `lists compile`."""
+        told = subprocess.run([self.program, "lists", "compile", "--help"], capture_output=True, check=False)
+        return told.returncode == 0
+
+    def compile(self) -> dict | None:
+        """Compiles the index from nothing; none where the build has no such command."""
+        if not self.can_compile():
+            return None
+        for path in self.index_files():
+            path.unlink()
+        spent = self.run("lists", "compile", "--config", str(self.config))
+        return asdict(spent) | {"index": sum(path.stat().st_size for path in self.index_files())}
+
+    def index_files(self) -> list[Path]:
+        return list(self.state.glob("lists.index"))
+
+    def serve_command(self) -> list[str]:
+        return [str(self.program), "serve", "--config", str(self.config)]
+
+    @contextlib.contextmanager
+    def serving(self, expected: list[tuple[str, str]]):
+        """The daemon, once it gives the expected answers; ended with the block."""
+        begin = time.monotonic()
+        with process.running(self.serve_command(), self.folder / "serve.log") as it:
+            process.wait_for_answer(it, self.port, expected, begin)
+            yield it
+
+    def take_over(self) -> str:
+        """Has the changed lists compiled and taken over; tells by which command."""
+        command = [self.program, "reload", "--socket", str(self.socket)]
+        subprocess.run(command, check=True, capture_output=True)
+        return "reload"
