@@ -20,15 +20,22 @@ PARTS = ["contenders", "household", "swap", "compile", "page"]
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/lists/run", description=__doc__)
-    parser.add_argument("--sizes", default="1,5,10", help="millions of names, as in 0.1,1 (default: %(default)s)")
+    parser.add_argument(
+        "--sizes", default="1,5,10", help="millions of names, as in 0.1,1 (default: %(default)s)"
+    )
     parser.add_argument("--parts", default=",".join(PARTS), help="what to do (default: %(default)s)")
-    parser.add_argument("--only", default="", help="contenders, as in hashset,dnsmasq-local,hedgerow (default: all)")
+    parser.add_argument(
+        "--only", default="", help="contenders, as in hashset,dnsmasq-local,hedgerow (default: all)"
+    )
     parser.add_argument("--hedgerow", type=Path, required=True, help="the program")
     parser.add_argument("--tool", type=Path, required=True, help="what bench/lists/tool was built to")
+    parser.add_argument("--timer", type=Path, help="what bench/lists/index.rs was built to")
     parser.add_argument("--work", type=Path, required=True, help="folder for data; made again where missing")
     parser.add_argument("--lists", type=Path, help="folder with public lists, PUBLISHER/LIST.gz")
     parser.add_argument("--results", type=Path, default=TOP / "bench/lists/results.json")
-    parser.add_argument("--docs", type=Path, default=TOP / "docs", help="where performance.md is (default: docs)")
+    parser.add_argument(
+        "--docs", type=Path, default=TOP / "docs", help="where performance.md is (default: docs)"
+    )
     return parser.parse_args()
 
 
@@ -51,12 +58,16 @@ def main() -> None:
         all_keys = ["hashset", *contenders.SERVERS, "hedgerow"]
         keys = [key for key in all_keys if not options.only or key in options.only.split(",")]
         found = results.get("contenders", {})
+        # Who did not finish is not asked to load more.
+        gave_up: dict[str, dict] = {}
         # One name shows what each is without a list.
         for size in [1, *sizes]:
             it = data(size)
             for key in keys:
                 say(f"{key}, {size} names")
-                measured = contend(key, it, options)
+                measured = gave_up.get(key) or contend(key, it, options)
+                if "failure" in measured:
+                    gave_up[key] = {"label": measured["label"], "failure": "not with fewer names either"}
                 say(f"  {json.dumps(measured)}")
                 found.setdefault(str(size), {})[key] = measured | {"known": it.known}
                 keep("contenders", found)
@@ -67,7 +78,9 @@ def main() -> None:
         keep("swap", swap.measure(options.hedgerow, data(sizes[0]), options.work))
         say(json.dumps({key: it for key, it in results["swap"].items() if key != "samples"}, indent=1))
     if "compile" in parts:
-        found = compiling.measure(options.hedgerow, [data(size) for size in sizes], options.work)
+        found = compiling.measure(
+            options.hedgerow, [data(size) for size in sizes], options.lists, options.work
+        )
         say(json.dumps(found, indent=1))
         keep("compile", found)
     if "page" in parts:
@@ -79,7 +92,7 @@ def contend(key: str, data, options: argparse.Namespace) -> dict:
     if key == "hashset":
         return contenders.measure_hashset(options.tool, data, options.work)
     if key == "hedgerow":
-        return contenders.measure_hedgerow(options.hedgerow, data, options.work)
+        return contenders.measure_hedgerow(options.hedgerow, options.timer, data, options.work)
     return contenders.measure_server(key, data, options.work)
 
 

@@ -10,7 +10,7 @@ WIDTH, LEFT, RIGHT = 720, 190, 90
 COLOURS = ["#2a78b8", "#d9822b", "#4a9c5d", "#b4557a", "#7a68b8", "#7d7d7d", "#b59a2a"]
 # Text and lines that can be read on white and on black; viewers that say which get more contrast.
 STYLE = """<style>
-text { font: 13px system-ui, sans-serif; fill: #666 }
+text { font: 13px system-ui, sans-serif; fill: #7d7d7d }
 .title { font-size: 15px; font-weight: 600 }
 .grid { stroke: #8884; stroke-width: 1 }
 @media (prefers-color-scheme: dark) { text { fill: #b8b8b8 } }
@@ -32,7 +32,9 @@ class Drawing:
 
     def text(self, x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> None:
         kind = f' class="{kind}"' if kind else ""
-        self.shapes.append(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{kind}>{escape(text)}</text>')
+        self.shapes.append(
+            f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{kind}>{escape(text)}</text>'
+        )
 
     def line(self, x1: float, y1: float, x2: float, y2: float) -> None:
         self.shapes.append(f'<line class="grid" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>')
@@ -89,7 +91,9 @@ def plain(number: float) -> str:
     return f"{number:,.0f}" if number >= 1 or number == 0 else f"{number:g}"
 
 
-def bars(path: Path, title: str, unit: str, rows: list[tuple[str, float, float]], names: tuple[str, str]) -> None:
+def bars(
+    path: Path, title: str, unit: str, rows: list[tuple[str, float, float]], names: tuple[str, str]
+) -> None:
     """Two bars for each row on a logarithmic axis, in `unit`."""
     step, top = 40, 62
     drawing = Drawing(title, top + step * len(rows) + 46)
@@ -114,9 +118,16 @@ def bars(path: Path, title: str, unit: str, rows: list[tuple[str, float, float]]
     drawing.write(path)
 
 
-def lines(path: Path, title: str, axes: tuple[str, str], series: list[tuple[str, list[tuple[float, float]]]], is_log: bool, dots: bool = True) -> None:
+def lines(
+    path: Path,
+    title: str,
+    axes: tuple[str, str],
+    series: list[tuple[str, list[tuple[float, float]]]],
+    is_log: bool,
+    dots: bool = True,
+) -> None:
     """A line for each series, its label at its end."""
-    left, right, top, bottom, height = 70, 180, 44, 350, 400
+    left, right, top, bottom, height = 70, 200, 54, 360, 410
     drawing = Drawing(title, height)
     points = [point for _, all_points in series for point in all_points]
     xs, ys = [x for x, _ in points], [y for _, y in points]
@@ -138,7 +149,7 @@ def lines(path: Path, title: str, axes: tuple[str, str], series: list[tuple[str,
         drawing.line(across(tick), top, across(tick), bottom)
         drawing.text(across(tick), bottom + 18, plain(tick), anchor="middle")
     drawing.text((left + WIDTH - right) / 2, bottom + 38, axes[0], anchor="middle")
-    drawing.text(left - 58, top - 8, axes[1])
+    drawing.text(10, top - 12, axes[1])
     ends = []
     for place, (label, all_points) in enumerate(series):
         colour = COLOURS[place % len(COLOURS)]
@@ -162,11 +173,11 @@ def write_all(results: dict, folder: Path) -> None:
     if sizes:
         size = page.shown_size(found)
         rows = []
-        for key, it in found[str(size)].items():
+        for key in page.by_memory(found, size):
+            it = found[str(size)][key]
             if "failure" not in it:
                 over = page.over_empty(found, size, key)
                 rows.append((it["label"], over["anonymous"] / 1e6, over["file"] / 1e6))
-        rows.sort(key=lambda row: row[1] + row[2])
         bars(
             folder / "memory.svg",
             f"Memory for {size:,} names, over the same program with one name",
@@ -174,29 +185,41 @@ def write_all(results: dict, folder: Path) -> None:
             rows,
             ("anonymous", "file-backed"),
         )
-        keys = list(found[str(size)])
+        keys = page.by_memory(found, size)
         series = {"load.svg": [], "memory-by-size.svg": []}
         for key in keys:
             good = [(size, found[str(size)][key]) for size in sizes if key in found[str(size)]]
             good = [(size, it) for size, it in good if "failure" not in it]
             if good:
                 label = good[0][1]["label"]
-                series["load.svg"].append((label, [(n / 1e6, it["load_cpu_seconds"] or 0.01) for n, it in good]))
+                series["load.svg"].append(
+                    (label, [(n / 1e6, it["load_cpu_seconds"] or 0.01) for n, it in good])
+                )
                 memory = [(n / 1e6, (it["anonymous"] + it["file"]) / 1e6) for n, it in good]
                 series["memory-by-size.svg"].append((label, memory))
         axes = ("million names, logarithmic", "CPU seconds, logarithmic")
-        lines(folder / "load.svg", "From start to the first right answers", axes, series["load.svg"], is_log=True)
+        lines(
+            folder / "load.svg",
+            "From start to the first right answers",
+            axes,
+            series["load.svg"],
+            is_log=True,
+        )
         axes = ("million names, logarithmic", "MB, logarithmic")
         title = "Resident memory of the whole process"
         lines(folder / "memory-by-size.svg", title, axes, series["memory-by-size.svg"], is_log=True)
     compiled = [it for it in results.get("compile", []) if "failure" not in it]
+    # The public lists as they are name some names several times; they are in the table alone.
+    compiled = [it for it in compiled if "lists" not in it["label"]]
     if compiled:
         points = [(it["names"] / 1e6, it["cpu"]) for it in compiled]
         axes = ("million names", "CPU seconds")
         lines(folder / "compile-time.svg", "Compiling the index", axes, [("time", points)], is_log=False)
         points = [(it["names"] / 1e6, it["peak"] / 1e6) for it in compiled]
         axes = ("million names", "MB")
-        lines(folder / "compile-memory.svg", "Peak memory of compiling", axes, [("peak", points)], is_log=False)
+        lines(
+            folder / "compile-memory.svg", "Peak memory of compiling", axes, [("peak", points)], is_log=False
+        )
     if samples := results.get("swap", {}).get("samples"):
         begin = samples[0][0]
         series = [
@@ -204,4 +227,6 @@ def write_all(results: dict, folder: Path) -> None:
             ("anonymous", [(at - begin, anonymous / 1e6) for at, _, anonymous in samples]),
         ]
         axes = (f"seconds; the list changes at {-begin:.0f}", "MB")
-        lines(folder / "swap.svg", "Memory of the daemon while it swaps", axes, series, is_log=False, dots=False)
+        lines(
+            folder / "swap.svg", "Memory of the daemon while it swaps", axes, series, is_log=False, dots=False
+        )

@@ -75,7 +75,7 @@ class Unbound(Server):
             f'server:\n  interface: 127.0.0.1@{port}\n  directory: "{data.folder}"\n  chroot: ""\n'
             f'  username: ""\n  pidfile: ""\n  use-syslog: no\n  num-threads: 1\n  do-ip6: no\n'
             f'  module-config: "{modules}"\n  do-not-query-localhost: no\n  hide-version: yes\n'
-            f'remote-control:\n  control-enable: no\n'
+            f"remote-control:\n  control-enable: no\n"
             f'forward-zone:\n  name: "."\n  forward-addr: 127.0.0.1@{upstream}\n{lists}'
         )
         return Started(["unbound", "-d", "-p", "-c", str(config)], [names])
@@ -176,7 +176,7 @@ def measure_hashset(tool: Path, data: Data, work: Path) -> dict:
             load = time.monotonic() - begin
             cpu = process.cpu_seconds(it.pid)
             memory = process.memory(it.pid)
-            told = dict(line.split() for line in it.communicate("\n")[0].splitlines())
+            told = pairs(it.communicate("\n")[0])
         listed, unlisted = data.questions()
         return {
             "load_seconds": load,
@@ -192,8 +192,8 @@ def measure_hashset(tool: Path, data: Data, work: Path) -> dict:
     return result_of("`HashSet<Box<str>>`", measure)
 
 
-def measure_hedgerow(program: Path, data: Data, work: Path) -> dict:
-    """Our daemon with one size of the data, its index compiled before."""
+def measure_hedgerow(program: Path, timer: Path | None, data: Data, work: Path) -> dict:
+    """Our daemon with one size of the data, its index compiled before, and the index alone."""
 
     def measure() -> dict:
         with process.stub_upstream(work) as upstream:
@@ -201,6 +201,25 @@ def measure_hedgerow(program: Path, data: Data, work: Path) -> dict:
             compiled = home.compile()
             started = Started(home.serve_command(), home.index_files())
             found = serve(started, data, home.port, work / f"hedgerow-{data.count}.log")
-            return found | {"compile": compiled}
+            return found | {"compile": compiled} | timed(timer, home.index_files(), data)
 
     return result_of("hedgerow", measure)
+
+
+def timed(timer: Path | None, index: list[Path], data: Data) -> dict:
+    """Look-ups in the index alone, for names of which all answers are known."""
+    if not timer or not index:
+        return {}
+    command = [timer, *index, data.folder / "questions"]
+    told = pairs(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return {
+        "open_seconds": int(told["open"]) / 1e9,
+        "wrong_in_index": int(told["wrong"]),
+        "listed_nanoseconds": int(told["listed"]),
+        "unlisted_nanoseconds": int(told["unlisted"]),
+    }
+
+
+def pairs(text: str) -> dict[str, str]:
+    """Lines of a word and a figure."""
+    return dict(line.split() for line in text.splitlines())

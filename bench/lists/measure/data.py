@@ -13,7 +13,7 @@ ADDRESS = re.compile(r"[0-9.]+")
 # Our own lists of a run: category and share of the names in percent.
 SHARES = [("ads", 20), ("adult", 30), ("gambling", 10), ("malware", 10), ("phishing", 20), ("trackers", 10)]
 # Questions whose right answers are known, of each sort.
-LISTED, UNLISTED = 3_000, 20_000
+LISTED, UNLISTED = 20_000, 20_000
 
 
 @dataclass
@@ -80,6 +80,22 @@ def real_names(lists: Path):
                     word = word.removeprefix("||").removesuffix("^")
                 if NAME.fullmatch(word) and not ADDRESS.fullmatch(word) and len(word) <= 253:
                     yield word
+
+
+def real_lists(work: Path, lists: Path) -> list[tuple[str, Path]]:
+    """The public lists themselves, unpacked, each a category of its own."""
+    folder = work / "real"
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for packed in sorted(lists.glob("*/*.gz")):
+        name = re.sub(
+            "[^a-z0-9]+", "-", f"{packed.parent.name}-{packed.name.removesuffix('.txt.gz')}".lower()
+        )
+        path = folder / f"{name}.list"
+        if not path.exists():
+            path.write_bytes(gzip.decompress(packed.read_bytes()))
+        found.append((name, path))
+    return found
 
 
 def prepare(work: Path, tool: Path, lists: Path | None, count: int) -> Data:

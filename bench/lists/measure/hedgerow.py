@@ -21,6 +21,8 @@ class Home:
         self.state.mkdir(parents=True, exist_ok=True)
         self.write_config(upstream, lists)
 
+    # A list that names a public suffix is taken at its word, as everybody else takes it: all must give
+    # the same answers to be compared.
     def write_config(self, upstream: int, lists: list[tuple[str, Path]]) -> None:
         categories = ", ".join(f'"{category}"' for category, _ in lists)
         head = f"""
@@ -33,13 +35,18 @@ servers = ["127.0.0.1:{upstream}"]
 mixed-case = false
 [lists]
 starter = false
+folder = "{self.state}"
+work-folder = "{self.folder}/work"
 [household]
 guest-profile = "measured"
 [profile.measured]
 inherits = "adult"
 categories = [{categories}]
 """
-        entries = (f'[[list]]\nid = "the-{category}"\ncategory = "{category}"\nfile = "{path}"\n' for category, path in lists)
+        entries = (
+            f'[[list]]\nid = "the-{category}"\ncategory = "{category}"\nfile = "{path}"\npublic-suffixes = true\n'
+            for category, path in lists
+        )
         self.config.write_text(head + "".join(entries))
 
     def run(self, *arguments: str) -> process.Spent:

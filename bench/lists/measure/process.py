@@ -81,10 +81,6 @@ def free_port() -> int:
                 return port
 
 
-def limit_memory() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
-
-
 @contextlib.contextmanager
 def running(command: list[str], log: Path, **options):
     """A process of our own, ended with the block, its output in `log`."""
@@ -92,9 +88,9 @@ def running(command: list[str], log: Path, **options):
         process = subprocess.Popen(
             command,
             **{"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output} | options,
-            preexec_fn=limit_memory,
         )
         try:
+            resource.prlimit(process.pid, resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
             yield process
         finally:
             process.send_signal(signal.SIGTERM)
@@ -109,7 +105,7 @@ def running(command: list[str], log: Path, **options):
 def stub_upstream(folder: Path, ttl: int = 3600):
     """A stub upstream; gives its port."""
     port = free_port()
-    command = [sys.executable, str(HERE / "stub.py"), str(port), str(ttl)]
+    command = [sys.executable, "-B", str(HERE / "stub.py"), str(port), str(ttl)]
     with running(command, folder / "stub.log") as process:
         wait_for_answer(process, port, [("stub.example", "passed")], time.monotonic())
         yield port
@@ -177,8 +173,7 @@ def run_to_end(command: list[str], log: Path, environment: dict[str, str] | None
     """
     pid_file = log.with_suffix(".pid")
     pid_file.unlink(missing_ok=True)
-    between = [sys.executable, "-SE", str(HERE / "spawn.py"), str(pid_file), *command]
-    begin = time.monotonic()
+    between = [sys.executable, "-BSE", str(HERE / "spawn.py"), str(pid_file), *command]
     anonymous = 0
     with log.open("wb") as output:
         process = subprocess.Popen(between, stdout=subprocess.PIPE, stderr=output, env=environment)
@@ -187,7 +182,6 @@ def run_to_end(command: list[str], log: Path, environment: dict[str, str] | None
                 pid = int(pid_file.read_text())
                 anonymous = max(anonymous, fields(f"/proc/{pid}/status", {"RssAnon"})["RssAnon"])
             time.sleep(0.005)
-        wall = time.monotonic() - begin
         told = process.stdout.read().split()
     pid_file.unlink(missing_ok=True)
     if process.returncode != 0:

@@ -158,7 +158,9 @@ class Stream:
 
         def slowest(first: float, last: float) -> dict:
             took = sorted(
-                self.took[place] for place, at in enumerate(self.sent) if first <= at < last and place in self.took
+                self.took[place]
+                for place, at in enumerate(self.sent)
+                if first <= at < last and place in self.took
             )
             if not took:
                 return {"queries": 0}

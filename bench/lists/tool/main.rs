@@ -8,6 +8,7 @@
 //! tool hashset NAMES QUESTIONS
 //! ```
 
+mod asked;
 mod hashset;
 mod learn;
 #[path = "../../names/mod.rs"]

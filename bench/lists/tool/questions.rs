@@ -6,14 +6,6 @@ use std::io::{self, Write};
 use crate::hashset::covers;
 use crate::names::{Generator, Names, Numbers};
 
-/// A name and whether it or a parent of it is listed.
-pub(crate) struct Question {
-    /// The name.
-    pub(crate) name: String,
-    /// The right answer.
-    pub(crate) listed: bool,
-}
-
 /// Names of each sort to `out`, a line each: every fourth listed one stands below a listed name;
 /// the unlisted ones have three labels and no listed parent.
 pub(crate) fn write(
@@ -53,17 +45,4 @@ pub(crate) fn write(
         }
     }
     Ok(())
-}
-
-/// Reads what [`write`] wrote.
-pub(crate) fn read(path: &str) -> io::Result<Vec<Question>> {
-    let text = std::fs::read_to_string(path)?;
-    let question = |line: &str| {
-        let (sort, name) = line.split_once(' ')?;
-        Some(Question {
-            name: name.to_owned(),
-            listed: sort == "listed",
-        })
-    };
-    Ok(text.lines().filter_map(question).collect())
 }
