@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import signal
+import sys
 import time
 from pathlib import Path
 
@@ -40,6 +42,9 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
+    # Who ends us ends what we started too: the blocks that hold it are left.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(1))
     options = arguments()
     parts = options.parts.split(",")
     sizes = [round(float(size) * 1_000_000) for size in options.sizes.split(",")]

@@ -208,9 +208,7 @@ def write_all(results: dict, folder: Path) -> None:
         axes = ("million names, logarithmic", "MB, logarithmic")
         title = "Resident memory of the whole process"
         lines(folder / "memory-by-size.svg", title, axes, series["memory-by-size.svg"], is_log=True)
-    compiled = [it for it in results.get("compile", []) if "failure" not in it]
-    # The public lists as they are name some names several times; they are in the table alone.
-    compiled = [it for it in compiled if "lists" not in it["label"]]
+    compiled = page.compiled_sizes(results.get("compile", []))
     if compiled:
         points = [(it["names"] / 1e6, it["cpu"]) for it in compiled]
         axes = ("million names", "CPU seconds")

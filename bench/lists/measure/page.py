@@ -172,7 +172,8 @@ def swap_table(found: dict) -> str:
             f"{milliseconds(before, 'p99_seconds')} / {milliseconds(during, 'p99_seconds')}",
         ],
     ]
-    return table(["", ""], rows)
+    plot = "\n![Memory while the index is swapped](performance/swap.svg)\n"
+    return table(["", ""], rows) + (plot if found["samples"] else "")
 
 
 def compile_table(found: list[dict]) -> str:
@@ -194,7 +195,16 @@ def compile_table(found: list[dict]) -> str:
             ]
         )
     head = ["distinct names", "lines", "s", "CPU s", "CPU µs a name", "peak, MB", "index, MB", "bytes a name"]
-    return table(head, rows)
+    plots = (
+        "\n![Time to compile](performance/compile-time.svg)\n"
+        "\n![Peak memory of compiling](performance/compile-memory.svg)\n"
+    )
+    return table(head, rows) + (plots if len(compiled_sizes(found)) > 1 else "")
+
+
+def compiled_sizes(found: list[dict]) -> list[dict]:
+    """Sizes for the plots: the public lists as they are name some names several times."""
+    return [it for it in found if "failure" not in it and "lists" not in it["label"]]
 
 
 def goals_table(results: dict) -> str:
