@@ -18,7 +18,9 @@ class Home:
         self.config = folder / "hedgerow.toml"
         self.socket = folder / "control.sock"
         self.state = folder / "state"
-        self.state.mkdir(parents=True, exist_ok=True)
+        self.work = folder / "work"
+        for it in (self.state, self.work):
+            it.mkdir(parents=True, exist_ok=True)
         self.write_config(upstream, lists)
 
     # A list that names a public suffix is taken at its word, as everybody else takes it: all must give
@@ -36,7 +38,7 @@ mixed-case = false
 [lists]
 starter = false
 folder = "{self.state}"
-work-folder = "{self.folder}/work"
+work-folder = "{self.work}"
 [household]
 guest-profile = "measured"
 [profile.measured]
@@ -49,23 +51,12 @@ categories = [{categories}]
         )
         self.config.write_text(head + "".join(entries))
 
-    def run(self, *arguments: str) -> process.Spent:
-        """Runs one command of the program to its end."""
-        log = self.folder / "command.log"
-        return process.run_to_end([str(self.program), *arguments], log)
-
-    def can_compile(self) -> bool:
-        """Whether this build has `lists compile`."""
-        told = subprocess.run([self.program, "lists", "compile", "--help"], capture_output=True, check=False)
-        return told.returncode == 0
-
-    def compile(self) -> dict | None:
-        """Compiles the index from nothing; none where the build has no such command."""
-        if not self.can_compile():
-            return None
-        for path in self.index_files():
+    def compile(self) -> dict:
+        """Compiles the index from nothing."""
+        for path in self.state.glob("lists.index*"):
             path.unlink()
-        spent = self.run("lists", "compile", "--config", str(self.config))
+        command = [str(self.program), "lists", "compile", "--config", str(self.config)]
+        spent = process.run_to_end(command, self.folder / "compile.log", self.work)
         return asdict(spent) | {"index": sum(path.stat().st_size for path in self.index_files())}
 
     def index_files(self) -> list[Path]:

@@ -180,7 +180,7 @@ def compile_table(found: list[dict]) -> str:
     rows = []
     for it in found:
         if "failure" in it:
-            rows.append([it["label"], it["failure"], *[""] * 6])
+            rows.append([it["label"], it["failure"], *[""] * 7])
             continue
         rows.append(
             [
@@ -190,11 +190,22 @@ def compile_table(found: list[dict]) -> str:
                 seconds(it["cpu"]),
                 f"{it['cpu'] / it['names'] * 1e6:.2f}",
                 megabytes(it["peak"]),
+                megabytes(it["working_files"]),
                 megabytes(it["index"]),
                 f"{it['index'] / it['names']:.2f}",
             ]
         )
-    head = ["distinct names", "lines", "s", "CPU s", "CPU µs a name", "peak, MB", "index, MB", "bytes a name"]
+    head = [
+        "distinct names",
+        "lines",
+        "s",
+        "CPU s",
+        "CPU µs a name",
+        "peak, MB",
+        "working files, MB",
+        "index, MB",
+        "bytes a name",
+    ]
     plots = (
         "\n![Time to compile](performance/compile-time.svg)\n"
         "\n![Peak memory of compiling](performance/compile-memory.svg)\n"

@@ -167,26 +167,39 @@ class Spent:
     cpu: float
     peak: int
     peak_anonymous: int
+    working_files: int
 
 
-def run_to_end(command: list[str], log: Path, environment: dict[str, str] | None = None) -> Spent:
-    """Runs a command and waits for it; its peak is what the kernel counted.
+def open_files(pid: int, folder: Path) -> int:
+    """The sizes of files a process has open below a folder, with or without a name, in bytes."""
+    total = 0
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if os.readlink(link).startswith(f"{folder}/"):
+                total += link.stat().st_size
+    return total
+
+
+def run_to_end(command: list[str], log: Path, work: Path) -> Spent:
+    """Runs a command and waits for it; its peak is what the kernel counted. Files it has open below
+    `work` are measured too: on a router that folder is memory.
 
     A small interpreter stands between: a child begins with its parent's peak, and ours is large.
     """
     pid_file = log.with_suffix(".pid")
     pid_file.unlink(missing_ok=True)
     between = [sys.executable, "-BSE", str(HERE / "spawn.py"), str(pid_file), *command]
-    anonymous = 0
+    anonymous = working = 0
     with log.open("wb") as output:
-        process = subprocess.Popen(between, stdout=subprocess.PIPE, stderr=output, env=environment)
+        process = subprocess.Popen(between, stdout=subprocess.PIPE, stderr=output)
         while process.poll() is None:
             with contextlib.suppress(OSError, ValueError):
                 pid = int(pid_file.read_text())
                 anonymous = max(anonymous, fields(f"/proc/{pid}/status", {"RssAnon"})["RssAnon"])
+                working = max(working, open_files(pid, work))
             time.sleep(0.005)
         told = process.communicate()[0].split()
     pid_file.unlink(missing_ok=True)
     if process.returncode != 0:
         raise DidNotFinish(f"{command[0]} ended with {process.returncode}; see {log}")
-    return Spent(float(told[0]), float(told[1]), int(told[2]), anonymous)
+    return Spent(float(told[0]), float(told[1]), int(told[2]), anonymous, working)

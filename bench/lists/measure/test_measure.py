@@ -101,10 +101,18 @@ class Processes(unittest.TestCase):
     def test_a_command_is_measured_from_its_own_beginning(self):
         ballast = bytes(64 << 20)
         with tempfile.TemporaryDirectory() as folder:
-            spent = process.run_to_end(["true"], Path(folder) / "log")
+            work = Path(folder)
+            spent = process.run_to_end(["true"], work / "log", work)
             self.assertLess(spent.peak, len(ballast) // 2)
             with self.assertRaises(process.DidNotFinish):
-                process.run_to_end(["false"], Path(folder) / "log")
+                process.run_to_end(["false"], work / "log", work)
+
+    def test_working_files_count_without_a_name_too(self):
+        with tempfile.TemporaryDirectory() as folder:
+            code = "import tempfile, time; f = tempfile.TemporaryFile(dir='.'); f.write(bytes(5000)); f.flush(); time.sleep(1)"
+            command = ["env", "-C", folder, "python3", "-c", code]
+            spent = process.run_to_end(command, Path(folder) / "log", Path(folder))
+            self.assertEqual(spent.working_files, 5000)
 
 
 class Page(unittest.TestCase):
