@@ -30,7 +30,7 @@ fn main() {
     };
     let took = begin.elapsed();
     let entries: u64 = index.lists().map(|(_, info)| info.entries).sum();
-    let (names, bytes) = (index.name_count(), index.memory_bytes());
+    let (names, bytes) = (index.name_count(), index.file_bytes());
     println!("{entries} entries, {names} names compiled in {took:.2?}");
     println!("{bytes} bytes, {:.1} a name", bytes as f64 / names as f64);
     if let (Some(before), Some(after)) = (before, peak_kib()) {

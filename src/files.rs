@@ -77,6 +77,20 @@ pub trait FileSystem: Send + Sync + Debug {
     /// What the system said.
     fn draft(&self, path: &Path) -> io::Result<Box<dyn Draft>>;
 
+    /// The same, for a file that only its owner may read. It belongs to whom the folder belongs, so
+    /// that the daemon can read what an administrator wrote.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn private_draft(&self, path: &Path) -> io::Result<Box<dyn Draft>>;
+
+    /// Keeps other processes that ask the same out of the folder `path` as long as the lock lives;
+    /// none if one of them was first.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn lock(&self, path: &Path) -> io::Result<Option<FolderLock>>;
+
     /// An empty file without a name in `folder`, gone with its handle or with the process.
     ///
     /// # Errors
@@ -109,6 +123,13 @@ pub trait Draft: Write + Seek + Send {
     /// # Errors
     /// What the system said; the old file is then still there.
     fn commit(self: Box<Self>) -> io::Result<()>;
+}
+
+/// A folder that no other process works in; see [`FileSystem::lock`].
+#[derive(Debug)]
+pub struct FolderLock {
+    /// The kernel's lock goes with it.
+    _folder: Option<std::fs::File>,
 }
 
 /// A working file without a name.
@@ -185,6 +206,17 @@ impl Files {
         self.0.target(path).filter(|target| target != path)
     }
 
+    /// Where the link `path` leads, if that is outside of the folder it stands in.
+    ///
+    /// Whoever may write into that folder could otherwise have any file of the machine read.
+    pub fn leads_out(&self, path: &Path) -> Option<PathBuf> {
+        let target = self.0.target(path)?;
+        let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+        let folder = folder.unwrap_or_else(|| Path::new("."));
+        let inside = self.0.target(folder)?;
+        (!target.starts_with(inside)).then_some(target)
+    }
+
     /// Replaces `path` by `content`, whole or not at all.
     ///
     /// # Errors
@@ -203,6 +235,27 @@ impl Files {
     /// With path and cause.
     pub fn draft(&self, path: &Path) -> Result<Box<dyn Draft>, FileError> {
         self.0.draft(path).map_err(failed(path, "cannot write"))
+    }
+
+    /// Begins to replace `path` by a file only its owner may read; see
+    /// [`FileSystem::private_draft`].
+    ///
+    /// # Errors
+    /// With path and cause.
+    pub fn private_draft(&self, path: &Path) -> Result<Box<dyn Draft>, FileError> {
+        self.0
+            .private_draft(path)
+            .map_err(failed(path, "cannot write"))
+    }
+
+    /// Keeps other processes out of the folder `path`; see [`FileSystem::lock`].
+    ///
+    /// # Errors
+    /// With path and cause.
+    pub fn lock(&self, path: &Path) -> Result<Option<FolderLock>, FileError> {
+        self.0
+            .lock(path)
+            .map_err(failed(path, "cannot lock the folder"))
     }
 
     /// An empty file without a name in `folder`.
@@ -288,14 +341,46 @@ impl FileSystem for Disk {
     }
 
     fn draft(&self, path: &Path) -> io::Result<Box<dyn Draft>> {
-        let mut fresh = path.as_os_str().to_owned();
-        fresh.push(".new");
-        let fresh = PathBuf::from(fresh);
+        let fresh = fresh(path);
         Ok(Box::new(DiskDraft {
             file: std::fs::File::create(&fresh)?,
             fresh: Some(fresh),
             path: path.to_path_buf(),
         }))
+    }
+
+    fn private_draft(&self, path: &Path) -> io::Result<Box<dyn Draft>> {
+        use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+        let fresh = fresh(path);
+        // What a kill left behind, or a link that somebody put there.
+        self.remove(&fresh)?;
+        let file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&fresh)?;
+        let draft = DiskDraft {
+            file,
+            fresh: Some(fresh),
+            path: path.to_path_buf(),
+        };
+        let owner = std::fs::metadata(folder_of(path))?;
+        let own = draft.file.metadata()?;
+        if (own.uid(), own.gid()) != (owner.uid(), owner.gid()) && own.uid() == 0 {
+            fchown(&draft.file, Some(owner.uid()), Some(owner.gid()))?;
+        }
+        Ok(Box::new(draft))
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<FolderLock>> {
+        let folder = std::fs::File::open(path)?;
+        match folder.try_lock() {
+            Ok(()) => Ok(Some(FolderLock {
+                _folder: Some(folder),
+            })),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+            Err(std::fs::TryLockError::Error(error)) => Err(error),
+        }
     }
 
     fn scratch(&self, folder: &Path) -> io::Result<Box<dyn Scratch>> {
@@ -358,6 +443,19 @@ fn open_regular(path: &Path) -> io::Result<std::fs::File> {
     Ok(file)
 }
 
+/// Where what will replace `path` stands until it does.
+fn fresh(path: &Path) -> PathBuf {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    fresh.into()
+}
+
+/// The folder that `path` is in.
+fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+    folder.unwrap_or_else(|| Path::new("."))
+}
+
 /// A file beside the one it will replace.
 struct DiskDraft {
     file: std::fs::File,
@@ -389,8 +487,7 @@ impl Draft for DiskDraft {
             std::fs::rename(fresh, &self.path)?;
         }
         self.fresh = None;
-        let folder = self.path.parent().filter(|p| !p.as_os_str().is_empty());
-        std::fs::File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
+        std::fs::File::open(folder_of(&self.path))?.sync_all()
     }
 }
 
@@ -596,6 +693,15 @@ impl FileSystem for MemoryFiles {
         Ok(Box::new(self.new_draft(path)))
     }
 
+    fn private_draft(&self, path: &Path) -> io::Result<Box<dyn Draft>> {
+        self.draft(path)
+    }
+
+    fn lock(&self, _path: &Path) -> io::Result<Option<FolderLock>> {
+        self.planned_failure()?;
+        Ok(Some(FolderLock { _folder: None }))
+    }
+
     fn scratch(&self, folder: &Path) -> io::Result<Box<dyn Scratch>> {
         self.planned_failure()?;
         Ok(Box::new(self.new_draft(folder)))
@@ -657,6 +763,36 @@ mod tests {
     }
 
     #[test]
+    fn a_private_draft_is_for_its_owner_alone_and_follows_no_link() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list");
+        let elsewhere = folder.path().join("elsewhere");
+        std::fs::write(&elsewhere, "theirs").unwrap();
+        symlink(&elsewhere, folder.path().join("list.new")).unwrap();
+        symlink(&elsewhere, &path).unwrap();
+        let mut draft = Files::disk().private_draft(&path).unwrap();
+        draft.write_all(b"ours").unwrap();
+        draft.commit().unwrap();
+        assert_eq!(std::fs::read(&elsewhere).unwrap(), b"theirs");
+        let metadata = std::fs::symlink_metadata(&path).unwrap();
+        assert!(metadata.is_file());
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_folder_is_locked_by_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::disk();
+        let first = files.lock(folder.path()).unwrap();
+        assert!(first.is_some());
+        assert!(files.lock(folder.path()).unwrap().is_none());
+        drop(first);
+        assert!(files.lock(folder.path()).unwrap().is_some());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
     fn a_disk_may_fill_up_at_any_write() {
         let memory = MemoryFiles::new();
         let write = |path: &str| {
@@ -670,6 +806,29 @@ mod tests {
         memory.recover();
         assert!(write("/c").unwrap());
         assert_eq!(memory.paths(), [PathBuf::from("/c")]);
+    }
+
+    #[test]
+    fn a_link_may_lead_within_its_folder() {
+        let top = tempfile::tempdir().unwrap();
+        let (lists, secret) = (top.path().join("lists"), top.path().join("secret"));
+        std::fs::create_dir_all(lists.join("v2")).unwrap();
+        std::fs::write(lists.join("v2/ads.txt"), "example.org").unwrap();
+        std::fs::write(&secret, "root").unwrap();
+        let link = |target: &Path, name: &str| {
+            let link = lists.join(name);
+            std::os::unix::fs::symlink(target, &link).unwrap();
+            link
+        };
+        let files = Files::disk();
+        let inside = link(Path::new("v2/ads.txt"), "ads.txt");
+        let outside = link(Path::new("../secret"), "out.txt");
+        let chained = link(Path::new("out.txt"), "chain.txt");
+        let secret = secret.canonicalize().unwrap();
+        assert_eq!(files.leads_out(&inside), None);
+        assert_eq!(files.leads_out(&outside), Some(secret.clone()));
+        assert_eq!(files.leads_out(&chained), Some(secret));
+        assert_eq!(files.leads_out(&lists.join("gone")), None);
     }
 
     #[test]

@@ -42,5 +42,6 @@ pub mod reload;
 pub mod resolve;
 pub mod snapshot;
 pub mod synth;
+pub mod update;
 pub mod upstream;
 pub mod verdict;

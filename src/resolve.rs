@@ -192,7 +192,7 @@ impl Resolver {
             return Step::Error;
         }
 
-        let (device, view) = snapshot.view_of(index);
+        let (device, view) = snapshot.view_of(index, Some(origin.client));
         let question = query.question;
         let mut outcome = Outcome {
             at,
@@ -275,7 +275,7 @@ impl Resolver {
         let Decoded::Ask(query) = Query::decode(&pending.message) else {
             return Step::Silence;
         };
-        let (device, view) = snapshot.view_of(pending.device);
+        let (device, view) = snapshot.view_of(pending.device, Some(pending.origin.client));
         let label = device.map(|device| device.name);
         let client = crate::upstream::Client::new(pending.origin.client, label);
         let said = snapshot.upstream.resolve(&pending.question, client).await;

@@ -3,6 +3,7 @@
 //! A reload builds the next snapshot beside the one in use and swaps a pointer, so no query ever
 //! sees half of two configurations.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::cache::Cache;
@@ -108,11 +109,16 @@ impl Snapshot {
 
     /// Whose query it is: the device, if somebody named it, and all its verdicts depend on.
     pub fn identify(&self, origin: &Origin) -> (Option<&Device>, View<'_>) {
-        self.view_of(self.devices.identify(origin))
+        self.view_of(self.devices.identify(origin), Some(origin.client))
     }
 
-    /// What the verdicts on the device with this index depend on; none is a guest.
-    pub fn view_of(&self, index: Option<u16>) -> (Option<&Device>, View<'_>) {
+    /// What the verdicts on the device with this index depend on; none is a guest. `client` is its
+    /// address, where it asks from one.
+    pub fn view_of(
+        &self,
+        index: Option<u16>,
+        client: Option<IpAddr>,
+    ) -> (Option<&Device>, View<'_>) {
         let device = index.and_then(|index| self.devices.device(index));
         let profile = device.map_or(self.guest, |device| device.profile);
         let view = View {
@@ -122,6 +128,8 @@ impl Snapshot {
             private_domains: &self.private_domains,
             profile: &self.profiles[usize::from(profile)],
             device: index,
+            device_name: device.map(|device| device.name),
+            client,
         };
         (device, view)
     }

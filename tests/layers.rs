@@ -25,7 +25,7 @@ const LAYERS: &[&[&str]] = &[
     &[
         "synth", "policy", "profile", "device", "cache", "upstream", "journal", "limit",
     ],
-    &["message", "config"],
+    &["message", "config", "update"],
     &["lists"],
     &["verdict", "files"],
     &["name", "clock", "intern"],

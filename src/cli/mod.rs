@@ -6,10 +6,12 @@
 
 mod admin;
 mod explain;
+mod lists;
 mod log;
 mod output;
 mod process;
 mod program;
+mod progress;
 mod show;
 mod status;
 #[cfg(test)]
@@ -25,9 +27,11 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 
+pub use lists::Place;
 pub use output::Output;
 pub use program::Program;
 
+use crate::config::Config;
 use crate::control::api::{ErrorBody, Explanation};
 use crate::control::client::{Client, ClientError};
 use crate::control::{ControlError, ExplainRequest};
@@ -59,6 +63,12 @@ pub trait Backend {
         request: &ExplainRequest,
     ) -> Result<Explanation, BackendError>;
 
+    /// Reads the configuration at `place`.
+    ///
+    /// # Errors
+    /// When it is bad.
+    fn config(&self, place: &Place) -> Result<Config, BackendError>;
+
     /// The JSON schema of the configuration.
     ///
     /// # Errors
@@ -77,6 +87,8 @@ pub struct ServeOptions {
     pub demo: bool,
     /// The control socket, if it is not to be the configured one.
     pub socket: Option<PathBuf>,
+    /// The folder for what must survive a restart, if it is not to be the configured one.
+    pub state: Option<PathBuf>,
 }
 
 /// What was found in a configuration.
@@ -220,7 +232,7 @@ enum Verb {
     Reload(Format),
     /// The lists
     #[command(subcommand)]
-    Lists(ListsVerb),
+    Lists(lists::ListsVerb),
     /// The devices
     #[command(subcommand)]
     Device(DeviceVerb),
@@ -255,6 +267,9 @@ struct ServeArguments {
     /// Address to listen on instead of the configured ones; port 53 unless said
     #[arg(long, value_name = "ADDRESS", value_parser = parse_listen)]
     listen: Vec<SocketAddr>,
+    /// Folder for what must survive a restart, instead of the configured one
+    #[arg(long, value_name = "PATH")]
+    state: Option<PathBuf>,
     /// Serve a made-up household, to try things out
     #[arg(long, conflicts_with = "config")]
     demo: bool,
@@ -329,12 +344,6 @@ struct TopArguments {
 }
 
 #[derive(Debug, Subcommand)]
-enum ListsVerb {
-    /// Show all lists: what is in them, what could not be understood
-    Show(Format),
-}
-
-#[derive(Debug, Subcommand)]
 enum DeviceVerb {
     /// List all devices
     List(Format),
@@ -383,6 +392,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, backend: &dyn Backend)
     let mut output = Output {
         out_is_terminal: stdout.is_terminal(),
         out_colour: wants_colour && stdout.is_terminal(),
+        err_is_terminal: stderr.is_terminal(),
         err_colour: wants_colour && stderr.is_terminal(),
         out: Box::new(io::BufWriter::new(stdout)),
         err: Box::new(stderr),
@@ -434,7 +444,7 @@ fn dispatch(
         Verb::Cache(CacheVerb::Flush(format)) => {
             wait(admin::flush_cache(format, &daemon(), output))
         }
-        Verb::Lists(ListsVerb::Show(format)) => wait(show::lists(format, &daemon(), output)),
+        Verb::Lists(verb) => lists::run(verb, &daemon(), backend, output),
         Verb::Device(DeviceVerb::List(format)) => wait(show::devices(format, &daemon(), output)),
         Verb::Profile(ProfileVerb::List(format)) => wait(show::profiles(format, &daemon(), output)),
         Verb::Profile(ProfileVerb::Show { name, format }) => {
@@ -445,10 +455,15 @@ fn dispatch(
 
 /// Runs what waits for the daemon's answer.
 fn wait(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    tokio::runtime::Builder::new_current_thread()
+    waited(work)?
+}
+
+/// What `work` waits for.
+fn waited<T>(work: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?
-        .block_on(work)
+        .build()?;
+    Ok(runtime.block_on(work))
 }
 
 fn usage(error: &clap::Error, output: &mut Output<'_>) -> Exit {

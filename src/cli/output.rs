@@ -12,6 +12,8 @@ pub struct Output<'a> {
     pub err: Box<dyn Write + 'a>,
     /// Whether a terminal shows the results.
     pub out_is_terminal: bool,
+    /// Whether a terminal shows the complaints, and so a progress bar.
+    pub err_is_terminal: bool,
     /// Whether results may be coloured.
     pub out_colour: bool,
     /// Whether complaints may be coloured.

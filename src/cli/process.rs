@@ -19,6 +19,7 @@ pub(super) fn serve(
         listen: arguments.listen,
         demo: arguments.demo,
         socket: socket.map(Path::to_owned),
+        state: arguments.state,
     };
     Ok(backend.serve(&options)?)
 }

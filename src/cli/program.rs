@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
-use super::{Backend, BackendError, CheckReport, CheckedLine, ServeOptions};
+use super::{Backend, BackendError, CheckReport, CheckedLine, Place, ServeOptions};
 use crate::clock::Clock;
 use crate::config::{self, Config, Diagnostic, Listen, Overrides};
 use crate::control::ExplainRequest;
@@ -31,6 +31,8 @@ impl Backend for Program {
         let overrides = Overrides {
             listen: listen.collect(),
             socket: options.socket.clone(),
+            state: options.state.clone(),
+            ..overrides()
         };
         daemon::serve(daemon::ServeOptions { source, overrides }, greet).map_err(
             |error| match error {
@@ -43,7 +45,7 @@ impl Backend for Program {
     fn check(&self, config: Option<&Path>) -> Result<CheckReport, BackendError> {
         let source = source_of(config);
         let files = Files::disk();
-        let loaded = source.load(&files, &Overrides::default());
+        let loaded = source.load(&files, &overrides());
         let mut diagnostics: Vec<CheckedLine> = loaded.diagnostics.iter().map(line).collect();
         let mut summary = "it has errors".to_owned();
         let ok = loaded.config.is_some();
@@ -68,16 +70,39 @@ impl Backend for Program {
         request: &ExplainRequest,
     ) -> Result<Explanation, BackendError> {
         let files = Files::disk();
-        let loaded = source_of(config).load(&files, &Overrides::default());
+        let loaded = source_of(config).load(&files, &overrides());
         let Some(config) = loaded.config else {
             return Err(BackendError::Config(texts(&loaded.diagnostics)));
         };
         let snapshot = offline(config, &files)?;
-        Ok(daemon::explain(&snapshot, request)?)
+        Ok(daemon::explain(&snapshot, &files, request)?)
+    }
+
+    fn config(&self, place: &Place) -> Result<Config, BackendError> {
+        let overrides = Overrides {
+            state: place.state.clone(),
+            ..overrides()
+        };
+        let loaded = source_of(place.config.as_deref()).load(&Files::disk(), &overrides);
+        let diagnostics = &loaded.diagnostics;
+        loaded
+            .config
+            .ok_or_else(|| BackendError::Config(texts(diagnostics)))
     }
 
     fn schema(&self) -> Result<String, BackendError> {
         Ok(config::schema())
+    }
+}
+
+/// What the environment says: systemd names the folder it made for us.
+fn overrides() -> Overrides {
+    let folders = std::env::var_os("STATE_DIRECTORY").unwrap_or_default();
+    // Several are separated by colons; the first is ours.
+    let first = std::env::split_paths(&folders).next();
+    Overrides {
+        usual_state: first.filter(|folder| folder.is_absolute()),
+        ..Overrides::default()
     }
 }
 

@@ -1,65 +1,9 @@
-//! Verbs that show what the daemon knows: lists, devices, profiles.
+//! Verbs that show what the daemon knows: devices, profiles.
 
-use super::output::{Cell, Style, Table, counted, plain, time, words};
+use super::output::{Cell, Table, counted, plain, time, words};
 use super::{Exit, Failure, Format, Output};
-use crate::control::api::{Device, List, Profile};
+use crate::control::api::{Device, Profile};
 use crate::control::client::Client;
-
-/// `hedgerow lists show`.
-pub(super) async fn lists(
-    format: Format,
-    daemon: &Client,
-    output: &mut Output<'_>,
-) -> Result<(), Failure> {
-    let lists: Vec<List> = daemon.get("/api/v1/lists", &[]).await?;
-    if format.json {
-        return Ok(output.json(&lists)?);
-    }
-    let heads = [
-        "List",
-        "Category",
-        "Kind",
-        "Tier",
-        "Names",
-        "Bad lines",
-        "Format",
-        "Origin",
-    ];
-    let mut table = Table::new(&heads);
-    for list in &lists {
-        let style = if list.failure.is_some() {
-            Style::Bad
-        } else {
-            Style::Plain
-        };
-        table.row([
-            Cell::text(&list.id).styled(style),
-            Cell::text(&list.category),
-            Cell::text(&list.kind),
-            Cell::text(&list.tier),
-            Cell::number(list.entries),
-            Cell::number(list.bad_lines),
-            Cell::text(list.format.as_deref().unwrap_or_default()),
-            Cell::text(&list.origin),
-        ]);
-    }
-    output.table(0, &table)?;
-    for list in &lists {
-        let (id, origin) = (plain(&list.id), plain(&list.origin));
-        if let Some(failure) = &list.failure {
-            let label = output.paint(Style::Bad, "failed:");
-            output.line(&format!("{label} {id}: {}", plain(failure)))?;
-        }
-        for bad in &list.first_errors {
-            output.line(&format!(
-                "{id}: {origin}:{}: {}",
-                bad.line,
-                plain(&bad.error)
-            ))?;
-        }
-    }
-    Ok(())
-}
 
 /// `hedgerow device list`.
 pub(super) async fn devices(

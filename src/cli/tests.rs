@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::control::Household;
 use crate::control::fake::{FakeHousehold, FakeServer};
 
 /// A program that notes what it was asked to do.
@@ -47,7 +46,14 @@ impl Backend for FakeBackend {
         if self.config_is_bad {
             return Err(BackendError::Config("error: bad".into()));
         }
-        Ok(FakeHousehold::new().explain(request)?)
+        Ok(FakeHousehold::explained(request)?)
+    }
+
+    fn config(&self, _place: &Place) -> Result<Config, BackendError> {
+        if self.config_is_bad {
+            return Err(BackendError::Config("error: bad".into()));
+        }
+        Ok(Config::default_home())
     }
 
     fn schema(&self) -> Result<String, BackendError> {
@@ -69,6 +75,7 @@ fn type_in(line: &str, backend: &FakeBackend, socket: Option<PathBuf>, colour: b
         out: Box::new(&mut out),
         err: Box::new(&mut err),
         out_is_terminal: false,
+        err_is_terminal: false,
         out_colour: colour,
         err_colour: colour,
     };
@@ -334,6 +341,7 @@ fn a_followed_log_shows_what_comes_and_ends_with_the_daemon() {
             }),
             err: Box::new(&mut err),
             out_is_terminal: false,
+            err_is_terminal: false,
             out_colour: false,
             err_colour: false,
         };
@@ -470,6 +478,7 @@ fn serve_is_told_what_was_typed() {
             ],
             demo: false,
             socket: None,
+            state: None,
         }
     );
 }
@@ -490,6 +499,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
         out: Box::new(Closed),
         err: Box::new(&mut err),
         out_is_terminal: false,
+        err_is_terminal: false,
         out_colour: false,
         err_colour: false,
     };

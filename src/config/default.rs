@@ -119,7 +119,17 @@ const LAYOUT: &[Layout] = &[
             ("privacy", "\"names\""),
         ],
     ),
-    ("lists", "[lists]", &[("starter", "true")]),
+    (
+        "lists",
+        "[lists]",
+        &[
+            ("starter", "true"),
+            ("update", "true"),
+            ("folder", "?\"/var/lib/hedgerow\""),
+            ("work-folder", "?\"/run/hedgerow\""),
+            ("compile-memory", "\"24 MiB\""),
+        ],
+    ),
     (
         "list",
         "# [[list]]",
@@ -129,7 +139,23 @@ const LAYOUT: &[Layout] = &[
             ("kind", "\"block\""),
             ("file", "\"lists/games.txt\""),
             ("lines", "[\"game.example\"]"),
+            ("url", "\"https://lists.example/games.txt\""),
+            ("catalogue", "\"ut1-games\""),
             ("format", "\"domains\""),
+            ("member", "\"games\""),
+            ("public-suffixes", "false"),
+            ("update", "\"1d\""),
+            ("max-size", "\"64 MiB\""),
+            (
+                "signature-key",
+                "\"RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\"",
+            ),
+            (
+                "signature-url",
+                "\"https://lists.example/games.txt.minisig\"",
+            ),
+            ("delta-url", "\"https://lists.example/games/{from}.delta\""),
+            ("allow-private", "false"),
         ],
     ),
     (
@@ -276,8 +302,14 @@ mod tests {
         let text: String = default_text()
             .lines()
             .map(|line| match line.strip_prefix("# ") {
-                // The one list takes its names from a file or from lines, not both.
-                Some(rest) if rest.starts_with("lines =") => String::new(),
+                // The one list takes its names from an address, not from elsewhere as well.
+                Some(rest)
+                    if ["lines =", "file ="]
+                        .iter()
+                        .any(|key| rest.starts_with(key)) =>
+                {
+                    String::new()
+                }
                 Some(rest) if rest.starts_with('[') || is_setting(rest) => format!("{rest}\n"),
                 _ => format!("{line}\n"),
             })

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::device::devices;
 use super::diagnostic::Diagnostic;
 use super::layer::{layer, nodes, profiles};
-use super::list::{lists, unused_categories};
+use super::list::{list_store, lists, unused_categories};
 use super::presets::UNKNOWN;
 use super::problems::Problems;
 use super::profiles::Layer;
@@ -13,7 +13,7 @@ use super::read::Written;
 use super::resolve::Around;
 use super::spec::Text;
 use super::words::rules;
-use super::{CATEGORIES, Device, List, Profile, Rules};
+use super::{CATEGORIES, Device, List, ListStore, Profile, Rules};
 use crate::lists::ListKind;
 
 /// Everybody and everything in the home.
@@ -22,6 +22,7 @@ pub(super) struct Household {
     pub(super) profiles: Vec<Profile>,
     pub(super) guest: usize,
     pub(super) devices: Vec<Device>,
+    pub(super) list_store: ListStore,
     pub(super) lists: Vec<List>,
 }
 
@@ -31,7 +32,8 @@ pub(super) fn resolve(
     around: &Around<'_>,
     problems: &mut Problems,
 ) -> Option<Household> {
-    let lists = lists(written, around, problems);
+    let list_store = list_store(&written.lists_section, around, problems);
+    let lists = lists(written, &list_store, around, problems);
     let known = Known::of(&lists);
     let rules = rules(
         written.household.allow.as_ref(),
@@ -63,6 +65,7 @@ pub(super) fn resolve(
         guest: guest?,
         profiles,
         devices,
+        list_store,
         lists,
     })
 }

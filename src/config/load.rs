@@ -38,6 +38,10 @@ pub struct Overrides {
     pub listen: Vec<Listen>,
     /// Another control socket.
     pub socket: Option<PathBuf>,
+    /// Another folder for what must survive a restart.
+    pub state: Option<PathBuf>,
+    /// The folder for it when neither the files nor the command line name one, as systemd says it.
+    pub usual_state: Option<PathBuf>,
 }
 
 /// Reads an address to listen on, as `--listen` takes it: `127.0.0.1:5335`, port 53 unless said.
@@ -258,7 +262,7 @@ impl<'a> Load<'a> {
         let config = resolve(&self.written, &self.around, &mut self.problems);
         self.problems.sort_from(told);
         for list in config.iter().flat_map(|config| &config.lists) {
-            if let ListSource::File(path) = &list.source {
+            if let (ListSource::File(path), None) = (&list.source, &list.download) {
                 self.watched.push(folder_of(path));
             }
         }

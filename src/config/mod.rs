@@ -4,9 +4,11 @@
 //! [`Diagnostic`]s with file, line and column. The file as written (`spec`) never leaves this
 //! module. Read [`load()`] first.
 
+mod catalogue;
 mod default;
 mod device;
 mod diagnostic;
+mod download;
 mod endpoint;
 mod household;
 mod layer;
@@ -29,6 +31,7 @@ mod tree;
 mod units;
 mod words;
 
+pub use catalogue::{CatalogueEntry, catalogue};
 pub use default::default_text;
 pub use diagnostic::{Coloured, Diagnostic, Place, Related, Severity};
 pub use load::{
@@ -37,6 +40,7 @@ pub use load::{
 };
 pub use presets::{DEMO, is_preset};
 pub use spec::schema;
+pub use units::size_of;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -44,6 +48,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::files::Files;
 pub use crate::lists::ListSource;
 use crate::lists::{ListFormat, ListKind};
 use crate::name::Name;
@@ -76,6 +81,8 @@ pub struct Config {
     pub guest: usize,
     /// The devices somebody named.
     pub devices: Vec<Device>,
+    /// Where lists are kept and how they are compiled.
+    pub list_store: ListStore,
     /// All lists, the embedded ones included, unless the admin left them out.
     pub lists: Vec<List>,
 }
@@ -462,10 +469,91 @@ pub struct List {
     pub category: String,
     /// What its names are for.
     pub kind: ListKind,
-    /// Where it is.
+    /// Where it is; of a list that is downloaded, its last good copy.
     pub source: ListSource,
     /// Its syntax; none is detected from the content.
     pub format: Option<ListFormat>,
+    /// The folder to read if it is an archive; none reads what the archive holds.
+    pub member: Option<String>,
+    /// Whether lines that name a public suffix are taken at their word.
+    pub public_suffixes: bool,
+    /// How it is kept up to date; none for what is on this machine.
+    pub download: Option<Download>,
+}
+
+/// How a list is downloaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Download {
+    /// From where: https, or http with a signature.
+    pub url: String,
+    /// How often a newer version is looked for, 15 minutes to 30 days. Default a day.
+    pub every: Duration,
+    /// How it is known to be its publisher's; none trusts the connection.
+    pub signature: Option<Signature>,
+    /// Where the differences between versions are.
+    pub delta_url: Option<String>,
+    /// The most of it, in bytes. Default 64 MiB.
+    pub max_bytes: u64,
+    /// Whether it may come from an address inside the home.
+    pub allow_private: bool,
+}
+
+/// How a list is known to be its publisher's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// The publisher's minisign keys, in base64; a signature with one of them is enough.
+    pub keys: Vec<String>,
+    /// Where the signature is; none is the list's address with `.minisig` behind it.
+    pub url: Option<String>,
+}
+
+/// Where lists are kept and how they are compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListStore {
+    /// What must survive a restart. Default `/var/lib/hedgerow`.
+    pub folder: PathBuf,
+    /// Where working files go; none is [`Self::work_folder_in`]'s choice.
+    pub work_folder: Option<PathBuf>,
+    /// Bytes compiling may take, 8 MiB to 1 GiB. Default 24 MiB.
+    pub compile_memory: u64,
+    /// Whether lists are kept up to date in the background.
+    pub update: bool,
+}
+
+impl ListStore {
+    /// Bytes compiling may take.
+    pub const COMPILE_MEMORY: std::ops::RangeInclusive<u64> = 8 << 20..=1 << 30;
+    /// The folder unless somebody says otherwise.
+    pub const DEFAULT_FOLDER: &str = "/var/lib/hedgerow";
+    /// The folder for working files unless somebody says otherwise, where it is there.
+    pub const DEFAULT_WORK_FOLDER: &str = "/run/hedgerow";
+
+    /// The compiled lists.
+    pub fn index(&self) -> PathBuf {
+        self.folder.join("lists.index")
+    }
+
+    /// The folder of what was downloaded.
+    pub fn copies(&self) -> PathBuf {
+        self.folder.join("lists")
+    }
+
+    /// The last good copy of the list `id`.
+    pub fn copy_of(&self, id: &str) -> PathBuf {
+        self.copies().join(format!("{id}.list"))
+    }
+
+    /// Where working files go: a folder in which one can be made, in memory rather than on flash.
+    pub fn work_folder_in(&self, files: &Files) -> PathBuf {
+        if let Some(folder) = &self.work_folder {
+            return folder.clone();
+        }
+        let usual = PathBuf::from(Self::DEFAULT_WORK_FOLDER);
+        if files.scratch(&usual).is_ok() {
+            return usual;
+        }
+        std::env::temp_dir()
+    }
 }
 
 /// The categories the program brings lists for, with the tier their blocks have.

@@ -45,6 +45,9 @@ pub(super) fn lists(starter: bool) -> Vec<List> {
         kind,
         source: ListSource::Embedded(intern(file)),
         format: None,
+        member: None,
+        public_suffixes: false,
+        download: None,
     };
     let mut lists = Vec::new();
     if starter {

@@ -31,12 +31,12 @@ pub(super) struct Written {
     pub(super) household: HouseholdSpec,
     pub(super) devices: Vec<Entry<DeviceSpec>>,
     pub(super) lists: Vec<Entry<ListSpec>>,
-    pub(super) starter: ListsSpec,
+    pub(super) lists_section: ListsSpec,
     pub(super) profiles: Vec<(Text, Entry<ProfileSpec>)>,
 }
 
 /// One `[[table]]` of several, with the place of its header.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry<T> {
     pub(super) span: Range<usize>,
     pub(super) spec: T,
@@ -208,7 +208,9 @@ fn read_section(
         "control" => w.control.overlay(read_table(value, "control", problems)),
         "metrics" => w.metrics.overlay(read_table(value, "metrics", problems)),
         "log" => w.log.overlay(read_table(value, "log", problems)),
-        "lists" => w.starter.overlay(read_table(value, "lists", problems)),
+        "lists" => w
+            .lists_section
+            .overlay(read_table(value, "lists", problems)),
         "household" => {
             // Rules of several files add up: a later file must not silently drop a block.
             let later: HouseholdSpec = read_table(value, "household", problems);
@@ -357,12 +359,7 @@ fn read_whole<T: Section>(
 }
 
 /// Settings that exist in later versions, with what to do today.
-const LATER: [(&str, &str, &str); 7] = [
-    (
-        "list",
-        "url",
-        "lists are downloaded in a later version; put the list into a file and name it with `file`",
-    ),
+const LATER: [(&str, &str, &str); 6] = [
     (
         "device",
         "mac",

@@ -88,6 +88,7 @@ pub(super) fn resolve(
         profiles: household.profiles,
         guest: household.guest,
         devices: household.devices,
+        list_store: household.list_store,
         lists: household.lists,
     };
     let lowered = config.fit_memory();

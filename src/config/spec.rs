@@ -228,22 +228,57 @@ sections! {
         id: Text,
         /// The category it fills, one of the program's or a new one.
         category: Text,
-        /// What its names are for: `block` (the default), `allow` or `lifeline` (never blocked).
-        #[schemars(extend("enum" = ["block", "allow", "lifeline"]))]
+        /// What its names are for: `block` (the default), `allow`, `lifeline` (never blocked) or
+        /// `sealed` (blocked for everybody, its names shown nowhere).
+        #[schemars(extend("enum" = ["block", "allow", "lifeline", "sealed"]))]
         kind: Text,
+        /// An entry of the catalogue (`hedgerow lists catalogue`), which says `id`, `url`,
+        /// `format` and `category` unless they stand here.
+        catalogue: Text,
         /// The file it is in.
         file: Text,
-        /// Its lines, instead of a file.
+        /// Where it is downloaded from: https, or http where `signature-key` is given.
+        url: Text,
+        /// Its lines, instead of a file or an address.
         lines: Word<Vec<Text>>,
         /// Its syntax. Detected from the content unless said.
-        #[schemars(extend("enum" = ["hosts", "domains", "wildcards", "adblock"]))]
+        #[schemars(extend("enum" = [
+            "domains", "hosts", "wildcards", "adblock", "dnsmasq", "unbound", "rpz", "regex", "sealed",
+        ]))]
         format: Text,
+        /// The folder to read of an archive that holds many lists.
+        member: Text,
+        /// Take lines that name a public suffix (`co.uk`, `github.io`) at their word.
+        public_suffixes: bool,
+        /// How often to look for a newer version, "15m" to "30d".
+        update: Text,
+        /// The minisign key that signs the list. Nothing unsigned is used then. While a key is being
+        /// replaced both can stand here, with a blank between them.
+        signature_key: Text,
+        /// Where its signature is. `url` with `.minisig` behind it unless said.
+        signature_url: Text,
+        /// Where the differences between its versions are, `{from}` standing for the one at hand.
+        delta_url: Text,
+        /// The most that is downloaded of it, "1 KiB" to "4 GiB".
+        max_size: Text,
+        /// Let `url` lead to an address inside the home.
+        allow_private: Word<bool>,
     }
 
-    /// The lists that came with the program.
+    /// All lists: those that came with the program, and where lists are kept and compiled.
     struct ListsSpec {
-        /// Whether they are used. The lifelines always are.
+        /// Whether the lists that came with the program are used. The lifelines always are.
         starter: bool,
+        /// Folder for what must survive a restart: the compiled lists, and the last good copies of
+        /// those that are downloaded. Under systemd it is that of `StateDirectory` unless said.
+        folder: Text,
+        /// Folder for working files while lists are compiled, best one in memory. /run/hedgerow
+        /// unless said, or the system's folder for such files where that is not there.
+        work_folder: Text,
+        /// Memory that compiling may take, "8 MiB" to "1 GiB". More is faster.
+        compile_memory: Text,
+        /// Whether lists with a `url` are kept up to date.
+        update: bool,
     }
 
     /// The rules of one child or group. A profile named like a preset changes that preset.

@@ -261,6 +261,7 @@ fn the_command_line_wins_over_the_files() {
     let overrides = Overrides {
         socket: None,
         listen: vec![parse_listen("127.0.0.1:0").unwrap()],
+        ..Overrides::default()
     };
     let loaded = load_with(&memory.files(), Path::new(MAIN), &overrides);
     assert_eq!(loaded.config.unwrap().server.listen, overrides.listen);
@@ -478,4 +479,171 @@ fn everything_that_grows_fits_under_the_ceiling() {
             );
         }
     }
+}
+
+#[test]
+fn a_downloaded_list_is_read_from_its_last_good_copy() {
+    let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+    let text = format!(
+        "[lists]\nfolder = \"/flash\"\nwork-folder = \"/ram\"\ncompile-memory = \"8 MiB\"\nupdate = false\n\
+         [[list]]\nid = \"ours\"\ncategory = \"ads\"\nurl = \"http://10.0.0.1/l.txt\"\n\
+         allow-private = true\nsignature-key = {key:?}\nupdate = \"15m\"\nmax-size = \"1 MiB\"\n\
+         delta-url = \"http://10.0.0.1/l.delta\"\nmember = \"a/b/\"\npublic-suffixes = true\n"
+    );
+    let loaded = with(&[("hedgerow.toml", &text)]);
+    assert_eq!(loaded.diagnostics, []);
+    assert_eq!(loaded.watched, [PathBuf::from("/etc/hedgerow")]);
+    let config = loaded.config.unwrap();
+    let store = &config.list_store;
+    assert_eq!(store.index(), PathBuf::from("/flash/lists.index"));
+    assert_eq!(store.compile_memory, 8 << 20);
+    assert!(!store.update);
+    let files = MemoryFiles::new().files();
+    assert_eq!(store.work_folder_in(&files), PathBuf::from("/ram"));
+    let list = config.lists.last().unwrap();
+    assert_eq!(
+        *list,
+        List {
+            id: "ours".into(),
+            category: "ads".into(),
+            kind: ListKind::Block,
+            source: ListSource::File("/flash/lists/ours.list".into()),
+            format: None,
+            member: Some("a/b".into()),
+            public_suffixes: true,
+            download: Some(Download {
+                url: "http://10.0.0.1/l.txt".into(),
+                every: Duration::from_mins(15),
+                signature: Some(Signature {
+                    keys: vec![key.into()],
+                    url: None,
+                }),
+                delta_url: Some("http://10.0.0.1/l.delta".into()),
+                max_bytes: 1 << 20,
+                allow_private: true,
+            }),
+        }
+    );
+}
+
+#[test]
+fn what_a_list_of_the_catalogue_says_can_be_said_otherwise() {
+    let text = "
+        [[list]]
+        catalogue = \"ut1-games\"
+
+        [[list]]
+        catalogue = \"oisd-nsfw\"
+        id = \"mirror\"
+        category = \"violence\"
+        url = \"https://mirror.example/list\"
+
+        [[list]]
+        catalogue = \"oisd-nsfw\"
+        id = \"helplines\"
+        kind = \"lifeline\"";
+    let config = config(&[("hedgerow.toml", text)]);
+    let [.., games, mirror, helplines] = &config.lists[..] else {
+        panic!("three lists");
+    };
+    assert_eq!(games.id, "ut1-games");
+    assert_eq!(games.category, "games");
+    assert_eq!(games.format, Some(ListFormat::Domains));
+    assert_eq!(games.member.as_deref(), Some("games"));
+    assert_eq!(
+        games.source,
+        ListSource::File("/var/lib/hedgerow/lists/ut1-games.list".into())
+    );
+    // Another address may have another syntax.
+    assert_eq!((mirror.format, mirror.member.as_deref()), (None, None));
+    assert_eq!(mirror.category, "violence");
+    assert_eq!(
+        mirror.download.as_ref().unwrap().url,
+        "https://mirror.example/list"
+    );
+    assert_eq!(helplines.category, "lifelines");
+}
+
+#[test]
+fn a_sealed_list_needs_neither_kind_nor_category() {
+    let text = "
+        [[list]]
+        id = \"hotline\"
+        format = \"sealed\"
+        url = \"https://hotline.example/feed\"
+
+        [[list]]
+        id = \"court\"
+        kind = \"sealed\"
+        category = \"court-order\"
+        lines = [\"example.org\"]";
+    let config = config(&[("hedgerow.toml", text)]);
+    let [.., hotline, court] = &config.lists[..] else {
+        panic!("two lists");
+    };
+    assert_eq!(
+        (hotline.kind, &*hotline.category),
+        (ListKind::Sealed, "sealed")
+    );
+    assert_eq!(
+        (court.kind, &*court.category),
+        (ListKind::Sealed, "court-order")
+    );
+}
+
+#[test]
+fn the_state_folder_is_said_by_the_command_line_the_file_or_systemd() {
+    let folder = |text: &str, overrides: &Overrides| {
+        let memory = MemoryFiles::new();
+        memory.put(MAIN, text);
+        let loaded = load_with(&memory.files(), Path::new(MAIN), overrides);
+        loaded.config.unwrap().list_store.folder
+    };
+    let none = Overrides::default();
+    let systemd = Overrides {
+        usual_state: Some("/var/lib/private/hedgerow".into()),
+        ..Overrides::default()
+    };
+    let both = Overrides {
+        state: Some("/tmp/state".into()),
+        ..systemd.clone()
+    };
+    let written = "[lists]\nfolder = \"state\"";
+    assert_eq!(folder("", &none), PathBuf::from("/var/lib/hedgerow"));
+    assert_eq!(
+        folder("", &systemd),
+        PathBuf::from("/var/lib/private/hedgerow")
+    );
+    assert_eq!(
+        folder(written, &systemd),
+        PathBuf::from("/etc/hedgerow/state")
+    );
+    assert_eq!(folder(written, &both), PathBuf::from("/tmp/state"));
+}
+
+#[test]
+fn a_link_out_of_its_folder_is_told() {
+    let top = tempfile::tempdir().unwrap();
+    let lists = top.path().join("lists");
+    std::fs::create_dir(&lists).unwrap();
+    std::fs::write(top.path().join("secret"), "root").unwrap();
+    std::os::unix::fs::symlink("../secret", lists.join("l.txt")).unwrap();
+    let main = top.path().join("hedgerow.toml");
+    std::fs::write(
+        &main,
+        "[[list]]\nid = \"l\"\ncategory = \"ads\"\nfile = \"lists/l.txt\"\n",
+    )
+    .unwrap();
+    let loaded = load(&Files::disk(), &main);
+    assert!(loaded.config.is_some());
+    assert_eq!(
+        messages(&loaded),
+        ["list file `lists/l.txt` cannot be read"]
+    );
+    let told = loaded.diagnostics[0].to_string();
+    assert!(told.contains("leads out of its folder, to /"), "{told}");
+    assert!(
+        told.contains("help: name the file itself: `file = \""),
+        "{told}"
+    );
 }

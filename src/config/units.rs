@@ -43,6 +43,19 @@ pub(super) fn parse_size(text: &str) -> Result<u64, UnitError> {
     parse_amount(text, &SIZES)
 }
 
+/// Reads a size such as `4 MiB` that must be within `range`, as the command line takes it.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn size_of(text: &str, range: std::ops::RangeInclusive<u64>) -> Result<u64, String> {
+    let size = parse_size(text).map_err(|error| format!("{error}; write it as in `24MiB`"))?;
+    if range.contains(&size) {
+        return Ok(size);
+    }
+    let (least, most) = (show_size(*range.start()), show_size(*range.end()));
+    Err(format!("must be {least} to {most}"))
+}
+
 /// Reads a time such as `1.5s` or `0`.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     parse_amount(text, &TIMES).map(Duration::from_millis)

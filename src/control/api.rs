@@ -7,6 +7,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use super::lists::{
+    BadLine, List, ListMatch, ListSearch, ListUpdateReport, ListUpdated, ListUpdates,
+};
 pub use crate::journal::{
     Action, CategoryCount, DeviceStatistics, LogEntry, LogFilter, LogPage, Ranked, Top, Totals,
 };
@@ -90,10 +93,12 @@ pub struct ListSummary {
     pub count: u64,
     /// Names in all of them.
     pub names: u64,
-    /// Bytes the index takes in memory.
+    /// Bytes of the index.
     pub bytes: u64,
     /// Ids of those that could not be loaded.
     pub failed: Vec<String>,
+    /// Ids of those that hold what they said before, since what is there now cannot be used.
+    pub stale: Vec<String>,
 }
 
 /// One resolver we ask.
@@ -316,42 +321,6 @@ pub struct Profile {
     pub when_unsure: String,
     /// What is remembered of its queries: `names`, `categories`, `none`.
     pub privacy: String,
-}
-
-/// One list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
-pub struct List {
-    /// Its id.
-    pub id: String,
-    /// The category it fills.
-    pub category: String,
-    /// `block`, `allow` or `lifeline`.
-    pub kind: String,
-    /// The weight of what it says, as in `child-safety`.
-    pub tier: String,
-    /// Where it came from: a path, or `embedded`.
-    pub origin: String,
-    /// Its syntax.
-    pub format: Option<String>,
-    /// Lines understood.
-    pub entries: u64,
-    /// Lines not understood.
-    pub bad_lines: u64,
-    /// The first of them.
-    pub first_errors: Vec<BadLine>,
-    /// Why nothing could be loaded, if so.
-    pub failure: Option<String>,
-}
-
-/// A line of a list that could not be understood.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
-pub struct BadLine {
-    /// The line, from 1.
-    pub line: u32,
-    /// What is wrong with it.
-    pub error: String,
 }
 
 /// What was thrown away.

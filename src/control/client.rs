@@ -15,7 +15,7 @@ use super::api::{ErrorBody, LogEntry};
 
 /// How long an answer that takes no work may take.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a reload may take: all lists are read again.
+/// How long a reload or an update may take: all lists are fetched and read again.
 const LONG_TIMEOUT: Duration = Duration::from_secs(600);
 /// The largest answer we take.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
@@ -87,7 +87,20 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        self.ask(Method::POST, path, LONG_TIMEOUT).await
+        self.post_with(path, &[]).await
+    }
+
+    /// Asks the daemon to do `path` with `parameters` (those that are none are left out).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn post_with<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        parameters: &[(&str, Option<String>)],
+    ) -> Result<T, ClientError> {
+        self.ask(Method::POST, &target(path, parameters), LONG_TIMEOUT)
+            .await
     }
 
     /// Follows the log at `path` with `parameters`.

@@ -61,15 +61,7 @@ impl ExplainRequest {
     /// # Errors
     /// [`ControlError::BadRequest`] for the first part that can't be understood.
     pub fn parse(query: &ExplainQuery) -> Result<Self, ControlError> {
-        let qname = parse_name(&query.name).map_err(|error| {
-            ControlError::bad_request(
-                format!(
-                    "`{}` is not a domain name: {error}",
-                    query.name.escape_debug()
-                ),
-                "write it as in `www.example.org`",
-            )
-        })?;
+        let qname = parse_name(&query.name)?;
         let qtype = match &query.qtype {
             None => 1,
             Some(text) => parse_qtype(text).ok_or_else(|| {
@@ -105,12 +97,21 @@ impl ExplainRequest {
     }
 }
 
-fn parse_name(text: &str) -> Result<NameBuf, NameError> {
-    if text.is_ascii() {
-        return NameBuf::parse(text);
-    }
-    let ascii = idna::domain_to_ascii(text).map_err(|_| NameError::NotAscii)?;
-    NameBuf::parse(&ascii)
+/// Reads a name as people type it.
+pub(super) fn parse_name(text: &str) -> Result<NameBuf, ControlError> {
+    let parsed = if text.is_ascii() {
+        NameBuf::parse(text)
+    } else {
+        idna::domain_to_ascii(text)
+            .map_err(|_| NameError::NotAscii)
+            .and_then(|ascii| NameBuf::parse(&ascii))
+    };
+    parsed.map_err(|error| {
+        ControlError::bad_request(
+            format!("`{}` is not a domain name: {error}", text.escape_debug()),
+            "write it as in `www.example.org`",
+        )
+    })
 }
 
 fn parse_time(text: &str) -> Result<Timestamp, ControlError> {

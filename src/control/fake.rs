@@ -1,15 +1,15 @@
 //! A household for tests: a real journal and made-up answers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::api::{
     BadLine, CacheStatus, Device, ExplainedDevice, ExplainedProfile, ExplainedQuestion,
-    Explanation, Flushed, List, ListSummary, Listener, Profile, ReloadReport, Status,
-    UpstreamStatus, Voice, VoiceEffect,
+    Explanation, Flushed, List, ListMatch, ListSearch, ListSummary, ListUpdateReport, ListUpdated,
+    ListUpdates, Listener, Profile, ReloadReport, Status, UpstreamStatus, Voice, VoiceEffect,
 };
-use super::{Asker, Boxed, ControlError, ExplainRequest, Household};
+use super::{Asker, Boxed, ControlError, ExplainRequest, Household, ListUpdateRequest};
 use crate::clock::{ManualTime, Moment, Timestamp};
 use crate::config::Privacy;
 use crate::journal::{Journal, LogFilter, LogPage, Outcome, Source, Top, Transport, qtype_label};
@@ -23,6 +23,7 @@ pub(crate) struct FakeHousehold {
     pub(crate) reload_works: AtomicBool,
     pub(crate) reload_panics: AtomicBool,
     pub(crate) reloads: AtomicU64,
+    pub(crate) updates: Mutex<Vec<ListUpdateRequest>>,
 }
 
 impl FakeHousehold {
@@ -35,6 +36,63 @@ impl FakeHousehold {
             reload_works: AtomicBool::new(true),
             reload_panics: AtomicBool::new(false),
             reloads: AtomicU64::new(0),
+            updates: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn explained(request: &ExplainRequest) -> Result<Explanation, ControlError> {
+        let known_by = match &request.asker {
+            Asker::Device(name) if name != "tablet" => {
+                return Err(ControlError::not_found(
+                    format!("there is no device `{}`", name.escape_debug()),
+                    "did you mean `tablet`?",
+                ));
+            }
+            Asker::Device(_) => "its name".to_owned(),
+            Asker::Client(address) => format!("address {address}"),
+            Asker::Guest => "nothing".to_owned(),
+        };
+        Ok(Explanation {
+            question: ExplainedQuestion {
+                name: request.qname.to_string(),
+                qtype: qtype_label(request.qtype).into_owned(),
+                at: request.at.map(|at| at.to_string()),
+            },
+            device: ExplainedDevice {
+                label: "tablet".into(),
+                known_by,
+            },
+            profile: ExplainedProfile {
+                name: "mia".into(),
+                preset: "schoolchild".into(),
+                inherits: vec!["schoolchild".into()],
+            },
+            voices: vec![
+                Voice {
+                    tier: "child-safety".into(),
+                    who: "list starter-gambling".into(),
+                    category: Some("gambling".into()),
+                    text: Some("||casino.example.org^".into()),
+                    file: Some("/etc/hedgerow/lists/gambling.txt".into()),
+                    line: Some(12),
+                    effect: VoiceEffect::Block,
+                    decisive: true,
+                    note: None,
+                },
+                Voice {
+                    tier: "lists".into(),
+                    who: "list starter-gambling".into(),
+                    text: Some("@@||casino.example.org^".into()),
+                    effect: VoiceEffect::Exception,
+                    note: Some("an exception can't lift a block of a higher tier".into()),
+                    ..Voice::default()
+                },
+            ],
+            verdict: "block".into(),
+            reason: "gambling (list starter-gambling)".into(),
+            answer: "0.0.0.0".into(),
+            ttl: Some(10),
+            notes: vec![],
         })
     }
 
@@ -114,6 +172,7 @@ impl Household for FakeHousehold {
                 names: 1_234_567,
                 bytes: 8_000_000,
                 failed: vec!["school".into()],
+                stale: vec!["malware".into()],
             },
             upstreams: vec![UpstreamStatus {
                 address: "192.0.2.53:53".into(),
@@ -130,60 +189,8 @@ impl Household for FakeHousehold {
         }
     }
 
-    fn explain(&self, request: &ExplainRequest) -> Result<Explanation, ControlError> {
-        let known_by = match &request.asker {
-            Asker::Device(name) if name != "tablet" => {
-                return Err(ControlError::not_found(
-                    format!("there is no device `{}`", name.escape_debug()),
-                    "did you mean `tablet`?",
-                ));
-            }
-            Asker::Device(_) => "its name".to_owned(),
-            Asker::Client(address) => format!("address {address}"),
-            Asker::Guest => "nothing".to_owned(),
-        };
-        Ok(Explanation {
-            question: ExplainedQuestion {
-                name: request.qname.to_string(),
-                qtype: qtype_label(request.qtype).into_owned(),
-                at: request.at.map(|at| at.to_string()),
-            },
-            device: ExplainedDevice {
-                label: "tablet".into(),
-                known_by,
-            },
-            profile: ExplainedProfile {
-                name: "mia".into(),
-                preset: "schoolchild".into(),
-                inherits: vec!["schoolchild".into()],
-            },
-            voices: vec![
-                Voice {
-                    tier: "child-safety".into(),
-                    who: "list starter-gambling".into(),
-                    category: Some("gambling".into()),
-                    text: Some("||casino.example.org^".into()),
-                    file: Some("/etc/hedgerow/lists/gambling.txt".into()),
-                    line: Some(12),
-                    effect: VoiceEffect::Block,
-                    decisive: true,
-                    note: None,
-                },
-                Voice {
-                    tier: "lists".into(),
-                    who: "list starter-gambling".into(),
-                    text: Some("@@||casino.example.org^".into()),
-                    effect: VoiceEffect::Exception,
-                    note: Some("an exception can't lift a block of a higher tier".into()),
-                    ..Voice::default()
-                },
-            ],
-            verdict: "block".into(),
-            reason: "gambling (list starter-gambling)".into(),
-            answer: "0.0.0.0".into(),
-            ttl: Some(10),
-            notes: vec![],
-        })
+    fn explain(&self, request: ExplainRequest) -> Boxed<'_, Result<Explanation, ControlError>> {
+        Box::pin(std::future::ready(Self::explained(&request)))
     }
 
     fn devices(&self) -> Vec<Device> {
@@ -242,7 +249,7 @@ impl Household for FakeHousehold {
                     line: 7,
                     error: "the name is empty".into(),
                 }],
-                failure: None,
+                ..List::default()
             },
             List {
                 id: "school".into(),
@@ -251,6 +258,37 @@ impl Household for FakeHousehold {
                 tier: "household".into(),
                 origin: "/etc/hedgerow/school.txt".into(),
                 failure: Some("no such file".into()),
+                ..List::default()
+            },
+            List {
+                id: "malware".into(),
+                title: Some("Malware of the day".into()),
+                category: "malware".into(),
+                kind: "block".into(),
+                tier: "security".into(),
+                origin: "https://lists.example/malware.txt".into(),
+                format: Some("hosts".into()),
+                entries: 5_000,
+                bad_lines: 21,
+                flagged_lines: 1,
+                first_flags: vec![BadLine {
+                    line: 9,
+                    error: "`github.io` is a public suffix".into(),
+                }],
+                stale: Some("1 entry after 5000".into()),
+                updates: Some(ListUpdates {
+                    url: "https://lists.example/malware.txt".into(),
+                    every_s: 86_400,
+                    signed: true,
+                    bytes: 123_456,
+                    fetched: Some("2026-11-20T12:00:00Z".into()),
+                    age_s: Some(176_400),
+                    checked: Some("2026-11-22T11:00:00Z".into()),
+                    next_s: Some(3_600),
+                    error: Some("1 entry after 5000".into()),
+                    failures: 2,
+                    protected: 1,
+                }),
                 ..List::default()
             },
             List {
@@ -263,6 +301,85 @@ impl Household for FakeHousehold {
                 ..List::default()
             },
         ]
+    }
+
+    fn search_lists(&self, name: NameBuf) -> Boxed<'_, Result<ListSearch, ControlError>> {
+        let name = name.to_string();
+        let found = name.ends_with("casino.example.org").then(|| ListMatch {
+            list: Some("starter-gambling".into()),
+            category: "gambling".into(),
+            kind: "block".into(),
+            tier: "child-safety".into(),
+            effect: VoiceEffect::Block,
+            rule: Some("||casino.example.org^".into()),
+            file: Some("/etc/hedgerow/lists/gambling.txt".into()),
+            line: Some(12),
+            profiles: vec!["guest".into(), "mia".into()],
+            everybody: false,
+        });
+        let sealed = name.contains("sealed").then(|| ListMatch {
+            category: "sealed".into(),
+            kind: "sealed".into(),
+            tier: "sealed".into(),
+            effect: VoiceEffect::Block,
+            everybody: true,
+            ..ListMatch::default()
+        });
+        let search = ListSearch {
+            found: found.into_iter().chain(sealed).collect(),
+            notes: vec!["list `school` could not be read: no such file".into()],
+            name,
+        };
+        Box::pin(std::future::ready(Ok(search)))
+    }
+
+    fn update_lists(
+        &self,
+        request: ListUpdateRequest,
+    ) -> Boxed<'_, Result<ListUpdateReport, ControlError>> {
+        self.updates.lock().unwrap().push(request.clone());
+        Box::pin(async move {
+            if let Some(id) = request.ids.iter().find(|id| *id != "malware") {
+                return Err(ControlError::not_found(
+                    format!("there is no list `{}` with an address", id.escape_debug()),
+                    "known lists: malware",
+                ));
+            }
+            Ok(ListUpdateReport {
+                lists: vec![
+                    ListUpdated {
+                        id: "malware".into(),
+                        outcome: "updated".into(),
+                        entries: Some(5_010),
+                        before: Some(5_000),
+                        downloaded: 2_048,
+                        by_delta: true,
+                        bad_lines: 21,
+                        next_s: 86_400,
+                        ..ListUpdated::default()
+                    },
+                    ListUpdated {
+                        id: "ads".into(),
+                        outcome: "unchanged".into(),
+                        next_s: 86_400,
+                        ..ListUpdated::default()
+                    },
+                    ListUpdated {
+                        id: "adult".into(),
+                        outcome: "failed".into(),
+                        error: Some("lists.example: connection refused".into()),
+                        failures: 3,
+                        next_s: 7_200,
+                        ..ListUpdated::default()
+                    },
+                ],
+                compiled: true,
+                failure: None,
+                names: 1_239_577,
+                bytes: 8_100_000,
+                took_ms: 1_234,
+            })
+        })
     }
 
     fn log(&self, after: Option<u64>, limit: usize, filter: &LogFilter) -> LogPage {

@@ -325,9 +325,11 @@ impl Readings {
     }
 
     fn lists(&self, page: &mut Page<'_>) -> fmt::Result {
+        // Lifelines keep out of sight here too, and so does what is sealed.
+        let shown = |list: &&List| !matches!(&*list.kind, "lifeline" | "sealed");
+        let lists: Vec<&List> = self.lists.iter().filter(shown).collect();
         let mut by_category = std::collections::BTreeMap::new();
-        // Lifelines keep out of sight here too.
-        for list in self.lists.iter().filter(|list| list.kind != "lifeline") {
+        for list in &lists {
             let sum: &mut u64 = by_category.entry(list.category.clone()).or_default();
             *sum += list.entries;
         }
@@ -339,13 +341,44 @@ impl Readings {
                 .into_iter()
                 .map(|(category, sum)| ([("category", category)], number(sum))),
         )?;
+        // Ids are the admin's words: a page of any size must not come of them.
+        let downloaded = lists.iter().take(MAX_LISTS);
+        let updates = downloaded.filter_map(|list| Some((list, list.updates.as_ref()?)));
+        page.gauges(
+            "list_age",
+            "Since the last good copy of a list was fetched",
+            Some(&Unit::Seconds),
+            updates.clone().filter_map(|(list, updates)| {
+                Some(([("list", list.id.clone())], number(updates.age_s?)))
+            }),
+        )?;
+        page.gauges(
+            "list_update_failures",
+            "Attempts to update a list that failed since the last that did not",
+            None,
+            updates.map(|(list, updates)| {
+                let failures = f64::from(updates.failures);
+                ([("list", list.id.clone())], failures)
+            }),
+        )?;
+        let summary = &self.status.lists;
+        page.gauge("lists_names", "Names in the index", None, summary.names)?;
         page.gauge(
             "lists_failed",
             "Lists that could not be loaded",
             None,
-            self.status.lists.failed.len() as u64,
+            summary.failed.len() as u64,
         )?;
-        let help = "Memory of the index";
-        page.gauge("lists", help, Some(&Unit::Bytes), self.status.lists.bytes)
+        page.gauge(
+            "lists_stale",
+            "Lists that hold what they said before",
+            None,
+            summary.stale.len() as u64,
+        )?;
+        let help = "Size of the index";
+        page.gauge("lists", help, Some(&Unit::Bytes), summary.bytes)
     }
 }
+
+/// The most lists that have samples of their own.
+const MAX_LISTS: usize = 256;

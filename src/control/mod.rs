@@ -12,6 +12,7 @@ pub mod api;
 pub mod client;
 mod explain;
 mod follow;
+mod lists;
 pub mod metrics;
 mod routes;
 pub mod server;
@@ -25,9 +26,11 @@ mod tests;
 use std::pin::Pin;
 
 use crate::journal::{LogFilter, LogPage, Top};
+use crate::name::NameBuf;
 
 pub use api::ControlError;
 pub use explain::{Asker, ExplainQuery, ExplainRequest};
+pub use lists::{ListSearchQuery, ListUpdateQuery, ListUpdateRequest};
 pub use routes::openapi;
 
 /// A future that is boxed so that a trait object can return it.
@@ -35,17 +38,18 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What stands behind the API: the daemon, or a stand-in for tests.
 ///
-/// All methods but [`Household::reload`] answer at once, from memory; they run on the thread that
+/// All methods that return no future answer at once, from memory; they run on the thread that
 /// serves the API and must neither wait nor touch a disk.
 pub trait Household: Send + Sync + 'static {
     /// How the daemon is doing.
     fn status(&self) -> api::Status;
 
-    /// Why a name would be answered as it would.
+    /// Why a name would be answered as it would; reads lists again to say which line it was.
     ///
     /// # Errors
     /// [`ControlError::NotFound`] for a device nobody knows.
-    fn explain(&self, request: &ExplainRequest) -> Result<api::Explanation, ControlError>;
+    fn explain(&self, request: ExplainRequest)
+    -> Boxed<'_, Result<api::Explanation, ControlError>>;
 
     /// All devices: those somebody named and those that only asked something.
     fn devices(&self) -> Vec<api::Device>;
@@ -55,6 +59,23 @@ pub trait Household: Send + Sync + 'static {
 
     /// All lists.
     fn lists(&self) -> Vec<api::List>;
+
+    /// Which lists name `name` or a parent of it; reads them again to say which line it was.
+    ///
+    /// # Errors
+    /// [`ControlError::Unavailable`] when they cannot be read.
+    fn search_lists(&self, name: NameBuf) -> Boxed<'_, Result<api::ListSearch, ControlError>>;
+
+    /// Looks for new versions of lists and, if there are any, puts them in force. A caller that
+    /// goes away does not stop it.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`] for a list nobody knows or that has no address,
+    /// [`ControlError::Unavailable`] when it cannot be done now.
+    fn update_lists(
+        &self,
+        request: ListUpdateRequest,
+    ) -> Boxed<'_, Result<api::ListUpdateReport, ControlError>>;
 
     /// A page of the query log; see [`crate::journal::Journal::log`].
     fn log(&self, after: Option<u64>, limit: usize, filter: &LogFilter) -> LogPage;

@@ -23,11 +23,12 @@ use tokio::sync::{Semaphore, watch};
 use utoipa::{IntoParams, OpenApi};
 
 use super::api::{
-    Device, ErrorBody, Explanation, Flushed, List, LogEntry, LogPage, Profile, ReloadReport,
-    Status, Top,
+    Device, ErrorBody, Explanation, Flushed, List, ListSearch, ListUpdateReport, LogEntry, LogPage,
+    Profile, ReloadReport, Status, Top,
 };
 use super::explain::ExplainQuery;
 use super::follow::Follow;
+use super::lists::{ListSearchQuery, ListUpdateQuery};
 use super::server::{MAX_BODY_BYTES, READ_TIMEOUT};
 use super::{ControlError, ExplainRequest, Household};
 use crate::journal::LogFilter;
@@ -63,6 +64,8 @@ pub(super) struct Door {
         devices,
         profiles,
         lists,
+        search_lists,
+        update_lists,
         log,
         log_stream,
         top,
@@ -84,12 +87,14 @@ pub fn openapi() -> String {
 }
 
 /// Every route: method, path, handler.
-pub(super) fn table() -> [(Method, &'static str, MethodRouter<Door>); 11] {
+pub(super) fn table() -> [(Method, &'static str, MethodRouter<Door>); 13] {
     [
         (Method::GET, "/api/v1/status", get(status)),
         (Method::GET, "/api/v1/devices", get(devices)),
         (Method::GET, "/api/v1/profiles", get(profiles)),
         (Method::GET, "/api/v1/lists", get(lists)),
+        (Method::GET, "/api/v1/lists/search", get(search_lists)),
+        (Method::POST, "/api/v1/lists/update", post(update_lists)),
         (Method::GET, "/api/v1/log", get(log)),
         (Method::GET, "/api/v1/log/stream", get(log_stream)),
         (Method::GET, "/api/v1/top", get(top)),
@@ -227,6 +232,56 @@ async fn profiles(State(door): State<Door>) -> axum::Json<Vec<Profile>> {
 #[utoipa::path(get, path = "/api/v1/lists", responses((status = 200, body = Vec<List>)))]
 async fn lists(State(door): State<Door>) -> axum::Json<Vec<List>> {
     axum::Json(door.household.lists())
+}
+
+/// Which lists name a name or a parent of it, with the lines that do.
+#[utoipa::path(
+    get,
+    path = "/api/v1/lists/search",
+    params(ListSearchQuery),
+    responses(
+        (status = 200, body = ListSearch),
+        (status = 400, body = ErrorBody),
+        (status = 503, body = ErrorBody)
+    )
+)]
+async fn search_lists(
+    State(door): State<Door>,
+    query: Result<Query<ListSearchQuery>, QueryRejection>,
+) -> Answer<ListSearch> {
+    let name = parameters(query)?.parse()?;
+    door.household.search_lists(name).await.map(axum::Json)
+}
+
+/// Looks for new versions of lists and puts them in force. A list that cannot be had, or that must
+/// not be believed, leaves the version before in use; the report says so for each.
+#[utoipa::path(
+    post,
+    path = "/api/v1/lists/update",
+    params(ListUpdateQuery),
+    responses(
+        (status = 200, body = ListUpdateReport),
+        (status = 400, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 503, body = ErrorBody)
+    )
+)]
+async fn update_lists(
+    State(door): State<Door>,
+    query: Result<Query<ListUpdateQuery>, QueryRejection>,
+) -> Answer<ListUpdateReport> {
+    let request = parameters(query)?.request();
+    // A task of its own: a caller that goes away must not leave an update half done.
+    let updating = tokio::spawn(async move { door.household.update_lists(request).await });
+    updating
+        .await
+        .unwrap_or_else(|_| {
+            Err(ControlError::unavailable(
+                "the update broke off",
+                "the lists before still hold; the daemon's log says more",
+            ))
+        })
+        .map(axum::Json)
 }
 
 /// Which entries of the log are wanted.
@@ -372,7 +427,7 @@ async fn explain(
     query: Result<Query<ExplainQuery>, QueryRejection>,
 ) -> Answer<Explanation> {
     let request = ExplainRequest::parse(&parameters(query)?)?;
-    door.household.explain(&request).map(axum::Json)
+    door.household.explain(request).await.map(axum::Json)
 }
 
 /// Reads configuration and lists again. The report says whether they hold now; if not, the ones

@@ -84,6 +84,56 @@ async fn every_route_answers_what_the_household_says() {
 }
 
 #[tokio::test]
+async fn lists_are_searched_and_updated_through_the_door() {
+    let server = FakeServer::start();
+    let client = server.client();
+    let ask = |name: &str| [("name", Some(name.to_owned()))];
+    let search: ListSearch = client
+        .get("/api/v1/lists/search", &ask("WWW.Casino.example.org."))
+        .await
+        .unwrap();
+    assert_eq!(search.name, "www.casino.example.org");
+    assert_eq!(search.found[0].line, Some(12));
+    let refused = client
+        .get::<ListSearch>("/api/v1/lists/search", &ask("a..b"))
+        .await
+        .unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .starts_with("`a..b` is not a domain name")
+    );
+    let (status, _) = request(&server, "GET", "/api/v1/lists/search", "").await;
+    assert_eq!(status, 400);
+
+    let report: ListUpdateReport = client.post("/api/v1/lists/update").await.unwrap();
+    assert!(report.compiled);
+    let some = [
+        ("lists", Some("malware, malware".to_owned())),
+        ("force", Some("true".to_owned())),
+    ];
+    let report: ListUpdateReport = client
+        .post_with("/api/v1/lists/update", &some)
+        .await
+        .unwrap();
+    assert_eq!(report.lists[0].outcome, "updated");
+    let asked = server.household.updates.lock().unwrap().clone();
+    let asked: Vec<_> = asked.iter().map(|it| (it.ids.len(), it.force)).collect();
+    assert_eq!(asked, [(0, false), (2, true)]);
+    for (target, code) in [
+        ("/api/v1/lists/update?lists=nobody", 404),
+        ("/api/v1/lists/update?list=malware", 400),
+        ("/api/v1/lists/update?force=perhaps", 400),
+    ] {
+        let (status, body) = request(&server, "POST", target, "").await;
+        assert_eq!(status, code, "{target}: {body}");
+        assert!(body["error"].is_string(), "{target}: {body}");
+    }
+    let (status, _) = request(&server, "GET", "/api/v1/lists/update", "").await;
+    assert_eq!(status, 405);
+}
+
+#[tokio::test]
 async fn explain_understands_its_question() {
     let server = FakeServer::start();
     let client = server.client();
@@ -251,13 +301,14 @@ async fn the_document_and_the_routes_know_the_same_paths() {
         .map(|(method, path, _)| (method.to_string(), path.to_owned()))
         .collect();
     assert_eq!(described, served);
-    assert_eq!(described.len(), 11);
+    assert_eq!(described.len(), 13);
     for (method, path) in &described {
         if path.ends_with("/stream") {
             continue;
         }
         let (status, body) = request(&server, method, path, "").await;
-        let known = status == 200 || (path.ends_with("/explain") && status == 400);
+        let needs_name = path.ends_with("/explain") || path.ends_with("/search");
+        let known = status == 200 || (needs_name && status == 400);
         assert!(known, "{method} {path}: {status} {body}");
     }
 }
@@ -432,6 +483,11 @@ async fn metrics_are_readable_and_say_nothing_about_anybody() {
         "hedgerow_cache_hits_total 300",
         "hedgerow_cache_bytes 65536.0",
         "hedgerow_list_entries{category=\"gambling\"} 1234567.0",
+        "hedgerow_list_age_seconds{list=\"malware\"} 176400.0",
+        "hedgerow_list_update_failures{list=\"malware\"} 2.0",
+        "hedgerow_lists_names 1234567.0",
+        "hedgerow_lists_bytes 8000000.0",
+        "hedgerow_lists_stale 1.0",
         "hedgerow_config_last_reload_successful 1.0",
         "hedgerow_ratelimit_drops_total 4",
         "# EOF",

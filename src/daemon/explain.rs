@@ -1,5 +1,6 @@
 //! Why a name is answered as it is, told from the same voices that decide on the path of a query.
 
+use super::search::lines_about;
 use crate::config::BlockAnswer;
 use crate::control::api::{
     ExplainedDevice, ExplainedProfile, ExplainedQuestion, Explanation, Voice as TextVoice,
@@ -7,26 +8,38 @@ use crate::control::api::{
 };
 use crate::control::{Asker, ControlError, ExplainRequest};
 use crate::device::Origin;
+use crate::files::Files;
 use crate::journal::qtype_label;
 use crate::lists::{Effect, ListKind};
 use crate::message::rtype;
+use crate::name::NameRef;
 use crate::policy::{SpecialUse, Stance, View, Voice, is_canary, judge_name, survey};
 use crate::profile::Profile;
 use crate::snapshot::Snapshot;
 use crate::verdict::{Cause, Scope, Tier, Verdict};
 
-/// Explains a question in the world of `snapshot`, without asking anybody.
+/// Explains a question in the world of `snapshot`, without asking anybody. Reads the lists that
+/// speak again, to say which line it was.
 ///
 /// # Errors
 /// [`ControlError::NotFound`] for a device nobody knows.
-pub fn explain(snapshot: &Snapshot, request: &ExplainRequest) -> Result<Explanation, ControlError> {
+pub fn explain(
+    snapshot: &Snapshot,
+    files: &Files,
+    request: &ExplainRequest,
+) -> Result<Explanation, ControlError> {
     let (index, known_by) = recognise(snapshot, &request.asker)?;
-    let (device, view) = snapshot.view_of(index);
+    let client = match request.asker {
+        Asker::Client(address) => Some(address.to_canonical()),
+        Asker::Guest | Asker::Device(_) => None,
+    };
+    let (device, view) = snapshot.view_of(index, client);
     let name = request.qname.as_ref();
     let verdict = judge_name(name, request.qtype, &view);
     let mut voices = Vec::new();
     survey(name, request.qtype, &view, |voice| {
-        voices.push((rank(&voice), describe(snapshot, &view, &voice, &verdict)));
+        let text = describe(snapshot, &view, &voice, &verdict);
+        voices.push((rank(&voice), with_line(text, snapshot, files, &voice, name)));
     });
     voices.extend(unused_voices(snapshot, &view, request));
     voices.sort_by_key(|(rank, _)| *rank);
@@ -36,6 +49,11 @@ pub fn explain(snapshot: &Snapshot, request: &ExplainRequest) -> Result<Explanat
         (Verdict::Allow(_), Some(_)) => crate::resolve::SPECIAL_USE,
         _ => verdict.reason(),
     };
+    // Whoever asks typed the name; it must not stand in what is printed, saved or sent on.
+    let is_sealed = reason.tier == Tier::Sealed;
+    if is_sealed {
+        notes.push("a sealed list holds it; such names are shown nowhere".to_owned());
+    }
     if !verdict.is_block() && special.is_none() {
         notes.push(
             "the answer is judged too, once it is there: aliases, addresses and hints".to_owned(),
@@ -58,7 +76,11 @@ pub fn explain(snapshot: &Snapshot, request: &ExplainRequest) -> Result<Explanat
     }
     Ok(Explanation {
         question: ExplainedQuestion {
-            name: name.to_string(),
+            name: if is_sealed {
+                "(withheld)".to_owned()
+            } else {
+                name.to_string()
+            },
             qtype: qtype_label(request.qtype).into_owned(),
             at: request.at.map(|at| at.to_string()),
         },
@@ -134,7 +156,9 @@ fn describe(snapshot: &Snapshot, view: &View<'_>, voice: &Voice, verdict: &Verdi
             text.who = format!("list {list}");
             text.category = Some(category.to_owned());
             let info = snapshot.lists.find(list).map(|id| snapshot.lists.list(id));
-            text.file = info.map(|info| info.origin.clone());
+            if voice.reason.tier != Tier::Sealed {
+                text.file = info.map(|info| info.origin.clone());
+            }
         }
         Cause::Rule { scope, rule } => {
             text.who = match scope {
@@ -160,6 +184,32 @@ fn describe(snapshot: &Snapshot, view: &View<'_>, voice: &Voice, verdict: &Verdi
         Cause::Unlisted | Cause::Rebinding | Cause::SpecialUse => {
             text.who = voice.reason.to_string();
         }
+    }
+    text
+}
+
+/// Adds what the list says and where, if it can be read and still says so.
+fn with_line(
+    mut text: TextVoice,
+    snapshot: &Snapshot,
+    files: &Files,
+    voice: &Voice,
+    name: NameRef<'_>,
+) -> TextVoice {
+    let Cause::List { list, .. } = voice.reason.cause else {
+        return text;
+    };
+    if voice.reason.tier == Tier::Sealed {
+        return text;
+    }
+    let excepts = text.effect == VoiceEffect::Exception;
+    let list = snapshot.config.lists.iter().find(|it| it.id == list);
+    let lines = list.map(|list| lines_about(list, files, name).unwrap_or_default());
+    let fitting = lines.unwrap_or_default().into_iter();
+    let mut fitting = fitting.filter(|line| (line.effect == Effect::Excepted) == excepts);
+    if let Some(line) = fitting.next() {
+        text.text = Some(line.rule);
+        text.line = Some(line.number);
     }
     text
 }

@@ -4,11 +4,16 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use super::explain::explain;
+use super::lists::{list_states, list_summary};
+use super::search::search_lists;
+use super::updates::Updates;
 use crate::clock::{Clock, Moment};
 use crate::config::{self, BlockAnswer, DeviceMatch, Privacy, Rule, WhenUnsure, Youtube};
-use crate::control::{Boxed, ControlError, ExplainRequest, Household, api};
+use crate::control::{Boxed, ControlError, ExplainRequest, Household, ListUpdateRequest, api};
+use crate::files::Files;
 use crate::journal::{Journal, LogFilter, LogPage, Top};
 use crate::logging::Logging;
+use crate::name::NameBuf;
 use crate::profile::Profile;
 use crate::reload::{Reloader, Report, list_troubles};
 use crate::resolve::Resolver;
@@ -20,6 +25,7 @@ pub struct Daemon {
     pub(super) resolver: Arc<Resolver>,
     pub(super) reloader: Arc<Reloader>,
     pub(super) journal: Arc<Journal>,
+    pub(super) updates: Updates,
     pub(super) clock: Clock,
     pub(super) started: Moment,
     pub(super) listeners: Vec<api::Listener>,
@@ -50,6 +56,7 @@ impl Daemon {
         let config = Arc::clone(&after.config);
         self.journal.set_max_bytes(config.journal.max_bytes);
         self.logging.set_level(config.log.level);
+        self.updates.follow(&config);
         self.reloaded.notify_one();
         for diagnostic in &report.diagnostics {
             if diagnostic.is_error() {
@@ -79,7 +86,7 @@ impl Daemon {
     /// What was remembered under a looser setting does not outlive it.
     fn forget_what_became_private(&self, before: &Snapshot, after: &Snapshot) {
         let kept = |snapshot: &Snapshot, name: &str| {
-            let (_, view) = snapshot.view_of(snapshot.devices.find(name));
+            let (_, view) = snapshot.view_of(snapshot.devices.find(name), None);
             view.profile.privacy
         };
         for device in &before.config.devices {
@@ -88,7 +95,7 @@ impl Daemon {
             }
         }
         let guest = |snapshot: &Snapshot| {
-            let (_, view) = snapshot.view_of(None);
+            let (_, view) = snapshot.view_of(None, None);
             (view.profile.name, view.profile.privacy)
         };
         let ((name, then), (_, now)) = (guest(before), guest(after));
@@ -100,6 +107,10 @@ impl Daemon {
     fn warnings(&self, snapshot: &Snapshot) -> Vec<String> {
         let mut warnings = self.start_warnings.clone();
         warnings.extend(self.reloader.oddities());
+        warnings.extend(self.reloader.shelf_warnings());
+        if !self.reloader.lists_are_current() {
+            warnings.push("the lists in force are those of the last run".to_owned());
+        }
         warnings.extend(list_troubles(&snapshot.lists));
         let refused = &self.resolver.refused().last_foreign;
         if let Some(client) = *refused.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -149,12 +160,7 @@ impl Household for Arc<Daemon> {
                 hits: looked_up.hits,
                 misses: looked_up.misses,
             },
-            lists: api::ListSummary {
-                count: snapshot.lists.lists().count() as u64,
-                names: snapshot.lists.name_count() as u64,
-                bytes: snapshot.lists.memory_bytes() as u64,
-                failed: failed_lists(&snapshot),
-            },
+            lists: list_summary(&snapshot.lists),
             upstreams: snapshot
                 .upstream
                 .status()
@@ -167,8 +173,22 @@ impl Household for Arc<Daemon> {
         }
     }
 
-    fn explain(&self, request: &ExplainRequest) -> Result<api::Explanation, ControlError> {
-        explain(&self.resolver.snapshot(), request)
+    fn explain(
+        &self,
+        request: ExplainRequest,
+    ) -> Boxed<'_, Result<api::Explanation, ControlError>> {
+        let snapshot = self.resolver.snapshot();
+        Box::pin(async move {
+            let done =
+                tokio::task::spawn_blocking(move || explain(&snapshot, &Files::disk(), &request))
+                    .await;
+            done.unwrap_or_else(|error| {
+                Err(ControlError::unavailable(
+                    format!("the explanation broke off: {error}"),
+                    "",
+                ))
+            })
+        })
     }
 
     fn devices(&self) -> Vec<api::Device> {
@@ -212,28 +232,36 @@ impl Household for Arc<Daemon> {
 
     fn lists(&self) -> Vec<api::List> {
         let snapshot = self.resolver.snapshot();
-        let lists = snapshot.lists.lists();
-        lists
-            .map(|(_, list)| api::List {
-                id: list.id.to_owned(),
-                category: list.category.to_owned(),
-                kind: list.kind.label().to_owned(),
-                tier: list.tier.label().to_owned(),
-                origin: list.origin.clone(),
-                format: list.format.map(|format| format.label().to_owned()),
-                entries: list.entries,
-                bad_lines: list.bad_lines,
-                first_errors: list
-                    .first_errors
-                    .iter()
-                    .map(|error| api::BadLine {
-                        line: error.line,
-                        error: error.text.clone(),
-                    })
-                    .collect(),
-                failure: list.failure.clone(),
+        let now = self.clock.wall();
+        list_states(&snapshot.config, Some(&snapshot.lists), now, |id| {
+            self.updates.state_of(id)
+        })
+    }
+
+    fn search_lists(&self, name: NameBuf) -> Boxed<'_, Result<api::ListSearch, ControlError>> {
+        let config = Arc::clone(&self.resolver.snapshot().config);
+        Box::pin(async move {
+            let searching = move || search_lists(&config, &Files::disk(), name.as_ref());
+            let done = tokio::task::spawn_blocking(searching).await;
+            done.map_err(|error| {
+                ControlError::unavailable(format!("the search broke off: {error}"), "")
             })
-            .collect()
+        })
+    }
+
+    fn update_lists(
+        &self,
+        request: ListUpdateRequest,
+    ) -> Boxed<'_, Result<api::ListUpdateReport, ControlError>> {
+        let daemon = Self::clone(self);
+        Box::pin(async move {
+            let update = move || daemon.update_lists_now(&request);
+            let done = tokio::task::spawn_blocking(update).await;
+            done.unwrap_or_else(|error| {
+                let text = format!("the update broke off: {error}");
+                Err(ControlError::unavailable(text, ""))
+            })
+        })
     }
 
     fn log(&self, after: Option<u64>, limit: usize, filter: &LogFilter) -> LogPage {
@@ -402,7 +430,7 @@ fn profile_text(
 
 /// Resident memory of this process, from the kernel.
 fn resident_bytes() -> Option<u64> {
-    let files = crate::files::Files::disk();
+    let files = Files::disk();
     let statm = files
         .read(std::path::Path::new("/proc/self/statm"), 4096)
         .ok()?;

@@ -7,9 +7,17 @@
 
 mod explain;
 mod household;
+mod lists;
+mod search;
+mod updates;
 
 pub use explain::explain;
 pub use household::Daemon;
+pub use lists::{
+    compile_lists, list_state, list_states, list_summary, update_specs, updated, wanted_ids,
+};
+pub use search::search_lists;
+pub use updates::update_settings;
 
 use std::io;
 use std::net::SocketAddr;
@@ -173,7 +181,11 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         Arc::clone(&journal),
         clock.clone(),
     ));
+    let resolve = updates::UpstreamResolve::new(Arc::clone(&resolver), runtime.handle().clone());
+    let updates = updates::Updates::new(Files::disk(), clock.clone(), Arc::new(resolve));
+    updates.follow(&snapshot.config);
     let daemon = Arc::new(Daemon {
+        updates,
         resolver: Arc::clone(&resolver),
         reloader,
         journal,
@@ -240,6 +252,9 @@ async fn run(
     for warning in &daemon.start_warnings {
         warn!(warning, "at the start");
     }
+    for warning in daemon.reloader.shelf_warnings() {
+        warn!(warning, "at the start");
+    }
     for trouble in list_troubles(&daemon.resolver.snapshot().lists) {
         error!(trouble, "at the start");
     }
@@ -258,7 +273,13 @@ async fn run(
     let first = Arc::clone(&daemon);
     reloads.spawn_blocking(move || first.catch_up());
     let mut again = false;
+    // Downloads likewise; the first look is for lists that are due since the last run.
+    let mut downloads = tokio::task::JoinSet::new();
     loop {
+        if downloads.is_empty() && daemon.updates.patience().is_zero() {
+            let daemon = Arc::clone(&daemon);
+            downloads.spawn_blocking(move || daemon.update_lists_due());
+        }
         if again && reloads.is_empty() {
             again = false;
             let daemon = Arc::clone(&daemon);
@@ -273,6 +294,11 @@ async fn run(
             Some(done) = reloads.join_next() => if let Err(error) = done {
                 error!(%error, "the reload broke off; the configuration before stays in force");
             },
+            Some(done) = downloads.join_next() => match done {
+                Ok(is_new) => again |= is_new,
+                Err(error) => error!(%error, "looking for new lists broke off"),
+            },
+            () = tokio::time::sleep(daemon.updates.patience()), if downloads.is_empty() => {}
             // Also after a reload that the control API asked for.
             () = daemon.reloaded.notified() => watcher.watch(daemon.reloader.interest()),
             () = watchdog.tick(&crew) => {}

@@ -84,7 +84,8 @@ pub(super) fn write(outcome: &Outcome, words: &mut Words) -> Scratch {
         length: 0,
     };
     let reason = outcome.verdict.reason();
-    let detailed = matches!(outcome.privacy, Privacy::Names);
+    // Not even a parent's log may hold a sealed name, or one that leads to it.
+    let detailed = matches!(outcome.privacy, Privacy::Names) && reason.tier != Tier::Sealed;
     let mut word = |word: &'static str| words.id(word).unwrap_or(NO_WORD).to_le_bytes();
     entry.put(&[if detailed { FLAG_DETAILS } else { 0 }]);
     entry.put(&outcome.at.as_micros().to_le_bytes());

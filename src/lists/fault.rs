@@ -37,6 +37,9 @@ pub enum LineFault {
     /// One label: everything under a top-level domain, or a local machine.
     #[error("`{0}` is a top-level domain; a list cannot name all of it")]
     TopLevel(String),
+    /// Everything that anybody registered there.
+    #[error("`{0}` is a public suffix; a list cannot name all of it")]
+    PublicSuffix(String),
     /// The root, or a pattern that matches all names.
     #[error("`{0}` matches every name")]
     Everything(&'static str),
@@ -61,12 +64,32 @@ pub enum LineFault {
     /// A line of a sealed list, of which nothing is repeated here.
     #[error(transparent)]
     Sealed(#[from] super::sealed::SealedLineFault),
+    /// A pattern of one or two characters without anything that restricts it.
+    #[error("`{0}` matches too many names")]
+    TooWide(String),
+    /// A regular expression that cannot be compiled, or not within its bounds.
+    #[error("the regular expression cannot be used: {0}")]
+    Regex(String),
+    /// A word with a value that means nothing there.
+    #[error("`{value}` is no value of `{word}`")]
+    Value {
+        /// The modifier, option or record.
+        word: &'static str,
+        /// What the line gives it.
+        value: String,
+    },
+    /// A line that ends too early or holds something else than its syntax wants.
+    #[error("expected {0}")]
+    Expected(&'static str),
+    /// A name of a zone file that is not in the zone.
+    #[error("`{0}` lies outside of the zone")]
+    OutsideZone(String),
     /// A rule that means something we cannot do, so it is left alone as a whole.
     #[error("not supported: {0}")]
     Unsupported(#[from] Unsupported),
 }
 
-/// What a well-formed rule asks for that a DNS filter cannot do, or that this one does not yet do.
+/// What a well-formed rule asks for that a DNS filter cannot do, or that this one does not do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsupported {
     /// `example.org##.banner`: hides a part of a page.
@@ -75,24 +98,33 @@ pub enum Unsupported {
     /// `||example.org^$third-party`.
     #[error("the modifier `{0}`")]
     Modifier(String),
-    /// `/banner[0-9]+/`.
-    #[error("a regular expression")]
-    Regex,
     /// `||example.org/ads`.
     #[error("a path; a query holds only a name")]
     Path,
     /// `|https://example.org^`.
     #[error("a scheme or a port; a query holds only a name")]
     Url,
-    /// `||ads*.example.org^`.
-    #[error("a `*` inside the name")]
-    Wildcard,
-    /// `example.org^`: also `notexample.org`.
-    #[error("a rule without `||` or `|` in front matches the ends of other names")]
-    Unanchored,
-    /// `||example.org`: also `example.organic`.
-    #[error("a rule without `^` at the end matches the beginnings of other names")]
-    OpenEnd,
+    /// `$dnsrewrite=SERVFAIL`.
+    #[error("to answer with `{0}`")]
+    Answer(String),
+    /// dnsmasq's `server=/example.org/192.0.2.1`: lists say what is answered, not who is asked.
+    #[error("to send a name to a server")]
+    Forwarding,
+    /// dnsmasq's `dhcp-range=…`, unbound's `forward-addr:`, a zone file's `$GENERATE`.
+    #[error("the option `{0}`")]
+    Option(String),
+    /// unbound's `local-zone: "example.org" ipset`.
+    #[error("a zone of type `{0}`")]
+    ZoneType(String),
+    /// `rpz-nsdname`, `rpz-nsip`: we ask a resolver and never see whom it asked.
+    #[error("a trigger on name servers, which a forwarding resolver never sees")]
+    NameServer,
+    /// `DNAME` in a response policy zone, or a class other than IN.
+    #[error("a {0} record")]
+    Record(String),
+    /// A list of fingerprints, read as text.
+    #[error("sealed names without their header")]
+    Sealed,
 }
 
 /// Why nothing of a list was loaded.
@@ -101,9 +133,33 @@ pub enum ListFault {
     /// A web page, such as that of a captive portal or a "not found".
     #[error("an HTML or XML page, not a list")]
     Page,
-    /// A compressed file.
-    #[error("compressed ({0}); unpack it first")]
+    /// What a web service answers.
+    #[error("a JSON document, not a list")]
+    Json,
+    /// A file in a format that nothing here unpacks.
+    #[error("compressed ({0}); only gzip, zstd and tar are unpacked")]
     Compressed(&'static str),
+    /// A compressed file inside a compressed file, or an archive in an archive.
+    #[error("packed more than once ({0})")]
+    Nested(&'static str),
+    /// Compressed data or an archive that is damaged, or wants more memory than it gets.
+    #[error("cannot unpack: {0}")]
+    Unpack(String),
+    /// More text than a list may have.
+    #[error("more than {max} bytes of text")]
+    TooLarge {
+        /// The limit.
+        max: u64,
+    },
+    /// Little that becomes much.
+    #[error("grows more than {ratio} times while it is unpacked")]
+    Bomb {
+        /// The limit.
+        ratio: u32,
+    },
+    /// An archive without what was asked for.
+    #[error("the archive holds no `{0}`")]
+    NoMember(String),
     /// Text of another width.
     #[error("UTF-16 text; lists are UTF-8")]
     Utf16,

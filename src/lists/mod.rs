@@ -8,9 +8,10 @@
 //! Read [`compile`] first: it is the whole way from a list's source to the index.
 
 pub mod addresses;
-mod build;
 mod compile;
+pub mod export;
 mod fault;
+pub mod guard;
 mod index;
 pub mod modifiers;
 pub mod parse;
@@ -24,10 +25,16 @@ use std::fmt;
 
 use crate::verdict::Tier;
 
-pub use build::{BuildError, IndexBuilder, ListWriter};
-pub use compile::{CompileError, ListSource, ListSpec, compile};
+pub use compile::{
+    CompileError, Difference, Found, IndexBuilder, ListSource, ListSpec, Outcome, Progress, Search,
+    Settings, Stage, Target, VerifyReport, compile, compile_in_memory, open, recipe, search,
+    verify,
+};
 pub use fault::{LineFault, ListFault, Unsupported};
-pub use index::{Hit, Index, ListId, Matcher, RuleId};
+pub use index::{
+    Contents, Hit, Index, IndexError, IndexFault, IndexWriter, ListId, Matcher, RuleId, Section,
+    Totals, WriteError,
+};
 pub use parse::Head;
 pub use posting::{Posting, canonical_order};
 pub use rule::{
@@ -61,10 +68,13 @@ pub struct ListInfo {
     pub bad_lines: u64,
     /// The first [`KEPT_ERRORS`] of them.
     pub first_errors: Vec<LineNote>,
-    /// Lines that name a public suffix (`co.uk`, `github.io`): they were not taken at their word.
+    /// Lines that name a public suffix of a company (`github.io`): the name alone was taken. Those
+    /// of registries (`co.uk`) are among the lines not understood.
     pub flagged_lines: u64,
     /// The first [`KEPT_ERRORS`] of them.
     pub first_flags: Vec<LineNote>,
+    /// SHA-256 of its source as it was read: of the file, not of what is unpacked from it.
+    pub sha256: Option<[u8; 32]>,
     /// Why nothing could be loaded, if so, with the list's path.
     pub failure: Option<String>,
     /// Why what it holds is what it said before, if so: its source cannot be read any more.
@@ -87,6 +97,7 @@ impl ListInfo {
             first_errors: Vec::new(),
             flagged_lines: 0,
             first_flags: Vec::new(),
+            sha256: None,
             failure: None,
             stale: None,
         }

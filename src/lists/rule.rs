@@ -79,7 +79,8 @@ pub struct Pattern {
 /// How to read a [`Pattern`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PatternKind {
-    /// A regular expression, found anywhere in the name as people write it, without the final dot.
+    /// A regular expression, found anywhere in the name as people write it, without the final dot;
+    /// letter case means nothing.
     Regex,
     /// The same, but it matches the names in which it is **not** found (Pi-hole's `;invert`).
     InvertedRegex,
@@ -89,7 +90,7 @@ pub enum PatternKind {
     /// Text with `*`, which matches the whole name alone (adblock `|ads*.example.org^`).
     WildcardExact,
     /// Text with `*` found anywhere in the name (adblock `-ads-*`); where the rule says so, the
-    /// text begins or ends with `|` for the name's begin or end.
+    /// text ends with `|` for the name's end. `*` alone is found in every name.
     Substring,
 }
 
@@ -174,7 +175,8 @@ pub enum Action {
     Drop,
     /// An empty, truncated answer over UDP, the true one over TCP (RPZ `rpz-tcp-only.`).
     TcpOnly,
-    /// These addresses.
+    /// These addresses. None at all, which only exceptions have, stands for whatever a rule wants to
+    /// be answered (`@@||example.org^$dnsrewrite`).
     Addresses(Vec<IpAddr>),
     /// An alias to this name.
     Alias(Name),
@@ -238,7 +240,10 @@ impl fmt::Display for Pattern {
             PatternKind::InvertedRegex => write!(f, "/{}/;invert", self.text)?,
             PatternKind::WildcardSubtree => write!(f, "||{}^", self.text)?,
             PatternKind::WildcardExact => write!(f, "|{}^", self.text)?,
-            PatternKind::Substring => f.write_str(&self.text)?,
+            // With stars around it, or it could be taken for a whole name.
+            PatternKind::Substring if self.text == "*" => f.write_str("*")?,
+            PatternKind::Substring if self.text.ends_with('|') => write!(f, "*{}", self.text)?,
+            PatternKind::Substring => write!(f, "*{}*", self.text)?,
         }
         write_modifiers(f, self.modifiers.as_deref())
     }
@@ -305,6 +310,7 @@ impl Action {
             Self::Refused => one("REFUSED;;"),
             Self::Drop => one("drop"),
             Self::TcpOnly => one("tcp-only"),
+            Self::Addresses(addresses) if addresses.is_empty() => vec!["dnsrewrite".to_owned()],
             Self::Addresses(addresses) => addresses
                 .iter()
                 .flat_map(|address| one(&address.to_string()))
@@ -319,7 +325,7 @@ impl Action {
 fn escaped(name: &str) -> String {
     let mut text = String::new();
     for c in name.chars() {
-        if matches!(c, '\\' | '\'' | '"' | ',' | '|') {
+        if matches!(c, '\\' | '\'' | '"' | ',' | '|' | '$' | '/') {
             text.push('\\');
         }
         text.push(c);
@@ -346,7 +352,7 @@ pub(super) fn type_number(text: &str) -> Option<u16> {
 }
 
 /// Record types that lists name (IANA's registry of DNS parameters).
-const TYPES: [(u16, &str); 27] = [
+const TYPES: [(u16, &str); 31] = [
     (1, "A"),
     (2, "NS"),
     (5, "CNAME"),
@@ -367,7 +373,11 @@ const TYPES: [(u16, &str); 27] = [
     (47, "NSEC"),
     (48, "DNSKEY"),
     (50, "NSEC3"),
+    (51, "NSEC3PARAM"),
     (52, "TLSA"),
+    (59, "CDS"),
+    (60, "CDNSKEY"),
+    (63, "ZONEMD"),
     (64, "SVCB"),
     (65, "HTTPS"),
     (99, "SPF"),

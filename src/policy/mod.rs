@@ -23,7 +23,7 @@ pub use special::SpecialUse;
 use std::net::IpAddr;
 
 use crate::config::WhenUnsure;
-use crate::lists::{Effect, Index, ListKind};
+use crate::lists::{Asker, Effect, Hit, Index, ListKind, Reach};
 use crate::message::{Fact, rtype};
 use crate::name::NameRef;
 use crate::profile::Profile;
@@ -44,9 +44,60 @@ pub struct View<'s> {
     pub profile: &'s Profile,
     /// The device, if somebody named it: an index into the snapshot's devices.
     pub device: Option<u16>,
+    /// The device's name, for lines of lists that mean one client.
+    pub device_name: Option<&'s str>,
+    /// The client's address, for the same; none where a device is only spoken of.
+    pub client: Option<IpAddr>,
 }
 
 impl View<'_> {
+    /// Who asks for `qtype`, as lists may tell clients apart.
+    const fn asker(&self, qtype: u16) -> Asker<'_> {
+        Asker {
+            qtype,
+            address: self.client,
+            device: self.device_name,
+            tags: &[],
+        }
+    }
+
+    /// What a line of a list that matches `name` says here, if it speaks at all.
+    fn voice_of(&self, hit: &Hit, name: NameRef<'_>, qtype: u16) -> Option<Voice> {
+        let list = self.lists.list(hit.list);
+        let (stance, tier) = match (list.kind, hit.effect) {
+            (ListKind::Sealed, Effect::Listed) => (Stance::Block, Tier::Sealed),
+            (ListKind::Lifeline, Effect::Listed) => (Stance::Allow, Tier::Lifeline),
+            (ListKind::Allow, Effect::Listed) if self.profile.allows.contains(hit.list) => {
+                (Stance::Allow, Tier::ChildSafety)
+            }
+            (ListKind::Block, Effect::Listed) if self.profile.blocks.contains(hit.list) => {
+                (Stance::Block, list.tier)
+            }
+            (ListKind::Block, Effect::Excepted) if self.profile.blocks.contains(hit.list) => {
+                (Stance::Allow, Tier::Lists)
+            }
+            _ => return None,
+        };
+        if hit.rule.is_some() && !self.lists.applies(hit, name, &self.asker(qtype)) {
+            return None;
+        }
+        Some(Voice {
+            stance,
+            reason: Reason {
+                tier,
+                cause: Cause::List {
+                    list: list.id,
+                    category: list.category,
+                    labels: hit.labels,
+                },
+                trigger: Trigger::Qname,
+            },
+            target: None,
+            precision: precision(hit.labels, hit.reach == Reach::Exact),
+            important: hit.important,
+        })
+    }
+
     /// Whether the household has resolvers of its own for `name`.
     fn is_private(&self, name: NameRef<'_>) -> bool {
         self.private_domains
@@ -78,6 +129,8 @@ pub struct Voice {
     pub target: Option<RewriteTarget>,
     /// How much of the name it is about: labels, doubled, and one more if it means the name alone.
     pub precision: u16,
+    /// Whether it comes before exceptions that are not important; heard in the lowest tier only.
+    pub important: bool,
 }
 
 /// The names by which software asks whether it may use a resolver of its own (Firefox's canary,
@@ -162,20 +215,37 @@ fn judge_target(name: NameRef<'_>, trigger: Trigger, view: &View<'_>) -> Option<
     }
 }
 
-/// What is against an address in the answer for `name`: a public name must not point into the home,
-/// or a web page could reach the router behind the family's back (DNS rebinding).
+/// What is against an address in the answer for `name`: a list that names it; and a public name
+/// must not point into the home, or a web page could reach the router behind the family's back (DNS
+/// rebinding).
 fn judge_address(
     name: NameRef<'_>,
     address: IpAddr,
     trigger: Trigger,
     view: &View<'_>,
 ) -> Option<Reason> {
+    let mut panel = Panel::default();
+    view.lists.look_up_address(address, |hit| {
+        if let Some(voice) = view.voice_of(&hit, name, rtype::A) {
+            panel.hear(voice);
+        }
+    });
     let at_home = view.profile.block_rebinding && points_inside(address) && !view.is_private(name);
-    at_home.then_some(Reason {
+    let listed = match panel.verdict() {
+        Verdict::Block(reason) => Some(Reason { trigger, ..reason }),
+        Verdict::Allow(_) | Verdict::Rewrite(..) => None,
+    };
+    // Both may speak; the weightier one cannot be relaxed where the other could.
+    let rebinding = at_home.then_some(Reason {
         tier: Tier::Security,
         cause: Cause::Rebinding,
         trigger,
-    })
+    });
+    match (listed, rebinding) {
+        (Some(listed), Some(rebinding)) if rebinding.tier < listed.tier => Some(rebinding),
+        (Some(listed), _) => Some(listed),
+        (None, rebinding) => rebinding,
+    }
 }
 
 /// Whether `address` is one that only means something inside a home or a machine.
@@ -221,36 +291,10 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
     view.rules.survey(name, profile.id, view.device, &mut each);
     let mut on_allowlist = false;
     view.lists.look_up(name, |hit| {
-        let list = view.lists.list(hit.list);
-        let (stance, tier) = match (list.kind, hit.effect) {
-            (ListKind::Sealed, Effect::Listed) => (Stance::Block, Tier::Sealed),
-            (ListKind::Lifeline, Effect::Listed) => (Stance::Allow, Tier::Lifeline),
-            (ListKind::Allow, Effect::Listed) if profile.allows.contains(hit.list) => {
-                on_allowlist = true;
-                (Stance::Allow, Tier::ChildSafety)
-            }
-            (ListKind::Block, Effect::Listed) if profile.blocks.contains(hit.list) => {
-                (Stance::Block, list.tier)
-            }
-            (ListKind::Block, Effect::Excepted) if profile.blocks.contains(hit.list) => {
-                (Stance::Allow, Tier::Lists)
-            }
-            _ => return,
-        };
-        each(Voice {
-            stance,
-            reason: Reason {
-                tier,
-                cause: Cause::List {
-                    list: list.id,
-                    category: list.category,
-                    labels: hit.labels,
-                },
-                trigger: Trigger::Qname,
-            },
-            target: None,
-            precision: precision(hit.labels, hit.reach == crate::lists::Reach::Exact),
-        });
+        if let Some(voice) = view.voice_of(&hit, name, qtype) {
+            on_allowlist |= voice.stance == Stance::Allow && voice.reason.tier == Tier::ChildSafety;
+            each(voice);
+        }
     });
     let mut child_safety = |stance, cause, target, precision| {
         each(Voice {
@@ -262,6 +306,7 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
             },
             target,
             precision,
+            important: false,
         });
     };
     if profile.close_bypass && is_canary(name) {
@@ -359,9 +404,10 @@ fn outweighs(voice: &Voice, other: &Voice) -> bool {
     };
     let is_block = |voice: &Voice| voice.stance == Stance::Block;
     if voice.reason.tier == Tier::Lists {
-        // An exception takes back what lists of this tier say, however precise (adblock syntax).
-        return is_block(other) && !is_block(voice)
-            || is_block(other) == is_block(voice) && voice.precision > other.precision;
+        // An exception takes back what lists of this tier say, however precise, unless the line is
+        // important and the exception is not (adblock syntax).
+        let rank = |voice: &Voice| (voice.important, !is_block(voice), voice.precision);
+        return rank(voice) > rank(other);
     }
     scope(other)
         .cmp(&scope(voice))
@@ -522,6 +568,8 @@ mod tests {
                 private_domains: &[],
                 profile: &self.profile,
                 device: Some(0),
+                device_name: None,
+                client: None,
             }
         }
 

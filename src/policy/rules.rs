@@ -110,6 +110,7 @@ impl RuleBook {
                 },
                 target: None,
                 precision,
+                important: false,
             });
         };
         if !self.names.is_empty() {

@@ -61,6 +61,8 @@ impl SharedLists {
             tier: Tier::Lists,
             source: ListSource::File(file.clone()),
             format: None,
+            member: None,
+            public_suffixes: false,
         };
         self.files.iter().map(spec).collect()
     }

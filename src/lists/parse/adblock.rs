@@ -1,44 +1,135 @@
-//! Adblock rules, as far as a DNS filter can follow them.
+//! Adblock rules, in the syntax for DNS filters that AdGuard documents.
 //!
-//! A rule is understood as a whole or not at all: a modifier we do not know may turn its meaning
-//! round (`$badfilter`), so a rule is never read without it.
+//! `[@@] mask [$ modifiers]`, where the mask is one of [`super::mask`] or a regular expression
+//! between slashes, and the modifiers are those of [`super::modifiers`]. Lines in hosts syntax and
+//! names alone may stand among them. A rule is understood as a whole or not at all: a modifier we
+//! do not know may turn its meaning round (`$badfilter`), so a rule is never read without it.
 
-use super::super::fault::quoted;
-use super::{hosts, text};
-use crate::lists::{Effect, Entry, Item, LineFault, Reach, Unsupported};
+use super::mask::{self, Mask};
+use super::{expression, hosts, modifiers, text};
+use crate::lists::{
+    Effect, Entry, Item, LineFault, Modifiers, Pattern, PatternKind, Reach, Unsupported,
+};
+use crate::name::NameError;
 
 /// What separates a site from what a cosmetic rule does there.
 const COSMETIC: [&str; 8] = ["##", "#@#", "#?#", "#@?#", "#$#", "#@$#", "#%#", "$$"];
 
-/// `||example.org^`, `@@||example.org^`, `|example.org^`, `||*.example.org^`, `example.org`.
-///
-/// Lines in hosts syntax may stand among them, as AdGuard allows.
+/// Masks with fewer octets need something that restricts them, as in AdGuard.
+const SHORTEST_MASK: usize = 3;
+
+/// `||example.org^$important`, `@@||example.org^`, `|example.org^`, `/ads[0-9]/`, `example.org`.
 pub(super) fn read(line: &[u8], into: &mut Vec<Item>) -> Result<(), LineFault> {
     let line = line.trim_ascii();
+    let plain = line
+        .strip_prefix(b"||")
+        .and_then(|rest| rest.strip_suffix(b"^"));
+    if let Some(name) = plain.and_then(text::plain_name) {
+        into.push(text::listed(name, Reach::Subtree));
+        return Ok(());
+    }
     if is_comment(line) {
         return Ok(());
     }
     let rule = text::checked(line)?;
-    if is_cosmetic(rule) {
-        return Err(Unsupported::Cosmetic.into());
-    }
-    if let Some((first, _)) = rule.split_once([' ', '\t'])
-        && hosts::address(first).is_some()
-    {
-        return hosts::read(line, into);
-    }
-    let (effect, pattern) = match rule.strip_prefix("@@") {
-        Some(pattern) => (Effect::Excepted, pattern),
+    let (effect, bare) = match rule.strip_prefix("@@") {
+        Some(bare) => (Effect::Excepted, bare),
         None => (Effect::Listed, rule),
     };
-    let (reach, name) = pattern_of(pattern)?;
-    into.push(Item::Name(Entry {
-        name: text::name(name)?,
-        reach,
-        effect,
-        modifiers: None,
-    }));
+    if !is_expression(bare) {
+        if is_cosmetic(rule) {
+            return Err(Unsupported::Cosmetic.into());
+        }
+        if let Some((first, _)) = rule.split_once([' ', '\t'])
+            && hosts::address(first).is_some()
+        {
+            return hosts::read(line, into);
+        }
+    }
+    into.push(item(bare, effect)?);
     Ok(())
+}
+
+/// A rule without its `@@`.
+fn item(rule: &str, effect: Effect) -> Result<Item, LineFault> {
+    let (pattern, words) = cut(rule);
+    let modifiers = match words {
+        Some(words) => modifiers::read(words, effect == Effect::Excepted)?,
+        None if pattern.is_empty() => return Err(NameError::Empty.into()),
+        None => Modifiers::default(),
+    };
+    let is_restricted = !(modifiers.denyallow.is_empty()
+        && modifiers.types.is_empty()
+        && modifiers.clients.is_empty()
+        && modifiers.tags.is_empty());
+    let modifiers = (modifiers != Modifiers::default()).then(|| Box::new(modifiers));
+    let (kind, text) = if is_expression(pattern) {
+        let text = pattern.get(1..pattern.len() - 1).unwrap_or_default();
+        if expression::matches_everything(&expression::compile(text)?) && !is_restricted {
+            return Err(LineFault::Everything("/.*/"));
+        }
+        (PatternKind::Regex, text.to_owned())
+    } else {
+        match mask::read(pattern)? {
+            Mask::Name(name, reach) => {
+                return Ok(Item::Name(Entry {
+                    name,
+                    reach,
+                    effect,
+                    modifiers,
+                }));
+            }
+            Mask::Everything if !is_restricted => return Err(LineFault::Everything("*")),
+            Mask::Everything => (PatternKind::Substring, "*".to_owned()),
+            Mask::Pattern(..) if pattern.len() < SHORTEST_MASK && !is_restricted => {
+                return Err(LineFault::TooWide(pattern.to_owned()));
+            }
+            Mask::Pattern(kind, text) => (kind, text),
+        }
+    };
+    Ok(Item::Pattern(Pattern {
+        kind,
+        text,
+        effect,
+        modifiers,
+    }))
+}
+
+/// Whether a pattern is a regular expression.
+fn is_expression(pattern: &str) -> bool {
+    pattern.len() > 1 && pattern.starts_with('/') && pattern.ends_with('/')
+}
+
+/// Cuts a rule where its modifiers begin: at the last `$` that has no `\` in front and something
+/// behind it, or, where the rule is an expression with modifiers, behind its last slash.
+fn cut(rule: &str) -> (&str, Option<&str>) {
+    if is_expression(rule) {
+        return (rule, None);
+    }
+    if rule.starts_with('/')
+        && let Some(slash) = rule.rfind("/$").filter(|slash| *slash > 0)
+        && let Some((pattern, words)) = rule.split_at_checked(slash + 1)
+    {
+        return (pattern, words.strip_prefix('$'));
+    }
+    let is_cut = |(at, _): &(usize, &str)| {
+        *at + 1 < rule.len() && !rule.get(..*at).is_some_and(|it| it.ends_with('\\'))
+    };
+    match rule.rmatch_indices('$').find(is_cut) {
+        Some((at, _)) => (rule.get(..at).unwrap_or_default(), rule.get(at + 1..)),
+        None => (rule, None),
+    }
+}
+
+/// Whether a line has a mark that no list in a plainer syntax has.
+pub(super) fn has_mark(line: &[u8]) -> bool {
+    line.starts_with(b"|")
+        || line.starts_with(b"@@")
+        || line.starts_with(b"!")
+        || line.starts_with(b"[")
+        || line.ends_with(b"^")
+        || str::from_utf8(line).is_ok_and(is_expression)
+        || line.windows(2).any(|pair| pair == b"^$")
 }
 
 /// Blank lines, `! comment`, `# comment`, `## section`, `[Adblock Plus 2.0]`.
@@ -61,85 +152,16 @@ fn is_cosmetic(rule: &str) -> bool {
     COSMETIC.iter().any(|mark| rule.contains(mark))
 }
 
-/// Which names a pattern matches, and of which name.
-fn pattern_of(pattern: &str) -> Result<(Reach, &str), LineFault> {
-    if pattern == "*" {
-        return Err(LineFault::Everything("*"));
-    }
-    if pattern.len() > 1 && pattern.starts_with('/') {
-        // `/ads/` is a regular expression, `/ads/x.js` a path.
-        let body = pattern.rsplit_once('$').map_or(pattern, |(body, _)| body);
-        let closed = body.ends_with('/') || pattern.ends_with('/');
-        return Err(if closed {
-            Unsupported::Regex
-        } else {
-            Unsupported::Path
-        }
-        .into());
-    }
-    if let Some((_, modifiers)) = pattern.rsplit_once('$') {
-        let first = modifiers.split(',').next().unwrap_or(modifiers);
-        return Err(Unsupported::Modifier(quoted(first)).into());
-    }
-    let (anchor, body) = if let Some(body) = pattern.strip_prefix("||") {
-        (Some(Reach::Subtree), body)
-    } else if let Some(body) = pattern.strip_prefix('|') {
-        (Some(Reach::Exact), body)
-    } else {
-        (None, pattern)
-    };
-    if body.contains("://") {
-        return Err(Unsupported::Url.into());
-    }
-    let (body, closed) = close(body);
-    if body.contains(['/', '^', '?', '&']) {
-        return Err(Unsupported::Path.into());
-    }
-    if let Some((_, port)) = body.rsplit_once(':')
-        && body.matches(':').count() == 1
-        && port.bytes().all(|octet| octet.is_ascii_digit())
-    {
-        return Err(Unsupported::Url.into());
-    }
-    let (reach, name) = match (anchor, body.strip_prefix("*.")) {
-        (Some(Reach::Subtree), Some(name)) if !name.contains('*') => (Reach::Below, name),
-        (anchor, _) => (anchor.unwrap_or(Reach::Subtree), body),
-    };
-    if name.contains('*') {
-        return Err(if name == "*" {
-            LineFault::Everything("*")
-        } else {
-            Unsupported::Wildcard.into()
-        });
-    }
-    match (anchor, closed) {
-        (None, true) => Err(Unsupported::Unanchored.into()),
-        (Some(_), false) => Err(Unsupported::OpenEnd.into()),
-        _ => Ok((reach, name)),
-    }
-}
-
-/// The body of a pattern without the end mark, and whether it had one: `^` (a separator or the
-/// end), `|` (the end) or both.
-fn close(body: &str) -> (&str, bool) {
-    let without = body.strip_suffix('|').unwrap_or(body);
-    let without = without.strip_suffix('^').unwrap_or(without);
-    (without, without.len() < body.len())
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::testing::{entries, fault};
     use super::*;
     use crate::lists::ListFormat::Adblock;
-    use crate::name::NameError;
 
     #[test]
     fn lines_understood() {
         for (line, expected) in [
             ("||Example.org^", "||example.org^"),
-            ("||example.org^|", "||example.org^"),
-            ("||example.org|", "||example.org^"),
             ("@@||example.org^", "@@||example.org^"),
             ("|example.org^", "|example.org^"),
             ("@@|example.org|", "@@|example.org^"),
@@ -149,6 +171,11 @@ mod tests {
             ("  ||example.org^  ", "||example.org^"),
             ("||münchen.example^", "||xn--mnchen-3ya.example^"),
             ("0.0.0.0 example.org", "||example.org^"),
+            ("||ads*.example.org^", "||ads*.example.org^"),
+            ("||example.org", "||example.org*^"),
+            ("example.org^", "*example.org|"),
+            ("*.example.org", "*.example.org*"),
+            ("@@-ads-", "@@*-ads-*"),
         ] {
             assert_eq!(entries(Adblock, line), [expected], "{line}");
         }
@@ -170,6 +197,60 @@ mod tests {
     }
 
     #[test]
+    fn modifiers_follow_any_mask() {
+        for (line, expected) in [
+            ("||example.org^$important", "||example.org^$important"),
+            ("@@||example.org^$badfilter", "@@||example.org^$badfilter"),
+            (
+                "||example.org^$client=192.0.2.0/24,dnstype=~AAAA",
+                "||example.org^$dnstype=~AAAA,client=192.0.2.0/24",
+            ),
+            (
+                "||ads*.example.org^$important",
+                "||ads*.example.org^$important",
+            ),
+            (
+                "example.org$ctag=user_child",
+                "||example.org^$ctag=user_child",
+            ),
+            ("*$denyallow=com|net", "*$denyallow=com|net"),
+            ("@@*$denyallow=com", "@@*$denyallow=com"),
+            ("@@||*^$client=127.0.0.1", "@@*$client=127.0.0.1"),
+            (
+                "$dnstype=AAAA,denyallow=example.org,dnsrewrite=NOERROR;;",
+                "*$denyallow=example.org,dnstype=AAAA,dnsrewrite=NOERROR;;",
+            ),
+        ] {
+            assert_eq!(entries(Adblock, line), [expected], "{line}");
+        }
+    }
+
+    #[test]
+    fn expressions_stand_between_slashes() {
+        for (line, expected) in [
+            ("/banner[0-9]+/", "/banner[0-9]+/"),
+            ("@@/^ads?\\./$important", "@@/^ads?\\./$important"),
+            ("/ads$/", "/ads$/"),
+            ("/^a(b$|c)/$dnstype=A", "/^a(b$|c)/$dnstype=A"),
+            ("/a/$important/", "/a/$important/"),
+            ("/##/", "/##/"),
+            ("/.*/$client=192.0.2.1", "/.*/$client=192.0.2.1"),
+        ] {
+            assert_eq!(entries(Adblock, line), [expected], "{line}");
+        }
+        for (line, said) in [
+            (
+                "/(?!ads)/",
+                "the regular expression cannot be used: look-around is not supported",
+            ),
+            ("/.*/", "`/.*/` matches every name"),
+            ("//", "`/.*/` matches every name"),
+        ] {
+            assert_eq!(fault(Adblock, line).to_string(), said, "{line}");
+        }
+    }
+
+    #[test]
     fn rules_not_supported() {
         for (line, expected) in [
             ("example.org##.banner", Unsupported::Cosmetic),
@@ -182,31 +263,16 @@ mod tests {
                 Unsupported::Modifier("third-party".into()),
             ),
             (
-                "||example.org^$important",
-                Unsupported::Modifier("important".into()),
+                "||example.org^$important,all",
+                Unsupported::Modifier("all".into()),
             ),
-            (
-                "@@||example.org^$badfilter",
-                Unsupported::Modifier("badfilter".into()),
-            ),
-            ("||example.org^$", Unsupported::Modifier(String::new())),
-            ("/banner[0-9]+/", Unsupported::Regex),
-            ("/^ads?\\./$important", Unsupported::Regex),
             ("/ads.js", Unsupported::Path),
+            ("/ads/banner", Unsupported::Path),
             ("||example.org/ads", Unsupported::Path),
             ("||example.org^ads", Unsupported::Path),
             ("example.org/ads", Unsupported::Path),
             ("|https://example.org^", Unsupported::Url),
             ("||example.org:8080^", Unsupported::Url),
-            ("||ads*.example.org^", Unsupported::Wildcard),
-            ("||*.ads*.example.org^", Unsupported::Wildcard),
-            ("|*.example.org^", Unsupported::Wildcard),
-            ("*.example.org", Unsupported::Wildcard),
-            ("||example.*^", Unsupported::Wildcard),
-            ("example.org^", Unsupported::Unanchored),
-            ("@@example.org^", Unsupported::Unanchored),
-            ("||example.org", Unsupported::OpenEnd),
-            ("|example.org", Unsupported::OpenEnd),
         ] {
             assert_eq!(fault(Adblock, line), expected.into(), "{line}");
         }
@@ -216,12 +282,16 @@ mod tests {
     fn lines_not_understood() {
         for (line, expected) in [
             ("||org^", LineFault::TopLevel("org".into())),
+            ("banner", LineFault::TopLevel("banner".into())),
+            ("||*.org^", LineFault::TopLevel("org".into())),
             ("||^", LineFault::Name(NameError::Empty)),
             ("@@", LineFault::Name(NameError::Empty)),
-            ("|", Unsupported::OpenEnd.into()),
+            ("|", LineFault::Everything("*")),
             ("||*^", LineFault::Everything("*")),
             ("*", LineFault::Everything("*")),
+            ("@@||*^$important", LineFault::Everything("*")),
             ("||.^", LineFault::Everything(".")),
+            ("-a", LineFault::TooWide("-a".into())),
             (
                 "||192.0.2.7^",
                 LineFault::Address("192.0.2.7".parse().unwrap()),
@@ -231,8 +301,11 @@ mod tests {
                 LineFault::Address("2001:db8::7".parse().unwrap()),
             ),
             ("||a b.org^", LineFault::Name(NameError::Character(' '))),
+            ("||example.org^$", LineFault::Unsupported(Unsupported::Path)),
+            ("||a*|b^", LineFault::Name(NameError::Character('|'))),
             ("=example.org", LineFault::Name(NameError::Character('='))),
             ("||exa\0mple.org^", LineFault::Control(0)),
+            ("||mün*.org^", LineFault::Idna("mün*.org".into())),
         ] {
             assert_eq!(fault(Adblock, line), expected, "{line}");
         }

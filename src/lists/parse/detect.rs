@@ -1,7 +1,7 @@
 //! In which syntax is this written?
 
-use super::{Line, Lines};
-use crate::lists::{LineFault, ListFormat, Unsupported};
+use super::{Line, LineReader, Lines, adblock, regex};
+use crate::lists::{Item, LineFault, ListFormat, Unsupported};
 
 /// How many lines vote.
 const VOTERS: usize = 200;
@@ -9,57 +9,68 @@ const VOTERS: usize = 200;
 /// The syntax that understands the most of the first lines; the plainest of those that do.
 ///
 /// Every parser reads each of the first [`VOTERS`] lines that are neither blank nor `#` comments.
-/// A line that is clearly an adblock rule, only not one for us, counts as understood, so that a
-/// list of cosmetic rules is recognised for what it is; a hosts line does not count for adblock
-/// lists, which may hold some. Names alone are understood by three syntaxes, and the plainest wins; one `||name^`
-/// among them tips the scale.
+/// Names alone are understood by three syntaxes, and the plainest wins; one `||name^` among them
+/// tips the scale. Nearly any text is an expression, and much is a mask, so those two have a say
+/// only about lines with a mark that names do not have. A line that is clearly an adblock rule,
+/// only not one for us, counts as understood, so that a list of cosmetic rules is recognised for
+/// what it is; a hosts line does not count for adblock lists, which may hold some.
 pub fn detect(sample: &[u8]) -> ListFormat {
-    let mut votes = [0_usize; ListFormat::ALL.len()];
-    let mut voters = 0;
+    let mut voters = ListFormat::ALL.map(|format| (LineReader::new(format), 0_usize));
+    let mut asked = 0;
     let mut lines = Lines::new(sample);
-    let mut entries = Vec::new();
+    let mut items = Vec::new();
     // Reading from memory does not fail.
     while let Ok(Some(Line { text, .. })) = lines.next() {
-        let text = text.unwrap_or_default().trim_ascii();
-        if text.is_empty() || text.starts_with(b"#") {
+        let text = text.unwrap_or_default();
+        let trimmed = text.trim_ascii();
+        if trimmed.is_empty() || trimmed.starts_with(b"#") {
             continue;
         }
         let mut is_hosts_line = false;
-        for (format, votes) in ListFormat::ALL.iter().zip(&mut votes) {
-            entries.clear();
-            let read = format.read_line(text, &mut entries);
+        for ((reader, votes), format) in voters.iter_mut().zip(ListFormat::ALL) {
+            items.clear();
+            let read = reader.read(text, &mut items);
             let understood = match format {
-                ListFormat::Adblock => {
-                    !is_hosts_line && read.map_or_else(|fault| is_rule(text, &fault), |()| true)
+                ListFormat::Adblock => match &read {
+                    _ if is_hosts_line => false,
+                    Ok(()) => adblock::has_mark(trimmed) || has_only_names(&items),
+                    Err(fault) => is_rule(trimmed, fault),
+                },
+                ListFormat::Wildcards => {
+                    read.is_ok() && (has_only_names(&items) || trimmed.starts_with(b"*."))
                 }
+                ListFormat::Regex => read.is_ok() && regex::has_mark(trimmed),
+                // A parenthesis in another syntax begins no record.
+                ListFormat::Rpz => read.is_ok() && !reader.is_inside(),
                 _ => read.is_ok(),
             };
-            is_hosts_line |= *format == ListFormat::Hosts && understood;
+            is_hosts_line |= format == ListFormat::Hosts && understood;
             *votes += usize::from(understood);
         }
-        voters += 1;
-        if voters == VOTERS {
+        asked += 1;
+        if asked == VOTERS {
             break;
         }
     }
-    let most = votes.iter().max();
-    let winner = ListFormat::ALL
+    let most = voters.iter().map(|(_, votes)| *votes).max();
+    let winner = voters
         .iter()
-        .zip(&votes)
-        .find(|(_, votes)| Some(*votes) == most);
-    winner.map_or(ListFormat::Domains, |(format, _)| *format)
+        .zip(ListFormat::ALL)
+        .find(|((_, votes), _)| Some(*votes) == most);
+    winner.map_or(ListFormat::Domains, |(_, format)| format)
+}
+
+fn has_only_names(items: &[Item]) -> bool {
+    items.iter().all(|item| matches!(item, Item::Name(_)))
 }
 
 /// Whether a line that is not supported can be nothing but an adblock rule.
 ///
-/// `example.org/path` and `ads*.example.org` may be bad lines of any list.
+/// `example.org/path` may be a bad line of any list.
 fn is_rule(line: &[u8], fault: &LineFault) -> bool {
     match fault {
-        LineFault::Unsupported(Unsupported::Path | Unsupported::Url | Unsupported::Wildcard) => {
-            line.starts_with(b"|") || line.starts_with(b"@@")
-        }
-        LineFault::Unsupported(_) => true,
-        _ => false,
+        LineFault::Unsupported(Unsupported::Cosmetic | Unsupported::Modifier(_)) => true,
+        _ => adblock::has_mark(line) && !line.starts_with(b"["),
     }
 }
 
@@ -91,6 +102,33 @@ mod tests {
             ("*.example.org\n*.ads*.example.org\n", ListFormat::Wildcards),
             ("example.org # why\nexample.org/ads\n", ListFormat::Domains),
             ("\0\0\0\n!!\n", ListFormat::Adblock),
+            ("-ads-\n||example.org^\n", ListFormat::Adblock),
+            ("/ads[0-9]/\n", ListFormat::Adblock),
+            ("example.org^$important\n", ListFormat::Adblock),
+            ("# x\naddress=/example.org/#\n", ListFormat::Dnsmasq),
+            (
+                "server=/example.org/\nserver=/a.test/\n",
+                ListFormat::Dnsmasq,
+            ),
+            (
+                "server:\n  local-zone: \"example.org\" static\n",
+                ListFormat::Unbound,
+            ),
+            (
+                "local-data: \"example.org A 0.0.0.0\"\n",
+                ListFormat::Unbound,
+            ),
+            (
+                "$TTL 2h\n@ SOA a. b. (\n 1\n 2\n 3\n 4\n 5 )\n NS a.\nexample.org CNAME .\n",
+                ListFormat::Rpz,
+            ),
+            (
+                "example.org CNAME .\n*.example.org CNAME .\n",
+                ListFormat::Rpz,
+            ),
+            ("; a zone\nexample.org A 0.0.0.0\n", ListFormat::Rpz),
+            ("^ads?[0-9]*\\.\n(^|\\.)a\\.test$\n", ListFormat::Regex),
+            ("ads;querytype=A\n", ListFormat::Regex),
         ] {
             assert_eq!(detect(text.as_bytes()), format, "{text:?}");
         }

@@ -1,11 +1,13 @@
 //! Plain lists: a name a line, `#` comments. Ours are written so.
 
 use super::text;
-use crate::lists::{Item, LineFault};
+use crate::lists::{Item, LineFault, Reach};
 
 /// `example.org`, `=www.example.org`, `example.net  # needed by: example.org`.
 pub(super) fn read(line: &[u8], into: &mut Vec<Item>) -> Result<(), LineFault> {
-    if let Some(word) = text::only_word(text::without_comment(line))? {
+    if let Some(name) = text::plain_name(line.trim_ascii()) {
+        into.push(text::listed(name, Reach::Subtree));
+    } else if let Some(word) = text::only_word(text::without_comment(line))? {
         into.push(text::plain_item(word)?);
     }
     Ok(())

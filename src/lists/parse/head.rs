@@ -2,7 +2,7 @@
 
 use std::str;
 
-/// The lines `# key: value` (`! Key: value` in adblock lists) before the first entry.
+/// The lines `# key: value` before the first entry; adblock lists have `!` for `#`, zones `;`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
     /// What people call it.
@@ -27,6 +27,7 @@ impl Head {
         let Some(comment) = line
             .strip_prefix(b"#")
             .or_else(|| line.strip_prefix(b"!"))
+            .or_else(|| line.strip_prefix(b";"))
             .and_then(|comment| str::from_utf8(comment).ok())
         else {
             return;
@@ -61,7 +62,7 @@ impl Head {
 
 #[cfg(test)]
 mod tests {
-    use super::super::read_list;
+    use super::super::{ReadOptions, read_list};
     use super::*;
 
     #[test]
@@ -71,7 +72,7 @@ mod tests {
             \r\n## section\r\nexample.org\r\n# title: too late\r\n";
         let said = |text: &str| Some(text.to_owned());
         assert_eq!(
-            read_list(list.as_bytes(), None, |_, _| {}).head,
+            read_list(list.as_bytes(), &ReadOptions::default(), |_, _| {}).head,
             Head {
                 title: said("Lifelines"),
                 category: said("lifelines"),
@@ -88,7 +89,7 @@ mod tests {
     fn heads_of_others() {
         let list = "! Title: Ads\n! Title: again\n! Last modified: 2026-07-06\n! License:\n\
             ! Homepage: \x1b[31m\n! Description: all of them\n||example.org^\n";
-        let head = read_list(list.as_bytes(), None, |_, _| {}).head;
+        let head = read_list(list.as_bytes(), &ReadOptions::default(), |_, _| {}).head;
         assert_eq!(head.title.as_deref(), Some("Ads"));
         assert_eq!(head.date.as_deref(), Some("2026-07-06"));
         assert_eq!(head.covers.as_deref(), Some("all of them"));

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use super::super::fault::quoted;
 use super::text;
-use crate::lists::{Item, LineFault};
+use crate::lists::{Item, LineFault, Reach};
+use crate::name::Name;
 
 /// Names by which a machine calls itself and its network; every hosts file brings some of them.
 const OWN_NAMES: [&str; 17] = [
@@ -29,6 +30,10 @@ const OWN_NAMES: [&str; 17] = [
 
 /// `0.0.0.0 example.org www.example.org # comment`; one bad name costs the line.
 pub(super) fn read(line: &[u8], into: &mut Vec<Item>) -> Result<(), LineFault> {
+    if let Some(name) = plain(line) {
+        into.push(text::listed(name, Reach::Subtree));
+        return Ok(());
+    }
     // Unlike in other lists a `#` inside a word begins a comment: hosts(5) has no other use for it.
     let end = line.iter().position(|octet| *octet == b'#');
     let line = line.get(..end.unwrap_or(line.len())).unwrap_or(line);
@@ -57,6 +62,23 @@ pub(super) fn read(line: &[u8], into: &mut Vec<Item>) -> Result<(), LineFault> {
         }
     }
     Ok(())
+}
+
+/// The name of a line like nearly all: `0.0.0.0 name` or `127.0.0.1 name` and nothing else.
+fn plain(line: &[u8]) -> Option<Name> {
+    let after = line
+        .strip_prefix(b"0.0.0.0")
+        .or_else(|| line.strip_prefix(b"127.0.0.1"))?;
+    let word = after.trim_ascii();
+    let has_blank = after.first().is_some_and(u8::is_ascii_whitespace);
+    // All own names of two labels begin so, and those of one label are not plain.
+    let may_be_own = word
+        .get(..5)
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"local"));
+    if !has_blank || may_be_own {
+        return None;
+    }
+    text::plain_name(word)
 }
 
 /// The address a word stands for; `fe80::1%lo0` has a zone that is of no interest.
@@ -101,6 +123,7 @@ mod tests {
             "fe80::1%lo0 localhost",
             "ff02::1 ip6-allnodes",
             "0.0.0.0 0.0.0.0",
+            "0.0.0.0 localhost4.localdomain4",
         ] {
             assert!(entries(Hosts, silent).is_empty(), "{silent}");
         }
@@ -112,6 +135,10 @@ mod tests {
             ("example.org", LineFault::NotAnAddress("example.org".into())),
             ("0.0.0.0", LineFault::NoName),
             ("0.0.0.0 # nothing", LineFault::NoName),
+            (
+                "0.0.0.0x.example ",
+                LineFault::NotAnAddress("0.0.0.0x.example".into()),
+            ),
             (
                 "192.0.2.7 example.org",
                 LineFault::OtherAddress("192.0.2.7".parse().unwrap()),

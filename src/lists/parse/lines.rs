@@ -1,10 +1,13 @@
 //! Lines of a stream, in bounded memory.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, Read};
 
 /// The longest line that could mean something: a name has at most 255 octets, so this leaves room
 /// for a hosts line with many of them and for a long comment.
 pub const MAX_LINE: usize = 4096;
+
+/// How much is read at once.
+const BUFFER: usize = 64 * 1024;
 
 /// One line of a stream.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,21 +20,43 @@ pub struct Line<'a> {
 }
 
 /// Cuts a stream into lines; a line over [`MAX_LINE`] is skipped without being kept anywhere.
+///
+/// Lines are handed out where they lie in the buffer, without a copy.
 #[derive(Debug)]
 pub struct Lines<R> {
-    reader: BufReader<R>,
-    line: Vec<u8>,
+    source: R,
+    buffer: Vec<u8>,
+    /// Of what was read and not handed out.
+    start: usize,
+    end: usize,
+    ended: bool,
     number: u32,
+    /// Whether the next line is the first of a file, which may have a byte-order mark.
+    first: bool,
 }
 
 impl<R: Read> Lines<R> {
     /// The lines of `source`.
     pub fn new(source: R) -> Self {
+        Self::after(source, 0)
+    }
+
+    /// The lines of `source`, numbered on from those that came `before`.
+    pub(super) fn after(source: R, before: u32) -> Self {
         Self {
-            reader: BufReader::with_capacity(32 * 1024, source),
-            line: Vec::new(),
-            number: 0,
+            source,
+            buffer: vec![0; BUFFER],
+            start: 0,
+            end: 0,
+            ended: false,
+            number: before,
+            first: true,
         }
+    }
+
+    /// How many lines there were, those before included.
+    pub(super) const fn count(&self) -> u32 {
+        self.number
     }
 
     /// The next line, if there is one.
@@ -43,37 +68,74 @@ impl<R: Read> Lines<R> {
         reason = "a line borrows from the reader, which an `Iterator` cannot say"
     )]
     pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
-        // The text, CR and LF.
-        const MOST: usize = MAX_LINE + 2;
-        self.line.clear();
-        let read = self
-            .reader
-            .by_ref()
-            .take(MOST as u64)
-            .read_until(b'\n', &mut self.line)?;
-        if read == 0 {
-            return Ok(None);
-        }
+        let mut looked_at = 0;
+        // Of a line that is too long, what the buffer had no room for.
+        let mut skipped = 0_u64;
+        let (length, has_end) = loop {
+            let waiting = self.buffer.get(self.start..self.end).unwrap_or_default();
+            let mut fresh = waiting.get(looked_at..).unwrap_or_default();
+            // The standard library's search for an octet; it does not fail on a slice.
+            let found = looked_at + fresh.skip_until(b'\n')?;
+            if let Some((length, b'\n')) = found
+                .checked_sub(1)
+                .and_then(|last| Some((last, *waiting.get(last)?)))
+                .filter(|_| found > looked_at)
+            {
+                break (length, true);
+            }
+            if self.ended {
+                if waiting.is_empty() && skipped == 0 {
+                    return Ok(None);
+                }
+                break (waiting.len(), false);
+            }
+            looked_at = waiting.len();
+            // Without the CR and LF that may follow.
+            if skipped > 0 || looked_at > MAX_LINE + 1 {
+                skipped += looked_at as u64;
+                looked_at = 0;
+                self.start = self.end;
+            }
+            self.refill()?;
+        };
         self.number = self.number.saturating_add(1);
-        let mut text = self.line.as_slice();
-        let mut skipped = 0;
-        if let Some(ended) = text.strip_suffix(b"\n") {
-            text = ended.strip_suffix(b"\r").unwrap_or(ended);
-        } else if read == MOST {
-            skipped = self.reader.skip_until(b'\n')?;
+        let begin = self.start;
+        self.start += length + usize::from(has_end);
+        let mut text = self.buffer.get(begin..begin + length).unwrap_or_default();
+        let whole = skipped + (self.start - begin) as u64;
+        if has_end {
+            text = text.strip_suffix(b"\r").unwrap_or(text);
         }
-        if self.number == 1 {
+        let too_long = skipped > 0 || text.len() > MAX_LINE;
+        if std::mem::take(&mut self.first) {
             // The byte-order mark that some editors put in front of UTF-8.
             text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         }
         Ok(Some(Line {
             number: self.number,
-            text: if text.len() > MAX_LINE {
-                Err((read + skipped) as u64)
-            } else {
-                Ok(text)
-            },
+            text: if too_long { Err(whole) } else { Ok(text) },
         }))
+    }
+
+    /// Makes room and reads once.
+    fn refill(&mut self) -> io::Result<()> {
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        let room = self.buffer.get_mut(self.end..).unwrap_or_default();
+        loop {
+            match self.source.read(room) {
+                Ok(read) => {
+                    self.end += read;
+                    self.ended = read == 0;
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 

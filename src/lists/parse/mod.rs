@@ -1,19 +1,29 @@
-//! From bytes to entries.
+//! From bytes to items.
 //!
-//! [`read_list`] streams one list: it looks at the first bytes ([`sniff`]), detects the syntax
-//! unless told ([`detect`]), then hands line after line to [`ListFormat::read_line`], which knows
-//! one file for each syntax. A line that cannot be understood costs that line; whatever a list
-//! holds, memory stays bounded by the longest line that could mean something.
+//! [`read_list`] streams one list: it unpacks what is compressed or archived ([`unpack`],
+//! [`archive`]), looks at the first bytes ([`sniff`]), detects the syntax unless told ([`detect`]),
+//! then hands line after line to a [`LineReader`], which knows one file for each syntax. A line that
+//! cannot be understood costs that line; whatever a list holds, memory stays bounded.
 
 mod adblock;
+mod archive;
 mod detect;
+mod dnsmasq;
 mod domains;
+mod expression;
 mod head;
 mod hosts;
 mod lines;
+mod mask;
+mod modifiers;
+mod regex;
+mod rpz;
 mod sniff;
 mod text;
+mod unbound;
+mod unpack;
 mod wildcards;
+mod zone;
 
 use std::io::{Cursor, Read};
 
@@ -21,10 +31,53 @@ pub use detect::detect;
 pub use head::Head;
 pub use lines::{Line, Lines, MAX_LINE};
 
-use super::{Item, KEPT_ERRORS, LineError, LineFault, ListFault, ListFormat};
+use self::archive::{Archive, Member};
+use super::fault::quoted;
+use super::{Item, KEPT_ERRORS, LineError, LineFault, ListFault, ListFormat, Unsupported};
 
 /// How much of a list is looked at before its syntax is settled.
 const SAMPLE: u64 = 64 * 1024;
+
+/// How to read a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Its syntax; none is detected from the content.
+    pub format: Option<ListFormat>,
+    /// What to read of an archive: a folder (`adult`, `blacklists/adult`), of which the file
+    /// `domains` is read, or a file. None reads all files called `domains`.
+    pub member: Option<String>,
+    /// How much it may hold.
+    pub limits: Limits,
+}
+
+impl ReadOptions {
+    /// As `format` says, or as the content tells, with the usual limits.
+    pub fn format(format: impl Into<Option<ListFormat>>) -> Self {
+        Self {
+            format: format.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// How much a list may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most bytes of text, unpacked.
+    pub max_bytes: u64,
+    /// How many bytes of text one compressed byte may become, behind the first MiB.
+    pub max_ratio: u32,
+}
+
+impl Default for Limits {
+    /// 1 GiB, some 40 million names; lists shrink to a quarter or a tenth, so 200 is far off.
+    fn default() -> Self {
+        Self {
+            max_bytes: 1 << 30,
+            max_ratio: 200,
+        }
+    }
+}
 
 /// What a list turned out to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +86,7 @@ pub struct Report {
     pub format: ListFormat,
     /// What it says of itself.
     pub head: Head,
-    /// Entries handed out.
+    /// Items handed out.
     pub entries: u64,
     /// Lines that are neither blank nor comments.
     pub lines: u64,
@@ -41,101 +94,284 @@ pub struct Report {
     pub bad_lines: u64,
     /// The first [`KEPT_ERRORS`] of them.
     pub first_errors: Vec<LineError>,
-    /// Why none of the entries must be used, if so.
+    /// Lines of an archive that are for browsers and proxies only: the files `urls`.
+    pub skipped: u64,
+    /// Members of an archive that were left alone, and why; the first [`KEPT_ERRORS`].
+    pub notes: Vec<String>,
+    /// Why none of the items must be used, if so.
     pub failure: Option<ListFault>,
 }
 
-/// Reads a list to its end and calls `each` with every entry and its line, counted from 1.
+/// Reads a list to its end and calls `each` with every item and its line, counted from 1; in an
+/// archive through all files that are read.
 ///
-/// When the report names a failure, the entries handed out before must be thrown away.
-pub fn read_list(
-    mut source: impl Read,
-    format: Option<ListFormat>,
-    mut each: impl FnMut(u32, &Item),
-) -> Report {
-    let mut report = Report {
-        format: format.unwrap_or(ListFormat::Domains),
-        head: Head::default(),
-        entries: 0,
-        lines: 0,
-        bad_lines: 0,
-        first_errors: Vec::new(),
-        failure: None,
+/// When the report names a failure, the items handed out before must be thrown away.
+pub fn read_list(source: impl Read, options: &ReadOptions, each: impl FnMut(u32, &Item)) -> Report {
+    let mut reading = Reading {
+        report: Report {
+            format: options.format.unwrap_or(ListFormat::Domains),
+            head: Head::default(),
+            entries: 0,
+            lines: 0,
+            bad_lines: 0,
+            first_errors: Vec::new(),
+            skipped: 0,
+            notes: Vec::new(),
+            failure: None,
+        },
+        format: options.format,
+        line: 0,
+        each,
     };
-    let mut sample = Vec::new();
-    if let Err(cause) = source.by_ref().take(SAMPLE).read_to_end(&mut sample) {
-        report.failure = Some(ListFault::Read(cause.to_string()));
-        return report;
-    }
-    report.failure = sniff::refuse(&sample);
-    if report.failure.is_some() {
-        return report;
-    }
-    let format = format.unwrap_or_else(|| detect(&sample));
-    report.format = format;
-
-    let mut lines = Lines::new(Cursor::new(sample).chain(source));
-    let mut entries = Vec::new();
-    loop {
-        let line = match lines.next() {
-            Ok(Some(line)) => line,
-            Ok(None) => break,
-            Err(cause) => {
-                report.failure = Some(ListFault::Read(cause.to_string()));
-                return report;
-            }
-        };
-        if report.entries == 0 {
-            report.head.note(line.text.unwrap_or_default());
-        }
-        entries.clear();
-        let understood = line
-            .text
-            .map_err(|bytes| LineFault::TooLong { bytes })
-            .and_then(|text| format.read_line(text, &mut entries));
-        match understood {
-            Ok(()) => {
-                report.lines += u64::from(!entries.is_empty());
-                report.entries += entries.len() as u64;
-                for entry in &entries {
-                    each(line.number, entry);
-                }
-            }
-            Err(error) => {
-                report.lines += 1;
-                report.bad_lines += 1;
-                if report.first_errors.len() < KEPT_ERRORS {
-                    let line = line.number;
-                    report.first_errors.push(LineError { line, error });
-                }
-            }
-        }
-    }
+    let failure = reading.read(source, options).err();
+    let mut report = reading.report;
     let (bad, lines) = (report.bad_lines, report.lines);
-    // A handful of bad lines in a short list is a typing mistake; but a list of which nothing at
-    // all was understood is not loaded, however short.
-    if bad > 0 && (report.entries == 0 || (bad > 10 && bad > lines - bad)) {
-        report.failure = Some(ListFault::MostlyBad { bad, lines, format });
-    }
+    report.failure = match failure {
+        Some(fault) => Some(fault),
+        // A handful of bad lines in a short list is a typing mistake; but a list of which nothing
+        // at all was understood is not loaded, however short.
+        None if bad > 0 && (report.entries == 0 || (bad > 10 && bad > lines - bad)) => {
+            Some(ListFault::MostlyBad {
+                bad,
+                lines,
+                format: report.format,
+            })
+        }
+        None => None,
+    };
     report
 }
 
+/// A list that is being read.
+struct Reading<E> {
+    report: Report,
+    /// As given, or as the first file told.
+    format: Option<ListFormat>,
+    /// Lines read so far.
+    line: u32,
+    each: E,
+}
+
+impl<E: FnMut(u32, &Item)> Reading<E> {
+    fn read(&mut self, source: impl Read, options: &ReadOptions) -> Result<(), ListFault> {
+        let mut source = unpack::open(source, &options.limits)?;
+        let sample = sample(&mut source)?;
+        if archive::is_archive(&sample) {
+            self.archive(Cursor::new(sample).chain(source), options.member.as_deref())
+        } else {
+            self.file(sample, source)
+        }
+    }
+
+    /// Reads the files of an archive that were asked for.
+    fn archive(&mut self, source: impl Read, wanted: Option<&str>) -> Result<(), ListFault> {
+        let wanted: Vec<&str> = wanted
+            .unwrap_or_default()
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .collect();
+        let mut archive = Archive::new(source);
+        let mut found = false;
+        while let Some(member) = archive.next().map_err(|error| unpack::fault(&error))? {
+            match member {
+                Member::File(path) => match role(&path, &wanted) {
+                    Role::List => {
+                        found = true;
+                        let sample = sample(&mut archive)?;
+                        self.file(sample, &mut archive)?;
+                    }
+                    Role::Urls => self.skip(&mut archive)?,
+                    Role::Other => {}
+                },
+                Member::Ignored { path, why } if self.report.notes.len() < KEPT_ERRORS => {
+                    let note = format!("`{}` is left out: {why}", quoted(&path));
+                    self.report.notes.push(note);
+                }
+                Member::Ignored { .. } => {}
+            }
+        }
+        if found {
+            return Ok(());
+        }
+        let wanted = wanted.join("/");
+        Err(ListFault::NoMember(if wanted.is_empty() {
+            "domains".to_owned()
+        } else {
+            quoted(&wanted)
+        }))
+    }
+
+    /// Counts the lines of a file that say nothing to us.
+    fn skip(&mut self, source: impl Read) -> Result<(), ListFault> {
+        let mut lines = Lines::new(source);
+        while let Some(line) = lines.next().map_err(|error| unpack::fault(&error))? {
+            let text = line.text.map_or(&b"?"[..], <[u8]>::trim_ascii);
+            self.report.skipped += u64::from(!text.is_empty());
+        }
+        Ok(())
+    }
+
+    /// Reads a file, of which `sample` was read already.
+    fn file(&mut self, sample: Vec<u8>, source: impl Read) -> Result<(), ListFault> {
+        if let Some(fault) = sniff::refuse(&sample) {
+            return Err(fault);
+        }
+        let format = *self.format.get_or_insert_with(|| detect(&sample));
+        self.report.format = format;
+        let mut reader = LineReader::new(format);
+        let mut items = Vec::new();
+        let mut lines = Lines::after(Cursor::new(sample).chain(source), self.line);
+        while let Some(line) = lines.next().map_err(|error| unpack::fault(&error))? {
+            if self.report.entries == 0 {
+                self.report.head.note(line.text.unwrap_or_default());
+            }
+            items.clear();
+            let understood = line
+                .text
+                .map_err(|bytes| LineFault::TooLong { bytes })
+                .and_then(|text| reader.read(text, &mut items));
+            match understood {
+                Ok(()) => {
+                    self.report.lines += u64::from(!items.is_empty());
+                    self.report.entries += items.len() as u64;
+                    for item in &items {
+                        (self.each)(line.number, item);
+                    }
+                }
+                Err(fault) => self.report.note_fault(line.number, fault),
+            }
+        }
+        self.line = lines.count();
+        if let Err(fault) = reader.finish() {
+            self.report.note_fault(self.line, fault);
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn note_fault(&mut self, line: u32, error: LineFault) {
+        self.lines += 1;
+        self.bad_lines += 1;
+        if self.first_errors.len() < KEPT_ERRORS {
+            self.first_errors.push(LineError { line, error });
+        }
+    }
+}
+
+/// The first bytes of a file.
+fn sample(source: &mut impl Read) -> Result<Vec<u8>, ListFault> {
+    let mut sample = Vec::new();
+    source
+        .take(SAMPLE)
+        .read_to_end(&mut sample)
+        .map_err(|error| unpack::fault(&error))?;
+    Ok(sample)
+}
+
+/// What a file of an archive is to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    List,
+    /// UT1's paths on sites, beside its list of sites.
+    Urls,
+    Other,
+}
+
+/// What the file at `path` is, where `wanted` was asked for.
+fn role(path: &[String], wanted: &[&str]) -> Role {
+    let ends_so = |path: &[String]| {
+        let end = path.len().checked_sub(wanted.len());
+        end.and_then(|at| path.get(at..))
+            .is_some_and(|end| end == wanted)
+    };
+    let Some((file, folder)) = path.split_last() else {
+        return Role::Other;
+    };
+    match file.as_str() {
+        _ if !wanted.is_empty() && ends_so(path) => Role::List,
+        "domains" if ends_so(folder) => Role::List,
+        "urls" if ends_so(folder) => Role::Urls,
+        _ => Role::Other,
+    }
+}
+
+/// Reads the lines of one file in one syntax, in their order.
+#[derive(Debug)]
+pub struct LineReader {
+    format: ListFormat,
+    state: State,
+}
+
+/// What has to be known of the lines before.
+#[derive(Debug)]
+enum State {
+    None,
+    Unbound(unbound::Reader),
+    Rpz(rpz::Reader),
+}
+
+impl LineReader {
+    /// For a file in this syntax.
+    pub fn new(format: ListFormat) -> Self {
+        let state = match format {
+            ListFormat::Unbound => State::Unbound(unbound::Reader::default()),
+            ListFormat::Rpz => State::Rpz(rpz::Reader::default()),
+            _ => State::None,
+        };
+        Self { format, state }
+    }
+
+    /// Reads the next line, without its line end, and appends what it says to `into`; blank lines
+    /// and comments say nothing.
+    ///
+    /// # Errors
+    /// Why the line cannot be understood; nothing was appended then.
+    pub fn read(&mut self, line: &[u8], into: &mut Vec<Item>) -> Result<(), LineFault> {
+        match (&mut self.state, self.format) {
+            (State::Unbound(reader), _) => reader.read(line, into),
+            (State::Rpz(reader), _) => reader.read(line, into),
+            (State::None, ListFormat::Hosts) => hosts::read(line, into),
+            (State::None, ListFormat::Domains) => domains::read(line, into),
+            (State::None, ListFormat::Wildcards) => wildcards::read(line, into),
+            (State::None, ListFormat::Adblock) => adblock::read(line, into),
+            (State::None, ListFormat::Dnsmasq) => dnsmasq::read(line, into),
+            (State::None, ListFormat::Regex) => regex::read(line, into),
+            (State::None, ListFormat::Sealed | ListFormat::Unbound | ListFormat::Rpz) => {
+                Err(Unsupported::Sealed.into())
+            }
+        }
+    }
+
+    /// Says that there are no more lines.
+    ///
+    /// # Errors
+    /// Why what the last lines began is nothing.
+    pub const fn finish(&self) -> Result<(), LineFault> {
+        if self.is_inside() {
+            return Err(LineFault::Expected("a `)`"));
+        }
+        Ok(())
+    }
+
+    /// Whether what the last line said goes on.
+    const fn is_inside(&self) -> bool {
+        match &self.state {
+            State::Rpz(reader) => reader.is_inside(),
+            State::None | State::Unbound(_) => false,
+        }
+    }
+}
+
 impl ListFormat {
-    /// Reads one line, without its line end, and appends what it says to `into`; blank lines and
-    /// comments say nothing.
+    /// Reads one line as if it were the only one of its file; see [`LineReader::read`].
     ///
     /// # Errors
     /// Why the line cannot be understood; nothing was appended then.
     pub fn read_line(self, line: &[u8], into: &mut Vec<Item>) -> Result<(), LineFault> {
-        match self {
-            Self::Hosts => hosts::read(line, into),
-            Self::Domains => domains::read(line, into),
-            Self::Wildcards => wildcards::read(line, into),
-            Self::Adblock => adblock::read(line, into),
-            Self::Dnsmasq | Self::Unbound | Self::Rpz | Self::Regex | Self::Sealed => {
-                Err(super::Unsupported::Regex.into())
-            }
-        }
+        let mut reader = LineReader::new(self);
+        reader.read(line, into)?;
+        reader.finish()
     }
 }
 
@@ -149,6 +385,20 @@ mod testing {
         let mut into = Vec::new();
         format.read_line(line.as_ref(), &mut into).unwrap();
         into.iter().map(ToString::to_string).collect()
+    }
+
+    /// The lines of a list: what they say, or what is wrong with them.
+    pub(super) fn rules(format: ListFormat, text: &str) -> Vec<String> {
+        let mut reader = LineReader::new(format);
+        let mut said = Vec::new();
+        for line in text.lines() {
+            let mut items = Vec::new();
+            match reader.read(line.as_bytes(), &mut items) {
+                Ok(()) => said.extend(items.iter().map(ToString::to_string)),
+                Err(fault) => said.push(fault.to_string()),
+            }
+        }
+        said
     }
 
     /// What is wrong with a line.
@@ -167,9 +417,13 @@ mod tests {
 
     fn read(text: impl AsRef<[u8]>, format: Option<ListFormat>) -> (Report, Vec<String>) {
         let mut entries = Vec::new();
-        let report = read_list(text.as_ref(), format, |line, entry| {
-            entries.push(format!("{line} {entry}"));
-        });
+        let report = read_list(
+            text.as_ref(),
+            &ReadOptions::format(format),
+            |line, entry| {
+                entries.push(format!("{line} {entry}"));
+            },
+        );
         (report, entries)
     }
 
@@ -305,7 +559,7 @@ mod tests {
             .chain(&mut endless)
             .chain(&b"\nexample.net\n"[..]);
         let mut entries = Vec::new();
-        let report = read_list(list, None, |line, entry| {
+        let report = read_list(list, &ReadOptions::default(), |line, entry| {
             entries.push((line, entry.to_string()))
         });
         assert_eq!(
@@ -330,7 +584,7 @@ mod tests {
             }
         }
         let list = Cursor::new("example.org\n".repeat(10_000)).chain(Broken);
-        let report = read_list(list, None, |_, _| {});
+        let report = read_list(list, &ReadOptions::default(), |_, _| {});
         let said = "the medium is worn out".into();
         assert_eq!(report.failure, Some(ListFault::Read(said)));
     }

@@ -1,5 +1,6 @@
 //! What all syntaxes share: blanks, comments, and what counts as a name.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str;
 
@@ -7,8 +8,8 @@ use idna::AsciiDenyList;
 use idna::uts46::{DnsLength, Hyphens, Uts46};
 
 use super::super::fault::quoted;
-use super::super::{Effect, Entry, Item, LineFault, Reach};
-use crate::name::{Name, NameError};
+use super::super::{Action, Effect, Entry, Item, LineFault, Modifiers, Reach};
+use crate::name::{MAX_LABEL, MAX_NAME, Name, NameError, NameRef};
 
 /// Whether no text should hold this octet.
 pub(super) fn is_control(octet: u8) -> bool {
@@ -34,6 +35,68 @@ pub(super) fn without_comment(line: &[u8]) -> &[u8] {
 /// Whether the octet at `at` is a blank.
 fn is_blank(line: &[u8], at: usize) -> bool {
     line.get(at).is_some_and(u8::is_ascii_whitespace)
+}
+
+/// What stands for each octet of a name in wire format: lower case, dots as they are, zero for what
+/// no name holds.
+const FOLDED: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut octet = 0_usize;
+    while octet < 256 {
+        // Below 256, by the loop.
+        let this = octet as u8;
+        if this.is_ascii_alphanumeric() || matches!(this, b'-' | b'_' | b'.') {
+            table[octet] = this.to_ascii_lowercase();
+        }
+        octet += 1;
+    }
+    table
+};
+
+/// The name that a word of ASCII is, in one pass; none for all that needs a second look, be it
+/// Unicode, an address, a single label or a mistake.
+///
+/// Nearly every line of millions comes this way; [`name`] says what is wrong with the others.
+pub(super) fn plain_name(word: &[u8]) -> Option<Name> {
+    if word.len() > MAX_NAME - 2 {
+        return None;
+    }
+    let mut wire = [0_u8; MAX_NAME];
+    // Where the length of this label goes, and where its next octet does; both stay within, by the
+    // check above.
+    let (mut head, mut at) = (0, 1);
+    let mut dots = 0;
+    for octet in word {
+        match FOLDED[usize::from(*octet)] {
+            0 => return None,
+            b'.' => {
+                wire[head] = label_length(head, at)?;
+                head = at;
+                at += 1;
+                dots += 1;
+            }
+            kept => {
+                wire[at] = kept;
+                at += 1;
+            }
+        }
+    }
+    wire[head] = label_length(head, at)?;
+    let top = wire.get(head + 1..at)?;
+    if dots == 0 || top.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    NameRef::from_wire(wire.get(..=at)?)
+        .ok()
+        .map(NameRef::to_name)
+}
+
+/// The length of the label between its own place and the next one, if it is one.
+fn label_length(head: usize, at: usize) -> Option<u8> {
+    let length = at - head - 1;
+    (1..=MAX_LABEL)
+        .contains(&length)
+        .then(|| u8::try_from(length).ok())?
 }
 
 /// The one word of a line; none on a blank line.
@@ -65,16 +128,24 @@ pub(super) fn plain_item(word: &str) -> Result<Item, LineFault> {
         Some(text) => (Reach::Exact, text),
         None => (Reach::Subtree, word),
     };
-    Ok(Item::Name(Entry {
-        name: name(text)?,
+    Ok(listed(name(text)?, reach))
+}
+
+/// A name that is listed without conditions.
+pub(super) fn listed(name: Name, reach: Reach) -> Item {
+    Item::Name(Entry {
+        name,
         reach,
         effect: Effect::Listed,
         modifiers: None,
-    }))
+    })
 }
 
 /// A name as lists write it: any case, final dot or not, Unicode or A-labels; at least two labels.
 pub(super) fn name(text: &str) -> Result<Name, LineFault> {
+    if let Some(name) = plain_name(text.as_bytes()) {
+        return Ok(name);
+    }
     match text {
         "*" => return Err(LineFault::Everything("*")),
         "." => return Err(LineFault::Everything(".")),
@@ -85,19 +156,69 @@ pub(super) fn name(text: &str) -> Result<Name, LineFault> {
     {
         return Err(LineFault::Address(address.into()));
     }
+    host_name(&to_ascii(text)?)
+}
+
+/// A name that no list could block but another rule may mention: a top-level domain is fine, the
+/// root and an address are not.
+pub(super) fn mentioned_name(text: &str) -> Result<Name, LineFault> {
+    match name(text) {
+        Err(LineFault::TopLevel(_)) => Ok(Name::parse(&to_ascii(text)?)?),
+        other => other,
+    }
+}
+
+/// The name with A-labels for U-labels.
+fn to_ascii(text: &str) -> Result<Cow<'_, str>, LineFault> {
     if text.is_ascii() {
-        return host_name(text);
+        return Ok(Cow::Borrowed(text));
     }
     // Checks of the ASCII part and of lengths are those of `Name`, so that an underscore is fine.
-    let ascii = Uts46::new()
+    Uts46::new()
         .to_ascii(
             text.as_bytes(),
             AsciiDenyList::EMPTY,
             Hyphens::Allow,
             DnsLength::Ignore,
         )
-        .map_err(|_| LineFault::Idna(quoted(text)))?;
-    host_name(&ascii)
+        .map_err(|_| LineFault::Idna(quoted(text)))
+}
+
+/// What to answer with `address`: a null or loopback address is how hosts files and the syntaxes
+/// that grew out of them say "block".
+pub(super) fn answer(address: IpAddr) -> Action {
+    if address.is_unspecified() || address.is_loopback() {
+        Action::Block
+    } else {
+        Action::Addresses(vec![address])
+    }
+}
+
+/// The modifiers of a rule with this action; none for a plain block.
+pub(super) fn with_action(action: Action) -> Option<Box<Modifiers>> {
+    (action != Action::Block).then(|| {
+        Box::new(Modifiers {
+            action,
+            ..Modifiers::default()
+        })
+    })
+}
+
+/// Whether text from a list may be shown as it is: nothing in it acts on a terminal or turns the
+/// direction of what follows.
+pub(super) fn is_shown_as_is(text: &str) -> bool {
+    !text.chars().any(|c| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    })
+}
+
+/// What stands between quotes, if something does, and else the word itself.
+pub(super) fn unquoted(word: &str) -> &str {
+    let inner = ['"', '\'']
+        .into_iter()
+        .find_map(|quote| word.strip_prefix(quote)?.strip_suffix(quote));
+    inner.unwrap_or(word)
 }
 
 /// The same, in ASCII.
@@ -175,6 +296,48 @@ mod tests {
         ] {
             assert_eq!(name(text).unwrap_err().to_string(), said, "{text}");
         }
+    }
+
+    #[test]
+    fn the_short_way_to_a_name_says_what_the_long_one_says() {
+        let label = "a".repeat(MAX_LABEL);
+        let longest = format!("{label}.{label}.{label}.{}", "a".repeat(61));
+        for text in [
+            "example.org",
+            "Example.ORG",
+            "_dmarc.a-b.example",
+            "a.b",
+            "1.2.x3",
+            longest.as_str(),
+        ] {
+            let short = plain_name(text.as_bytes()).unwrap();
+            assert_eq!(short, host_name(text).unwrap(), "{text}");
+        }
+        let too_long = format!("{longest}a");
+        for text in [
+            "",
+            "org",
+            ".",
+            ".a.org",
+            "a..org",
+            "a.org.",
+            "192.0.2.1",
+            "a.1",
+            "m\u{fc}nchen.example",
+            "a b.org",
+            "*.org",
+            &format!("{label}a.org"),
+            too_long.as_str(),
+        ] {
+            assert_eq!(plain_name(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_only_mentioned_may_be_a_top_level_domain() {
+        assert_eq!(mentioned_name("Com").unwrap().to_string(), "com");
+        assert_eq!(mentioned_name("a.com.").unwrap().to_string(), "a.com");
+        assert_eq!(mentioned_name("*").unwrap_err(), LineFault::Everything("*"));
     }
 
     #[test]

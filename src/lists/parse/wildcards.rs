@@ -3,22 +3,34 @@
 //! Their publishers mean the name and everything below it, although the `*` of RFC 4592 would
 //! leave the name itself out; so do we. A name without `*.` in such a list means the same.
 
-use super::text;
-use crate::lists::{Item, LineFault, Unsupported};
+use super::{mask, text};
+use crate::lists::{Effect, Item, LineFault, Pattern, PatternKind, Reach};
+use crate::name::NameError;
 
-/// `*.example.org`, `example.org`, `=www.example.org`.
+/// `*.example.org`, `example.org`, `=www.example.org`, `*.ads-*.example.org`.
 pub(super) fn read(line: &[u8], into: &mut Vec<Item>) -> Result<(), LineFault> {
+    let line = line.trim_ascii();
+    if let Some(name) = text::plain_name(line.strip_prefix(b"*.").unwrap_or(line)) {
+        into.push(text::listed(name, Reach::Subtree));
+        return Ok(());
+    }
     let Some(word) = text::only_word(text::without_comment(line))? else {
         return Ok(());
     };
     let name = word.strip_prefix("*.").unwrap_or(word);
-    if name.contains('*') && name != "*" {
-        return Err(Unsupported::Wildcard.into());
-    }
     if name.len() < word.len() && name.starts_with('=') {
-        return Err(crate::name::NameError::Character('=').into());
+        return Err(NameError::Character('=').into());
     }
-    into.push(text::plain_item(name)?);
+    into.push(if name.contains('*') {
+        Item::Pattern(Pattern {
+            kind: PatternKind::WildcardSubtree,
+            text: mask::wildcard(name)?,
+            effect: Effect::Listed,
+            modifiers: None,
+        })
+    } else {
+        text::plain_item(name)?
+    });
     Ok(())
 }
 
@@ -27,7 +39,6 @@ mod tests {
     use super::super::testing::{entries, fault};
     use super::*;
     use crate::lists::ListFormat::Wildcards;
-    use crate::name::NameError;
 
     #[test]
     fn lines_understood() {
@@ -35,6 +46,9 @@ mod tests {
             ("*.example.org", "||example.org^"),
             ("example.org # plain", "||example.org^"),
             ("=www.example.org", "|www.example.org^"),
+            ("*.ads*.example.org", "||ads*.example.org^"),
+            ("Ads-**.example.org", "||ads-*.example.org^"),
+            ("example.*", "||example.*^"),
         ] {
             assert_eq!(entries(Wildcards, line), [expected]);
         }
@@ -44,16 +58,13 @@ mod tests {
     #[test]
     fn lines_not_understood() {
         for (line, expected) in [
-            (
-                "*.ads*.example.org",
-                LineFault::Unsupported(Unsupported::Wildcard),
-            ),
-            (
-                "ads*.example.org",
-                LineFault::Unsupported(Unsupported::Wildcard),
-            ),
             ("*", LineFault::Everything("*")),
             ("*.*", LineFault::Everything("*")),
+            ("*.*.*", LineFault::Everything("*")),
+            ("=ads*.org", LineFault::Name(NameError::Character('='))),
+            ("*.ads*/.org", LineFault::Name(NameError::Character('/'))),
+            ("ads*..org", LineFault::Name(NameError::EmptyLabel)),
+            ("münchen*.org", LineFault::Idna("münchen*.org".into())),
             ("*.org", LineFault::TopLevel("org".into())),
             ("*.", LineFault::Name(NameError::Empty)),
             ("*.=example.org", LineFault::Name(NameError::Character('='))),

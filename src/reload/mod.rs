@@ -6,6 +6,8 @@
 //! known of upstreams) lives on while its own settings stay as they were, so a new rule costs a
 //! rule.
 
+mod shelf;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,12 +17,14 @@ use crate::cache::Cache;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Config, Diagnostic, Loaded, Overrides};
 use crate::files::{Files, Stamp};
-use crate::lists::{self, CompileError, Index, ListKind, ListSource, ListSpec};
+use crate::lists::{CompileError, Index, ListFormat, ListKind, ListSource, ListSpec};
 use crate::policy::{SafeSearch, SafeSearchError};
 use crate::resolve::Resolver;
 use crate::snapshot::{Lasting, Snapshot};
+use crate::update::copy_format;
 use crate::upstream::Upstreams;
 use crate::verdict::Tier;
+use shelf::Shelf;
 
 /// Where the configuration is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +101,8 @@ pub struct Reloader {
     overrides: Overrides,
     /// Where we listen: addresses never to be asked as upstreams.
     own_addresses: Vec<SocketAddr>,
+    /// Whether nothing may be written.
+    only_looks: bool,
     state: Mutex<State>,
 }
 
@@ -104,6 +110,10 @@ pub struct Reloader {
 struct State {
     generation: u64,
     list_sources: Vec<(ListSpec, Option<Stamp>)>,
+    /// Whether the index in use holds what `list_sources` say.
+    lists_are_current: bool,
+    /// What is odd about where the index is kept.
+    shelf_warnings: Vec<String>,
     watched: Vec<PathBuf>,
     last: Option<Report>,
     /// What is odd in the configuration in force, one line each.
@@ -127,6 +137,7 @@ impl Reloader {
             source,
             overrides,
             own_addresses,
+            only_looks: false,
             state: Mutex::default(),
         }
     }
@@ -143,8 +154,11 @@ impl Reloader {
     ) -> Result<Arc<Snapshot>, StartError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let sources = self.stamp_lists(&config);
+        let served = self.shelf(&config).first(&specs_of(&sources))?;
+        state.lists_are_current = served.is_current;
+        state.shelf_warnings = served.warnings;
         let lasting = Lasting {
-            lists: Arc::new(self.compile(&sources, None)?),
+            lists: Arc::new(served.index),
             safe_search: Arc::new(SafeSearch::embedded()?),
             cache: Arc::new(Cache::new(&config.cache)),
             upstream: Arc::new(self.upstreams(&config)),
@@ -211,14 +225,17 @@ impl Reloader {
             .map_or_else(Vec::new, |first| restart_needed(first, &config));
         let mut lasting = current.lasting();
         let sources = self.stamp_lists(&config);
-        if sources != state.list_sources {
-            match self.compile(&sources, Some(&current.lists)) {
-                Ok(lists) => {
-                    report
-                        .changes
-                        .push(format!("lists: {} names", lists.name_count()));
-                    lasting.lists = Arc::new(lists);
+        let moved = config.list_store != current.config.list_store;
+        if sources != state.list_sources || !state.lists_are_current || moved {
+            let shelf = self.shelf(&config);
+            match shelf.renew(&specs_of(&sources), Some(&current.lists)) {
+                Ok(served) => {
+                    let names = served.index.name_count();
+                    report.changes.push(format!("lists: {names} names"));
+                    lasting.lists = Arc::new(served.index);
                     state.list_sources = sources;
+                    state.lists_are_current = true;
+                    state.shelf_warnings = served.warnings;
                 }
                 Err(error) => report
                     .warnings
@@ -226,6 +243,7 @@ impl Reloader {
             }
         }
         report.warnings.extend(list_troubles(&lasting.lists));
+        report.warnings.extend(state.shelf_warnings.iter().cloned());
         if config.cache != current.config.cache {
             lasting.cache = Arc::new(Cache::new(&config.cache));
         }
@@ -264,6 +282,18 @@ impl Reloader {
         state.oddities.clone()
     }
 
+    /// What is odd about where the compiled lists are kept, one line each.
+    pub fn shelf_warnings(&self) -> Vec<String> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.shelf_warnings.clone()
+    }
+
+    /// Whether the lists in force are those of an earlier run and have to be compiled.
+    pub fn lists_are_current(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.lists_are_current
+    }
+
     /// Which changes on the disk may matter.
     pub fn interest(&self) -> Interest {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -292,13 +322,9 @@ impl Reloader {
         &self.source
     }
 
-    fn compile(
-        &self,
-        sources: &[(ListSpec, Option<Stamp>)],
-        before: Option<&Index>,
-    ) -> Result<Index, CompileError> {
-        let specs: Vec<ListSpec> = sources.iter().map(|(spec, _)| spec.clone()).collect();
-        lists::compile(&specs, &self.files, before, &|| false)
+    fn shelf<'a>(&'a self, config: &'a Config) -> Shelf<'a> {
+        let writes = !self.only_looks && self.source != Source::Demo;
+        Shelf::new(&self.files, &config.list_store, writes)
     }
 
     fn stamp_lists(&self, config: &Config) -> Vec<(ListSpec, Option<Stamp>)> {
@@ -306,13 +332,25 @@ impl Reloader {
             ListSource::File(path) => self.files.stamp(path),
             ListSource::Embedded(_) | ListSource::Inline(_) => None,
         };
-        let specs = config.lists.iter().map(list_spec);
+        let specs = config.lists.iter().map(|list| ListSpec {
+            format: self.format_of(list, config),
+            ..list_spec(list)
+        });
         specs
             .map(|spec| {
                 let stamp = stamp(&spec.source);
                 (spec, stamp)
             })
             .collect()
+    }
+
+    /// The syntax to read a list in: that of its last good copy where it is downloaded.
+    fn format_of(&self, list: &config::List, config: &Config) -> Option<ListFormat> {
+        let folder = config.list_store.copies();
+        match list.download {
+            Some(_) => copy_format(&self.files, &folder, &list.id, list.format),
+            None => list.format,
+        }
     }
 
     fn upstreams(&self, config: &Config) -> Upstreams {
@@ -335,34 +373,46 @@ pub fn offline_snapshot(
     files: &Files,
     clock: &Clock,
 ) -> Result<Arc<Snapshot>, StartError> {
-    let reloader = Reloader::new(
+    let mut reloader = Reloader::new(
         Source::Default,
         Overrides::default(),
         Vec::new(),
         files.clone(),
         clock.clone(),
     );
+    reloader.only_looks = true;
     reloader.first(config, Vec::new(), &[])
 }
 
-/// What the compiler needs to know of a list.
-fn list_spec(list: &config::List) -> ListSpec {
+/// The weight of what a list says.
+pub fn tier_of(list: &config::List) -> Tier {
     let known = config::CATEGORIES
         .iter()
         .find(|(category, _)| *category == list.category);
-    let tier = match (list.kind, known) {
+    match (list.kind, known) {
         (ListKind::Lifeline, _) => Tier::Lifeline,
+        (ListKind::Sealed, _) => Tier::Sealed,
         (_, Some((_, tier))) => *tier,
         // A category of the household's own is one it wants its children kept from.
         (_, None) => Tier::ChildSafety,
-    };
+    }
+}
+
+fn specs_of(sources: &[(ListSpec, Option<Stamp>)]) -> Vec<ListSpec> {
+    sources.iter().map(|(spec, _)| spec.clone()).collect()
+}
+
+/// What the compiler needs to know of a list.
+pub fn list_spec(list: &config::List) -> ListSpec {
     ListSpec {
         id: list.id.clone(),
         category: list.category.clone(),
         kind: list.kind,
-        tier,
+        tier: tier_of(list),
         source: list.source.clone(),
         format: list.format,
+        member: list.member.clone(),
+        public_suffixes: list.public_suffixes,
     }
 }
 

@@ -1,0 +1,108 @@
+//! `hedgerow lists export`: from the index to the syntax of another program.
+
+use serde::Serialize;
+
+use super::super::output::counted;
+use super::super::{Backend, Failure, Output};
+use super::{ExportArguments, open_index, refused};
+use crate::lists::export::{Exported, Selection, entries, export};
+use crate::lists::{Effect, Entry, Index, ListFormat, ListKind, Reach};
+
+/// One entry, a line of JSON.
+#[derive(Debug, Serialize)]
+struct Line {
+    name: String,
+    /// `subtree`, `exact` or `below`.
+    reach: &'static str,
+    /// `listed` or `excepted`.
+    effect: &'static str,
+    /// The whole of it.
+    rule: String,
+}
+
+pub(super) fn run(
+    arguments: &ExportArguments,
+    backend: &dyn Backend,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    let index = open_index(&arguments.place, backend)?;
+    let selection = match &arguments.id {
+        None => Selection::Blocklists,
+        Some(id) => select(id, &index)?,
+    };
+    let syntax = arguments.format.unwrap_or(ListFormat::Adblock);
+    let done = if arguments.json {
+        entries(&index, selection, |entry| output.json_line(&line(entry)))?
+    } else {
+        export(&index, selection, syntax, &mut output.out)?
+    };
+    tell(&done, syntax, selection, output);
+    Ok(())
+}
+
+fn select(id: &str, index: &Index) -> Result<Selection, Failure> {
+    let known = || {
+        let open = |kind| kind != ListKind::Sealed;
+        let lists = index.lists().filter(|(_, list)| open(list.kind));
+        let ids: Vec<&str> = lists.map(|(_, list)| list.id).collect();
+        format!("lists in the index: {}", ids.join(", "))
+    };
+    let Some(list) = index.find(id) else {
+        return Err(refused(
+            format!("there is no list `{id}` in the index"),
+            &known(),
+        ));
+    };
+    if index.list(list).kind == ListKind::Sealed {
+        return Err(refused(
+            format!("list `{id}` is sealed"),
+            "the names of a sealed list are shown nowhere",
+        ));
+    }
+    Ok(Selection::List(list))
+}
+
+/// Says what the syntax could not say.
+fn tell(done: &Exported, syntax: ListFormat, selection: Selection, output: &mut Output<'_>) {
+    if done.left_out == 0 {
+        return;
+    }
+    let left_out = counted(done.left_out, "entry", "entries");
+    output.note(&match selection {
+        Selection::List(_) => format!("{left_out} left out that {syntax} cannot say"),
+        Selection::Blocklists => format!(
+            "{left_out} left out: exceptions, which would count for all lists, and what {syntax} \
+             cannot say"
+        ),
+    });
+}
+
+fn line(entry: &Entry) -> Line {
+    Line {
+        name: entry.name.to_string(),
+        reach: match entry.reach {
+            Reach::Subtree => "subtree",
+            Reach::Exact => "exact",
+            Reach::Below => "below",
+        },
+        effect: match entry.effect {
+            Effect::Listed => "listed",
+            Effect::Excepted => "excepted",
+        },
+        rule: entry.to_string(),
+    }
+}
+
+/// Reads a syntax that lists can be written in.
+pub(super) fn parse_syntax(text: &str) -> Result<ListFormat, String> {
+    let known = ListFormat::ALL
+        .into_iter()
+        .filter(|it| crate::lists::export::can_export(*it));
+    known
+        .clone()
+        .find(|format| format.label() == text)
+        .ok_or_else(|| {
+            let known: Vec<&str> = known.map(ListFormat::label).collect();
+            format!("known syntaxes: {}", known.join(", "))
+        })
+}

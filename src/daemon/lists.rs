@@ -1,0 +1,254 @@
+//! What is known of the lists, and new versions of them, with or without a running daemon.
+
+use std::path::Path;
+
+use crate::clock::Timestamp;
+use crate::config::{self, Config};
+use crate::control::api::{BadLine, List, ListSummary, ListUpdated, ListUpdates};
+use crate::control::{ControlError, ListUpdateRequest};
+use crate::files::Files;
+use crate::lists::guard::GuardLimits;
+use crate::lists::{
+    self, CompileError, Index, LineNote, ListInfo, ListSource, ListSpec, Progress, Settings, Target,
+};
+use crate::reload::{list_spec, tier_of};
+use crate::update::{ListState, ListUpdateSpec, Outcome, SignatureSpec, UpdateResult};
+
+/// The lists of `config` as far as `index` and the states of their updates tell, in its order.
+///
+/// `state` gives what is known of the updates of a list and, where a daemon runs, the seconds until
+/// the next attempt.
+pub fn list_states(
+    config: &Config,
+    index: Option<&Index>,
+    now: Timestamp,
+    state: impl Fn(&str) -> (Option<ListState>, Option<u64>),
+) -> Vec<List> {
+    let lists = config.lists.iter().map(|list| {
+        let id = index.and_then(|index| Some((index, index.find(&list.id)?)));
+        let info = id.map(|(index, id)| index.list(id));
+        let updates = list.download.as_ref().map(|download| {
+            let (state, next_s) = state(&list.id);
+            updates(download, state.unwrap_or_default(), next_s, now)
+        });
+        list_state(list, info, updates)
+    });
+    lists.collect()
+}
+
+/// What is known of one list.
+pub fn list_state(
+    list: &config::List,
+    info: Option<&ListInfo>,
+    updates: Option<ListUpdates>,
+) -> List {
+    let origin = match (&list.download, &list.source) {
+        (Some(download), _) => download.url.clone(),
+        (None, ListSource::File(path)) => path.display().to_string(),
+        (None, ListSource::Embedded(name)) => format!("embedded blocklists/{name}"),
+        (None, ListSource::Inline(_)) => "configuration".to_owned(),
+    };
+    let whole = List {
+        id: list.id.clone(),
+        category: list.category.clone(),
+        kind: list.kind.label().to_owned(),
+        tier: tier_of(list).label().to_owned(),
+        origin,
+        format: list.format.map(|format| format.label().to_owned()),
+        updates,
+        ..List::default()
+    };
+    let Some(info) = info else {
+        return whole;
+    };
+    List {
+        title: info.head.title.clone(),
+        format: info.format.map(|format| format.label().to_owned()),
+        entries: info.entries,
+        bad_lines: info.bad_lines,
+        first_errors: notes(&info.first_errors),
+        flagged_lines: info.flagged_lines,
+        first_flags: notes(&info.first_flags),
+        failure: info.failure.clone(),
+        stale: info.stale.clone(),
+        ..whole
+    }
+}
+
+/// Lines of a list that somebody should look at.
+fn notes(notes: &[LineNote]) -> Vec<BadLine> {
+    let notes = notes.iter().map(|note| BadLine {
+        line: note.line,
+        error: note.text.clone(),
+    });
+    notes.collect()
+}
+
+fn updates(
+    download: &config::Download,
+    state: ListState,
+    next_s: Option<u64>,
+    now: Timestamp,
+) -> ListUpdates {
+    let fetched: Option<Timestamp> = state.fetched.as_deref().and_then(|at| at.parse().ok());
+    // A clock that was set back says nothing of ages.
+    let age = fetched.map(|at| now.as_second() - at.as_second());
+    ListUpdates {
+        url: download.url.clone(),
+        every_s: download.every.as_secs(),
+        signed: download.signature.is_some(),
+        bytes: state.bytes,
+        fetched: state.fetched,
+        age_s: age.and_then(|age| u64::try_from(age).ok()),
+        checked: state.checked,
+        next_s,
+        error: state.error,
+        failures: state.failures,
+        protected: state.protected,
+    }
+}
+
+/// The lists of an index in short.
+pub fn list_summary(index: &Index) -> ListSummary {
+    let ids = |wanted: fn(&ListInfo) -> bool| {
+        let lists = index.lists().filter(|(_, list)| wanted(list));
+        lists.map(|(_, list)| list.id.to_owned()).collect()
+    };
+    ListSummary {
+        count: index.lists().count() as u64,
+        names: index.name_count() as u64,
+        bytes: index.file_bytes(),
+        failed: ids(|list| list.failure.is_some()),
+        stale: ids(|list| list.stale.is_some()),
+    }
+}
+
+/// Compiles the lists of `config` to the file `target`, in `memory` octets. Lists that cannot be
+/// loaded keep what they said in the index `before`.
+///
+/// # Errors
+/// [`CompileError`]; the file is as it was then.
+pub fn compile_lists(
+    config: &Config,
+    files: &Files,
+    before: Option<&Index>,
+    memory: u64,
+    target: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<lists::Outcome, CompileError> {
+    let specs: Vec<ListSpec> = config.lists.iter().map(list_spec).collect();
+    let settings = Settings {
+        memory: usize::try_from(memory).unwrap_or(usize::MAX),
+        folder: Some(config.list_store.work_folder_in(files)),
+    };
+    let target = Target::File(target);
+    lists::compile(
+        &specs,
+        &settings,
+        files,
+        before,
+        progress,
+        &|| false,
+        target,
+    )
+}
+
+/// What the updater needs to know of the lists of `config` that have an address.
+pub fn update_specs(config: &Config) -> Vec<ListUpdateSpec> {
+    let lists = config.lists.iter();
+    let specs = lists.filter_map(|list| {
+        let download = list.download.as_ref()?;
+        Some(ListUpdateSpec {
+            id: list.id.clone(),
+            kind: list.kind,
+            url: download.url.clone(),
+            format: list.format,
+            member: list.member.clone(),
+            interval: download.every,
+            max_bytes: download.max_bytes,
+            allow_private: download.allow_private,
+            signature: download.signature.as_ref().map(|signature| SignatureSpec {
+                keys: signature.keys.clone(),
+                url: signature.url.clone(),
+            }),
+            delta_url: download.delta_url.clone(),
+            limits: GuardLimits::default(),
+        })
+    });
+    specs.collect()
+}
+
+/// The ids `request` is about, each once.
+///
+/// # Errors
+/// [`ControlError::NotFound`] for one that no list with an address has.
+pub fn wanted_ids(
+    config: &Config,
+    request: &ListUpdateRequest,
+) -> Result<Vec<String>, ControlError> {
+    let with_address = || config.lists.iter().filter(|list| list.download.is_some());
+    if request.ids.is_empty() {
+        return Ok(with_address().map(|list| list.id.clone()).collect());
+    }
+    let mut ids: Vec<String> = Vec::new();
+    for id in &request.ids {
+        if !with_address().any(|list| list.id == *id) {
+            let known: Vec<&str> = with_address().map(|list| list.id.as_str()).collect();
+            let is_here = config.lists.iter().any(|list| list.id == *id);
+            let id = id.escape_debug();
+            let error = if is_here {
+                format!("list `{id}` has no address to fetch it from")
+            } else {
+                format!("there is no list `{id}`")
+            };
+            let help = if known.is_empty() {
+                "no list of the configuration has a `url`".to_owned()
+            } else {
+                format!("lists with an address: {}", known.join(", "))
+            };
+            return Err(ControlError::not_found(error, help));
+        }
+        if !ids.contains(id) {
+            ids.push(id.clone());
+        }
+    }
+    Ok(ids)
+}
+
+/// What came of one list, for people and programs.
+pub fn updated(result: UpdateResult) -> ListUpdated {
+    let told = ListUpdated {
+        id: result.id,
+        failures: result.failures,
+        next_s: result.next.as_secs(),
+        ..ListUpdated::default()
+    };
+    match result.outcome {
+        Outcome::Updated {
+            entries,
+            before,
+            downloaded,
+            by_delta,
+            bad_lines,
+            protected,
+        } => ListUpdated {
+            outcome: "updated".to_owned(),
+            entries: Some(entries),
+            before,
+            downloaded,
+            by_delta,
+            bad_lines,
+            protected,
+            ..told
+        },
+        Outcome::Unchanged => ListUpdated {
+            outcome: "unchanged".to_owned(),
+            ..told
+        },
+        Outcome::Failed(error) => ListUpdated {
+            outcome: "failed".to_owned(),
+            error: Some(error),
+            ..told
+        },
+    }
+}

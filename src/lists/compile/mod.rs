@@ -1,0 +1,328 @@
+//! From the sources of all lists to one index, in bounded memory.
+//!
+//! [`compile`] reads list after list ([`read`]), turns what their lines say into records that
+//! compare like the index is ordered ([`record`]), sorts them on the disk where they are more than
+//! memory holds ([`sort`]), gathers what is said of each name and leaves out what a parent says
+//! already ([`group`], [`fold`]), and writes the index ([`pipeline`]). The index in use is not
+//! touched: the new one is written beside it and takes its place in one step, at the very end.
+//!
+//! What comes out depends on what the lists say and on nothing else: not on the memory, not on the
+//! number of working files, not on the order of lines.
+
+mod build;
+mod fold;
+mod group;
+mod pipeline;
+mod read;
+mod recipe;
+mod record;
+mod run;
+mod search;
+mod sort;
+mod suffix;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::index::{Index, IndexError, Totals, WriteError};
+use super::parse::ReadOptions;
+use super::{ListFormat, ListInfo, ListKind};
+use crate::files::{FileError, Files};
+use crate::intern::intern;
+use crate::verdict::Tier;
+
+pub use build::IndexBuilder;
+pub use read::open;
+pub use recipe::recipe;
+pub use search::{Found, Search, search};
+pub use verify::{Difference, VerifyReport, verify};
+
+use pipeline::Pipeline;
+use run::Workshop;
+
+/// A list to compile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListSpec {
+    /// Its id, unique.
+    pub id: String,
+    /// The category it fills.
+    pub category: String,
+    /// What its names are for.
+    pub kind: ListKind,
+    /// The weight of its blocks.
+    pub tier: Tier,
+    /// Where it is.
+    pub source: ListSource,
+    /// Its syntax; none is detected from the content.
+    pub format: Option<ListFormat>,
+    /// What to read of it if it is an archive; see [`ReadOptions::member`].
+    pub member: Option<String>,
+    /// Whether it may name public suffixes such as `co.uk` and `github.io` with all below them.
+    pub public_suffixes: bool,
+}
+
+impl ListSpec {
+    /// How to read it.
+    pub fn read_options(&self) -> ReadOptions {
+        ReadOptions {
+            member: self.member.clone(),
+            ..ReadOptions::format(self.format)
+        }
+    }
+
+    /// What is known of the list before it is read.
+    fn info(&self) -> ListInfo {
+        ListInfo {
+            origin: self.source.origin(),
+            format: self.format,
+            ..ListInfo::new(
+                intern(&self.id),
+                intern(&self.category),
+                self.kind,
+                self.tier,
+            )
+        }
+    }
+}
+
+/// Where a list is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListSource {
+    /// In the program itself: the file name under `blocklists/`.
+    Embedded(&'static str),
+    /// A file.
+    File(PathBuf),
+    /// Lines in the configuration.
+    Inline(Vec<String>),
+}
+
+impl ListSource {
+    /// Where that is, for people.
+    fn origin(&self) -> String {
+        match self {
+            Self::Embedded(name) => format!("embedded blocklists/{name}"),
+            Self::File(path) => path.display().to_string(),
+            Self::Inline(_) => "configuration".to_owned(),
+        }
+    }
+}
+
+/// How to compile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Octets of memory the whole process may take while it compiles, more or less; at least 12
+    /// MiB are needed for what is not ours to choose.
+    pub memory: usize,
+    /// The folder for working files, which have no names and vanish with the process; none keeps
+    /// everything in memory, whatever it takes.
+    pub folder: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Octets of memory unless somebody says otherwise.
+    pub const MEMORY: usize = 24 << 20;
+
+    /// With working files in `folder`.
+    pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            memory: Self::MEMORY,
+            folder: Some(folder.into()),
+        }
+    }
+
+    /// Without working files.
+    pub const fn in_memory() -> Self {
+        Self {
+            memory: Self::MEMORY,
+            folder: None,
+        }
+    }
+
+    /// What the buffers of the compiler may take of [`Self::memory`]: 9 of 16 octets. The rest is
+    /// for the program itself, its stack and what reading a list takes.
+    const fn buffers(&self) -> usize {
+        self.memory / 16 * 9
+    }
+}
+
+/// Where the index goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// To this file, whose old content stays there until the new one is whole.
+    File(&'a Path),
+    /// To [`Outcome::bytes`].
+    Memory,
+}
+
+/// How far compiling has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What is being done.
+    pub stage: Stage,
+    /// How much of it is done: octets of sources, records.
+    pub done: u64,
+    /// How much there is, in the same unit.
+    pub total: u64,
+}
+
+/// What the compiler is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Reading the lists.
+    Reading,
+    /// Putting what they say together and writing the index.
+    Writing,
+}
+
+/// What came of compiling.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The lists, in the order of their ids.
+    pub lists: Vec<ListInfo>,
+    /// What the index has become.
+    pub totals: Totals,
+    /// Different names that lists mention; more than are stored where some are folded away.
+    pub mentioned: u64,
+    /// How often a list says of a name what it says of a parent already.
+    pub folded: u64,
+    /// The index, where it was to stay in memory.
+    pub bytes: Option<Vec<u8>>,
+}
+
+/// Why there is no index.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// Somebody no longer wants it.
+    #[error("cancelled")]
+    Cancelled,
+    /// A [`ListId`](super::ListId) has 16 bits.
+    #[error("more than {most} lists", most = MAX_LISTS)]
+    TooManyLists,
+    /// Without working files, everything must fit into memory that 31 bits can address.
+    #[error("more than fits into memory, and there is no folder for working files")]
+    TooLarge,
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The index cannot be written.
+    #[error(transparent)]
+    Write(WriteError),
+    /// The index just written in memory is refused.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
+
+/// The most lists of an index.
+const MAX_LISTS: usize = u16::MAX as usize;
+
+/// Reads and compiles `specs`, whose places become their ids in the index.
+///
+/// A list that cannot be loaded keeps what it said in the index `before`, if it was there, and says
+/// why in [`ListInfo::stale`]; otherwise it is there without names and says why in its
+/// [`ListInfo::failure`]. `cancelled` is asked before every block that is read and every now and
+/// then while the index is written.
+///
+/// # Errors
+/// [`CompileError`]; never because of what a list holds. The target is as it was then.
+pub fn compile(
+    specs: &[ListSpec],
+    settings: &Settings,
+    files: &Files,
+    before: Option<&Index>,
+    progress: &mut dyn FnMut(Progress),
+    cancelled: &dyn Fn() -> bool,
+    target: Target<'_>,
+) -> Result<Outcome, CompileError> {
+    if specs.len() > MAX_LISTS {
+        return Err(CompileError::TooManyLists);
+    }
+    if cancelled() {
+        return Err(CompileError::Cancelled);
+    }
+    // First, so that what a process that was killed left there is gone whatever happens below.
+    let draft = match target {
+        Target::File(path) => Some((path, files.draft(path)?)),
+        Target::Memory => None,
+    };
+    let recipe = recipe(specs, files);
+    let workshop = settings.folder.as_ref().map(|folder| Workshop {
+        files: files.clone(),
+        folder: folder.clone(),
+    });
+    let mut pipeline = Pipeline::new(workshop, settings.buffers());
+    read::read_all(specs, files, before, &mut pipeline, progress, cancelled)?;
+    let mut tick = |done: u64, total: u64| {
+        if cancelled() {
+            return Err(CompileError::Cancelled);
+        }
+        progress(Progress {
+            stage: Stage::Writing,
+            done,
+            total,
+        });
+        Ok(())
+    };
+    match draft {
+        Some((path, mut draft)) => {
+            let outcome = pipeline.write(recipe, &mut draft, &mut tick);
+            let outcome = outcome.map_err(|error| at_path(error, path))?;
+            if cancelled() {
+                return Err(CompileError::Cancelled);
+            }
+            draft.commit().map_err(|source| failed(path, source))?;
+            Ok(outcome)
+        }
+        None => {
+            let mut out = io::Cursor::new(Vec::new());
+            let outcome = pipeline.write(recipe, &mut out, &mut tick)?;
+            Ok(Outcome {
+                bytes: Some(out.into_inner()),
+                ..outcome
+            })
+        }
+    }
+}
+
+/// Compiles to an index in memory, without working files: for few lists, such as those that come
+/// with the program.
+///
+/// # Errors
+/// See [`compile`].
+pub fn compile_in_memory(
+    specs: &[ListSpec],
+    files: &Files,
+    before: Option<&Index>,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Index, CompileError> {
+    let settings = Settings::in_memory();
+    let quiet = &mut |_| {};
+    let outcome = compile(
+        specs,
+        &settings,
+        files,
+        before,
+        quiet,
+        cancelled,
+        Target::Memory,
+    )?;
+    Ok(Index::from_bytes(outcome.bytes.unwrap_or_default())?)
+}
+
+/// The same error, with the path where it is about the index that is written.
+fn at_path(error: CompileError, path: &Path) -> CompileError {
+    match error {
+        CompileError::Write(WriteError::Output(source)) => failed(path, source),
+        other => other,
+    }
+}
+
+fn failed(path: &Path, source: io::Error) -> CompileError {
+    CompileError::File(FileError {
+        path: path.to_path_buf(),
+        doing: "cannot write",
+        source,
+    })
+}

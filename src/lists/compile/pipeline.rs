@@ -1,0 +1,201 @@
+//! What stands between the items of lists and the index: sorting, folding, writing.
+
+use std::io::{Cursor, Seek, Write};
+
+use super::fold::{Folder, Side};
+use super::group::{Grouped, group};
+use super::record::{self, Flags};
+use super::run::Workshop;
+use super::sort::{Room, Sorter};
+use super::{CompileError, Outcome};
+use crate::files::{FileError, Scratch};
+use crate::lists::index::{Contents, IndexWriter, ListId, Section, WriteError};
+use crate::lists::{Entry, ListInfo, ListKind, Posting, Reach, modifiers};
+use crate::name::NameRef;
+
+/// Takes what all lists say and writes the index.
+pub(super) struct Pipeline {
+    workshop: Option<Workshop>,
+    sorter: Sorter,
+    /// Octets of memory for the writer of the index.
+    writer: usize,
+    lists: Vec<ListInfo>,
+    states: Vec<State>,
+}
+
+/// Which records of a list count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// None: it could not be loaded.
+    Empty,
+    /// Those of its source.
+    Fresh,
+    /// Those of the index before.
+    Kept,
+}
+
+impl Pipeline {
+    /// Without any list. Of `buffers` octets of memory two thirds are for sorting, the rest is for
+    /// writing.
+    pub(super) fn new(workshop: Option<Workshop>, buffers: usize) -> Self {
+        let writer = buffers / 3;
+        let room = match workshop {
+            Some(_) => Room::of(buffers - writer),
+            None => Room::UNBOUNDED,
+        };
+        Self {
+            sorter: Sorter::new(workshop.clone(), room),
+            workshop,
+            writer,
+            lists: Vec::new(),
+            states: Vec::new(),
+        }
+    }
+
+    /// Adds a list, none of whose records count yet.
+    pub(super) fn add_list(&mut self, info: ListInfo) -> Result<ListId, CompileError> {
+        let list = u16::try_from(self.lists.len()).ok();
+        let list = list.filter(|list| *list < u16::MAX);
+        self.lists.push(info);
+        self.states.push(State::Empty);
+        list.map(ListId).ok_or(CompileError::TooManyLists)
+    }
+
+    /// What is known of a list, to be completed.
+    pub(super) fn list(&mut self, list: ListId) -> Option<&mut ListInfo> {
+        self.lists.get_mut(usize::from(list.0))
+    }
+
+    /// Says which records of a list count.
+    pub(super) fn settle(&mut self, list: ListId, state: State) {
+        if let Some(place) = self.states.get_mut(usize::from(list.0)) {
+            *place = state;
+        }
+    }
+
+    /// Takes what a line of a list says; `reach` is what is made of the line's own.
+    pub(super) fn push(
+        &mut self,
+        list: ListId,
+        entry: &Entry,
+        reach: Reach,
+    ) -> Result<(), CompileError> {
+        let modifiers = entry.modifiers.as_deref();
+        let encoded = modifiers.map(modifiers::encode).unwrap_or_default();
+        let flags = Flags {
+            reach,
+            effect: entry.effect,
+            important: modifiers.is_some_and(|it| it.important),
+            modified: !encoded.is_empty(),
+            badfilter: modifiers.is_some_and(|it| it.badfilter),
+            kept: false,
+        };
+        self.push_record(list, entry.name.as_ref(), flags, &encoded)
+    }
+
+    /// Takes what the index before says for a list.
+    pub(super) fn push_kept(
+        &mut self,
+        list: ListId,
+        name: NameRef<'_>,
+        posting: &Posting<'_>,
+    ) -> Result<(), CompileError> {
+        let flags = Flags {
+            reach: posting.reach,
+            effect: posting.effect,
+            important: posting.important,
+            modified: posting.modifiers.is_some(),
+            badfilter: false,
+            kept: true,
+        };
+        self.push_record(list, name, flags, posting.modifiers.unwrap_or_default())
+    }
+
+    fn push_record(
+        &mut self,
+        list: ListId,
+        name: NameRef<'_>,
+        flags: Flags,
+        modifiers: &[u8],
+    ) -> Result<(), CompileError> {
+        // Names of lists come from `Name::parse`, so that all of them have a record.
+        self.sorter
+            .push(|into| record::write(name, list, flags, modifiers, into))
+            .map(|_| ())
+    }
+
+    /// Writes the index to `out`. `tick` hears how many of how many records are done.
+    pub(super) fn write(
+        self,
+        recipe: [u8; 32],
+        out: &mut (impl Write + Seek + ?Sized),
+        tick: &mut dyn FnMut(u64, u64) -> Result<(), CompileError>,
+    ) -> Result<Outcome, CompileError> {
+        let Self {
+            workshop,
+            sorter,
+            writer,
+            lists,
+            states,
+        } = self;
+        let mut sorted = sorter.finish()?;
+        let total = sorted.len();
+        let failed = |error| write_failed(error, workshop.as_ref());
+        let mut scratch = || scratch(workshop.as_ref());
+        let mut writer = IndexWriter::new(&mut scratch, writer).map_err(failed)?;
+        let kinds: Vec<ListKind> = lists.iter().map(|info| info.kind).collect();
+        let whole: [Side; 0] = [];
+        let folder = Folder::new(kinds, &whole);
+        let valid = |list: ListId, flags: Flags| {
+            let state = states.get(usize::from(list.0)).copied();
+            state
+                == Some(if flags.kept {
+                    State::Kept
+                } else {
+                    State::Fresh
+                })
+        };
+        let Grouped { mentioned, folded } = group(
+            &mut sorted,
+            valid,
+            folder,
+            &mut |name, postings| writer.push(name, postings).map_err(failed),
+            &mut |done| tick(done, total),
+        )?;
+        drop(sorted);
+        let contents = Contents {
+            lists: &lists,
+            recipe,
+            patterns: Section::empty(),
+            addresses: Section::empty(),
+            sealed: Section::empty(),
+        };
+        let totals = writer.finish(contents, out).map_err(failed)?;
+        Ok(Outcome {
+            lists,
+            totals,
+            mentioned,
+            folded,
+            bytes: None,
+        })
+    }
+}
+
+/// A working file, in memory where there is no folder for it.
+fn scratch(workshop: Option<&Workshop>) -> Result<Box<dyn Scratch>, FileError> {
+    match workshop {
+        Some(workshop) => workshop.files.scratch(&workshop.folder),
+        None => Ok(Box::new(Cursor::new(Vec::new()))),
+    }
+}
+
+/// The error of the writer, with the folder where it is about working files.
+fn write_failed(error: WriteError, workshop: Option<&Workshop>) -> CompileError {
+    match (error, workshop) {
+        (WriteError::File(error), _) => CompileError::File(error),
+        (WriteError::Scratch(source), Some(workshop)) => {
+            workshop.failed("cannot use a working file", source).into()
+        }
+        (error, _) => CompileError::Write(error),
+    }
+}

@@ -1,0 +1,70 @@
+//! What an index was compiled from, as one number.
+
+use sha2::{Digest, Sha256};
+
+use super::{ListSource, ListSpec};
+use crate::files::Files;
+use crate::lists::starter;
+
+/// A hash over the version of the program, the lists and the state of their sources. Two that are
+/// the same were compiled from the same; an index whose recipe is another is out of date.
+///
+/// Reads no list: a file is known by its path and what its folder says of it (length, time of the
+/// last change, number).
+pub fn recipe(specs: &[ListSpec], files: &Files) -> [u8; 32] {
+    let mut hash = Hash(Sha256::new());
+    hash.part(b"hedgerow lists");
+    hash.part(env!("CARGO_PKG_VERSION").as_bytes());
+    hash.part(&FORMAT.to_le_bytes());
+    hash.part(&(specs.len() as u64).to_le_bytes());
+    for spec in specs {
+        hash.part(spec.id.as_bytes());
+        hash.part(spec.category.as_bytes());
+        hash.part(spec.kind.label().as_bytes());
+        hash.part(spec.tier.label().as_bytes());
+        hash.part(spec.format.map_or("", |format| format.label()).as_bytes());
+        hash.part(spec.member.as_deref().unwrap_or_default().as_bytes());
+        hash.part(&[u8::from(spec.public_suffixes)]);
+        match &spec.source {
+            ListSource::Embedded(name) => {
+                hash.part(b"embedded");
+                hash.part(name.as_bytes());
+                hash.part(starter::content(name).unwrap_or_default());
+            }
+            ListSource::File(path) => {
+                hash.part(b"file");
+                hash.part(path.as_os_str().as_encoded_bytes());
+                // A link is known by what it leads to.
+                if let Some(stamp) = files.stamp(path) {
+                    hash.part(&stamp.length.to_le_bytes());
+                    hash.part(&stamp.modified.to_le_bytes());
+                    hash.part(&stamp.inode.to_le_bytes());
+                } else {
+                    hash.part(b"not there");
+                }
+            }
+            ListSource::Inline(lines) => {
+                hash.part(b"inline");
+                hash.part(&(lines.len() as u64).to_le_bytes());
+                for line in lines {
+                    hash.part(line.as_bytes());
+                }
+            }
+        }
+    }
+    hash.0.finalize().into()
+}
+
+/// Raised when the same lists give another index: with the format of the index, and with what the
+/// compiler makes of a list.
+const FORMAT: u32 = 1;
+
+struct Hash(Sha256);
+
+impl Hash {
+    /// Adds a part so that no two rows of parts are the same octets.
+    fn part(&mut self, part: &[u8]) {
+        self.0.update((part.len() as u64).to_le_bytes());
+        self.0.update(part);
+    }
+}

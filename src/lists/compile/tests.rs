@@ -1,0 +1,450 @@
+//! The whole way, from sources to hits.
+
+use std::cell::Cell;
+
+use super::*;
+use crate::files::MemoryFiles;
+use crate::lists::ListId;
+use crate::name::Name;
+
+fn spec(id: &str, source: ListSource) -> ListSpec {
+    ListSpec {
+        id: id.into(),
+        category: "ads".into(),
+        kind: ListKind::Block,
+        tier: Tier::Lists,
+        source,
+        format: None,
+        member: None,
+        public_suffixes: false,
+    }
+}
+
+fn lists_that_name(index: &Index, name: &str) -> Vec<&'static str> {
+    let mut ids = Vec::new();
+    index.look_up(Name::parse(name).unwrap().as_ref(), |hit| {
+        ids.push(index.list(hit.list).id);
+    });
+    ids
+}
+
+#[test]
+fn lists_come_from_everywhere_and_fail_one_by_one() {
+    let memory = MemoryFiles::new();
+    memory.put("/lists/good", "0.0.0.0 example.org\n");
+    memory.put("/lists/page", "<html>");
+    memory.put("/lists/bad", "no name\n".repeat(30));
+    let file = |path: &str| ListSource::File(path.into());
+    let specs = [
+        spec("good", file("/lists/good")),
+        spec("gone", file("/lists/gone")),
+        spec("page", file("/lists/page")),
+        spec("bad", file("/lists/bad")),
+        spec(
+            "own",
+            ListSource::Inline(vec!["example.org".into(), "a.test".into()]),
+        ),
+        spec("lifelines", ListSource::Embedded("lifelines.txt")),
+        spec("lost", ListSource::Embedded("lost.txt")),
+    ];
+    let index = compile_in_memory(&specs, &memory.files(), None, &|| false).unwrap();
+    assert_eq!(lists_that_name(&index, "www.example.org"), ["good", "own"]);
+    let failures: Vec<Option<&str>> = index
+        .lists()
+        .map(|(_, info)| info.failure.as_deref())
+        .collect();
+    assert_eq!(
+        failures,
+        [
+            None,
+            Some("/lists/gone: cannot open: entity not found"),
+            Some("/lists/page: an HTML or XML page, not a list"),
+            Some(
+                "/lists/bad: 30 of 30 lines not understood as domains; \
+                 a list that lost most of its lines is not used"
+            ),
+            None,
+            None,
+            Some("embedded lost.txt: no such list came with the program"),
+        ]
+    );
+    let origins: Vec<&str> = index.lists().map(|(_, info)| &*info.origin).collect();
+    assert_eq!(origins[0], "/lists/good");
+    assert_eq!(
+        origins[4..6],
+        ["configuration", "embedded blocklists/lifelines.txt"]
+    );
+    let good = index.list(ListId(0));
+    assert_eq!((good.entries, good.format), (1, Some(ListFormat::Hosts)));
+    let bad = index.list(ListId(3));
+    assert_eq!(
+        (bad.entries, bad.bad_lines, bad.first_errors.len()),
+        (0, 30, 20)
+    );
+}
+
+#[test]
+fn a_given_format_is_not_second_guessed() {
+    let memory = MemoryFiles::new();
+    memory.put("/lists/a", "*.example.org\n".repeat(3));
+    let mut list = spec("a", ListSource::File("/lists/a".into()));
+    list.format = Some(ListFormat::Domains);
+    let index = compile_in_memory(&[list], &memory.files(), None, &|| false).unwrap();
+    let info = index.list(ListId(0));
+    assert_eq!(
+        (info.bad_lines, info.format),
+        (3, Some(ListFormat::Domains))
+    );
+}
+
+#[test]
+fn compiling_stops_where_it_is_told_to() {
+    let memory = MemoryFiles::new();
+    memory.put("/lists/a", "example.org\n".repeat(100_000));
+    let specs = [spec("a", ListSource::File("/lists/a".into()))];
+    for patience in [0, 1, 2, 10] {
+        let asked = Cell::new(0);
+        let cancelled = || asked.replace(asked.get() + 1) >= patience;
+        let stopped = compile_in_memory(&specs, &memory.files(), None, &cancelled);
+        assert!(matches!(stopped, Err(CompileError::Cancelled)));
+        assert!(asked.get() <= patience + 3);
+    }
+}
+
+#[test]
+fn a_list_that_breaks_keeps_what_it_said_and_stops_no_other() {
+    let memory = MemoryFiles::new();
+    memory.put("/lists/a", "one.example\ntwo.example\n");
+    memory.put("/lists/b", "three.example\n");
+    let spec = |id: &str| ListSpec {
+        id: id.to_owned(),
+        category: "adult".to_owned(),
+        kind: ListKind::Block,
+        tier: Tier::ChildSafety,
+        source: ListSource::File(format!("/lists/{id}").into()),
+        format: None,
+        member: None,
+        public_suffixes: false,
+    };
+    let first =
+        compile_in_memory(&[spec("a"), spec("b")], &memory.files(), None, &|| false).unwrap();
+    memory.remove(std::path::Path::new("/lists/a"));
+    memory.put("/lists/b", "four.example\n");
+    memory.put("/lists/c", "five.example\n");
+    let specs = [spec("c"), spec("b"), spec("a")];
+    let second = compile_in_memory(&specs, &memory.files(), Some(&first), &|| false).unwrap();
+    let names = |index: &Index| {
+        let mut found: Vec<String> = Vec::new();
+        for name in ["one", "two", "three", "four", "five"] {
+            let name = Name::parse(&format!("{name}.example")).unwrap();
+            index.look_up(name.as_ref(), |hit| {
+                found.push(format!("{} {}", name, index.list(hit.list).id));
+            });
+        }
+        found
+    };
+    assert_eq!(
+        names(&second),
+        [
+            "one.example a",
+            "two.example a",
+            "four.example b",
+            "five.example c"
+        ]
+    );
+    let kept = second.list(second.find("a").unwrap());
+    assert_eq!((kept.entries, kept.failure.as_deref()), (2, None));
+    assert!(
+        kept.stale
+            .as_deref()
+            .is_some_and(|why| why.starts_with("/lists/a: cannot open"))
+    );
+    // It stays so at the next reload, and is read again once it is back.
+    let third = compile_in_memory(&specs, &memory.files(), Some(&second), &|| false).unwrap();
+    assert_eq!(names(&third), names(&second));
+    memory.put("/lists/a", "six.example\n");
+    let fourth = compile_in_memory(&specs, &memory.files(), Some(&third), &|| false).unwrap();
+    assert_eq!(fourth.list(fourth.find("a").unwrap()).stale, None);
+    assert_eq!(names(&fourth), ["four.example b", "five.example c"]);
+}
+
+#[test]
+fn a_list_that_collapses_or_bursts_is_not_believed() {
+    for (then, now, broken) in [
+        (5_000, 1, true),
+        (5_000, 0, true),
+        (5_000, 600, false),
+        (5_000, 60_000, true),
+        (5_000, 40_000, false),
+        (50, 0, false),
+        (50, 5_000, false),
+    ] {
+        assert_eq!(super::read::is_collapse(then, now), broken, "{then} {now}");
+    }
+    let memory = MemoryFiles::new();
+    let many: String = (0..500)
+        .map(|number| format!("n{number}.example\n"))
+        .collect();
+    memory.put("/l", many);
+    let spec = ListSpec {
+        id: "l".to_owned(),
+        category: "adult".to_owned(),
+        kind: ListKind::Block,
+        tier: Tier::ChildSafety,
+        source: ListSource::File("/l".into()),
+        format: None,
+        member: None,
+        public_suffixes: false,
+    };
+    let specs = [spec];
+    let first = compile_in_memory(&specs, &memory.files(), None, &|| false).unwrap();
+    memory.put("/l", "n1.example\n");
+    let second = compile_in_memory(&specs, &memory.files(), Some(&first), &|| false).unwrap();
+    assert_eq!(second.name_count(), 500);
+    let stale = second.list(ListId(0)).stale.clone().unwrap();
+    assert_eq!(
+        stale,
+        "/l: 1 entries after 500; that looks cut off or wrong"
+    );
+}
+
+/// Compiles with little memory, so that the names go through several working files; gives the
+/// octets of the index and the number of working files' folder.
+fn small(specs: &[ListSpec], memory: usize, files: &MemoryFilesHandle) -> Vec<u8> {
+    let settings = Settings {
+        memory,
+        folder: Some("/work".into()),
+    };
+    let outcome = compile(
+        specs,
+        &settings,
+        &files.files(),
+        None,
+        &mut |_| {},
+        &|| false,
+        Target::Memory,
+    );
+    outcome.unwrap().bytes.unwrap()
+}
+
+type MemoryFilesHandle = std::sync::Arc<MemoryFiles>;
+
+/// Two lists with some thousand names, many of them twice, in no order, and with parents.
+fn many_names(memory: &MemoryFiles) -> [ListSpec; 2] {
+    let mut state = 7_u32;
+    let mut number = |limit: u32| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state >> 16 & 0xffff & (limit - 1)
+    };
+    for list in ["/lists/a", "/lists/b"] {
+        let lines: String = (0..3000)
+            .map(|_| {
+                let name = format!("n{}.example", number(2048));
+                match number(4) {
+                    0 => format!("www.{name}\n"),
+                    1 => format!("a.b.{name}\n"),
+                    _ => format!("{name}\n"),
+                }
+            })
+            .collect();
+        memory.put(list, lines);
+    }
+    ["a", "b"].map(|id| spec(id, ListSource::File(format!("/lists/{id}").into())))
+}
+
+#[test]
+fn the_same_lists_give_the_same_octets_whatever_the_memory() {
+    let memory = MemoryFiles::new();
+    let specs = many_names(&memory);
+    let expected = compile(
+        &specs,
+        &Settings::in_memory(),
+        &memory.files(),
+        None,
+        &mut |_| {},
+        &|| false,
+        Target::Memory,
+    )
+    .unwrap();
+    assert!(expected.folded > 100, "{expected:?}");
+    assert!(expected.mentioned > expected.totals.names);
+    let expected = expected.bytes.unwrap();
+    for octets in [0, 20_000, 60_000, 200_000, 24 << 20] {
+        assert!(small(&specs, octets, &memory) == expected, "{octets}");
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up_leaves_the_old_index_and_nothing_else() {
+    let memory = MemoryFiles::new();
+    let specs = many_names(&memory);
+    let settings = Settings {
+        memory: 60_000,
+        folder: Some("/state".into()),
+    };
+    let path = Path::new("/state/lists.index");
+    memory.put(path, "the old index");
+    let before = memory.paths();
+    let run = || {
+        compile(
+            &specs,
+            &settings,
+            &memory.files(),
+            None,
+            &mut |_| {},
+            &|| false,
+            Target::File(path),
+        )
+    };
+    let mut failures = 0;
+    loop {
+        memory.fail_after(failures, io::ErrorKind::StorageFull);
+        let result = run();
+        memory.recover();
+        assert_eq!(memory.paths(), before);
+        match result {
+            Ok(outcome) if outcome.lists.iter().all(|list| list.failure.is_none()) => break,
+            // The sources could not be opened, which is the lists' failure and not ours.
+            Ok(_) => memory.put(path, "the old index"),
+            Err(error) => {
+                let text = error.to_string();
+                assert!(text.starts_with("/state"), "{text}");
+                let old = memory.files().read(path, 100).unwrap();
+                assert_eq!(old, b"the old index", "{failures}: {text}");
+            }
+        }
+        failures += 1;
+    }
+    assert!(failures > 20, "{failures}");
+    let index = Index::open(&memory.files(), path).unwrap();
+    assert!(index.name_count() > 1000);
+    assert_eq!(index.recipe(), &recipe(&specs, &memory.files()));
+}
+
+#[test]
+fn a_public_suffix_is_not_taken_at_its_word() {
+    let memory = MemoryFiles::new();
+    memory.put(
+        "/l",
+        "||co.uk^\n||github.io^\n|com.au^\n||*.github.io^\n||example.co.uk^\n@@||blogspot.com^\n",
+    );
+    let mut list = spec("l", ListSource::File("/l".into()));
+    list.format = Some(ListFormat::Adblock);
+    let specs = [list];
+    let index = compile_in_memory(&specs, &memory.files(), None, &|| false).unwrap();
+    let told = |index: &Index, name: &str| lists_that_name(index, name).len();
+    assert_eq!(told(&index, "shop.co.uk"), 0);
+    assert_eq!(told(&index, "www.example.co.uk"), 1);
+    assert_eq!(told(&index, "com.au"), 1);
+    assert_eq!(told(&index, "somebody.github.io"), 0);
+    let info = index.list(ListId(0));
+    let texts = |notes: &[crate::lists::LineNote]| -> Vec<String> {
+        notes.iter().map(ToString::to_string).collect()
+    };
+    let whole = cfg!(feature = "public-suffixes");
+    if whole {
+        assert_eq!(told(&index, "github.io"), 1);
+        assert_eq!(
+            (info.entries, info.bad_lines, info.flagged_lines),
+            (4, 2, 2)
+        );
+        assert_eq!(
+            texts(&info.first_errors),
+            [
+                "line 1: `co.uk` is a public suffix; a list cannot name all of it",
+                "line 4: `github.io` is a public suffix; a list cannot name all of it",
+            ]
+        );
+        assert_eq!(
+            texts(&info.first_flags),
+            [
+                "line 2: `github.io` is a public suffix; the name alone is listed",
+                "line 6: `blogspot.com` is a public suffix; the name alone is excepted",
+            ]
+        );
+    }
+    let trusted = specs.map(|spec| ListSpec {
+        member: None,
+        public_suffixes: true,
+        ..spec
+    });
+    let index = compile_in_memory(&trusted, &memory.files(), None, &|| false).unwrap();
+    let info = index.list(ListId(0));
+    assert_eq!(
+        (info.entries, info.bad_lines, info.flagged_lines),
+        (6, 0, 0)
+    );
+    assert_eq!(told(&index, "shop.co.uk"), 1);
+    // The second line covers the fourth.
+    assert_eq!(told(&index, "somebody.github.io"), 1);
+}
+
+#[test]
+fn of_a_sealed_list_no_line_is_repeated() {
+    let memory = MemoryFiles::new();
+    let lines = "secret.example\nsecret..example\nco.uk\ngithub.io\n".repeat(3);
+    memory.put("/l", lines);
+    let mut list = spec("l", ListSource::File("/l".into()));
+    list.kind = ListKind::Sealed;
+    let index = compile_in_memory(&[list], &memory.files(), None, &|| false).unwrap();
+    let info = index.list(ListId(0));
+    assert!(info.bad_lines >= 6, "{info:?}");
+    for note in info.first_errors.iter().chain(&info.first_flags) {
+        assert!(
+            note.text.starts_with("a line that cannot be used"),
+            "{note}"
+        );
+    }
+}
+
+#[test]
+fn the_hash_is_that_of_the_file() {
+    let memory = MemoryFiles::new();
+    memory.put("/l", "example.org\n");
+    let specs = [
+        spec("l", ListSource::File("/l".into())),
+        spec("none", ListSource::File("/none".into())),
+    ];
+    let index = compile_in_memory(&specs, &memory.files(), None, &|| false).unwrap();
+    let hash = |id| index.list(ListId(id)).sha256.map(|hash| hash[..4].to_vec());
+    // printf 'example.org\n' | sha256sum
+    assert_eq!(hash(0), Some(vec![0x04, 0xe5, 0x12, 0x87]));
+    assert_eq!(hash(1), None);
+}
+
+#[test]
+fn the_recipe_changes_with_what_goes_in() {
+    let memory = MemoryFiles::new();
+    memory.put("/a", "example.org\n");
+    let base = spec("a", ListSource::File("/a".into()));
+    let of = |spec: &ListSpec| recipe(std::slice::from_ref(spec), &memory.files());
+    let first = of(&base);
+    assert_eq!(first, of(&base));
+    let mut seen = vec![first];
+    let mut differs = |spec: ListSpec| {
+        let recipe = of(&spec);
+        assert!(!seen.contains(&recipe), "{spec:?}");
+        seen.push(recipe);
+    };
+    let change = |change: fn(&mut ListSpec)| {
+        let mut spec = base.clone();
+        change(&mut spec);
+        spec
+    };
+    differs(change(|it| it.id = "b".into()));
+    differs(change(|it| it.category = "b".into()));
+    differs(change(|it| it.kind = ListKind::Allow));
+    differs(change(|it| it.tier = Tier::Security));
+    differs(change(|it| it.format = Some(ListFormat::Hosts)));
+    differs(change(|it| it.public_suffixes = true));
+    differs(change(|it| it.source = ListSource::File("/b".into())));
+    differs(change(|it| it.source = ListSource::Embedded("ads.txt")));
+    differs(change(|it| {
+        it.source = ListSource::Inline(vec!["a".into(), "b".into()])
+    }));
+    differs(change(|it| {
+        it.source = ListSource::Inline(vec!["ab".into()])
+    }));
+    memory.put("/a", "example.net\n");
+    differs(base.clone());
+}

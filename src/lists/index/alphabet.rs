@@ -1,0 +1,215 @@
+//! Names as rows of symbols, so that the order of rows is the order of names.
+//!
+//! A list names nothing but `[a-z0-9_-]`, so forty symbols are enough: the end of a name, the gap
+//! between two labels, and the letters in the order of ASCII. A name is written from the root down
+//! without its top-level label, which the table of tops holds: `www.example.org` is
+//! `example` gap `www` end. The end comes before the gap and the gap before all letters, so that a
+//! name comes right before what is below it, and that before `example-a`.
+
+use crate::name::{MAX_NAME, NameRef};
+
+/// How many symbols there are.
+pub(super) const SYMBOLS: usize = 40;
+/// The end of a name.
+pub(super) const END: u8 = 0;
+/// Between two labels.
+pub(super) const GAP: u8 = 1;
+/// More than the symbols of any name, with the end.
+pub(super) const ROW: usize = 256;
+/// How many symbols a separator holds.
+const KEY_SYMBOLS: usize = 12;
+/// What is no symbol.
+const NONE: u8 = 0xff;
+
+/// The symbol of each octet, or [`NONE`].
+const SYMBOL_OF: [u8; 256] = {
+    let mut table = [NONE; 256];
+    let mut symbol = 2;
+    while symbol < SYMBOLS {
+        table[octet_of(symbol as u8) as usize] = symbol as u8;
+        symbol += 1;
+    }
+    table
+};
+
+/// The letter of a symbol that is one.
+pub(super) const fn octet_of(symbol: u8) -> u8 {
+    match symbol {
+        3..=12 => b'0' + symbol - 3,
+        13 => b'_',
+        14..=39 => b'a' + symbol - 14,
+        _ => b'-',
+    }
+}
+
+/// A name taken apart: its top-level label and the row of symbols of the rest.
+pub(super) struct Spelled<'a> {
+    /// The last label.
+    pub(super) top: &'a [u8],
+    /// The symbols of the other labels from right to left, a gap after each.
+    row: [u8; ROW],
+    /// Where the labels end in the row: at `n` the place of the gap after `n` labels.
+    ends: [u8; 128],
+    /// How many labels are in the row.
+    labels: usize,
+}
+
+impl<'a> Spelled<'a> {
+    /// Takes a name apart. Where an octet is no letter of a list's names, what is above that label
+    /// is all there is. The root has no top.
+    pub(super) fn new(name: NameRef<'a>) -> Option<Self> {
+        let wire = name.as_wire();
+        let mut begins = [0_u8; 128];
+        let mut count = 0;
+        let mut at = 0;
+        for (label, place) in name.labels().zip(&mut begins) {
+            // A name has at most 255 octets.
+            *place = at as u8;
+            at += 1 + label.len();
+            count += 1;
+        }
+        let label_at = |begin: u8| {
+            let rest = wire.get(usize::from(begin)..).unwrap_or_default();
+            let (length, rest) = rest.split_first()?;
+            rest.get(..usize::from(*length))
+        };
+        let mut from_root = begins.iter().take(count).rev();
+        let mut this = Self {
+            top: label_at(*from_root.next()?)?,
+            row: [END; ROW],
+            ends: [0; 128],
+            labels: 0,
+        };
+        let mut end = 0;
+        'labels: for begin in from_root {
+            let label = label_at(*begin)?;
+            // The symbols and gaps of a name are fewer than its octets.
+            let room = this.row.get_mut(end..=end + label.len())?;
+            for (octet, place) in label.iter().zip(&mut *room) {
+                let symbol = SYMBOL_OF[usize::from(*octet)];
+                if symbol == NONE {
+                    break 'labels;
+                }
+                *place = symbol;
+            }
+            if let Some(last) = room.last_mut() {
+                *last = GAP;
+            }
+            end += label.len();
+            this.labels += 1;
+            *this.ends.get_mut(this.labels)? = end as u8;
+            end += 1;
+        }
+        Some(this)
+    }
+
+    /// How many labels below the top have symbols.
+    pub(super) const fn labels(&self) -> usize {
+        self.labels
+    }
+
+    /// Calls `with` on the row of the parent with so many labels below the top, its end included,
+    /// and on its first symbols as a number. None where there are fewer labels.
+    pub(super) fn with_row<R>(
+        &mut self,
+        labels: usize,
+        with: impl FnOnce(&[u8], u64) -> R,
+    ) -> Option<R> {
+        if labels > self.labels {
+            return None;
+        }
+        let end = usize::from(*self.ends.get(labels)?);
+        let kept = std::mem::replace(self.row.get_mut(end)?, END);
+        let row = self.row.get(..=end)?;
+        let result = with(row, key(row));
+        *self.row.get_mut(end)? = kept;
+        Some(result)
+    }
+}
+
+/// The first twelve symbols of a row as a number to base 40; rows that come later have the same
+/// number or a higher one. 40¹² is less than 2⁶⁴.
+pub(super) fn key(row: &[u8]) -> u64 {
+    let padded = row.iter().copied().chain(std::iter::repeat(END));
+    padded
+        .take(KEY_SYMBOLS)
+        .fold(0, |key, symbol| key * SYMBOLS as u64 + u64::from(symbol))
+}
+
+/// Writes the name of a top-level label and a row of symbols without its end in wire format; how
+/// long it is. None when it would be no name.
+pub(super) fn to_wire(top: &[u8], row: &[u8], wire: &mut [u8; MAX_NAME]) -> Option<usize> {
+    let length = row.len() + usize::from(!row.is_empty()) + top.len() + 2;
+    if length > MAX_NAME {
+        return None;
+    }
+    let mut end = length - 1;
+    *wire.get_mut(end)? = 0;
+    let mut put = |label: &mut dyn ExactSizeIterator<Item = u8>| {
+        let begin = end.checked_sub(label.len() + 1)?;
+        *wire.get_mut(begin)? = u8::try_from(label.len()).ok()?;
+        for (place, octet) in wire.get_mut(begin + 1..end)?.iter_mut().zip(label) {
+            *place = octet;
+        }
+        end = begin;
+        Some(())
+    };
+    put(&mut top.iter().copied())?;
+    if !row.is_empty() {
+        for label in row.split(|symbol| *symbol == GAP) {
+            put(&mut label.iter().map(|symbol| octet_of(*symbol)))?;
+        }
+    }
+    Some(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::Name;
+
+    #[test]
+    fn names_come_back_from_their_symbols() {
+        for text in ["org", "example.org", "a-b.c_d.0.z9.test", "a.b"] {
+            let name = Name::parse(text).unwrap();
+            let mut spelled = Spelled::new(name.as_ref()).unwrap();
+            let labels = spelled.labels();
+            let top = spelled.top;
+            let mut wire = [0; MAX_NAME];
+            let length = spelled
+                .with_row(labels, |row, _| {
+                    let (end, row) = row.split_last().unwrap();
+                    assert_eq!(*end, END);
+                    to_wire(top, row, &mut wire).unwrap()
+                })
+                .unwrap();
+            assert_eq!(&wire[..length], name.as_ref().as_wire());
+        }
+        assert!(Spelled::new(NameRef::ROOT).is_none());
+    }
+
+    #[test]
+    fn what_is_no_letter_cuts_off_what_is_below() {
+        let name = NameRef::from_wire(b"\x01a\x01*\x02bc\x03org\0").unwrap();
+        let mut spelled = Spelled::new(name).unwrap();
+        assert_eq!(spelled.labels(), 1);
+        assert_eq!(
+            spelled.with_row(1, |row, _| row.to_vec()),
+            Some(vec![15, 16, END])
+        );
+        assert_eq!(
+            spelled.with_row(0, |row, key| (row.to_vec(), key)),
+            Some((vec![END], 0))
+        );
+        assert_eq!(spelled.with_row(2, |_, _| ()), None);
+    }
+
+    #[test]
+    fn the_order_of_rows_is_that_of_letters() {
+        let letters: Vec<u8> = (2..SYMBOLS as u8).map(octet_of).collect();
+        assert!(letters.is_sorted());
+        assert_eq!(letters, b"-0123456789_abcdefghijklmnopqrstuvwxyz");
+        assert_eq!(key(&[SYMBOLS as u8 - 1; 20]), 40_u64.pow(12) - 1);
+        assert!(key(&[5, END]) < key(&[5, GAP, 7, END]));
+    }
+}

@@ -1,0 +1,552 @@
+//! The second half of writing an index: the working files become the file.
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
+use twox_hash::XxHash3_64;
+
+use super::alphabet::{GAP, key, octet_of};
+use super::bits::BitWriter;
+use super::dictionary::WIDTH_BITS;
+use super::fault::WriteError;
+use super::filter::{self, BLOCK};
+use super::layout::{ALIGNMENT, HEADER, Header, Part};
+use super::meta;
+use super::model::{self, LONE_SET, ModelEncoder, SAME_SET, SETS, SetCode};
+use super::record::{Record, Records};
+use super::spool::{Spool, Spooled};
+use super::write::{
+    BLOCK_BITS, Contents, GROUP_BITS, IndexWriter, Neighbours, Role, Section, Totals,
+};
+use crate::name::MAX_LABEL;
+
+/// What of the memory is for other things than the filter.
+const ELSEWHERE: usize = 3 << 20;
+/// The least octets of the filter that are made at once.
+const LEAST_SLICE: usize = 1 << 19;
+
+/// Writes the index.
+pub(super) fn finish(
+    mut writer: IndexWriter,
+    contents: Contents<'_>,
+    out: &mut (impl Write + Seek + ?Sized),
+) -> Result<Totals, WriteError> {
+    writer.end_top()?;
+    let IndexWriter {
+        memory,
+        names,
+        mut separators,
+        tops,
+        counts,
+        sets,
+        same_sets,
+        lone_sets,
+        tally,
+        root,
+        ..
+    } = writer;
+    let lists = contents.lists.len();
+    if lists > usize::from(u16::MAX) {
+        return Err(WriteError::TooManyLists(lists));
+    }
+    if tally.lists > lists {
+        return Err(WriteError::List {
+            list: (tally.lists - 1) as u16,
+            count: lists,
+        });
+    }
+    let too_large = |what| move |_| WriteError::TooLarge(what);
+    let (sets, numbers) = sets.finish();
+    let numbered = NumberedSets::new(&sets, numbers)?;
+    let mut header = Header {
+        recipe: contents.recipe,
+        names: tally.names,
+        // At most 65,535, by the check above.
+        lists: lists as u32,
+        tops: u32::try_from(tally.tops).map_err(too_large("top-level labels"))?,
+        blocks: u32::try_from(tally.blocks).map_err(too_large("blocks of names"))?,
+        // At most twice the sets of a room.
+        sets: sets.len() as u32,
+        fewest_labels: tally.fewest_labels,
+        most_labels: tally.most_labels,
+        block_bits: BLOCK_BITS,
+        group_bits: GROUP_BITS,
+        ..Header::default()
+    };
+    let mut output = Output::new(out)?;
+
+    let saved = meta::write(contents.lists).map_err(|error| WriteError::Output(error.into()))?;
+    output.part(&mut header, Part::Lists, |output| output.put(&saved))?;
+
+    let mut names = names.finish()?;
+    let mut slice = Slice::new(tally.names, memory);
+    let mut lone_octets = 0;
+    if tally.tops > 0 {
+        let mut symbols = [0; SETS];
+        symbols[usize::from(SAME_SET)] = same_sets;
+        symbols[usize::from(LONE_SET)] = lone_sets;
+        for (number, (_, count)) in (0..).zip(&sets) {
+            symbols[usize::from(model::number_symbol(number))] += count;
+        }
+        let model = model::fit(&counts, &symbols);
+        drop(counts);
+        // At most `MAX_CLASSES`.
+        header.classes = model.classes.len() as u32;
+        let codes = model.to_bytes();
+        output.part(&mut header, Part::Codes, |output| output.put(&codes))?;
+        let encoder = ModelEncoder::new(&model, sets.len());
+        output.part(&mut header, Part::Names, |output| {
+            let mut records = Records::new(&mut names)?;
+            let mut blocks = Blocks::new(&encoder, &numbered, &mut separators);
+            while let Some(record) = records.next()? {
+                slice.put(&record);
+                blocks.put(&record, output)?;
+            }
+            blocks.end(output)?;
+            lone_octets = blocks.lone_octets;
+            Ok(())
+        })?;
+    }
+
+    output.part(&mut header, Part::Filter, |output| {
+        loop {
+            output.put(slice.blocks.as_flattened())?;
+            if !slice.next() {
+                return Ok(());
+            }
+            let mut records = Records::new(&mut names)?;
+            while let Some(record) = records.next()? {
+                slice.put(&record);
+            }
+        }
+    })?;
+    drop(slice);
+
+    let mut tops = tops.finish()?;
+    output.part(&mut header, Part::Tops, |output| {
+        put_tops(&mut tops, tally.tops, output)
+    })?;
+    let mut separators = separators.finish()?;
+    output.part(&mut header, Part::Separators, |output| {
+        put_columns(&mut separators, tally.blocks, output)
+    })?;
+
+    output.part(&mut header, Part::Sets, |output| {
+        for place in &numbered.places {
+            output.put(&place.to_le_bytes())?;
+        }
+        for (set, _) in &sets {
+            output.put(set)?;
+        }
+        if lone_sets > 0 {
+            let mut records = Records::new(&mut names)?;
+            while let Some(record) = records.next()? {
+                if let Err(set) = record.set {
+                    output.put(set)?;
+                }
+            }
+        }
+        output.put(root.as_deref().unwrap_or_default())
+    })?;
+    if root.is_some() {
+        let place = numbered.end + lone_octets + 1;
+        header.root = u32::try_from(place).map_err(too_large("sets of postings"))?;
+    }
+
+    let sections = [
+        (Part::Patterns, "patterns", contents.patterns),
+        (Part::Addresses, "addresses", contents.addresses),
+        (Part::Sealed, "fingerprints", contents.sealed),
+    ];
+    for (part, name, section) in sections {
+        output.part(&mut header, part, |output| output.copy(section, name))?;
+    }
+    output.finish(&mut header)?;
+    let mut totals = Totals {
+        names: tally.names,
+        sets: sets.len() as u64,
+        bytes: header.length,
+        ..Totals::default()
+    };
+    for part in Part::ALL {
+        totals.set(part, header.parts[part as usize].1);
+    }
+    Ok(totals)
+}
+
+/// The sets that have a number, and where they will stand.
+struct NumberedSets {
+    /// The final number of each that was given.
+    finals: Vec<u32>,
+    /// Where each stands, by its final number.
+    places: Vec<u32>,
+    /// Where the last one ends.
+    end: u64,
+}
+
+impl NumberedSets {
+    fn new(sets: &[(Box<[u8]>, u64)], finals: Vec<u32>) -> Result<Self, WriteError> {
+        let mut end = 4 * sets.len() as u64;
+        let mut places = Vec::with_capacity(sets.len());
+        for (set, _) in sets {
+            let place = u32::try_from(end).map_err(|_| WriteError::TooLarge("sets of postings"))?;
+            places.push(place);
+            end += set.len() as u64;
+        }
+        Ok(Self {
+            finals,
+            places,
+            end,
+        })
+    }
+}
+
+/// Writes blocks of names.
+struct Blocks<'a> {
+    encoder: &'a ModelEncoder,
+    sets: &'a NumberedSets,
+    separators: &'a mut Spool,
+    /// The groups of the block that is being written.
+    groups: Vec<BitWriter>,
+    block: BitWriter,
+    separator: u64,
+    /// Number of the next name below its top.
+    place: u64,
+    rows: Neighbours,
+    /// The set of the name before.
+    last_set: Option<u32>,
+    /// Octets of the sets without a number so far.
+    lone_octets: u64,
+    /// Where the next block begins.
+    at: u64,
+}
+
+impl<'a> Blocks<'a> {
+    fn new(encoder: &'a ModelEncoder, sets: &'a NumberedSets, separators: &'a mut Spool) -> Self {
+        Self {
+            encoder,
+            sets,
+            separators,
+            groups: Vec::new(),
+            block: BitWriter::default(),
+            separator: 0,
+            place: 0,
+            rows: Neighbours::default(),
+            last_set: None,
+            lone_octets: 0,
+            at: 0,
+        }
+    }
+
+    /// Takes the next name.
+    fn put<W: Write + Seek + ?Sized>(
+        &mut self,
+        record: &Record<'_>,
+        output: &mut Output<'_, W>,
+    ) -> Result<(), WriteError> {
+        if record.is_new_top {
+            self.place = 0;
+        }
+        let role = Role::of(self.place);
+        self.place += 1;
+        if role == Role::First {
+            self.end(output)?;
+            self.separator = key(record.row);
+        }
+        if role != Role::Plain {
+            self.groups.push(BitWriter::default());
+        }
+        let Some(group) = self.groups.last_mut() else {
+            return Ok(());
+        };
+        let (shared, code) = self.rows.shared(role, record.row);
+        if let Some(code) = code {
+            self.encoder.put_shared(code, shared, group);
+        }
+        let encoder = self.encoder;
+        spell_into(encoder, record.row, shared, self.rows.base(role), group);
+        let set = match record.set {
+            Ok(given) if role == Role::Plain && self.last_set == Some(given) => SetCode::Same,
+            Ok(given) => {
+                let number = self.sets.finals.get(given as usize);
+                SetCode::Number(number.copied().unwrap_or_default())
+            }
+            Err(set) => {
+                let place = u32::try_from(self.sets.end + self.lone_octets)
+                    .map_err(|_| WriteError::TooLarge("sets of postings"))?;
+                self.lone_octets += set.len() as u64;
+                SetCode::At(place)
+            }
+        };
+        encoder.put_set(set, group);
+        self.last_set = record.set.ok();
+        self.rows.advance(role, record.row, shared);
+        Ok(())
+    }
+
+    /// Writes the block.
+    fn end<W: Write + Seek + ?Sized>(
+        &mut self,
+        output: &mut Output<'_, W>,
+    ) -> Result<(), WriteError> {
+        let Some((last, others)) = self.groups.split_last() else {
+            return Ok(());
+        };
+        // A group has at most some 40,000 bits.
+        let longest = others.iter().map(BitWriter::len).max().unwrap_or_default() as u32;
+        let width = u32::BITS - longest.leading_zeros();
+        self.block.clear();
+        self.block.put(width, WIDTH_BITS);
+        for group in others {
+            self.block.put(group.len() as u32, width);
+            self.block.append(group);
+        }
+        self.block.append(last);
+        let begin = u32::try_from(self.at).map_err(|_| WriteError::TooLarge("names"))?;
+        self.separators.put(&self.separator.to_le_bytes())?;
+        self.separators.put(&begin.to_le_bytes())?;
+        let block = self.block.align();
+        self.at += block.len() as u64;
+        self.groups.clear();
+        output.put(block)
+    }
+}
+
+/// Writes what a row does not share.
+fn spell_into(
+    encoder: &ModelEncoder,
+    row: &[u8],
+    shared: usize,
+    base: Option<&[u8]>,
+    out: &mut BitWriter,
+) {
+    model::spell(row, shared, base, |context, symbol| {
+        encoder.put(context, symbol, out)
+    });
+}
+
+/// Some blocks of the filter.
+struct Slice {
+    /// How many blocks the whole filter has.
+    all: u64,
+    /// The first of these.
+    first: u64,
+    blocks: Vec<[u8; BLOCK]>,
+    most: usize,
+    /// The labels of the last name: where each ends in its row, and its hash.
+    labels: Vec<(usize, u64)>,
+    top: u64,
+}
+
+impl Slice {
+    fn new(names: u64, memory: usize) -> Self {
+        let all = filter::blocks(names);
+        let most = memory.saturating_sub(ELSEWHERE).max(LEAST_SLICE) / BLOCK;
+        let count = usize::try_from(all).map_or(most, |all| all.min(most));
+        Self {
+            all,
+            first: 0,
+            blocks: vec![[0; BLOCK]; count],
+            most,
+            labels: Vec::new(),
+            top: 0,
+        }
+    }
+
+    /// Goes on to the next blocks; false when there are no more.
+    fn next(&mut self) -> bool {
+        self.first += self.blocks.len() as u64;
+        let left = usize::try_from(self.all - self.first);
+        let count = left.map_or(self.most, |left| left.min(self.most));
+        self.blocks.clear();
+        self.blocks.resize(count, [0; BLOCK]);
+        count > 0
+    }
+
+    /// Puts a name in if it belongs here. Names come one after the other.
+    fn put(&mut self, record: &Record<'_>) {
+        if record.is_new_top {
+            self.labels.clear();
+            let mut wire = [0; MAX_LABEL + 1];
+            // A label has at most 63 octets.
+            wire[0] = record.top.len() as u8;
+            let end = 1 + record.top.len();
+            if let Some(place) = wire.get_mut(1..end) {
+                place.copy_from_slice(record.top);
+            }
+            self.top = filter::hash_label(filter::SEED, wire.get(..end).unwrap_or_default());
+        }
+        // What the last name shares has the same hashes.
+        while self
+            .labels
+            .pop_if(|(end, _)| *end >= record.shared)
+            .is_some()
+        {}
+        let (mut begin, mut hash) = match self.labels.last() {
+            Some((end, hash)) => (end + 1, *hash),
+            None => (0, self.top),
+        };
+        let body = record.row.split_last().map_or(record.row, |(_, body)| body);
+        for label in body
+            .get(begin..)
+            .unwrap_or_default()
+            .split(|symbol| *symbol == GAP)
+        {
+            if label.is_empty() {
+                break;
+            }
+            let mut wire = [0; MAX_LABEL + 1];
+            wire[0] = label.len() as u8;
+            for (place, symbol) in wire[1..].iter_mut().zip(label) {
+                *place = octet_of(*symbol);
+            }
+            let end = begin + label.len();
+            hash = filter::hash_label(hash, wire.get(..=label.len()).unwrap_or_default());
+            self.labels.push((end, hash));
+            begin = end + 1;
+        }
+        let place = filter::block_of(hash, self.all);
+        let here = place
+            .checked_sub(self.first)
+            .and_then(|it| usize::try_from(it).ok());
+        if let Some(block) = here.and_then(|here| self.blocks.get_mut(here)) {
+            filter::put(block, hash);
+        }
+    }
+}
+
+/// Writes where each top stands, then the tops.
+fn put_tops<W: Write + Seek + ?Sized>(
+    tops: &mut Spooled,
+    count: u64,
+    output: &mut Output<'_, W>,
+) -> Result<(), WriteError> {
+    const FIXED: usize = 9;
+    let mut place = 4 * count;
+    let mut entry = [0; FIXED + MAX_LABEL];
+    for with_entries in [false, true] {
+        let mut reader = tops.read()?;
+        for _ in 0..count {
+            let (fixed, label) = entry.split_at_mut(FIXED);
+            reader.take(fixed)?;
+            let length = usize::from(fixed[FIXED - 1]).min(MAX_LABEL);
+            reader.take(label.get_mut(..length).unwrap_or_default())?;
+            if with_entries {
+                output.put(entry.get(..FIXED + length).unwrap_or_default())?;
+            } else {
+                let at = u32::try_from(place);
+                let at = at.map_err(|_| WriteError::TooLarge("top-level labels"))?;
+                output.put(&at.to_le_bytes())?;
+                place += (FIXED + length) as u64;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes the separators of all blocks, then where all blocks begin.
+fn put_columns<W: Write + Seek + ?Sized>(
+    separators: &mut Spooled,
+    count: u64,
+    output: &mut Output<'_, W>,
+) -> Result<(), WriteError> {
+    let mut row = [0; 12];
+    for columns in [0..8, 8..12] {
+        let mut reader = separators.read()?;
+        for _ in 0..count {
+            reader.take(&mut row)?;
+            output.put(row.get(columns.clone()).unwrap_or_default())?;
+        }
+    }
+    Ok(())
+}
+
+/// The file, part by part.
+struct Output<'a, W: Write + ?Sized> {
+    out: io::BufWriter<&'a mut W>,
+    /// Where the file begins in `out`.
+    begin: u64,
+    /// Octets so far.
+    length: u64,
+    checksum: XxHash3_64,
+}
+
+impl<'a, W: Write + Seek + ?Sized> Output<'a, W> {
+    fn new(out: &'a mut W) -> Result<Self, WriteError> {
+        let begin = out.stream_position().map_err(WriteError::Output)?;
+        let mut out = io::BufWriter::with_capacity(1 << 15, out);
+        // The header is known at the end.
+        out.write_all(&[0; HEADER]).map_err(WriteError::Output)?;
+        Ok(Self {
+            out,
+            begin,
+            length: HEADER as u64,
+            checksum: XxHash3_64::with_seed(0),
+        })
+    }
+
+    /// Writes a part and where it stands.
+    fn part(
+        &mut self,
+        header: &mut Header,
+        part: Part,
+        write: impl FnOnce(&mut Self) -> Result<(), WriteError>,
+    ) -> Result<(), WriteError> {
+        let gap = self.length.next_multiple_of(ALIGNMENT) - self.length;
+        self.put(
+            [0; ALIGNMENT as usize]
+                .get(..gap as usize)
+                .unwrap_or_default(),
+        )?;
+        let begin = self.length;
+        write(self)?;
+        header.parts[part as usize] = (begin, self.length - begin);
+        Ok(())
+    }
+
+    fn put(&mut self, octets: &[u8]) -> Result<(), WriteError> {
+        use std::hash::Hasher;
+        self.checksum.write(octets);
+        self.length += octets.len() as u64;
+        self.out.write_all(octets).map_err(WriteError::Output)
+    }
+
+    /// Copies a section of somebody else.
+    fn copy(&mut self, mut section: Section<'_>, part: &'static str) -> Result<(), WriteError> {
+        let failed = |source| WriteError::Section { part, source };
+        let mut left = section.length;
+        let mut buffer = [0; 4096];
+        // One octet more than there should be would be read too.
+        loop {
+            let room = usize::try_from(left.saturating_add(1)).unwrap_or(usize::MAX);
+            let room = buffer.get_mut(..room.min(4096)).unwrap_or_default();
+            let count = match section.bytes.read(room) {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(failed(error)),
+            };
+            if count == 0 && left == 0 {
+                return Ok(());
+            }
+            if count == 0 || count as u64 > left {
+                return Err(failed(io::Error::other("not as long as was said")));
+            }
+            left -= count as u64;
+            self.put(buffer.get(..count).unwrap_or_default())?;
+        }
+    }
+
+    /// Writes the header.
+    fn finish(mut self, header: &mut Header) -> Result<(), WriteError> {
+        use std::hash::Hasher;
+        header.length = self.length;
+        header.checksum = self.checksum.finish();
+        let mut write = || {
+            let end = self.begin + self.length;
+            self.out.seek(SeekFrom::Start(self.begin))?;
+            self.out.write_all(&header.to_bytes())?;
+            self.out.seek(SeekFrom::Start(end))?;
+            self.out.flush()
+        };
+        write().map_err(WriteError::Output)
+    }
+}

@@ -1,0 +1,432 @@
+//! The compiled lists: which lists name this name or a parent of it?
+//!
+//! [`IndexWriter`] makes one file of all lists, [`Index`] searches it in place. The file is
+//! described octet by octet in `docs/index-format.md`. Read [`Index`] first, then `dictionary`,
+//! which finds names, and `model`, which says in how few bits they are written.
+
+mod alphabet;
+mod bits;
+mod classes;
+mod code;
+mod dictionary;
+mod fault;
+mod filter;
+mod finish;
+mod hit;
+mod layout;
+mod mapped;
+mod meta;
+mod model;
+mod record;
+mod sets;
+mod spool;
+mod write;
+
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+
+use super::{ListInfo, Posting, Reach};
+use crate::files::{FileError, Files, Mapping};
+use crate::name::{MAX_LABEL, MAX_NAME, NameRef};
+use alphabet::Spelled;
+use dictionary::Dictionary;
+use layout::{Header, PARTS, Part};
+use mapped::Octets;
+use model::{ModelDecoder, SetCode};
+use sets::SetReader;
+
+pub use fault::{IndexError, IndexFault, WriteError};
+pub use hit::{Hit, ListId, Matcher, RuleId};
+pub use write::{Contents, IndexWriter, Section, Totals};
+
+/// All lists, compiled: immutable, exact, searched in place without allocation.
+///
+/// # How a name is found
+///
+/// Each parent of the name is looked for in a Bloom filter, which says "surely not listed" for
+/// nearly all that are not. What it lets through is looked for among the names themselves. Those
+/// stand in order, divided by top-level label, then into blocks of 64. A table of *separators* says
+/// how each block begins; the search ends in one block, which is read from name to name. A name is
+/// written as what differs from the one before, in a code in which frequent letters are short.
+///
+/// # A small example
+///
+/// List 0 says `||example.org^`, `||ads.example.org^` and `||example.test^`. The last two labels
+/// have a table of their own, so that the names are, from the root down:
+///
+/// ```text
+/// org   example end
+///       example gap ads end     →  7 shared, then: gap ads end
+/// test  example end
+/// ```
+///
+/// The question `www.example.org` has three parents. The filter knows neither `org` nor
+/// `www.example.org`; `example.org` it does. Below `org` there is one block with the separator
+/// `example`; its first name is the one.
+///
+/// # What can be in the file
+///
+/// Anything: every offset, number and length is checked where it is used. A file that is not what
+/// [`IndexWriter`] wrote is refused by its checksum, or, where somebody made the checksum right,
+/// gives senseless hits; it makes no look-up long and stops no process. But see [`Self::open`].
+pub struct Index {
+    octets: Octets,
+    header: Header,
+    /// Where the parts stand.
+    parts: [Range<usize>; PARTS],
+    lists: Vec<ListInfo>,
+    /// None without names.
+    model: Option<Box<ModelDecoder>>,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl Index {
+    /// Without any list.
+    pub fn empty() -> Self {
+        Self {
+            octets: Octets::Owned(Vec::new()),
+            header: Header::default(),
+            parts: [const { 0..0 }; PARTS],
+            lists: Vec::new(),
+            model: None,
+        }
+    }
+
+    /// Maps the index at `path`, which must be replaced by renaming and never be changed in place:
+    /// cutting off a mapped file ends the process that reads it (SIGBUS).
+    ///
+    /// # Errors
+    /// [`IndexError`], with the path.
+    pub fn open(files: &Files, path: &Path) -> Result<Self, IndexError> {
+        let octets = match files.mapping(path)? {
+            Mapping::Bytes(bytes) => Octets::Owned(bytes),
+            Mapping::File(file) => Octets::map(&file).map_err(|source| FileError {
+                path: path.to_path_buf(),
+                doing: "cannot map",
+                source,
+            })?,
+        };
+        Self::read(octets).map_err(|fault| IndexError::Refused {
+            path: path.to_path_buf(),
+            fault,
+        })
+    }
+
+    /// Takes an index that is in memory.
+    ///
+    /// # Errors
+    /// [`IndexError::Bytes`].
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, IndexError> {
+        Ok(Self::read(Octets::Owned(bytes))?)
+    }
+
+    /// Checks the octets and reads what is kept in memory.
+    fn read(octets: Octets) -> Result<Self, IndexFault> {
+        octets.advise(true);
+        let header = Header::read(&octets)?;
+        let mut parts = [const { 0..0 }; PARTS];
+        for (place, part) in parts.iter_mut().zip(Part::ALL) {
+            *place = header.range(part)?;
+        }
+        let part = |part: Part| octets.get(parts[part as usize].clone()).unwrap_or_default();
+        let lists = meta::read(part(Part::Lists)).map_err(IndexFault::Malformed)?;
+        if lists.len() != header.lists as usize {
+            return Err(IndexFault::Malformed("another number of lists"));
+        }
+        if header.block_bits > MAX_BLOCK_BITS || header.group_bits > header.block_bits {
+            return Err(IndexFault::Malformed("the size of a block"));
+        }
+        if part(Part::Separators).len() as u64 != u64::from(header.blocks) * 12 {
+            return Err(IndexFault::Malformed("the number of blocks"));
+        }
+        if (part(Part::Tops).len() as u64) < u64::from(header.tops) * 4 {
+            return Err(IndexFault::Malformed("the number of top-level labels"));
+        }
+        if (part(Part::Sets).len() as u64) < u64::from(header.sets) * 4 {
+            return Err(IndexFault::Malformed("the number of sets"));
+        }
+        let model = match part(Part::Codes) {
+            [] => None,
+            bytes => Some(
+                ModelDecoder::new(bytes, header.classes as usize, header.sets as usize)
+                    .ok_or(IndexFault::Malformed("the codes"))?,
+            ),
+        };
+        let this = Self {
+            octets,
+            header,
+            parts,
+            lists,
+            model,
+        };
+        this.check_tops()?;
+        this.octets.advise(false);
+        Ok(this)
+    }
+
+    /// Checks that the names of the tops are all names, and their blocks all blocks, each once: so
+    /// that what walks over all of them comes to an end.
+    fn check_tops(&self) -> Result<(), IndexFault> {
+        let wrong = || IndexFault::Malformed("the top-level labels");
+        let mut names = u64::from(self.header.root > 0);
+        let mut blocks = 0;
+        let dictionary = self.dictionary();
+        for number in 0..self.header.tops {
+            let top = dictionary.and_then(|it| it.top(number)).ok_or_else(wrong)?;
+            if top.label.is_empty() || top.label.len() > MAX_LABEL || top.first_block != blocks {
+                return Err(wrong());
+            }
+            blocks += top.names.div_ceil(1 << self.header.block_bits);
+            names += top.names as u64;
+        }
+        if blocks != self.header.blocks as usize || names != self.header.names {
+            return Err(wrong());
+        }
+        Ok(())
+    }
+
+    /// Calls `each` for every line of every list that names `name` or a parent: the lines that
+    /// name it first, then those that name its parents, the nearest parent first. What lines with
+    /// patterns and fingerprints say is not among them.
+    pub fn look_up(&self, name: NameRef<'_>, mut each: impl FnMut(Hit)) {
+        let (filter, _) = self.part(Part::Filter).as_chunks();
+        let wire = name.as_wire();
+        // Where each label begins, from left to right.
+        let mut begins = [0_u8; 128];
+        let mut labels = 0;
+        let mut at = 0;
+        while let Some(length) = wire.get(at).filter(|length| **length > 0)
+            && let Some(place) = begins.get_mut(labels)
+        {
+            // A name has at most 255 octets.
+            *place = at as u8;
+            at += 1 + usize::from(*length);
+            labels += 1;
+        }
+        let most = labels.min(usize::from(self.header.most_labels));
+        let mut hash = filter::SEED;
+        // Bit `n` for the parent with `n` labels; a name has at most 127.
+        let mut maybe = 0_u128;
+        let mut end = at;
+        for (count, begin) in (1..=most).zip(begins.iter().take(labels).rev()) {
+            let begin = usize::from(*begin);
+            hash = filter::hash_label(hash, wire.get(begin..end).unwrap_or_default());
+            maybe |= u128::from(filter::may_hold(filter, hash)) << count;
+            end = begin;
+        }
+        if maybe != 0 {
+            self.look_up_exactly(name, labels, maybe, &mut each);
+        }
+        if let Some(root) = self.header.root.checked_sub(1) {
+            self.tell(root as usize, 0, labels, &mut each);
+        }
+    }
+
+    /// Looks for the parents of a name whose bits are set.
+    #[inline(never)]
+    fn look_up_exactly(
+        &self,
+        name: NameRef<'_>,
+        labels: usize,
+        mut maybe: u128,
+        each: &mut impl FnMut(Hit),
+    ) {
+        let Some(dictionary) = self.dictionary() else {
+            return;
+        };
+        let Some(mut spelled) = Spelled::new(name) else {
+            return;
+        };
+        let Some(top) = dictionary.find_top(spelled.top) else {
+            return;
+        };
+        while maybe != 0 {
+            let count = maybe.ilog2();
+            maybe &= !(1 << count);
+            let found = spelled.with_row(count as usize - 1, |row, key| {
+                dictionary.find(&top, row, key)
+            });
+            if let Some(place) = found.flatten().and_then(|set| self.set_place(set)) {
+                self.tell(place, count as usize, labels, each);
+            }
+        }
+    }
+
+    /// Tells what a set says about a name of `labels` labels, whose parent with `count` it is for.
+    fn tell(&self, place: usize, count: usize, labels: usize, each: &mut impl FnMut(Hit)) {
+        let itself = count == labels;
+        for (posting, rule) in SetReader::new(self.part(Part::Sets), place) {
+            let matches = match posting.reach {
+                Reach::Subtree => true,
+                Reach::Exact => itself,
+                Reach::Below => !itself,
+            };
+            if matches && usize::from(posting.list.0) < self.lists.len() {
+                each(Hit {
+                    list: posting.list,
+                    reach: posting.reach,
+                    effect: posting.effect,
+                    // At most 127.
+                    labels: count as u8,
+                    important: posting.important,
+                    rule: rule.map(RuleId),
+                    by: Matcher::Name,
+                });
+            }
+        }
+    }
+
+    /// Whether a line that was hit speaks to `asker` about `name`: whether what restricts it allows.
+    pub const fn applies(&self, _hit: &Hit, _name: NameRef<'_>, _asker: &super::Asker<'_>) -> bool {
+        true
+    }
+
+    /// Calls `each` for every line of every list whose prefix holds `address`.
+    pub fn look_up_address(&self, _address: std::net::IpAddr, _each: impl FnMut(Hit)) {}
+
+    /// The modifiers of a line that a hit speaks of, as they were written.
+    pub fn modifiers(&self, rule: RuleId) -> Option<&[u8]> {
+        sets::modifiers_at(self.part(Part::Sets), rule.0 as usize)
+    }
+
+    /// Calls `each` for every name with its postings, in canonical order.
+    pub fn walk(&self, mut each: impl FnMut(NameRef<'_>, &[Posting<'_>])) {
+        let sets = self.part(Part::Sets);
+        let mut postings = Vec::new();
+        let mut tell = |name: NameRef<'_>, place: usize| {
+            postings.clear();
+            let known = SetReader::new(sets, place).map(|(posting, _)| posting);
+            postings.extend(known.filter(|it| usize::from(it.list.0) < self.lists.len()));
+            each(name, &postings);
+        };
+        if let Some(root) = self.header.root.checked_sub(1) {
+            tell(NameRef::ROOT, root as usize);
+        }
+        let Some(dictionary) = self.dictionary() else {
+            return;
+        };
+        let mut wire = [0; MAX_NAME];
+        for top in (0..self.header.tops).map_while(|number| dictionary.top(number)) {
+            dictionary.walk(&top, |row, set| {
+                let length = alphabet::to_wire(top.label, row, &mut wire);
+                let name = length.and_then(|length| NameRef::from_wire(wire.get(..length)?).ok());
+                if let (Some(name), Some(place)) = (name, self.set_place(set)) {
+                    tell(name, place);
+                }
+            });
+        }
+    }
+
+    /// What is known of a list.
+    ///
+    /// # Panics
+    /// When `list` comes from another index with more lists.
+    pub fn list(&self, list: ListId) -> &ListInfo {
+        &self.lists[usize::from(list.0)]
+    }
+
+    /// All lists, in the order of their ids; those that could not be loaded too.
+    pub fn lists(&self) -> impl ExactSizeIterator<Item = (ListId, &ListInfo)> {
+        // `IndexWriter` takes no more than 65,535.
+        let ids = (0..=u16::MAX).map(ListId);
+        self.lists.iter().zip(ids).map(|(info, id)| (id, info))
+    }
+
+    /// The list with this id in the configuration.
+    pub fn find(&self, id: &str) -> Option<ListId> {
+        self.lists()
+            .find_map(|(list, info)| (info.id == id).then_some(list))
+    }
+
+    /// How many different names are listed.
+    pub fn name_count(&self) -> usize {
+        usize::try_from(self.header.names).unwrap_or(usize::MAX)
+    }
+
+    /// Octets of the whole file.
+    pub fn file_bytes(&self) -> u64 {
+        self.octets.len() as u64
+    }
+
+    /// Octets in memory beside the file: the codes. What is known of the lists is not counted.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.model.as_ref().map_or(0, |model| model.memory_bytes())
+    }
+
+    /// What tells this compilation from another, as it was given.
+    pub const fn recipe(&self) -> &[u8; 32] {
+        &self.header.recipe
+    }
+
+    /// The patterns, as they were given.
+    pub fn patterns_section(&self) -> &[u8] {
+        self.part(Part::Patterns)
+    }
+
+    /// The address prefixes, as they were given.
+    pub fn addresses_section(&self) -> &[u8] {
+        self.part(Part::Addresses)
+    }
+
+    /// The fingerprints, as they were given.
+    pub fn sealed_section(&self) -> &[u8] {
+        self.part(Part::Sealed)
+    }
+
+    /// The octets of a part.
+    #[inline]
+    fn part(&self, part: Part) -> &[u8] {
+        let range = self.parts[part as usize].clone();
+        self.octets.get(range).unwrap_or_default()
+    }
+
+    /// The names.
+    fn dictionary(&self) -> Option<Dictionary<'_>> {
+        let separators = self.part(Part::Separators);
+        let blocks = self.header.blocks as usize;
+        let (separators, begins) = separators.split_at_checked(blocks * 8)?;
+        Some(Dictionary {
+            tops: self.part(Part::Tops),
+            top_count: self.header.tops,
+            separators: separators.as_chunks().0,
+            begins: begins.as_chunks().0,
+            names: self.part(Part::Names),
+            model: self.model.as_deref()?,
+            block_bits: self.header.block_bits,
+            group_bits: self.header.group_bits,
+        })
+    }
+
+    /// Where a set stands.
+    fn set_place(&self, set: SetCode) -> Option<usize> {
+        match set {
+            SetCode::Same => None,
+            SetCode::Number(number) if number < self.header.sets => {
+                let places = self.part(Part::Sets);
+                let place = places.get(number as usize * 4..)?.first_chunk()?;
+                Some(u32::from_le_bytes(*place) as usize)
+            }
+            SetCode::Number(_) => None,
+            SetCode::At(place) => Some(place as usize),
+        }
+    }
+}
+
+/// The largest block that is read, as a power of two.
+const MAX_BLOCK_BITS: u8 = 10;
+
+impl fmt::Debug for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Index")
+            .field("lists", &self.lists.len())
+            .field("names", &self.header.names)
+            .field("octets", &self.octets)
+            .finish()
+    }
+}

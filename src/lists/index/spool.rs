@@ -1,0 +1,114 @@
+//! Working files: written once from begin to end, then read as often as wanted.
+
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+
+use super::fault::WriteError;
+use crate::files::Scratch;
+
+/// Octets of a buffer.
+const BUFFER: usize = 1 << 15;
+
+/// A working file while it is written.
+pub(super) struct Spool {
+    file: BufWriter<Box<dyn Scratch>>,
+}
+
+impl Spool {
+    /// An empty one.
+    pub(super) fn new(file: Box<dyn Scratch>) -> Self {
+        Self {
+            file: BufWriter::with_capacity(BUFFER, file),
+        }
+    }
+
+    /// Appends octets.
+    ///
+    /// # Errors
+    /// [`WriteError::Scratch`].
+    pub(super) fn put(&mut self, octets: &[u8]) -> Result<(), WriteError> {
+        self.file.write_all(octets).map_err(WriteError::Scratch)
+    }
+
+    /// Ends the writing.
+    ///
+    /// # Errors
+    /// [`WriteError::Scratch`].
+    pub(super) fn finish(self) -> Result<Spooled, WriteError> {
+        let ended = self.file.into_inner();
+        let file = ended.map_err(|error| WriteError::Scratch(error.into_error()))?;
+        Ok(Spooled { file })
+    }
+}
+
+/// A working file that is complete.
+pub(super) struct Spooled {
+    file: Box<dyn Scratch>,
+}
+
+impl Spooled {
+    /// Reads it from its begin.
+    ///
+    /// # Errors
+    /// [`WriteError::Scratch`].
+    pub(super) fn read(&mut self) -> Result<SpoolReader<'_>, WriteError> {
+        let begin = self.file.seek(SeekFrom::Start(0));
+        begin.map_err(WriteError::Scratch)?;
+        Ok(SpoolReader {
+            file: BufReader::with_capacity(BUFFER, &mut *self.file),
+        })
+    }
+}
+
+/// A working file while it is read.
+pub(super) struct SpoolReader<'a> {
+    file: BufReader<&'a mut dyn Scratch>,
+}
+
+impl SpoolReader<'_> {
+    /// The next octet; none at the end.
+    ///
+    /// # Errors
+    /// [`WriteError::Scratch`].
+    pub(super) fn next_octet(&mut self) -> Result<Option<u8>, WriteError> {
+        let mut octet = [0];
+        match self.file.read_exact(&mut octet) {
+            Ok(()) => Ok(Some(octet[0])),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(WriteError::Scratch(error)),
+        }
+    }
+
+    /// The next octet, which must be there.
+    ///
+    /// # Errors
+    /// [`WriteError::Scratch`].
+    pub(super) fn octet(&mut self) -> Result<u8, WriteError> {
+        let mut octet = [0];
+        self.take(&mut octet)?;
+        Ok(octet[0])
+    }
+
+    /// The next octets, as many as there is room for.
+    ///
+    /// # Errors
+    /// [`WriteError::Scratch`], also when there are fewer.
+    pub(super) fn take(&mut self, into: &mut [u8]) -> Result<(), WriteError> {
+        self.file.read_exact(into).map_err(WriteError::Scratch)
+    }
+
+    /// The next number, seven bits in an octet.
+    ///
+    /// # Errors
+    /// [`WriteError::Scratch`].
+    pub(super) fn number(&mut self) -> Result<u64, WriteError> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let octet = self.octet()?;
+            number |= u64::from(octet & 0x7f) << shift;
+            if octet & 0x80 == 0 {
+                break;
+            }
+        }
+        Ok(number)
+    }
+}

@@ -1,0 +1,293 @@
+//! The compiled lists on the disk: which file serves, and when it is made anew.
+//!
+//! At the start the index of the last run serves, whatever has changed since: a minute without
+//! names is worse than a minute with yesterday's lists. Where the lists are small they are compiled
+//! first, since that takes no time anybody notices. A note beside the index says what it was made
+//! from; without it, or where it says something else, the index is compiled again.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::ListStore;
+use crate::files::{FileError, Files, Stamp};
+use crate::lists::sealed::{FeedHead, SealKeys, is_feed};
+use crate::lists::{
+    self, CompileError, Index, IndexError, ListFormat, ListKind, ListSource, ListSpec, Settings,
+    Target, starter,
+};
+
+/// Lists of fewer octets together are compiled before the first answer rather than after it.
+const SOON: u64 = 2 << 20;
+/// The most octets of a sealed list's head.
+const HEAD: u64 = 16 * 1024;
+/// The most octets of the note and of the file of keys.
+const SMALL_FILE: u64 = 64 * 1024;
+
+/// An index that can serve.
+#[derive(Debug)]
+pub(super) struct Served {
+    /// All lists.
+    pub(super) index: Index,
+    /// Whether it holds what the lists say now.
+    pub(super) is_current: bool,
+    /// What went wrong on the way, one line each.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Where compiled lists are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shelf<'a> {
+    files: &'a Files,
+    store: &'a ListStore,
+    /// Whether anything may be written.
+    writes: bool,
+}
+
+impl<'a> Shelf<'a> {
+    /// The shelf of `store`; one that only looks writes nothing and compiles in memory.
+    pub(super) const fn new(files: &'a Files, store: &'a ListStore, writes: bool) -> Self {
+        Self {
+            files,
+            store,
+            writes,
+        }
+    }
+
+    /// What serves first.
+    ///
+    /// # Errors
+    /// When there is no index and none can be made.
+    pub(super) fn first(&self, specs: &[ListSpec]) -> Result<Served, CompileError> {
+        let path = self.store.index();
+        let mut warnings = Vec::new();
+        let last = match Index::open(self.files, &path) {
+            Ok(index) => Some(index),
+            Err(IndexError::File(error)) if is_absent(&error) => None,
+            Err(error) => {
+                warnings.push(format!("{error}; the lists are compiled again"));
+                None
+            }
+        };
+        if let Some(index) = last {
+            let is_current = self.is_current(&index, specs);
+            if is_current || self.writes && self.weight(specs) > SOON {
+                let mut served = Served {
+                    index,
+                    is_current,
+                    warnings,
+                };
+                self.unlock(&mut served, specs);
+                return Ok(served);
+            }
+            return match self.renew(specs, Some(&index)) {
+                Ok(served) => Ok(served),
+                Err(error) => {
+                    warnings.push(format!("the lists stay as they were: {error}"));
+                    let mut served = Served {
+                        index,
+                        is_current: false,
+                        warnings,
+                    };
+                    self.unlock(&mut served, specs);
+                    Ok(served)
+                }
+            };
+        }
+        // Nothing to fall back on: if the disk refuses, memory must do.
+        let mut served = match self.renew(specs, None) {
+            Ok(served) => served,
+            Err(error) => {
+                warnings.push(cannot_be_kept(&error));
+                self.compile_in_memory(specs, None)?
+            }
+        };
+        served.warnings.splice(0..0, warnings);
+        Ok(served)
+    }
+
+    /// Compiles the lists anew. A list that cannot be read keeps what it says in `before`.
+    ///
+    /// # Errors
+    /// [`CompileError`]; the file on the disk is as it was then.
+    pub(super) fn renew(
+        &self,
+        specs: &[ListSpec],
+        before: Option<&Index>,
+    ) -> Result<Served, CompileError> {
+        if !self.writes {
+            return self.compile_in_memory(specs, before);
+        }
+        // Without a folder of its own a daemon still serves: somebody tries it out, or the disk is
+        // read-only. A disk that is full or breaks is another matter: there the last index stays.
+        let writable = (self.files.create_folder(&self.store.folder))
+            .and_then(|()| self.files.scratch(&self.store.folder).map(drop));
+        if let Err(error) = writable
+            && is_forbidden(&error)
+        {
+            let mut served = self.compile_in_memory(specs, before)?;
+            served.warnings.push(cannot_be_kept(&error));
+            return Ok(served);
+        }
+        let path = self.store.index();
+        let sources = lists::recipe(specs, self.files);
+        self.compile(specs, before, Target::File(&path))?;
+        let mut served = Served {
+            index: Index::open(self.files, &path)?,
+            is_current: true,
+            warnings: Vec::new(),
+        };
+        let note = note_text(&sources, served.index.recipe());
+        if let Err(error) = self.files.replace(&note_path(&path), note.as_bytes()) {
+            served.warnings.push(format!(
+                "{error}; the lists are compiled again at the next start"
+            ));
+        }
+        self.unlock(&mut served, specs);
+        Ok(served)
+    }
+
+    fn compile_in_memory(
+        &self,
+        specs: &[ListSpec],
+        before: Option<&Index>,
+    ) -> Result<Served, CompileError> {
+        let bytes = self.compile(specs, before, Target::Memory)?;
+        let mut served = Served {
+            index: Index::from_bytes(bytes.unwrap_or_default())?,
+            is_current: true,
+            warnings: Vec::new(),
+        };
+        self.unlock(&mut served, specs);
+        Ok(served)
+    }
+
+    fn compile(
+        &self,
+        specs: &[ListSpec],
+        before: Option<&Index>,
+        target: Target<'_>,
+    ) -> Result<Option<Vec<u8>>, CompileError> {
+        let work = self.store.work_folder_in(self.files);
+        let can_work = self.files.scratch(&work).is_ok();
+        let settings = Settings {
+            memory: usize::try_from(self.store.compile_memory).unwrap_or(Settings::MEMORY),
+            folder: can_work.then_some(work),
+        };
+        let quiet = &mut |_| {};
+        let done = lists::compile(
+            specs,
+            &settings,
+            self.files,
+            before,
+            quiet,
+            &|| false,
+            target,
+        )?;
+        Ok(done.bytes)
+    }
+
+    /// Whether `index` was made from what the lists are now.
+    fn is_current(&self, index: &Index, specs: &[ListSpec]) -> bool {
+        let note = self
+            .files
+            .read(&note_path(&self.store.index()), SMALL_FILE)
+            .unwrap_or_default();
+        note == note_text(&lists::recipe(specs, self.files), index.recipe()).as_bytes()
+    }
+
+    /// Octets of all sources, as far as they can be told without reading them.
+    fn weight(&self, specs: &[ListSpec]) -> u64 {
+        let octets = specs.iter().map(|spec| match &spec.source {
+            ListSource::Embedded(name) => starter::content(name).map_or(0, |it| it.len() as u64),
+            ListSource::File(path) => {
+                let stamp: Option<Stamp> = self.files.stamp(path);
+                // What is packed becomes some four times as much.
+                stamp.map_or(0, |stamp| stamp.length.saturating_mul(2))
+            }
+            ListSource::Inline(lines) => lines.iter().map(|line| line.len() as u64).sum(),
+        });
+        octets.sum()
+    }
+
+    /// Gives the index the keys of sealed lists: those that come with their feeds, and those kept
+    /// from the last time a feed could be read.
+    fn unlock(&self, served: &mut Served, specs: &[ListSpec]) {
+        if served.index.sealed_section().is_empty() {
+            return;
+        }
+        let path = self.store.folder.join("sealed-keys");
+        let kept = self.files.read(&path, SMALL_FILE).unwrap_or_default();
+        let kept = String::from_utf8(kept).unwrap_or_default();
+        let mut keys = SealKeys::parse(&kept).unwrap_or_default();
+        for spec in specs.iter().filter(|spec| may_be_sealed(spec)) {
+            if let Some(key) = self.feed_head(spec).and_then(|head| head.key) {
+                keys.add(key);
+            }
+        }
+        //LOCKED
+        let text = keys.to_file();
+        if self.writes
+            && text != kept
+            && let Err(error) = self.files.replace(&path, text.as_bytes())
+        {
+            served.warnings.push(error.to_string());
+        }
+    }
+
+    /// The head of a sealed list, if it can be read and is one.
+    fn feed_head(&self, spec: &ListSpec) -> Option<FeedHead> {
+        use std::io::Read;
+        let mut begin = Vec::new();
+        match &spec.source {
+            ListSource::Embedded(name) => begin = starter::content(name)?.to_vec(),
+            ListSource::File(path) => {
+                let file = self.files.open(path).ok()?;
+                file.take(HEAD).read_to_end(&mut begin).ok()?;
+            }
+            ListSource::Inline(lines) => begin = lines.join("\n").into_bytes(),
+        }
+        is_feed(&begin).then(|| FeedHead::read(&begin).ok())?
+    }
+}
+
+/// Whether a list may hold fingerprints: where its syntax is left to be detected, only if it is of
+/// the kind that is made of them.
+fn may_be_sealed(spec: &ListSpec) -> bool {
+    spec.format == Some(ListFormat::Sealed)
+        || spec.format.is_none() && spec.kind == ListKind::Sealed
+}
+
+/// The note beside an index: what it was made from, and which index it speaks of.
+fn note_path(index: &Path) -> PathBuf {
+    let mut path = index.as_os_str().to_owned();
+    path.push(".sources");
+    path.into()
+}
+
+fn note_text(sources: &[u8; 32], recipe: &[u8; 32]) -> String {
+    let hex = |octets: &[u8; 32]| -> String {
+        octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    };
+    format!("sources {}\nindex {}\n", hex(sources), hex(recipe))
+}
+
+fn cannot_be_kept(error: &impl std::fmt::Display) -> String {
+    format!("the compiled lists cannot be kept and stay in memory: {error}")
+}
+
+/// Whether there is nothing at the path of `error`.
+fn is_absent(error: &FileError) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+    matches!(
+        error.source.kind(),
+        NotFound | NotADirectory | PermissionDenied
+    )
+}
+
+/// Whether the system will not let us write there, now or later.
+fn is_forbidden(error: &FileError) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+    matches!(
+        error.source.kind(),
+        PermissionDenied | ReadOnlyFilesystem | NotFound | NotADirectory
+    )
+}

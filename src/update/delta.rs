@@ -1,0 +1,629 @@
+//! What changed between two versions of a list, and applying it.
+//!
+//! A version is known by its *canonical form*: what the list says of itself, then its rules, one a
+//! line as adblock rules, sorted by their octets, each once. Two lists of different syntaxes that
+//! say the same have the same canonical form. Comments and bad lines are not in it. The canonical
+//! form is itself a list. A sealed list's is the list without its comments: all of its head, then
+//! its fingerprints.
+//!
+//! A delta is text. Its rules are in the order of the canonical form, so that it is made and applied
+//! in one pass, in bounded memory, whatever the size of the list:
+//!
+//! ```text
+//! hedgerow-delta 1
+//! format adblock
+//! from 0f3c…(SHA-256 of the base's canonical form) 104211
+//! to 9b1d…(SHA-256 of the result's canonical form) 104210
+//! =! title: Gambling
+//! -||closed.example^
+//! -||moved.example^
+//! +||new.example^
+//! ```
+//!
+//! The numbers are those of the rules. Lines with `=` are what the result says of itself. Who
+//! applies a delta checks both sums: the result is that of the full file or there is none.
+
+use std::cmp::Ordering;
+use std::fmt::Write as _;
+use std::io::{self, Read, Seek, Write};
+
+use sha2::{Digest, Sha256};
+
+use super::sorted::{LineReader, Sorter, Workshop};
+use crate::files::Scratch;
+use crate::lists::parse::{Head, ReadOptions, read_list};
+use crate::lists::sealed::{FeedReader, is_feed};
+use crate::lists::{ListFault, ListFormat};
+
+/// The first line of a delta.
+const MAGIC: &str = "hedgerow-delta 1";
+
+/// The most lines in the head of a sealed list.
+const MAX_HEAD: usize = 64;
+
+/// What a delta says.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DeltaSummary {
+    /// The version it begins at: SHA-256 of its canonical form, in hexadecimal.
+    pub from: String,
+    /// The version it leads to.
+    pub to: String,
+    /// Rules added.
+    pub added: u64,
+    /// Rules taken away.
+    pub removed: u64,
+    /// Rules of the version it leads to.
+    pub rules: u64,
+    /// The syntax of that version's canonical form.
+    #[serde(skip)]
+    pub format: ListFormat,
+}
+
+/// Why there is no delta, or why it cannot be applied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeltaError {
+    /// One of the lists is none.
+    #[error("{0}")]
+    Unreadable(#[from] ListFault),
+    /// A sealed list is not as its format wants it.
+    #[error("{0}")]
+    Feed(String),
+    /// The head of a packed sealed list is not at hand.
+    #[error("a sealed list must not be packed if there are deltas of it")]
+    Packed,
+    /// One list holds names, the other fingerprints of names.
+    #[error("a sealed list and one of names have nothing in common")]
+    Mixed,
+    /// Not a delta.
+    #[error("not a delta of lists")]
+    NotADelta,
+    /// Something in it is not as it must be.
+    #[error("line {line} of the delta: {why}")]
+    Corrupt {
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// It begins at another version than the one at hand: the full file is needed.
+    #[error("the delta begins at version {wanted}, this is {found}; the full file is needed")]
+    OtherBase {
+        /// Where it begins.
+        wanted: String,
+        /// What is at hand.
+        found: String,
+    },
+    /// It does not lead where it says: the full file is needed.
+    #[error("the delta does not lead to the version it says; the full file is needed")]
+    WrongResult,
+    /// A file cannot be read or written.
+    #[error("{0}")]
+    Io(String),
+}
+
+impl From<io::Error> for DeltaError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error.to_string())
+    }
+}
+
+/// A list in canonical form.
+struct Canonical {
+    format: ListFormat,
+    head: Vec<String>,
+    /// The sorted rules.
+    rules: LineReader<Box<dyn Scratch>>,
+    count: u64,
+    sum: String,
+}
+
+/// The version of `list`: SHA-256 of its canonical form, in hexadecimal.
+///
+/// # Errors
+/// [`DeltaError`].
+pub fn version(
+    list: impl Read,
+    format: Option<ListFormat>,
+    workshop: &Workshop<'_>,
+) -> Result<String, DeltaError> {
+    Ok(Canonical::of(list, format, workshop)?.sum)
+}
+
+/// Writes into `delta` what leads from the list `old` to the list `new`, whatever their syntaxes.
+///
+/// # Errors
+/// [`DeltaError`].
+pub fn diff(
+    old: impl Read,
+    new: impl Read,
+    format: Option<ListFormat>,
+    workshop: &Workshop<'_>,
+    delta: &mut dyn Write,
+) -> Result<DeltaSummary, DeltaError> {
+    let mut old = Canonical::of(old, format, workshop)?;
+    let mut new = Canonical::of(new, format, workshop)?;
+    if old.format != new.format && old.count > 0 {
+        return Err(DeltaError::Mixed);
+    }
+    writeln!(delta, "{MAGIC}")?;
+    writeln!(delta, "format {}", new.format)?;
+    writeln!(delta, "from {} {}", old.sum, old.count)?;
+    writeln!(delta, "to {} {}", new.sum, new.count)?;
+    for line in &new.head {
+        writeln!(delta, "={line}")?;
+    }
+    let (mut removed, mut added) = (0, 0);
+    let mut before = old.rules.next()?;
+    let mut after = new.rules.next()?;
+    loop {
+        let order = match (before, after) {
+            (None, None) => break,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(before), Some(after)) => before.cmp(after),
+        };
+        if order.is_lt() {
+            write_line(delta, b"-", before)?;
+            removed += 1;
+        } else if order.is_gt() {
+            write_line(delta, b"+", after)?;
+            added += 1;
+        }
+        if order.is_le() {
+            before = old.rules.next()?;
+        }
+        if order.is_ge() {
+            after = new.rules.next()?;
+        }
+    }
+    Ok(DeltaSummary {
+        from: old.sum,
+        to: new.sum,
+        added,
+        removed,
+        rules: new.count,
+        format: new.format,
+    })
+}
+
+/// Writes into `list` the canonical form of the version to which `delta` leads from the list `base`.
+///
+/// What was written must be thrown away on an error.
+///
+/// # Errors
+/// [`DeltaError`]; after [`DeltaError::OtherBase`] and most others the full file helps.
+pub fn apply(
+    base: impl Read,
+    delta: impl Read,
+    format: Option<ListFormat>,
+    workshop: &Workshop<'_>,
+    list: &mut dyn Write,
+) -> Result<DeltaSummary, DeltaError> {
+    let mut delta = Delta::open(delta)?;
+    let mut base = Canonical::of(base, format, workshop)?;
+    if base.sum != delta.from {
+        return Err(DeltaError::OtherBase {
+            wanted: delta.from,
+            found: base.sum,
+        });
+    }
+    let mut result = Summed::new(list);
+    let (mut removed, mut added) = (0, 0);
+    let mut old = base.rules.next()?;
+    while let Some((change, rule)) = delta.next(&mut result)? {
+        // What comes before this change stays.
+        while let Some(line) = old.filter(|line| *line < rule) {
+            result.rule(line)?;
+            old = base.rules.next()?;
+        }
+        let there = old == Some(rule);
+        match change {
+            Change::Remove if there => {
+                removed += 1;
+                old = base.rules.next()?;
+            }
+            Change::Add if !there => {
+                added += 1;
+                result.rule(rule)?;
+            }
+            Change::Remove => return Err(delta.corrupt("takes away what is not there")),
+            Change::Add => return Err(delta.corrupt("adds what is there already")),
+        }
+    }
+    while let Some(line) = old {
+        result.rule(line)?;
+        old = base.rules.next()?;
+    }
+    let (sum, rules) = result.finish();
+    if (&sum, rules) != (&delta.to, delta.rules) {
+        return Err(DeltaError::WrongResult);
+    }
+    Ok(DeltaSummary {
+        from: delta.from,
+        to: delta.to,
+        added,
+        removed,
+        rules,
+        format: delta.format,
+    })
+}
+
+impl Canonical {
+    fn of(
+        mut list: impl Read,
+        format: Option<ListFormat>,
+        workshop: &Workshop<'_>,
+    ) -> Result<Self, DeltaError> {
+        let mut begin = Vec::new();
+        list.by_ref().take(16 * 1024).read_to_end(&mut begin)?;
+        let sealed = is_feed(&begin);
+        let list = io::Cursor::new(begin).chain(list);
+        if sealed {
+            return Self::of_feed(list, workshop);
+        }
+        let mut sorter = Sorter::new(*workshop);
+        let mut failed = None;
+        let mut line = String::new();
+        let report = read_list(list, &ReadOptions::format(format), |_, item| {
+            line.clear();
+            // Writing to a string does not fail.
+            let _written = write!(line, "{item}");
+            if failed.is_none() {
+                failed = sorter.push(line.as_bytes()).err();
+            }
+        });
+        if let Some(fault) = report.failure {
+            return Err(fault.into());
+        }
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        if report.format == ListFormat::Sealed {
+            return Err(DeltaError::Packed);
+        }
+        Self::sum_up(
+            ListFormat::Adblock,
+            head_lines(&report.head),
+            LineReader::new(sorter.finish()?),
+        )
+    }
+
+    /// A sealed list is in order already, and all of its head counts.
+    fn of_feed(list: impl Read, workshop: &Workshop<'_>) -> Result<Self, DeltaError> {
+        let mut feed = FeedReader::new();
+        let mut lines = LineReader::new(list);
+        let mut head = Vec::new();
+        let mut rules = io::BufWriter::new(workshop.scratch()?);
+        while let Some(line) = lines.next()? {
+            let line = line.trim_ascii();
+            match feed.line(line) {
+                Ok(Some(fingerprint)) => writeln!(rules, "{}", hexadecimal(&fingerprint.0))?,
+                Ok(None) if line.is_empty() || line.starts_with(b"#") => {}
+                Ok(None) if head.len() < MAX_HEAD => {
+                    head.push(String::from_utf8_lossy(line).into_owned());
+                }
+                Ok(None) => return Err(DeltaError::Feed("its head is too long".to_owned())),
+                Err(fault) => return Err(DeltaError::Feed(fault.to_string())),
+            }
+        }
+        feed.finish()
+            .map_err(|fault| DeltaError::Feed(fault.to_string()))?;
+        let mut rules = rules.into_inner().map_err(io::IntoInnerError::into_error)?;
+        rules.seek(io::SeekFrom::Start(0))?;
+        Self::sum_up(ListFormat::Sealed, head, LineReader::new(rules))
+    }
+
+    fn sum_up(
+        format: ListFormat,
+        head: Vec<String>,
+        mut rules: LineReader<Box<dyn Scratch>>,
+    ) -> Result<Self, DeltaError> {
+        let mut nowhere = io::sink();
+        let mut sum = Summed::new(&mut nowhere);
+        for line in &head {
+            sum.head(line.as_bytes())?;
+        }
+        while let Some(rule) = rules.next()? {
+            sum.rule(rule)?;
+        }
+        let (sum, count) = sum.finish();
+        Ok(Self {
+            format,
+            head,
+            rules: rules.rewound()?,
+            count,
+            sum,
+        })
+    }
+}
+
+/// What a list of names says of itself, as it stands in the canonical form.
+fn head_lines(head: &Head) -> Vec<String> {
+    [
+        ("title", &head.title),
+        ("category", &head.category),
+        ("kind", &head.kind),
+        ("source", &head.source),
+        ("date", &head.date),
+        ("licence", &head.licence),
+        ("covers", &head.covers),
+    ]
+    .into_iter()
+    .filter_map(|(key, value)| Some(format!("! {key}: {}", value.as_ref()?)))
+    .collect()
+}
+
+fn write_line(to: &mut dyn Write, sign: &[u8], line: Option<&[u8]>) -> io::Result<()> {
+    to.write_all(sign)?;
+    to.write_all(line.unwrap_or_default())?;
+    to.write_all(b"\n")
+}
+
+/// A canonical form that is written and summed up.
+struct Summed<'w> {
+    to: &'w mut dyn Write,
+    hash: Sha256,
+    rules: u64,
+}
+
+impl<'w> Summed<'w> {
+    fn new(to: &'w mut dyn Write) -> Self {
+        Self {
+            to,
+            hash: Sha256::new(),
+            rules: 0,
+        }
+    }
+
+    fn head(&mut self, line: &[u8]) -> io::Result<()> {
+        for part in [line, b"\n"] {
+            self.hash.update(part);
+            self.to.write_all(part)?;
+        }
+        Ok(())
+    }
+
+    fn rule(&mut self, line: &[u8]) -> io::Result<()> {
+        self.rules += 1;
+        self.head(line)
+    }
+
+    fn finish(self) -> (String, u64) {
+        (hexadecimal(&self.hash.finalize()), self.rules)
+    }
+}
+
+/// Octets as text.
+pub(super) fn hexadecimal(octets: &[u8]) -> String {
+    let mut text = String::with_capacity(octets.len() * 2);
+    for octet in octets {
+        // Writing to a string does not fail.
+        let _written = write!(text, "{octet:02x}");
+    }
+    text
+}
+
+/// What a line of a delta does.
+#[derive(Clone, Copy)]
+enum Change {
+    Add,
+    Remove,
+}
+
+/// A delta that is being read.
+struct Delta<R> {
+    lines: LineReader<R>,
+    line: u64,
+    format: ListFormat,
+    from: String,
+    to: String,
+    rules: u64,
+    /// The last rule, with its sign: the next must come after it.
+    last: Vec<u8>,
+}
+
+impl<R: Read> Delta<R> {
+    /// Reads the first four lines.
+    fn open(source: R) -> Result<Self, DeltaError> {
+        let mut lines = LineReader::new(source);
+        let mut word = |key: &str| -> Result<String, DeltaError> {
+            let line = lines.next().ok().flatten().unwrap_or_default();
+            let text = std::str::from_utf8(line).unwrap_or_default();
+            let value = text.strip_prefix(key).ok_or(DeltaError::NotADelta)?;
+            Ok(value.trim().to_owned())
+        };
+        if !word(MAGIC)?.is_empty() {
+            return Err(DeltaError::NotADelta);
+        }
+        let format = match word("format ")?.as_str() {
+            "adblock" => ListFormat::Adblock,
+            "sealed" => ListFormat::Sealed,
+            _ => return Err(DeltaError::NotADelta),
+        };
+        let (from, _) = sum_and_count(&word("from ")?)?;
+        let (to, rules) = sum_and_count(&word("to ")?)?;
+        Ok(Self {
+            lines,
+            line: 4,
+            format,
+            from,
+            to,
+            rules,
+            last: Vec::new(),
+        })
+    }
+
+    /// The next change; lines of the head go to `result` on the way.
+    fn next(&mut self, result: &mut Summed<'_>) -> Result<Option<(Change, &[u8])>, DeltaError> {
+        loop {
+            let line = self.lines.next()?;
+            self.line += 1;
+            let at = self.line;
+            let corrupt = |why| DeltaError::Corrupt { line: at, why };
+            let Some((sign, rule)) = line.map(|line| line.split_first().unwrap_or((&0, &[])))
+            else {
+                return Ok(None);
+            };
+            let change = match sign {
+                b'+' => Change::Add,
+                b'-' => Change::Remove,
+                // What is no remark would be a rule that nobody counted.
+                b'=' if self.last.is_empty()
+                    && (self.format == ListFormat::Sealed || rule.starts_with(b"!")) =>
+                {
+                    result.head(rule)?;
+                    continue;
+                }
+                _ => return Err(corrupt("neither `+` nor `-`")),
+            };
+            if rule.is_empty() || rule <= self.last.as_slice() {
+                return Err(corrupt("not in order"));
+            }
+            self.last.clear();
+            self.last.extend_from_slice(rule);
+            return Ok(Some((change, &self.last)));
+        }
+    }
+
+    fn corrupt(&self, why: &'static str) -> DeltaError {
+        DeltaError::Corrupt {
+            line: self.line,
+            why,
+        }
+    }
+}
+
+/// Reads `0f3c… 104211`.
+fn sum_and_count(text: &str) -> Result<(String, u64), DeltaError> {
+    let (sum, count) = text.split_once(' ').ok_or(DeltaError::NotADelta)?;
+    let is_sum = sum.len() == 64 && sum.bytes().all(|octet| octet.is_ascii_hexdigit());
+    if !is_sum {
+        return Err(DeltaError::NotADelta);
+    }
+    let count = count.trim().parse().map_err(|_| DeltaError::NotADelta)?;
+    Ok((sum.to_ascii_lowercase(), count))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::files::MemoryFiles;
+
+    fn with<T>(work: impl FnOnce(&Workshop<'_>) -> T) -> T {
+        let files = MemoryFiles::new().files();
+        work(&Workshop {
+            files: &files,
+            folder: Path::new("/run"),
+            memory: 0,
+        })
+    }
+
+    fn delta(old: &str, new: &str) -> Result<String, DeltaError> {
+        let mut text = Vec::new();
+        with(|shop| diff(old.as_bytes(), new.as_bytes(), None, shop, &mut text))?;
+        Ok(String::from_utf8(text).unwrap())
+    }
+
+    fn applied(base: &str, delta: &str) -> Result<String, DeltaError> {
+        let mut text = Vec::new();
+        with(|shop| apply(base.as_bytes(), delta.as_bytes(), None, shop, &mut text))?;
+        Ok(String::from_utf8(text).unwrap())
+    }
+
+    const OLD: &str = "# title: Ads\n0.0.0.0 a.test\n0.0.0.0 b.test c.test\n0.0.0.0 a.test\n";
+    const NEW: &str = "! Title: More ads\n||a.test^\n||c.test^\n||d.test^\nno name\n";
+
+    #[test]
+    fn a_delta_leads_from_one_version_to_the_other() {
+        let text = delta(OLD, NEW).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "hedgerow-delta 1");
+        assert_eq!(lines[1], "format adblock");
+        assert!(lines[2].starts_with("from ") && lines[2].ends_with(" 3"));
+        assert_eq!(
+            lines[4..],
+            ["=! title: More ads", "-||b.test^", "+||d.test^"]
+        );
+        let result = applied(OLD, &text).unwrap();
+        assert_eq!(
+            result,
+            "! title: More ads\n||a.test^\n||c.test^\n||d.test^\n"
+        );
+        // The result is itself a list, and the version is that of the file it stands for.
+        let version = |list: &str| with(|shop| version(list.as_bytes(), None, shop)).unwrap();
+        assert_eq!(version(&result), version(NEW));
+        assert_ne!(version(OLD), version(NEW));
+    }
+
+    #[test]
+    fn nothing_changed_is_a_delta_too() {
+        let text = delta(NEW, NEW).unwrap();
+        assert_eq!(text.lines().count(), 5);
+        assert!(applied(NEW, &text).is_ok());
+    }
+
+    #[test]
+    fn a_delta_of_another_version_is_not_applied() {
+        let text = delta(OLD, NEW).unwrap();
+        let other = applied("a.test\n", &text).unwrap_err();
+        assert!(matches!(other, DeltaError::OtherBase { .. }), "{other}");
+        // A delta that was tampered with leads elsewhere, or nowhere.
+        let bent = text.replace("+||d.test^", "+||e.test^");
+        assert_eq!(applied(OLD, &bent).unwrap_err(), DeltaError::WrongResult);
+        let bent = text.replace("More ads", "Fewer ads");
+        assert_eq!(applied(OLD, &bent).unwrap_err(), DeltaError::WrongResult);
+        for (from, to, why) in [
+            ("-||b.test^", "-||bb.test^", "takes away what is not there"),
+            ("+||d", "+||a", "not in order"),
+            ("+||d.test^", "+||c.test^", "adds what is there already"),
+            ("-||b", "||b", "neither `+` nor `-`"),
+            ("=! title", "=title", "neither `+` nor `-`"),
+        ] {
+            match applied(OLD, &text.replace(from, to)).unwrap_err() {
+                DeltaError::Corrupt { why: found, .. } => assert_eq!(found, why, "{from}"),
+                other => panic!("{from}: {other}"),
+            }
+        }
+        let short: Vec<&str> = text.lines().take(6).collect();
+        assert_eq!(
+            applied(OLD, &short.join("\n")).unwrap_err(),
+            DeltaError::WrongResult
+        );
+        for nonsense in [
+            "",
+            "<html>",
+            "hedgerow-delta 2\n",
+            "hedgerow-delta 1\nformat x\n",
+        ] {
+            assert_eq!(applied(OLD, nonsense).unwrap_err(), DeltaError::NotADelta);
+        }
+    }
+
+    #[test]
+    fn a_sealed_list_has_deltas_too() {
+        let feed = |serial: u64, prints: &[&str]| {
+            format!(
+                "# from the hotline\nsealed: 1\ntitle: Test\nissuer: hotline.example\nserial: {serial}\n\
+                 date: 2026-11-22\nhash: siphash-2-4-128/80\n\
+                 key: 000102030405060708090a0b0c0d0e0f\ncount: {}\n\n{}\n",
+                prints.len(),
+                prints.join("\n")
+            )
+        };
+        let old = feed(1, &["0123456789abcdef0123", "1123456789abcdef0123"]);
+        let new = feed(2, &["0123456789abcdef0123", "fedcba98765432100123"]);
+        let text = delta(&old, &new).unwrap();
+        assert!(text.contains("\n=serial: 2\n"));
+        let result = applied(&old, &text).unwrap();
+        assert_eq!(
+            with(|shop| version(result.as_bytes(), None, shop)),
+            with(|shop| version(new.as_bytes(), None, shop))
+        );
+        assert_eq!(delta(&old, NEW).unwrap_err(), DeltaError::Mixed);
+        let cut = old.replace("1123456789abcdef0123\n", "");
+        assert!(matches!(delta(&cut, &new), Err(DeltaError::Feed(_))));
+    }
+}

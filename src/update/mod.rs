@@ -1,0 +1,36 @@
+//! Keeping lists up to date.
+//!
+//! A list is fetched ([`fetch`]) into a working file in memory, its signature is checked
+//! ([`signature`]), it is read under guard ([`crate::lists::guard`]), and only then it replaces the
+//! last good copy, in one step. Where a server offers deltas, one of them is tried first ([`delta`]).
+//! What is known of each list is kept in a small file ([`state`]); when it is looked for again rests
+//! on the monotonic clock alone ([`schedule`]). Whatever goes wrong, the last good copy stays and
+//! the cause is told once.
+//!
+//! Nothing here is asynchronous: an [`Updater`] runs on a thread of its own. Read [`updater`] first.
+
+mod address;
+mod delta;
+mod fetch;
+mod lookup;
+mod schedule;
+mod signature;
+mod sorted;
+mod spec;
+mod state;
+mod tls;
+mod updater;
+mod url;
+
+pub use delta::{DeltaError, DeltaSummary, apply, diff, version};
+pub use fetch::{FetchError, Phase, Timeouts};
+pub use lookup::{Resolve, SystemResolve};
+pub use signature::{SignatureError, Version};
+pub use sorted::Workshop;
+pub use spec::{ListUpdateSpec, SignatureSpec};
+pub use state::ListState;
+pub use updater::{Outcome, UpdateError, UpdateResult, UpdateSettings, Updater, copy_format};
+pub use url::UrlFault;
+
+/// When this was released, in seconds since 1970: a clock that shows an earlier time is not set.
+const RELEASED: u64 = 1_795_305_600;

@@ -1,0 +1,68 @@
+//! What a list's updates need to know, as the configuration says it.
+
+use std::time::Duration;
+
+use crate::lists::guard::GuardLimits;
+use crate::lists::{ListFormat, ListKind};
+
+/// A list that is kept up to date from somewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListUpdateSpec {
+    /// Its id: lower-case letters, digits, `-` and `_`; its files are named after it.
+    pub id: String,
+    /// What its names are for.
+    pub kind: ListKind,
+    /// Where it is: `https://…`, or `http://…` when it is signed.
+    pub url: String,
+    /// Its syntax; none is detected from the content.
+    pub format: Option<ListFormat>,
+    /// What to read of it if it is an archive.
+    pub member: Option<String>,
+    /// How long after one look the next one is due.
+    pub interval: Duration,
+    /// The most octets that are downloaded, compressed as they come.
+    pub max_bytes: u64,
+    /// Whether the server may have an address inside the home. Never for one a redirect leads to
+    /// unless the list's own server has one.
+    pub allow_private: bool,
+    /// Who must have signed it; none if the connection to the server is enough.
+    pub signature: Option<SignatureSpec>,
+    /// Where deltas are: a URL with `{from}` for the version at hand.
+    pub delta_url: Option<String>,
+    /// What a new version must not do.
+    pub limits: GuardLimits,
+}
+
+impl ListUpdateSpec {
+    /// How often a list is looked for, unless told otherwise.
+    pub const INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+    /// The most octets of a download, unless told otherwise.
+    pub const MAX_BYTES: u64 = 64 << 20;
+
+    /// A blocklist at `url` with the usual settings.
+    pub fn new(id: impl Into<String>, url: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            kind: ListKind::Block,
+            url: url.into(),
+            format: None,
+            member: None,
+            interval: Self::INTERVAL,
+            max_bytes: Self::MAX_BYTES,
+            allow_private: false,
+            signature: None,
+            delta_url: None,
+            limits: GuardLimits::default(),
+        }
+    }
+}
+
+/// Who must have signed a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignatureSpec {
+    /// Public keys as minisign prints them (`RW…`); one of them is enough, so that a key can be
+    /// replaced by a new one.
+    pub keys: Vec<String>,
+    /// Where the signature is; none if at the list's URL with `.minisig` behind it.
+    pub url: Option<String>,
+}

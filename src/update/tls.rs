@@ -1,0 +1,282 @@
+//! TLS for downloads, on machines whose clock may not be set.
+//!
+//! A router without a battery believes it is 1970 until the network time arrives, and may never
+//! hear it. No certificate was valid then. So while the clock shows a time before this program was
+//! released, which cannot be, the dates are checked the other way round: there must be an instant
+//! since then at which the whole chain was valid. Names and signatures are checked as ever. What is
+//! given up is noticing that a certificate expired since the release.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
+    SignatureScheme, StreamOwned,
+};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
+    TransportAdapter,
+};
+
+use super::RELEASED;
+use super::fetch::FetchError;
+use super::lookup::bare_host;
+use crate::clock::{Clock, Timestamp};
+
+/// The client's side of TLS, with the usual roots and those in `extra_roots` (PEM).
+///
+/// # Errors
+/// What is wrong with `extra_roots`.
+pub(super) fn client_config(
+    extra_roots: &[u8],
+    clock: &Clock,
+) -> Result<Arc<ClientConfig>, String> {
+    let mut roots = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    for root in CertificateDer::pem_slice_iter(extra_roots) {
+        let root = root.map_err(|error| error.to_string())?;
+        roots.add(root).map_err(|error| error.to_string())?;
+    }
+    let provider = Arc::new(ring::default_provider());
+    let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+        .build()
+        .map_err(|error| error.to_string())?;
+    let config = ClientConfig::builder_with_details(
+        Arc::<CryptoProvider>::clone(&provider),
+        Arc::new(WallTime(clock.clone())),
+    )
+    .with_safe_default_protocol_versions()
+    .map_err(|error| error.to_string())?
+    .dangerous()
+    .with_custom_certificate_verifier(Arc::new(Verifier { chain }))
+    .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// The household's clock for rustls.
+#[derive(Debug)]
+struct WallTime(Clock);
+
+impl TimeProvider for WallTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(self.0.wall().as_second()).unwrap_or(0);
+        Some(UnixTime::since_unix_epoch(std::time::Duration::from_secs(
+            seconds,
+        )))
+    }
+}
+
+/// The usual checks, at an instant that can be.
+#[derive(Debug)]
+struct Verifier {
+    chain: Arc<WebPkiServerVerifier>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let check = |at: UnixTime| {
+            self.chain
+                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, at)
+        };
+        if now.as_secs() >= RELEASED {
+            return check(now);
+        }
+        let mut at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(RELEASED));
+        // Each step passes the beginning of one more certificate of the chain.
+        for _ in 0..8 {
+            match check(at) {
+                Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext {
+                    not_before,
+                    ..
+                })) if not_before > at => at = not_before,
+                done => return done,
+            }
+        }
+        check(at)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chain.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chain.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chain.supported_verify_schemes()
+    }
+}
+
+/// Puts TLS on a connection whose URL wants it.
+pub(super) struct TlsConnector(pub(super) Arc<ClientConfig>);
+
+impl fmt::Debug for TlsConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsConnector")
+    }
+}
+
+impl<In: Transport> Connector<In> for TlsConnector {
+    type Out = Either<In, TlsTransport>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        let Some(transport) = chained else {
+            return Ok(None);
+        };
+        if !details.needs_tls() {
+            return Ok(Some(Either::A(transport)));
+        }
+        let host = bare_host(details.uri);
+        let refused = |why: String| {
+            ureq::Error::Other(Box::new(FetchError::Tls {
+                host: host.to_owned(),
+                why,
+            }))
+        };
+        let name = ServerName::try_from(host)
+            .map_err(|error| refused(error.to_string()))?
+            .to_owned();
+        let mut conn = ClientConnection::new(Arc::clone(&self.0), name)
+            .map_err(|error| refused(explain(&error)))?;
+        let mut sock = TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
+        sock.set_timeout(details.timeout);
+        conn.complete_io(&mut sock).map_err(|error| {
+            match error
+                .get_ref()
+                .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+            {
+                Some(fault) => refused(explain(fault)),
+                None if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    refused("the server hung up".to_owned())
+                }
+                None => ureq::Error::from(error),
+            }
+        })?;
+        Ok(Some(Either::B(TlsTransport {
+            buffers: LazyBuffers::new(
+                details.config.input_buffer_size(),
+                details.config.output_buffer_size(),
+            ),
+            stream: StreamOwned { conn, sock },
+        })))
+    }
+}
+
+/// A connection with TLS on it.
+pub(super) struct TlsTransport {
+    buffers: LazyBuffers,
+    stream: StreamOwned<ClientConnection, TransportAdapter>,
+}
+
+impl fmt::Debug for TlsTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsTransport")
+    }
+}
+
+impl Transport for TlsTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        self.stream.sock.set_timeout(timeout);
+        let output = self.buffers.output().get(..amount).unwrap_or_default();
+        Ok(self.stream.write_all(output)?)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        self.stream.sock.set_timeout(timeout);
+        let amount = self.stream.read(self.buffers.input_append_buf())?;
+        self.buffers.input_appended(amount);
+        Ok(amount > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.stream.sock.get_mut().is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        true
+    }
+}
+
+/// What is wrong with a server's certificate, for an admin. Says nothing that changes from one
+/// attempt to the next, so that the same fault is told once.
+fn explain(error: &rustls::Error) -> String {
+    use CertificateError::{
+        ExpiredContext, NotValidForNameContext, NotValidYetContext, UnknownIssuer,
+    };
+    let rustls::Error::InvalidCertificate(fault) = error else {
+        return error.to_string();
+    };
+    match fault {
+        NotValidForNameContext { presented, .. } if presented.is_empty() => {
+            "its certificate is for no name at all".to_owned()
+        }
+        NotValidForNameContext { presented, .. } => {
+            let names: Vec<String> = presented.iter().take(5).map(|name| bare(name)).collect();
+            format!("its certificate is for other names: {}", names.join(", "))
+        }
+        ExpiredContext { not_after, .. } => format!(
+            "its certificate was valid until {}, or this machine's clock is wrong",
+            day(*not_after)
+        ),
+        NotValidYetContext { not_before, .. } => format!(
+            "its certificate is valid from {}, or this machine's clock is wrong",
+            day(*not_before)
+        ),
+        UnknownIssuer => "no authority we trust signed its certificate".to_owned(),
+        other => format!("its certificate is not accepted: {other}"),
+    }
+}
+
+/// The name in `DnsName("lists.example")`, without what a terminal would act on.
+fn bare(presented: &str) -> String {
+    let inner = presented
+        .split_once("(\"")
+        .and_then(|(_, rest)| rest.strip_suffix("\")"))
+        .unwrap_or(presented);
+    inner.chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+/// The day of an instant, as in `2026-11-22`.
+fn day(instant: UnixTime) -> String {
+    i64::try_from(instant.as_secs())
+        .ok()
+        .and_then(|seconds| Timestamp::from_second(seconds).ok())
+        .map_or_else(
+            || "a day far away".to_owned(),
+            |at| at.to_string().chars().take(10).collect(),
+        )
+}
