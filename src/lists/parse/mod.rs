@@ -10,12 +10,12 @@ mod archive;
 mod detect;
 mod dnsmasq;
 mod domains;
-mod expression;
 mod head;
 mod hosts;
 mod lines;
 mod mask;
 mod modifiers;
+mod pattern;
 mod regex;
 mod rpz;
 mod sniff;
@@ -33,7 +33,8 @@ pub use lines::{Line, Lines, MAX_LINE};
 
 use self::archive::{Archive, Member};
 use super::fault::quoted;
-use super::{Item, KEPT_ERRORS, LineError, LineFault, ListFault, ListFormat, Unsupported};
+use super::sealed::{self, FeedHead, FeedReader};
+use super::{Item, KEPT_ERRORS, LineError, LineFault, ListFault, ListFormat};
 
 /// How much of a list is looked at before its syntax is settled.
 const SAMPLE: u64 = 64 * 1024;
@@ -98,6 +99,8 @@ pub struct Report {
     pub skipped: u64,
     /// Members of an archive that were left alone, and why; the first [`KEPT_ERRORS`].
     pub notes: Vec<String>,
+    /// What a sealed list says of itself.
+    pub sealed: Option<FeedHead>,
     /// Why none of the items must be used, if so.
     pub failure: Option<ListFault>,
 }
@@ -117,6 +120,7 @@ pub fn read_list(source: impl Read, options: &ReadOptions, each: impl FnMut(u32,
             first_errors: Vec::new(),
             skipped: 0,
             notes: Vec::new(),
+            sealed: None,
             failure: None,
         },
         format: options.format,
@@ -245,6 +249,9 @@ impl<E: FnMut(u32, &Item)> Reading<E> {
         if let Err(fault) = reader.finish() {
             self.report.note_fault(self.line, fault);
         }
+        if let State::Sealed(feed) = reader.state {
+            self.report.sealed = Some(feed.finish()?);
+        }
         Ok(())
     }
 }
@@ -309,6 +316,7 @@ enum State {
     None,
     Unbound(unbound::Reader),
     Rpz(rpz::Reader),
+    Sealed(FeedReader),
 }
 
 impl LineReader {
@@ -317,6 +325,7 @@ impl LineReader {
         let state = match format {
             ListFormat::Unbound => State::Unbound(unbound::Reader::default()),
             ListFormat::Rpz => State::Rpz(rpz::Reader::default()),
+            ListFormat::Sealed => State::Sealed(FeedReader::new()),
             _ => State::None,
         };
         Self { format, state }
@@ -328,18 +337,24 @@ impl LineReader {
     /// # Errors
     /// Why the line cannot be understood; nothing was appended then.
     pub fn read(&mut self, line: &[u8], into: &mut Vec<Item>) -> Result<(), LineFault> {
-        match (&mut self.state, self.format) {
-            (State::Unbound(reader), _) => reader.read(line, into),
-            (State::Rpz(reader), _) => reader.read(line, into),
-            (State::None, ListFormat::Hosts) => hosts::read(line, into),
-            (State::None, ListFormat::Domains) => domains::read(line, into),
-            (State::None, ListFormat::Wildcards) => wildcards::read(line, into),
-            (State::None, ListFormat::Adblock) => adblock::read(line, into),
-            (State::None, ListFormat::Dnsmasq) => dnsmasq::read(line, into),
-            (State::None, ListFormat::Regex) => regex::read(line, into),
-            (State::None, ListFormat::Sealed | ListFormat::Unbound | ListFormat::Rpz) => {
-                Err(Unsupported::Sealed.into())
+        match &mut self.state {
+            State::Unbound(reader) => return reader.read(line, into),
+            State::Rpz(reader) => return reader.read(line, into),
+            State::Sealed(feed) => {
+                into.extend(feed.line(line)?.map(Item::Sealed));
+                return Ok(());
             }
+            State::None => {}
+        }
+        match self.format {
+            ListFormat::Hosts => hosts::read(line, into),
+            ListFormat::Domains => domains::read(line, into),
+            ListFormat::Wildcards => wildcards::read(line, into),
+            ListFormat::Adblock => adblock::read(line, into),
+            ListFormat::Dnsmasq => dnsmasq::read(line, into),
+            ListFormat::Regex => regex::read(line, into),
+            // Those with a state, above.
+            ListFormat::Unbound | ListFormat::Rpz | ListFormat::Sealed => Ok(()),
         }
     }
 
@@ -358,7 +373,7 @@ impl LineReader {
     const fn is_inside(&self) -> bool {
         match &self.state {
             State::Rpz(reader) => reader.is_inside(),
-            State::None | State::Unbound(_) => false,
+            State::None | State::Unbound(_) | State::Sealed(_) => false,
         }
     }
 }
@@ -369,6 +384,9 @@ impl ListFormat {
     /// # Errors
     /// Why the line cannot be understood; nothing was appended then.
     pub fn read_line(self, line: &[u8], into: &mut Vec<Item>) -> Result<(), LineFault> {
+        if self == Self::Sealed {
+            return sealed::read_line(line, into);
+        }
         let mut reader = LineReader::new(self);
         reader.read(line, into)?;
         reader.finish()
@@ -412,7 +430,9 @@ mod testing {
 
 #[cfg(test)]
 mod tests {
+    use super::sealed::{Day, Edition, FeedFault, KeyDelivery, SealKey, seal};
     use super::*;
+    use crate::name::Name;
     use std::io;
 
     fn read(text: impl AsRef<[u8]>, format: Option<ListFormat>) -> (Report, Vec<String>) {
@@ -435,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_list_in_four_syntaxes_says_the_same() {
+    fn the_same_list_in_six_syntaxes_says_the_same() {
         let names = [
             "example.org",
             "www.example.net",
@@ -458,6 +478,16 @@ mod tests {
             (
                 ListFormat::Adblock,
                 names.map(|n| format!("||{n}^\n")).concat(),
+            ),
+            (
+                ListFormat::Dnsmasq,
+                names.map(|n| format!("address=/{n}/::\n")).concat(),
+            ),
+            (
+                ListFormat::Unbound,
+                names
+                    .map(|n| format!("local-zone: {n} always_null\n"))
+                    .concat(),
             ),
         ];
         let mut answers = Vec::new();
@@ -573,6 +603,30 @@ mod tests {
             "{}",
             endless.largest_request
         );
+    }
+
+    #[test]
+    fn a_sealed_list_is_whole_or_it_is_not_used() {
+        let names = ["one.example", "two.example"].map(|name| Name::parse(name).unwrap());
+        let key = SealKey::parse("000102030405060708090a0b0c0d0e0f").unwrap();
+        let edition = Edition {
+            title: "Hotline".into(),
+            issuer: "example".into(),
+            serial: 7,
+            date: Day::parse("2026-11-22").unwrap(),
+            expires: None,
+        };
+        let names = names.iter().map(Name::as_ref);
+        let feed = seal(names, &key, KeyDelivery::InFeed, &edition).unwrap();
+        let (report, entries) = read(&feed, None);
+        assert_eq!((report.format, report.failure), (ListFormat::Sealed, None));
+        assert_eq!(report.sealed.unwrap().edition, edition);
+        assert!(entries.len() == 2 && entries.iter().all(|it| it.ends_with("(sealed)")));
+        let cut = feed.trim_end().rsplit_once('\n').unwrap().0;
+        let (report, _) = read(cut, None);
+        let (promised, found) = (2, 1);
+        let fault = FeedFault::Count { promised, found };
+        assert_eq!(report.failure, Some(ListFault::Sealed(fault)));
     }
 
     #[test]
