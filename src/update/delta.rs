@@ -3,7 +3,8 @@
 //! A version is known by its *canonical form*: what the list says of itself, then its rules, one a
 //! line as adblock rules, sorted by their octets, each once. Two lists of different syntaxes that
 //! say the same have the same canonical form. Comments and bad lines are not in it. The canonical
-//! form is itself a list.
+//! form is itself a list. A sealed list's is the list without its comments: all of its head, then
+//! its fingerprints.
 //!
 //! A delta is text. Its rules are in the order of the canonical form, so that it is made and applied
 //! in one pass, in bounded memory, whatever the size of the list:
@@ -24,17 +25,21 @@
 
 use std::cmp::Ordering;
 use std::fmt::Write as _;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 
 use sha2::{Digest, Sha256};
 
 use super::sorted::{LineReader, Sorter, Workshop};
 use crate::files::Scratch;
-use crate::lists::parse::{Head, ReadOptions, read_list};
-use crate::lists::{Item, ListFault, ListFormat};
+use crate::lists::parse::{Head, read_list};
+use crate::lists::sealed::{FeedReader, is_feed};
+use crate::lists::{ListFault, ListFormat};
 
 /// The first line of a delta.
 const MAGIC: &str = "hedgerow-delta 1";
+
+/// The most lines in the head of a sealed list.
+const MAX_HEAD: usize = 64;
 
 /// What a delta says.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -61,6 +66,12 @@ pub enum DeltaError {
     /// One of the lists is none.
     #[error("{0}")]
     Unreadable(#[from] ListFault),
+    /// A sealed list is not as its format wants it.
+    #[error("{0}")]
+    Feed(String),
+    /// The head of a packed sealed list is not at hand.
+    #[error("a sealed list must not be packed if there are deltas of it")]
+    Packed,
     /// One list holds names, the other fingerprints of names.
     #[error("a sealed list and one of names have nothing in common")]
     Mixed,
@@ -240,16 +251,24 @@ pub fn apply(
 
 impl Canonical {
     fn of(
-        list: impl Read,
+        mut list: impl Read,
         format: Option<ListFormat>,
         workshop: &Workshop<'_>,
     ) -> Result<Self, DeltaError> {
+        let mut begin = Vec::new();
+        list.by_ref().take(16 * 1024).read_to_end(&mut begin)?;
+        let sealed = is_feed(&begin);
+        let list = io::Cursor::new(begin).chain(list);
+        if sealed {
+            return Self::of_feed(list, workshop);
+        }
         let mut sorter = Sorter::new(*workshop);
         let mut failed = None;
         let mut line = String::new();
-        let report = read_list(list, &ReadOptions::format(format), |_, item| {
+        let report = read_list(list, format, |_, item| {
             line.clear();
-            write_rule(&mut line, item);
+            // Writing to a string does not fail.
+            let _written = write!(line, "{item}");
             if failed.is_none() {
                 failed = sorter.push(line.as_bytes()).err();
             }
@@ -260,17 +279,51 @@ impl Canonical {
         if let Some(error) = failed {
             return Err(error.into());
         }
-        let format = match report.format {
-            ListFormat::Sealed => ListFormat::Sealed,
-            _ => ListFormat::Adblock,
-        };
-        let head = head_lines(&report.head, format);
+        if report.format == ListFormat::Sealed {
+            return Err(DeltaError::Packed);
+        }
+        Self::sum_up(
+            ListFormat::Adblock,
+            head_lines(&report.head),
+            LineReader::new(sorter.finish()?),
+        )
+    }
+
+    /// A sealed list is in order already, and all of its head counts.
+    fn of_feed(list: impl Read, workshop: &Workshop<'_>) -> Result<Self, DeltaError> {
+        let mut feed = FeedReader::new();
+        let mut lines = LineReader::new(list);
+        let mut head = Vec::new();
+        let mut rules = io::BufWriter::new(workshop.scratch()?);
+        while let Some(line) = lines.next()? {
+            let line = line.trim_ascii();
+            match feed.line(line) {
+                Ok(Some(fingerprint)) => writeln!(rules, "{}", hexadecimal(&fingerprint.0))?,
+                Ok(None) if line.is_empty() || line.starts_with(b"#") => {}
+                Ok(None) if head.len() < MAX_HEAD => {
+                    head.push(String::from_utf8_lossy(line).into_owned());
+                }
+                Ok(None) => return Err(DeltaError::Feed("its head is too long".to_owned())),
+                Err(fault) => return Err(DeltaError::Feed(fault.to_string())),
+            }
+        }
+        feed.finish()
+            .map_err(|fault| DeltaError::Feed(fault.to_string()))?;
+        let mut rules = rules.into_inner().map_err(io::IntoInnerError::into_error)?;
+        rules.seek(io::SeekFrom::Start(0))?;
+        Self::sum_up(ListFormat::Sealed, head, LineReader::new(rules))
+    }
+
+    fn sum_up(
+        format: ListFormat,
+        head: Vec<String>,
+        mut rules: LineReader<Box<dyn Scratch>>,
+    ) -> Result<Self, DeltaError> {
         let mut nowhere = io::sink();
         let mut sum = Summed::new(&mut nowhere);
         for line in &head {
             sum.head(line.as_bytes())?;
         }
-        let mut rules = LineReader::new(sorter.finish()?);
         while let Some(rule) = rules.next()? {
             sum.rule(rule)?;
         }
@@ -285,24 +338,8 @@ impl Canonical {
     }
 }
 
-/// `item` as a line of the canonical form.
-fn write_rule(line: &mut String, item: &Item) {
-    // Writing to a string does not fail.
-    let _written = match item {
-        Item::Sealed(fingerprint) => fingerprint
-            .0
-            .iter()
-            .try_for_each(|octet| write!(line, "{octet:02x}")),
-        other => write!(line, "{other}"),
-    };
-}
-
-/// What a list says of itself, as it stands in the canonical form.
-fn head_lines(head: &Head, format: ListFormat) -> Vec<String> {
-    let sign = match format {
-        ListFormat::Sealed => '#',
-        _ => '!',
-    };
+/// What a list of names says of itself, as it stands in the canonical form.
+fn head_lines(head: &Head) -> Vec<String> {
     [
         ("title", &head.title),
         ("category", &head.category),
@@ -313,7 +350,7 @@ fn head_lines(head: &Head, format: ListFormat) -> Vec<String> {
         ("covers", &head.covers),
     ]
     .into_iter()
-    .filter_map(|(key, value)| Some(format!("{sign} {key}: {}", value.as_ref()?)))
+    .filter_map(|(key, value)| Some(format!("! {key}: {}", value.as_ref()?)))
     .collect()
 }
 
@@ -431,7 +468,10 @@ impl<R: Read> Delta<R> {
             let change = match sign {
                 b'+' => Change::Add,
                 b'-' => Change::Remove,
-                b'=' if self.last.is_empty() && rule.starts_with(&[head_sign(self.format)]) => {
+                // What is no remark would be a rule that nobody counted.
+                b'=' if self.last.is_empty()
+                    && (self.format == ListFormat::Sealed || rule.starts_with(b"!")) =>
+                {
                     result.head(rule)?;
                     continue;
                 }
@@ -454,14 +494,6 @@ impl<R: Read> Delta<R> {
     }
 }
 
-/// What lines of the head begin with.
-const fn head_sign(format: ListFormat) -> u8 {
-    match format {
-        ListFormat::Sealed => b'#',
-        _ => b'!',
-    }
-}
-
 /// Reads `0f3c… 104211`.
 fn sum_and_count(text: &str) -> Result<(String, u64), DeltaError> {
     let (sum, count) = text.split_once(' ').ok_or(DeltaError::NotADelta)?;
@@ -471,4 +503,131 @@ fn sum_and_count(text: &str) -> Result<(String, u64), DeltaError> {
     }
     let count = count.trim().parse().map_err(|_| DeltaError::NotADelta)?;
     Ok((sum.to_ascii_lowercase(), count))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::files::MemoryFiles;
+
+    fn with<T>(work: impl FnOnce(&Workshop<'_>) -> T) -> T {
+        let files = MemoryFiles::new().files();
+        work(&Workshop {
+            files: &files,
+            folder: Path::new("/run"),
+            memory: 0,
+        })
+    }
+
+    fn delta(old: &str, new: &str) -> Result<String, DeltaError> {
+        let mut text = Vec::new();
+        with(|shop| diff(old.as_bytes(), new.as_bytes(), None, shop, &mut text))?;
+        Ok(String::from_utf8(text).unwrap())
+    }
+
+    fn applied(base: &str, delta: &str) -> Result<String, DeltaError> {
+        let mut text = Vec::new();
+        with(|shop| apply(base.as_bytes(), delta.as_bytes(), None, shop, &mut text))?;
+        Ok(String::from_utf8(text).unwrap())
+    }
+
+    const OLD: &str = "# title: Ads\n0.0.0.0 a.test\n0.0.0.0 b.test c.test\n0.0.0.0 a.test\n";
+    const NEW: &str = "! Title: More ads\n||a.test^\n||c.test^\n||d.test^\nno name\n";
+
+    #[test]
+    fn a_delta_leads_from_one_version_to_the_other() {
+        let text = delta(OLD, NEW).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "hedgerow-delta 1");
+        assert_eq!(lines[1], "format adblock");
+        assert!(lines[2].starts_with("from ") && lines[2].ends_with(" 3"));
+        assert_eq!(
+            lines[4..],
+            ["=! title: More ads", "-||b.test^", "+||d.test^"]
+        );
+        let result = applied(OLD, &text).unwrap();
+        assert_eq!(
+            result,
+            "! title: More ads\n||a.test^\n||c.test^\n||d.test^\n"
+        );
+        // The result is itself a list, and the version is that of the file it stands for.
+        let version = |list: &str| with(|shop| version(list.as_bytes(), None, shop)).unwrap();
+        assert_eq!(version(&result), version(NEW));
+        assert_ne!(version(OLD), version(NEW));
+    }
+
+    #[test]
+    fn nothing_changed_is_a_delta_too() {
+        let text = delta(NEW, NEW).unwrap();
+        assert_eq!(text.lines().count(), 5);
+        assert!(applied(NEW, &text).is_ok());
+    }
+
+    #[test]
+    fn a_delta_of_another_version_is_not_applied() {
+        let text = delta(OLD, NEW).unwrap();
+        let other = applied("a.test\n", &text).unwrap_err();
+        assert!(matches!(other, DeltaError::OtherBase { .. }), "{other}");
+        // A delta that was tampered with leads elsewhere, or nowhere.
+        let bent = text.replace("+||d.test^", "+||e.test^");
+        assert_eq!(applied(OLD, &bent).unwrap_err(), DeltaError::WrongResult);
+        let bent = text.replace("More ads", "Fewer ads");
+        assert_eq!(applied(OLD, &bent).unwrap_err(), DeltaError::WrongResult);
+        for (from, to, why) in [
+            ("-||b.test^", "-||bb.test^", "takes away what is not there"),
+            ("+||d", "+||a", "not in order"),
+            (
+                "+||d.test^",
+                "+||c.test^",
+                "adds what is there already",
+            ),
+            ("-||b", "||b", "neither `+` nor `-`"),
+            ("=! title", "=title", "neither `+` nor `-`"),
+        ] {
+            match applied(OLD, &text.replace(from, to)).unwrap_err() {
+                DeltaError::Corrupt { why: found, .. } => assert_eq!(found, why, "{from}"),
+                other => panic!("{from}: {other}"),
+            }
+        }
+        let short: Vec<&str> = text.lines().take(6).collect();
+        assert_eq!(
+            applied(OLD, &short.join("\n")).unwrap_err(),
+            DeltaError::WrongResult
+        );
+        for nonsense in [
+            "",
+            "<html>",
+            "hedgerow-delta 2\n",
+            "hedgerow-delta 1\nformat x\n",
+        ] {
+            assert_eq!(applied(OLD, nonsense).unwrap_err(), DeltaError::NotADelta);
+        }
+    }
+
+    #[test]
+    fn a_sealed_list_has_deltas_too() {
+        let feed = |serial: u64, prints: &[&str]| {
+            format!(
+                "# from the hotline\nsealed: 1\ntitle: Test\nissuer: hotline.example\nserial: {serial}\n\
+                 date: 2026-11-22\nhash: siphash-2-4-128/80\n\
+                 key: 000102030405060708090a0b0c0d0e0f\ncount: {}\n\n{}\n",
+                prints.len(),
+                prints.join("\n")
+            )
+        };
+        let old = feed(1, &["0123456789abcdef0123", "1123456789abcdef0123"]);
+        let new = feed(2, &["0123456789abcdef0123", "fedcba98765432100123"]);
+        let text = delta(&old, &new).unwrap();
+        assert!(text.contains("\n=serial: 2\n"));
+        let result = applied(&old, &text).unwrap();
+        assert_eq!(
+            with(|shop| version(result.as_bytes(), None, shop)),
+            with(|shop| version(new.as_bytes(), None, shop))
+        );
+        assert_eq!(delta(&old, NEW).unwrap_err(), DeltaError::Mixed);
+        let cut = old.replace("1123456789abcdef0123\n", "");
+        assert!(matches!(delta(&cut, &new), Err(DeltaError::Feed(_))));
+    }
 }

@@ -55,9 +55,12 @@ pub struct ListState {
     /// The key that signed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signed_by: Option<String>,
-    /// The highest version that key signed, of those seen: `timestamp:N` or `serial:N`.
+    /// The highest signed version of those seen: `timestamp:N` or `serial:N`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// The highest serial number in the head of a sealed list, of those seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edition: Option<u64>,
     /// SHA-256 of its canonical form, in hexadecimal, if it was needed yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canonical: Option<String>,
@@ -84,12 +87,12 @@ impl ListState {
         own.or(configured)
     }
 
-    /// The highest version that `key` signed, of those seen.
-    pub(super) fn version_by(&self, key: &str) -> Option<Version> {
-        self.version
-            .as_deref()
-            .filter(|_| self.signed_by.as_deref() == Some(key))
-            .and_then(Version::parse)
+    /// The highest version seen, as long as its signer is one of `keys`: whoever puts another key
+    /// into the configuration begins anew.
+    pub(super) fn version_under(&self, keys: &[String]) -> Option<Version> {
+        let signer = self.signed_by.as_ref()?;
+        let version = keys.contains(signer).then_some(self.version.as_deref()?)?;
+        Version::parse(version)
     }
 
     /// Reads the state of the list `id`; a new one if there is none or it makes no sense.
@@ -170,8 +173,9 @@ mod tests {
         };
         state.save(&files, path).unwrap();
         assert_eq!(ListState::load(&files, path).unwrap(), state);
-        assert_eq!(state.version_by("RWkey"), Some(Version::Serial(7)));
-        assert_eq!(state.version_by("RWother"), None);
+        let keys = ["RWnew".to_owned(), "RWkey".to_owned()];
+        assert_eq!(state.version_under(&keys), Some(Version::Serial(7)));
+        assert_eq!(state.version_under(&keys[..1]), None);
         let hosts = Some(ListFormat::Hosts);
         assert_eq!(state.format(hosts), Some(ListFormat::Adblock));
         assert_eq!(ListState::default().format(hosts), hosts);

@@ -25,12 +25,10 @@ use ureq::unversioned::transport::{
     TransportAdapter,
 };
 
+use super::RELEASED;
 use super::fetch::FetchError;
 use super::lookup::bare_host;
 use crate::clock::{Clock, Timestamp};
-
-/// When this was released: no clock that is set shows an earlier time. In seconds since 1970.
-const RELEASED: u64 = 1_795_305_600;
 
 /// The client's side of TLS, with the usual roots and those in `extra_roots` (PEM).
 ///

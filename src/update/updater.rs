@@ -1,0 +1,781 @@
+//! From a list's address to its last good copy.
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::delta::{self, DeltaError, hexadecimal};
+use super::fetch::{FetchError, FetchRequest, Fetched, Fetcher, Received, Require, Timeouts};
+use super::lookup::{Resolve, SystemResolve};
+use super::signature::{self, MAX_SIGNATURE, Signed, Version};
+use super::sorted::Workshop;
+use super::spec::{ListUpdateSpec, SignatureSpec};
+use super::state::{Folder, ListState};
+use super::{RELEASED, SignatureError, schedule, url};
+use crate::clock::{Clock, Moment, Timestamp};
+use crate::files::{FileError, Files, Scratch, Stamp};
+use crate::lists::guard::{Guard, Protected, Refusal};
+use crate::lists::parse::{Report, read_list};
+use crate::lists::sealed::{FeedHead, is_feed};
+use crate::lists::{KEPT_ERRORS, LineNote, ListFormat};
+
+/// What the clock must show to have moved by a day, for the one write a day that says nothing but
+/// that a list was looked for.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Where an [`Updater`] keeps things and what it may use.
+#[derive(Clone, Debug)]
+pub struct UpdateSettings {
+    /// The folder of last good copies and states, `lists` in the state folder.
+    pub folder: PathBuf,
+    /// Where working files go: a file system in memory.
+    pub working_folder: PathBuf,
+    /// How patient downloads are.
+    pub timeouts: Timeouts,
+    /// Certificates of authorities to trust besides the usual ones, as PEM.
+    pub extra_roots: Vec<u8>,
+    /// How server names are looked up.
+    pub resolve: Arc<dyn Resolve>,
+    /// Octets of memory for sorting, which deltas need.
+    pub memory: usize,
+}
+
+impl UpdateSettings {
+    /// The usual settings.
+    pub fn new(folder: impl Into<PathBuf>, working_folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
+            working_folder: working_folder.into(),
+            timeouts: Timeouts::default(),
+            extra_roots: Vec::new(),
+            resolve: Arc::new(SystemResolve),
+            memory: 8 << 20,
+        }
+    }
+}
+
+/// What came of looking for a new version of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpdateResult {
+    /// The list's id.
+    pub id: String,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Whether it has to be told: a new version, a failure with another cause than last time, or
+    /// the end of failures. The same failure again is only counted.
+    pub news: bool,
+    /// How many attempts failed since the last that did not.
+    pub failures: u32,
+    /// How long until the next attempt.
+    pub next: Duration,
+    /// Why a delta did not help although there was one.
+    pub remark: Option<String>,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is a new last good copy; the index has to be compiled.
+    Updated {
+        /// Entries now.
+        entries: u64,
+        /// Entries before; none for the first copy.
+        before: Option<u64>,
+        /// Octets downloaded.
+        downloaded: u64,
+        /// Whether a delta was enough.
+        by_delta: bool,
+        /// Lines not understood.
+        bad_lines: u64,
+        /// Entries that name what is protected; they are not obeyed.
+        protected: u64,
+    },
+    /// The copy at hand is the newest.
+    Unchanged,
+    /// Why it failed. The copy at hand, if any, stays in use.
+    Failed(String),
+}
+
+/// Why there is no new version of a list.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateError {
+    /// The id could lead out of the folder.
+    #[error("`{0}` cannot be the name of a file")]
+    Id(String),
+    /// Somebody else updates lists in the same folder.
+    #[error("another process is updating the lists")]
+    Busy,
+    /// The download failed.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The list is there, its signature is not.
+    #[error("no signature: {0}")]
+    NoSignature(FetchError),
+    /// The signature is not accepted.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// The list would do more harm than good.
+    #[error("refused: {0}")]
+    Refused(#[from] Refusal),
+    /// The disk does not play along.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A working file does not.
+    #[error("cannot use the working file: {0}")]
+    Work(#[from] io::Error),
+}
+
+/// Fetches lists, checks them and keeps the last good copy of each. It blocks: one thread is its own.
+#[derive(Debug)]
+pub struct Updater {
+    settings: UpdateSettings,
+    files: Files,
+    clock: Clock,
+    folder: Folder,
+    fetcher: Fetcher,
+    protected: Protected,
+    lists: Vec<Kept>,
+}
+
+/// A list that is kept up to date.
+#[derive(Debug)]
+struct Kept {
+    spec: ListUpdateSpec,
+    state: ListState,
+    /// That of the state's file when it was read or written last.
+    stamp: Option<Stamp>,
+    /// Whether the state's file lacks something.
+    unsaved: bool,
+    /// When the state's file was written by this process.
+    saved: Option<Moment>,
+    due: Moment,
+}
+
+/// What an attempt brought.
+enum Done {
+    Unchanged,
+    Updated {
+        before: Option<u64>,
+        downloaded: u64,
+        by_delta: bool,
+    },
+}
+
+/// A new version, checked and not yet in place.
+struct Candidate {
+    work: Box<dyn Scratch>,
+    received: Received,
+    signed: Option<Signed>,
+    /// The canonical form's sum and syntax where it came by a delta.
+    canonical: Option<(String, ListFormat)>,
+}
+
+impl Updater {
+    /// An updater for `specs`. Reads what is known of them, and takes away what a kill left in the
+    /// folder.
+    pub fn new(
+        specs: Vec<ListUpdateSpec>,
+        settings: UpdateSettings,
+        files: Files,
+        clock: Clock,
+    ) -> Self {
+        let folder = Folder(settings.folder.clone());
+        if let Ok(Some(_lock)) = files.lock(&folder.0) {
+            folder.sweep(&files);
+        }
+        let mut protected = Protected::starter();
+        for spec in &specs {
+            for host in spec.hosts() {
+                protected.add_host(&host);
+            }
+        }
+        let fetcher = Fetcher::new(
+            settings.timeouts,
+            Arc::clone(&settings.resolve),
+            &settings.extra_roots,
+            clock.clone(),
+        );
+        let mut this = Self {
+            settings,
+            files,
+            clock,
+            folder,
+            fetcher,
+            protected,
+            lists: Vec::new(),
+        };
+        this.lists = specs.into_iter().map(|spec| this.keep(spec)).collect();
+        this
+    }
+
+    /// Looks for a new version of the list `id` now; none if there is no such list.
+    ///
+    /// With `force` the server is asked for the whole list even if nothing changed, and a list that
+    /// shrank or grew a lot is believed; a bad signature, an old version and a list that is none are
+    /// refused all the same.
+    pub fn update_one(&mut self, id: &str, force: bool) -> Option<UpdateResult> {
+        let place = self.lists.iter().position(|list| list.spec.id == id)?;
+        let mut list = self.lists.remove(place);
+        let mut remark = None;
+        let done = self.attempt(&mut list, force, &mut remark);
+        let result = UpdateResult {
+            remark,
+            ..self.settle(&mut list, done)
+        };
+        self.lists.insert(place, list);
+        Some(result)
+    }
+
+    /// Looks for new versions of the lists that are due.
+    pub fn update_due(&mut self) -> Vec<UpdateResult> {
+        let now = self.clock.now();
+        let mut due: Vec<(Moment, String)> = self
+            .lists
+            .iter()
+            .filter(|list| list.due <= now)
+            .map(|list| (list.due, list.spec.id.clone()))
+            .collect();
+        due.sort();
+        due.iter()
+            .filter_map(|(_, id)| self.update_one(id, false))
+            .collect()
+    }
+
+    /// When the next list is due; none without lists.
+    pub fn next_due(&self) -> Option<Moment> {
+        self.lists.iter().map(|list| list.due).min()
+    }
+
+    /// When the list `id` is due.
+    pub fn due(&self, id: &str) -> Option<Moment> {
+        self.list(id).map(|list| list.due)
+    }
+
+    /// What is known of the list `id`.
+    pub fn state(&self, id: &str) -> Option<&ListState> {
+        self.list(id).map(|list| &list.state)
+    }
+
+    /// Where the last good copy of the list `id` is, and the syntax to read it in.
+    pub fn copy_of(&self, id: &str) -> Option<(PathBuf, Option<ListFormat>)> {
+        let list = self.list(id).filter(|list| list.state.has_copy())?;
+        Some((self.folder.copy(id), list.state.format(list.spec.format)))
+    }
+
+    fn list(&self, id: &str) -> Option<&Kept> {
+        self.lists.iter().find(|list| list.spec.id == id)
+    }
+
+    /// Takes up a list at the start.
+    fn keep(&self, spec: ListUpdateSpec) -> Kept {
+        let path = self.folder.state(&spec.id);
+        let state = match spec.check_id() {
+            Ok(()) => ListState::load(&self.files, &path).unwrap_or_default(),
+            Err(_) => ListState::default(),
+        };
+        let wait = if state.has_copy() {
+            let age = state.checked.as_deref().and_then(|then| self.age(then));
+            let age = age.filter(|_| state.error.is_none());
+            schedule::first(age, spec.interval)
+        } else {
+            schedule::at_once()
+        };
+        Kept {
+            stamp: self.files.stamp(&path),
+            due: self.clock.now().after(wait),
+            unsaved: false,
+            saved: None,
+            spec,
+            state,
+        }
+    }
+
+    fn attempt(
+        &self,
+        list: &mut Kept,
+        force: bool,
+        remark: &mut Option<String>,
+    ) -> Result<Done, UpdateError> {
+        list.spec.check_id()?;
+        self.files.create_folder(&self.folder.0)?;
+        let _lock = self.files.lock(&self.folder.0)?.ok_or(UpdateError::Busy)?;
+        self.refresh(list)?;
+        let at_hand = self.is_copy_at_hand(list);
+        if at_hand && !force && list.spec.delta_url.is_some() {
+            match self.delta(list) {
+                Ok(Some(candidate)) => {
+                    let done = self.admit(list, candidate, false);
+                    match done {
+                        Ok(done) => return Ok(done),
+                        Err(UpdateError::File(error)) => return Err(error.into()),
+                        Err(error) => *remark = Some(error.to_string()),
+                    }
+                }
+                // The copy is what the server has, or the server has no delta for it.
+                Ok(None) => {}
+                Err(error) => *remark = Some(error.to_string()),
+            }
+        }
+        match self.whole(list, at_hand && !force)? {
+            None => Ok(Done::Unchanged),
+            Some(candidate) => self.admit(list, candidate, force),
+        }
+    }
+
+    /// Reads the state again if another process wrote it.
+    fn refresh(&self, list: &mut Kept) -> Result<(), UpdateError> {
+        let path = self.folder.state(&list.spec.id);
+        let stamp = self.files.stamp(&path);
+        if stamp.is_some() && stamp != list.stamp {
+            list.state = ListState::load(&self.files, &path)?;
+            list.stamp = stamp;
+            list.unsaved = false;
+        }
+        Ok(())
+    }
+
+    /// Whether the copy on the disk is the one the state speaks of: a kill may have come between
+    /// the two, and flash wears out. Only then the server is asked whether it changed.
+    fn is_copy_at_hand(&self, list: &Kept) -> bool {
+        let spec = &list.spec;
+        let keys = spec.signature.as_ref().map(|signature| &signature.keys);
+        let still_signed = keys.is_none_or(|keys| {
+            let signer = list.state.signed_by.as_ref();
+            signer.is_some_and(|signer| keys.contains(signer))
+        });
+        if !list.state.has_copy() || list.state.url != spec.url || !still_signed {
+            return false;
+        }
+        let mut nowhere = io::sink();
+        let summed = self
+            .files
+            .open(&self.folder.copy(&spec.id))
+            .ok()
+            .and_then(|mut copy| pour(&mut copy, &mut nowhere).ok());
+        summed.is_some_and(|(sum, _)| sum == list.state.sha256)
+    }
+
+    /// Downloads the whole list; none if the copy at hand is the newest.
+    fn whole(&self, list: &Kept, conditional: bool) -> Result<Option<Candidate>, UpdateError> {
+        let (spec, state) = (&list.spec, &list.state);
+        let mut work = self.scratch()?;
+        let request = FetchRequest {
+            etag: state.etag.as_deref().filter(|_| conditional),
+            last_modified: state.last_modified.as_deref().filter(|_| conditional),
+            ..spec.request(&spec.url)
+        };
+        let received = match self.fetcher.fetch(&request, &mut work)? {
+            Fetched::NotModified => return Ok(None),
+            Fetched::Body(received) => received,
+        };
+        let signed = match &spec.signature {
+            None => None,
+            Some(signature) => {
+                let at = signature.url.as_deref();
+                Some(self.verify(list, signature, &mut work, &spec.url, at)?)
+            }
+        };
+        Ok(Some(Candidate {
+            work,
+            received,
+            signed,
+            canonical: None,
+        }))
+    }
+
+    /// Downloads and applies a delta; none if there is none for the copy at hand.
+    fn delta(&self, list: &mut Kept) -> Result<Option<Candidate>, UpdateError> {
+        let copy = self.folder.copy(&list.spec.id);
+        let format = list.state.format(list.spec.format);
+        let workshop = Workshop {
+            files: &self.files,
+            folder: &self.settings.working_folder,
+            memory: self.settings.memory,
+        };
+        let failed = |error: DeltaError| UpdateError::Work(io::Error::other(error.to_string()));
+        let base = match &list.state.canonical {
+            Some(base) => base.clone(),
+            None => {
+                let base = delta::version(self.files.open(&copy)?, format, &workshop);
+                let base = base.map_err(failed)?;
+                list.state.canonical.insert(base).clone()
+            }
+        };
+        let (spec, pattern) = (&list.spec, list.spec.delta_url.as_deref());
+        let short = base.get(..16).unwrap_or_default();
+        let url = pattern.unwrap_or_default().replace("{from}", short);
+        let mut work = self.scratch()?;
+        let received = match self.fetcher.fetch(&spec.request(&url), &mut work) {
+            Ok(Fetched::Body(received)) => received,
+            Ok(Fetched::NotModified) | Err(FetchError::Status { status: 404, .. }) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let signed = match &spec.signature {
+            None => None,
+            Some(signature) => Some(self.verify(list, signature, &mut work, &url, None)?),
+        };
+        work.seek(SeekFrom::Start(0))?;
+        let mut result = self.scratch()?;
+        let base = self.files.open(&copy)?;
+        let applied =
+            delta::apply(base, &mut work, format, &workshop, &mut result).map_err(failed)?;
+        Ok(Some(Candidate {
+            work: result,
+            received,
+            signed,
+            canonical: Some((applied.to, applied.format)),
+        }))
+    }
+
+    /// Fetches the signature of `work`, which came from `url`, and checks it.
+    fn verify(
+        &self,
+        list: &Kept,
+        signature: &SignatureSpec,
+        work: &mut Box<dyn Scratch>,
+        url: &str,
+        signature_url: Option<&str>,
+    ) -> Result<Signed, UpdateError> {
+        let beside = match url.split_once('?') {
+            Some((path, query)) => format!("{path}.minisig?{query}"),
+            None => format!("{url}.minisig"),
+        };
+        let request = FetchRequest {
+            max_bytes: MAX_SIGNATURE,
+            ..list.spec.request(signature_url.unwrap_or(&beside))
+        };
+        let mut text = Vec::new();
+        self.fetcher
+            .fetch(&request, &mut text)
+            .map_err(UpdateError::NoSignature)?;
+        work.seek(SeekFrom::Start(0))?;
+        let kept = list.state.version_under(&signature.keys);
+        let name = url::file_name(url);
+        Ok(signature::verify(work, &text, &signature.keys, name, kept)?)
+    }
+
+    /// Reads a new version under guard and, if it may be used, makes it the last good copy.
+    fn admit(
+        &self,
+        list: &mut Kept,
+        mut candidate: Candidate,
+        force: bool,
+    ) -> Result<Done, UpdateError> {
+        let (spec, old) = (&list.spec, &list.state);
+        let before = old.has_copy().then_some(old.entries);
+        let edition = edition(&mut candidate.work)?;
+        if let (Some(found), Some(kept)) = (edition, old.edition)
+            && found < kept
+        {
+            let (found, kept) = (Version::Serial(found), Version::Serial(kept));
+            return Err(SignatureError::Replayed { found, kept }.into());
+        }
+        candidate.work.seek(SeekFrom::Start(0))?;
+        let (sum, bytes) = pour(&mut candidate.work, &mut io::sink())?;
+        let mut state = ListState {
+            url: spec.url.clone(),
+            etag: candidate.received.etag,
+            last_modified: candidate.received.last_modified,
+            error: None,
+            failures: 0,
+            edition: edition.or(old.edition),
+            ..old.clone()
+        };
+        match &candidate.signed {
+            Some(signed) => {
+                state.signed_by = Some(signed.by.clone());
+                state.version = Some(signed.version.to_string());
+            }
+            None => (state.signed_by, state.version) = (None, None),
+        }
+        let by_delta = candidate.canonical.is_some();
+        if let Some((canonical, format)) = candidate.canonical {
+            // The full file's name is not known; when the delta was made is late enough to ask by.
+            state.etag = None;
+            state.canonical = Some(canonical);
+            state.format = Some(format.label().to_owned());
+        } else if sum != old.sha256 {
+            (state.canonical, state.format) = (None, None);
+        }
+        if sum == old.sha256 && self.is_copy_at_hand(list) {
+            list.unsaved |=
+                (&state.version, &state.edition) != (&list.state.version, &list.state.edition);
+            state.error.clone_from(&list.state.error);
+            list.state = state;
+            return Ok(Done::Unchanged);
+        }
+        let format = state.format(spec.format);
+        candidate.work.seek(SeekFrom::Start(0))?;
+        let mut guard = Guard::new(&self.protected, spec.kind, spec.limits);
+        let report = read_list(&mut candidate.work, format, |line, item| {
+            guard.admits(line, item);
+        });
+        let passed = guard.judge(&report, before.filter(|_| !force))?;
+        // Somebody who signs an empty list means it.
+        if report.entries == 0 && candidate.signed.is_none() {
+            return Err(Refusal::Empty.into());
+        }
+        state.sha256 = sum;
+        state.bytes = bytes;
+        state.entries = report.entries;
+        state.bad_lines = report.bad_lines;
+        state.protected = passed.protected;
+        state.notes = notes(&report, passed.notes);
+        state.fetched = self.today();
+        state.checked.clone_from(&state.fetched);
+        state.server_date = candidate.received.date;
+        self.install(list, state, &mut candidate.work)?;
+        Ok(Done::Updated {
+            before,
+            downloaded: candidate.received.bytes,
+            by_delta,
+        })
+    }
+
+    /// Makes what is in `work` the last good copy.
+    ///
+    /// A kill may come between any two steps. The highest version seen is written first, so that no
+    /// older one is taken afterwards; the copy second; what the state says of the copy last: until
+    /// then its sum does not fit, and the server is asked for all of it.
+    fn install(
+        &self,
+        list: &mut Kept,
+        state: ListState,
+        work: &mut Box<dyn Scratch>,
+    ) -> Result<(), UpdateError> {
+        let path = self.folder.state(&list.spec.id);
+        let marks = |state: &ListState| {
+            let (by, version) = (state.signed_by.clone(), state.version.clone());
+            (by, version, state.edition)
+        };
+        if marks(&state) != marks(&list.state) && state.version.is_some() | state.edition.is_some()
+        {
+            let (signed_by, version, edition) = marks(&state);
+            let raised = ListState {
+                signed_by,
+                version,
+                edition,
+                ..list.state.clone()
+            };
+            raised.save(&self.files, &path)?;
+            list.state = raised;
+            list.stamp = self.files.stamp(&path);
+        }
+        let copy = self.folder.copy(&list.spec.id);
+        let failed = |source| FileError {
+            path: copy.clone(),
+            doing: "cannot write",
+            source,
+        };
+        work.seek(SeekFrom::Start(0))?;
+        let mut draft = self.files.private_draft(&copy)?;
+        pour(work, &mut draft).map_err(failed)?;
+        draft.commit().map_err(failed)?;
+        list.state = state;
+        self.save(list);
+        Ok(())
+    }
+
+    /// Notes what came of an attempt, and when the next one is due.
+    fn settle(&self, list: &mut Kept, done: Result<Done, UpdateError>) -> UpdateResult {
+        let now = self.clock.now();
+        let (outcome, news) = match done {
+            Ok(Done::Updated {
+                before,
+                downloaded,
+                by_delta,
+            }) => {
+                let state = &list.state;
+                let outcome = Outcome::Updated {
+                    entries: state.entries,
+                    before,
+                    downloaded,
+                    by_delta,
+                    bad_lines: state.bad_lines,
+                    protected: state.protected,
+                };
+                (outcome, true)
+            }
+            Ok(Done::Unchanged) => {
+                let failed = list.state.error.take().is_some();
+                list.state.failures = 0;
+                list.unsaved |= failed;
+                list.state.checked = self.today().or(list.state.checked.take());
+                if list.unsaved || self.is_a_day_since_saved(list, now) {
+                    self.save(list);
+                }
+                (Outcome::Unchanged, failed)
+            }
+            Err(UpdateError::Busy) => {
+                let outcome = Outcome::Failed(UpdateError::Busy.to_string());
+                let next = schedule::retry(1, list.spec.interval);
+                list.due = now.after(next);
+                return result(list, outcome, false, next);
+            }
+            Err(error) => {
+                let text = error.to_string();
+                let news = list.state.error.as_ref() != Some(&text);
+                list.state.failures = list.state.failures.saturating_add(1);
+                list.state.error = Some(text.clone());
+                if (news || list.unsaved) && list.spec.check_id().is_ok() {
+                    self.save(list);
+                }
+                (Outcome::Failed(text), news)
+            }
+        };
+        let next = match list.state.failures {
+            0 => schedule::regular(list.spec.interval),
+            failures => schedule::retry(failures, list.spec.interval),
+        };
+        list.due = now.after(next);
+        result(list, outcome, news, next)
+    }
+
+    /// Writes the state; on a full disk it stays in memory and is written next time.
+    fn save(&self, list: &mut Kept) {
+        let path = self.folder.state(&list.spec.id);
+        list.unsaved = list.state.save(&self.files, &path).is_err();
+        if !list.unsaved {
+            list.stamp = self.files.stamp(&path);
+            list.saved = Some(self.clock.now());
+        }
+    }
+
+    /// Whether a write that says nothing but that the list was looked for is due.
+    fn is_a_day_since_saved(&self, list: &Kept, now: Moment) -> bool {
+        match list.saved {
+            Some(saved) => now.since(saved) >= DAY,
+            // Not yet since the start. Without a clock there is nothing to say.
+            None => self.today().is_some() && self.restarted_long_after(list),
+        }
+    }
+
+    fn restarted_long_after(&self, list: &Kept) -> bool {
+        let path = self.folder.state(&list.spec.id);
+        let written = ListState::load(&self.files, &path).unwrap_or_default();
+        let age = written.checked.as_deref().and_then(|then| self.age(then));
+        // What lies in the future was written by a clock that was wrong.
+        age.is_none_or(|age| age >= DAY)
+    }
+
+    /// What the household's clock shows, if it can be right.
+    fn today(&self) -> Option<String> {
+        let wall = self.clock.wall();
+        let seconds = u64::try_from(wall.as_second()).ok()?;
+        let whole = Timestamp::from_second(wall.as_second()).ok()?;
+        (seconds >= RELEASED).then(|| whole.to_string())
+    }
+
+    /// How long ago `then` is, if the household's clock can tell.
+    fn age(&self, then: &str) -> Option<Duration> {
+        self.today()?;
+        let then: Timestamp = then.parse().ok()?;
+        let seconds = self
+            .clock
+            .wall()
+            .as_second()
+            .checked_sub(then.as_second())?;
+        u64::try_from(seconds).ok().map(Duration::from_secs)
+    }
+
+    fn scratch(&self) -> Result<Box<dyn Scratch>, UpdateError> {
+        Ok(self.files.scratch(&self.settings.working_folder)?)
+    }
+}
+
+fn result(list: &Kept, outcome: Outcome, news: bool, next: Duration) -> UpdateResult {
+    UpdateResult {
+        id: list.spec.id.clone(),
+        outcome,
+        news,
+        failures: list.state.failures,
+        next,
+        remark: None,
+    }
+}
+
+/// Moves all of `from` to `to`: its SHA-256 and how many octets it had.
+fn pour(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<(String, u64)> {
+    let mut hash = Sha256::new();
+    let mut bytes = 0;
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let piece = match from.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => buffer.get(..count).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        hash.update(piece);
+        bytes += piece.len() as u64;
+        to.write_all(piece)?;
+    }
+    Ok((hexadecimal(&hash.finalize()), bytes))
+}
+
+/// The serial number in the head of a sealed list; none for other lists.
+fn edition(work: &mut Box<dyn Scratch>) -> io::Result<Option<u64>> {
+    work.seek(SeekFrom::Start(0))?;
+    let mut begin = Vec::new();
+    Read::by_ref(work).take(16 * 1024).read_to_end(&mut begin)?;
+    if !is_feed(&begin) {
+        return Ok(None);
+    }
+    Ok(FeedHead::read(&begin).ok().map(|head| head.edition.serial))
+}
+
+/// The first lines that somebody should look at.
+fn notes(report: &Report, protected: Vec<LineNote>) -> Vec<String> {
+    let bad = report.first_errors.iter().map(LineNote::from);
+    let all = bad.chain(protected).map(|note| note.to_string());
+    all.take(KEPT_ERRORS).collect()
+}
+
+impl ListUpdateSpec {
+    /// Checks that the id names a file in the folder and nothing else.
+    fn check_id(&self) -> Result<(), UpdateError> {
+        let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"-_".contains(&c);
+        let fine = (1..=64).contains(&self.id.len()) && self.id.bytes().all(plain);
+        fine.then_some(())
+            .ok_or_else(|| UpdateError::Id(self.id.chars().take(64).collect()))
+    }
+
+    /// A download from `url` as this list is downloaded, whatever is at hand.
+    fn request<'r>(&self, url: &'r str) -> FetchRequest<'r> {
+        FetchRequest {
+            url,
+            etag: None,
+            last_modified: None,
+            max_bytes: self.max_bytes,
+            require: match self.signature {
+                Some(_) => Require::Signature,
+                None => Require::Https,
+            },
+            allow_private: self.allow_private,
+        }
+    }
+
+    /// The servers it comes from.
+    fn hosts(&self) -> impl Iterator<Item = String> {
+        let signature = self.signature.as_ref().and_then(|it| it.url.as_ref());
+        [Some(&self.url), self.delta_url.as_ref(), signature]
+            .into_iter()
+            .flatten()
+            .filter_map(|url| {
+                let (_, rest) = url.split_once("://")?;
+                let server = rest.split(['/', '?', '#']).next()?;
+                let host = server.rsplit('@').next()?.split(':').next()?;
+                Some(host.to_owned())
+            })
+    }
+}
+
+/// The path of a list's last good copy in `folder`, as an [`Updater`] keeps it.
+pub fn copy_path(folder: &Path, id: &str) -> PathBuf {
+    Folder(folder.to_path_buf()).copy(id)
+}
