@@ -163,6 +163,7 @@ pub fn update_specs(config: &Config) -> Vec<ListUpdateSpec> {
             kind: list.kind,
             url: download.url.clone(),
             format: list.format,
+            member: list.member.clone(),
             interval: download.every,
             max_bytes: download.max_bytes,
             allow_private: download.allow_private,

@@ -658,9 +658,13 @@ mod tests {
     fn judge(list: &str, then: Option<u64>) -> Result<Passed, Refusal> {
         let protected = protected();
         let mut guard = Guard::new(&protected, ListKind::Block, GuardLimits::default());
-        let report = read_list(list.as_bytes(), Some(ListFormat::Domains), |line, item| {
-            guard.admits(line, item);
-        });
+        let report = read_list(
+            list.as_bytes(),
+            &ReadOptions::format(ListFormat::Domains),
+            |line, item| {
+                guard.admits(line, item);
+            },
+        );
         guard.judge(&report, then)
     }
 
@@ -710,7 +714,11 @@ mod tests {
         let protected = Protected::default();
         let guard = Guard::new(&protected, ListKind::Block, limits);
         let list = format!("{}{bad}", many(100));
-        let report = read_list(list.as_bytes(), Some(ListFormat::Domains), |_, _| {});
+        let report = read_list(
+            list.as_bytes(),
+            &ReadOptions::format(ListFormat::Domains),
+            |_, _| {},
+        );
         assert_eq!(
             guard.judge(&report, None).unwrap_err().to_string(),
             "11 of 111 lines not understood; 5 in a hundred is the most"

@@ -27,7 +27,8 @@ use crate::verdict::Tier;
 
 pub use compile::{
     CompileError, Difference, Found, IndexBuilder, ListSource, ListSpec, Outcome, Progress, Search,
-    Settings, Stage, Target, VerifyReport, compile, compile_in_memory, open, recipe, search, verify,
+    Settings, Stage, Target, VerifyReport, compile, compile_in_memory, open, recipe, search,
+    verify,
 };
 pub use fault::{LineFault, ListFault, Unsupported};
 pub use index::{

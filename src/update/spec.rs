@@ -16,6 +16,8 @@ pub struct ListUpdateSpec {
     pub url: String,
     /// Its syntax; none is detected from the content.
     pub format: Option<ListFormat>,
+    /// What to read of it where it is an archive; see [`crate::lists::parse::ReadOptions`].
+    pub member: Option<String>,
     /// How long after one look the next one is due.
     pub interval: Duration,
     /// The most octets that are downloaded, compressed as they come.
@@ -44,6 +46,7 @@ impl ListUpdateSpec {
             kind: ListKind::Block,
             url: url.into(),
             format: None,
+            member: None,
             interval: Self::INTERVAL,
             max_bytes: Self::MAX_BYTES,
             allow_private: false,

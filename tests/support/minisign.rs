@@ -121,7 +121,9 @@ fn blake2b_512(message: &[u8]) -> [u8; 64] {
                 v[d] = (v[d] ^ v[a]).rotate_right(32);
                 v[c] = v[c].wrapping_add(v[d]);
                 v[b] = (v[b] ^ v[c]).rotate_right(24);
-                v[a] = v[a].wrapping_add(v[b]).wrapping_add(m[order[2 * index + 1]]);
+                v[a] = v[a]
+                    .wrapping_add(v[b])
+                    .wrapping_add(m[order[2 * index + 1]]);
                 v[d] = (v[d] ^ v[a]).rotate_right(16);
                 v[c] = v[c].wrapping_add(v[d]);
                 v[b] = (v[b] ^ v[c]).rotate_right(63);

@@ -87,7 +87,10 @@ fn a_list_with_half_a_country() {
 #[test]
 fn entries_for_everything_are_bad_lines() {
     let mut world = World::with_copy();
-    world.serve("/ads.txt", Reply::ok(good() + "0.0.0.0 com\n0.0.0.0 .\n0.0.0.0 *\n"));
+    world.serve(
+        "/ads.txt",
+        Reply::ok(good() + "0.0.0.0 com\n0.0.0.0 .\n0.0.0.0 *\n"),
+    );
     let Outcome::Updated {
         entries, bad_lines, ..
     } = world.update().outcome

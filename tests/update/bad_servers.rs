@@ -48,7 +48,10 @@ fn a_list_of_unknown_length_is_not_believed() {
 #[test]
 fn a_list_that_never_ends_is_given_up() {
     let large = "https://lists.example/ads.txt: larger than 1048576 bytes";
-    refused(Reply::head(200, &["Content-Length: 1048577"]).stall(), large);
+    refused(
+        Reply::head(200, &["Content-Length: 1048577"]).stall(),
+        large,
+    );
     // A line of a gigabyte; nobody reads it to the end.
     let chunk = [b"10000\r\n".to_vec(), vec![b'a'; 0x10000], b"\r\n".to_vec()].concat();
     let endless = Reply::head(200, &["Transfer-Encoding: chunked"]).repeat(&chunk, 1 << 14);
@@ -58,9 +61,15 @@ fn a_list_that_never_ends_is_given_up() {
 #[test]
 fn other_answers_are_no_lists() {
     for (reply, cause) in [
-        (Reply::head(500, &["Content-Length: 0"]), "the server answers 500"),
+        (
+            Reply::head(500, &["Content-Length: 0"]),
+            "the server answers 500",
+        ),
         (Reply::head(204, &[]), "the server answers 204"),
-        (Reply::head(206, &["Content-Length: 3"]).then("a.b"), "the server answers 206"),
+        (
+            Reply::head(206, &["Content-Length: 3"]).then("a.b"),
+            "the server answers 206",
+        ),
         (
             Reply::with(good(), &["Content-Encoding: br"]),
             "sent with content encoding `br`",
@@ -70,7 +79,10 @@ fn other_answers_are_no_lists() {
     }
     let mut world = World::new();
     world.serve("/ads.txt", Reply::not_modified());
-    assert!(world.failure().ends_with("answers 304"), "nobody asked if it changed");
+    assert!(
+        world.failure().ends_with("answers 304"),
+        "nobody asked if it changed"
+    );
 }
 
 #[test]
@@ -97,7 +109,9 @@ fn a_server_that_says_nothing() {
     impatient(&mut world, |timeouts| timeouts.connect = SHORT);
     // It never answers the greeting of TLS.
     let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    world.net.route_to("lists.example", mute.local_addr().unwrap());
+    world
+        .net
+        .route_to("lists.example", mute.local_addr().unwrap());
     world.refuses("lists.example: no connection in time");
 }
 
@@ -149,7 +163,9 @@ fn a_server_that_is_not_there() {
 #[test]
 fn a_certificate_for_another_name() {
     let mut world = World::with_copy();
-    let identity = world.authority.identity(&["other.example", "third.example"]);
+    let identity = world
+        .authority
+        .identity(&["other.example", "third.example"]);
     let stub = Stub::tls(&identity, |_| Reply::ok(good()));
     world.net.publish("lists.example", &stub);
     world.refuses(
@@ -176,7 +192,10 @@ fn a_server_without_tls() {
     let stub = Stub::plain(|_| Reply::ok(good()));
     world.net.publish("lists.example", &stub);
     let why = world.failure();
-    assert!(why.starts_with("no safe connection to lists.example: "), "{why}");
+    assert!(
+        why.starts_with("no safe connection to lists.example: "),
+        "{why}"
+    );
 }
 
 #[test]
@@ -255,7 +274,10 @@ fn redirects_to_where_nothing_is_fetched() {
 #[test]
 fn urls_that_are_not_fetched() {
     for (url, why) in [
-        ("file:///etc/shadow", "`file:///etc/shadow`: not a URL of a server"),
+        (
+            "file:///etc/shadow",
+            "`file:///etc/shadow`: not a URL of a server",
+        ),
         (
             "http://lists.example/ads.txt",
             "`http://lists.example/ads.txt`: plain `http:` needs a signature; \

@@ -8,9 +8,11 @@ mod minisign;
 
 mod bad_lists;
 mod bad_servers;
-
-
+mod clock;
+mod delta;
+mod disk;
 
 mod everyday;
+mod signed;
 
 mod world;

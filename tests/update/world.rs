@@ -72,7 +72,10 @@ impl World {
         let mut world = Self::new();
         world.serve("/ads.txt", Reply::with(good(), &["ETag: \"1\""]));
         let result = world.update();
-        assert!(matches!(result.outcome, Outcome::Updated { .. }), "{result:?}");
+        assert!(
+            matches!(result.outcome, Outcome::Updated { .. }),
+            "{result:?}"
+        );
         world.stub.take_requests();
         world
     }
@@ -115,12 +118,11 @@ impl World {
             extra_roots: self.authority.pem(),
             resolve: Arc::<Net>::clone(&self.net),
             memory: 0,
-            ..UpdateSettings::new("/state/lists", "/run")
+            ..UpdateSettings::new("/state", "/run")
         };
         let (files, clock) = (self.memory.files(), self.time.clock());
-        self.updater.get_or_insert_with(|| {
-            Updater::new(vec![self.spec.clone()], settings, files, clock)
-        })
+        self.updater
+            .get_or_insert_with(|| Updater::new(vec![self.spec.clone()], settings, files, clock))
     }
 
     /// Looks for a new version now.
@@ -161,6 +163,20 @@ impl World {
     /// copy stays, and nothing is left behind.
     #[track_caller]
     pub(crate) fn refuses(&mut self, cause: &str) {
+        self.refuses_after(0, cause);
+    }
+
+    /// The same for a household that has been refusing since another cause.
+    #[track_caller]
+    pub(crate) fn refuses_anew(&mut self, cause: &str) {
+        let failures = self.written().failures;
+        assert!(failures > 0);
+        self.restart();
+        self.refuses_after(failures, cause);
+    }
+
+    #[track_caller]
+    fn refuses_after(&mut self, failures: u32, cause: &str) {
         let before = self.content(COPY);
         assert!(!before.is_empty());
         let first = self.update();
@@ -169,7 +185,10 @@ impl World {
         let second = self.update();
         assert_eq!(second.outcome, first.outcome);
         assert!(!second.news, "{cause}: told twice");
-        assert_eq!((first.failures, second.failures), (1, 2));
+        assert_eq!(
+            (first.failures, second.failures),
+            (failures + 1, failures + 2)
+        );
         self.stays(&before);
         assert_eq!(self.written().error.as_deref(), Some(cause));
     }

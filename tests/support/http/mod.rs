@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use hedgerow::update::Resolve;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, PublicKeyData,
+    date_time_ymd,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -276,10 +277,14 @@ pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 impl Authority {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
+        // Two authorities of one name would be taken for each other.
+        let key = KeyPair::generate().unwrap();
+        let name = format!("Authority {:?}", &key.public_key_raw()[..8]);
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.not_before = date_time_ymd(2026, 1, 1);
         params.not_after = date_time_ymd(2036, 1, 1);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+        Self(CertifiedIssuer::self_signed(params, key).unwrap())
     }
 
     /// For `UpdateSettings::extra_roots`.
@@ -287,12 +292,17 @@ impl Authority {
         self.0.pem().into_bytes()
     }
 
-    /// A certificate for `names`, valid in 2027.
+    /// A certificate for `names`, good for the year 2027 and long after.
     pub(crate) fn identity(&self, names: &[&str]) -> Identity {
+        self.identity_of(names, 2036)
+    }
+
+    /// A certificate for `names` that ends in June of `year`.
+    pub(crate) fn identity_of(&self, names: &[&str], year: i32) -> Identity {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).unwrap();
-        params.not_before = date_time_ymd(2027, 1, 1);
-        params.not_after = date_time_ymd(2028, 1, 1);
+        params.not_before = date_time_ymd(year.min(2027), 1, 1);
+        params.not_after = date_time_ymd(year, 6, 1);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
         Identity {
