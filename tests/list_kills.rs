@@ -109,6 +109,7 @@ fn compile_into(folder: &Path, files: &Files) {
         tier: Tier::Lists,
         source: ListSource::File(folder.join("list")),
         format: None,
+        member: None,
         public_suffixes: false,
     };
     let settings = Settings {

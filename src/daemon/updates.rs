@@ -19,8 +19,7 @@ use crate::message::{Fact, Question, rtype};
 use crate::name::{Name, NameBuf};
 use crate::resolve::Resolver;
 use crate::update::{
-    ListState, ListUpdateSpec, Outcome, Resolve, SystemResolve, Timeouts, UpdateResult,
-    UpdateSettings, Updater,
+    ListState, ListUpdateSpec, Outcome, Resolve, UpdateResult, UpdateSettings, Updater,
 };
 
 /// How long until somebody looks again where nothing is due.
@@ -57,7 +56,8 @@ struct Work {
 
 #[derive(Debug, Default)]
 struct Seen {
-    states: BTreeMap<String, ListState>,
+    /// The state of each list and when it is due.
+    states: BTreeMap<String, (ListState, Option<Moment>)>,
     /// When the next list is due; none if nobody has looked since the configuration changed.
     due: Option<Moment>,
 }
@@ -120,12 +120,14 @@ impl Updates {
         results
     }
 
-    /// What is known of a list's updates, and the seconds until any list is due.
+    /// What is known of a list's updates, and the seconds until the next look.
     pub(super) fn state_of(&self, id: &str) -> (Option<ListState>, Option<u64>) {
         let seen = locked(&self.seen);
-        let now = self.clock.now();
-        let wait = seen.due.map(|due| due.since(now).as_secs());
-        (seen.states.get(id).cloned(), wait)
+        let Some((state, due)) = seen.states.get(id) else {
+            return (None, None);
+        };
+        let wait = due.map(|due| due.since(self.clock.now()).as_secs());
+        (Some(state.clone()), wait)
     }
 
     /// The updater for what the configuration wants now. Waits for a download that goes on.
@@ -158,7 +160,11 @@ impl Updates {
         let now = self.clock.now();
         *locked(&self.seen) = Seen {
             states: specs
-                .filter_map(|spec| Some((spec.id.clone(), updater?.state(&spec.id)?.clone())))
+                .filter_map(|spec| {
+                    let (updater, id) = (updater?, &spec.id);
+                    let due = updater.due(id).filter(|_| background);
+                    Some((id.clone(), (updater.state(id)?.clone(), due)))
+                })
                 .collect(),
             // Never at once: whatever an updater says, this must not become a busy loop.
             due: Some(due.map_or_else(|| now.after(IDLE), |due| due.max(now.after(PAUSE)))),
@@ -191,12 +197,8 @@ fn tell(result: &UpdateResult) {
 /// Where downloads go.
 pub fn update_settings(store: &ListStore, files: &Files) -> UpdateSettings {
     UpdateSettings {
-        state_folder: store.folder.clone(),
-        working_folder: store.work_folder_in(files),
-        timeouts: Timeouts::default(),
-        extra_roots: Vec::new(),
-        resolve: Arc::new(SystemResolve),
         memory: usize::try_from(store.compile_memory / 4).unwrap_or(usize::MAX),
+        ..UpdateSettings::new(store.copies(), store.work_folder_in(files))
     }
 }
 

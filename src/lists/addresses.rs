@@ -184,6 +184,36 @@ impl Addresses {
         self.groups.is_empty()
     }
 
+    /// Calls `each` for every prefix of every list, the longest first.
+    pub fn walk(&self, section: &[u8], mut each: impl FnMut(ListId, AddressEntry)) {
+        for group in &self.groups {
+            for number in 0..group.count {
+                let Some((bits, hit)) = group.record(section, number) else {
+                    continue;
+                };
+                let address = match group.family {
+                    // The upper 32 bits.
+                    4 => IpAddr::from(((bits >> 96) as u32).to_be_bytes()),
+                    _ => IpAddr::from(bits.to_be_bytes()),
+                };
+                let Ok(prefix) = IpNet::new(address, group.length) else {
+                    continue;
+                };
+                let encoded = hit.rule.and_then(|rule| self.modifiers(section, rule));
+                let decoded = encoded.and_then(super::modifiers::decode);
+                let mut modifiers = decoded.unwrap_or_default();
+                modifiers.important = hit.important;
+                let entry = AddressEntry {
+                    prefix,
+                    effect: hit.effect,
+                    modifiers: (modifiers != super::Modifiers::default())
+                        .then(|| Box::new(modifiers)),
+                };
+                each(hit.list, entry);
+            }
+        }
+    }
+
     /// Calls `each` for every prefix of every list that holds `address`, the longest first.
     pub fn look_up(&self, section: &[u8], address: IpAddr, mut each: impl FnMut(AddressHit)) {
         let (family, bits) = match address.to_canonical() {

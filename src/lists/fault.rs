@@ -67,9 +67,9 @@ pub enum LineFault {
     /// A pattern of one or two characters without anything that restricts it.
     #[error("`{0}` matches too many names")]
     TooWide(String),
-    /// A regular expression that cannot be compiled, or not within its bounds.
+    /// A regular expression of a kind that is not searched for.
     #[error("the regular expression cannot be used: {0}")]
-    Regex(String),
+    Regex(&'static str),
     /// A word with a value that means nothing there.
     #[error("`{value}` is no value of `{word}`")]
     Value {
@@ -122,9 +122,6 @@ pub enum Unsupported {
     /// `DNAME` in a response policy zone, or a class other than IN.
     #[error("a {0} record")]
     Record(String),
-    /// A list of fingerprints, read as text.
-    #[error("sealed names without their header")]
-    Sealed,
 }
 
 /// Why nothing of a list was loaded.
@@ -157,6 +154,9 @@ pub enum ListFault {
         /// The limit.
         ratio: u32,
     },
+    /// A sealed list that is not whole.
+    #[error(transparent)]
+    Sealed(#[from] super::sealed::FeedFault),
     /// An archive without what was asked for.
     #[error("the archive holds no `{0}`")]
     NoMember(String),

@@ -256,6 +256,23 @@ fn may_be_sealed(spec: &ListSpec) -> bool {
         || spec.format.is_none() && spec.kind == ListKind::Sealed
 }
 
+/// Notes beside the index of `store` that it was made from `sources`, so that a daemon takes it for
+/// what it is. To be called once it stands there.
+///
+/// # Errors
+/// When the index cannot be opened, or the note not be written.
+pub fn note_sources(
+    store: &ListStore,
+    files: &Files,
+    sources: &[u8; 32],
+) -> Result<Index, IndexError> {
+    let path = store.index();
+    let index = Index::open(files, &path)?;
+    let note = note_text(sources, index.recipe());
+    files.replace(&note_path(&path), note.as_bytes())?;
+    Ok(index)
+}
+
 /// The note beside an index: what it was made from, and which index it speaks of.
 fn note_path(index: &Path) -> PathBuf {
     let mut path = index.as_os_str().to_owned();

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::super::output::counted;
 use super::super::{Backend, Failure, Output};
-use super::{ExportArguments, open_index, refused};
+use super::{ExportArguments, index_of, refused};
+use crate::files::Files;
 use crate::lists::export::{Exported, Selection, entries, export};
 use crate::lists::{Effect, Entry, Index, ListFormat, ListKind, Reach};
 
@@ -25,7 +26,8 @@ pub(super) fn run(
     backend: &dyn Backend,
     output: &mut Output<'_>,
 ) -> Result<(), Failure> {
-    let index = open_index(&arguments.place, backend)?;
+    let config = backend.config(&arguments.place)?;
+    let index = index_of(&config.list_store, &Files::disk())?;
     let selection = match &arguments.id {
         None => Selection::Blocklists,
         Some(id) => select(id, &index)?,

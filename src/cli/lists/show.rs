@@ -11,7 +11,7 @@ use crate::control::api::{List, ListSummary, ListUpdates, Status};
 use crate::control::client::Client;
 use crate::daemon::{list_states, list_summary};
 use crate::files::Files;
-use crate::lists::{Index, IndexError};
+use crate::lists::{Index, IndexError, ListInfo};
 use crate::update::ListState;
 
 pub(super) fn run(
@@ -65,12 +65,22 @@ fn known(config: &Config, output: &mut Output<'_>) -> (Vec<List>, ListSummary) {
         output.note(why);
     }
     let index = index.ok();
-    let now = Clock::system().wall();
-    let lists = list_states(config, index.as_ref(), now, |id| {
-        (saved_state(config, id, &files), None)
-    });
+    let infos = index.iter().flat_map(Index::lists).map(|(_, info)| info);
+    let lists = states(config, infos, &files);
     let summary = index.as_ref().map(list_summary);
     (lists, summary.unwrap_or_default())
+}
+
+/// What `compiled` and the state folder say of the lists.
+pub(super) fn states<'i>(
+    config: &Config,
+    compiled: impl IntoIterator<Item = &'i ListInfo>,
+    files: &Files,
+) -> Vec<List> {
+    let now = Clock::system().wall();
+    list_states(config, compiled, now, |id| {
+        (saved_state(config, id, files), None)
+    })
 }
 
 /// What the state folder says of the updates of a list.

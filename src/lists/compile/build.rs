@@ -27,17 +27,23 @@ impl IndexBuilder {
     /// [`ListInfo::entries`].
     ///
     /// # Errors
-    /// [`CompileError::TooManyLists`], [`CompileError::TooLarge`].
+    /// [`CompileError::TooManyLists`], [`CompileError::TooLarge`], [`CompileError::Item`].
     pub fn add_list<I: Into<Item>>(
         &mut self,
         info: ListInfo,
         items: impl IntoIterator<Item = (u32, I)>,
     ) -> Result<ListId, CompileError> {
+        let kind = info.kind;
         let list = self.0.add_list(info)?;
         let mut count = 0;
         for (_, item) in items {
-            if let Item::Name(entry) = item.into() {
-                self.0.push(list, &entry, entry.reach)?;
+            match item.into() {
+                Item::Name(entry) => self.0.push(list, &entry, entry.reach)?,
+                item => self
+                    .0
+                    .beside
+                    .push(list, kind, &item)
+                    .map_err(CompileError::Item)?,
             }
             count += 1;
         }
@@ -55,7 +61,7 @@ impl IndexBuilder {
     /// them.
     pub fn build(self) -> Index {
         let mut out = Cursor::new(Vec::new());
-        let written = self.0.write([0; 32], &mut out, &mut |_, _| Ok(()));
+        let written = self.0.write(|_| [0; 32], &mut out, &mut |_, _| Ok(()));
         let index = written.and_then(|_| Ok(Index::from_bytes(out.into_inner())?));
         index.expect("names in order make an index, and memory has no errors")
     }

@@ -9,6 +9,7 @@
 //! What comes out depends on what the lists say and on nothing else: not on the memory, not on the
 //! number of working files, not on the order of lines.
 
+mod beside;
 mod build;
 mod fold;
 mod group;
@@ -37,7 +38,7 @@ use crate::verdict::Tier;
 pub use build::IndexBuilder;
 pub use read::open;
 pub use recipe::recipe;
-pub use search::{Found, Search, search};
+pub use search::{Dropped, Line, lines_about};
 pub use verify::{Difference, VerifyReport, verify};
 
 use pipeline::Pipeline;
@@ -204,6 +205,9 @@ pub enum CompileError {
     /// Without working files, everything must fit into memory that 31 bits can address.
     #[error("more than fits into memory, and there is no folder for working files")]
     TooLarge,
+    /// A pattern or an address that cannot be taken, where it does not come from a list.
+    #[error("{0}")]
+    Item(String),
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -247,13 +251,13 @@ pub fn compile(
         Target::File(path) => Some((path, files.draft(path)?)),
         Target::Memory => None,
     };
-    let recipe = recipe(specs, files);
     let workshop = settings.folder.as_ref().map(|folder| Workshop {
         files: files.clone(),
         folder: folder.clone(),
     });
     let mut pipeline = Pipeline::new(workshop, settings.buffers());
     read::read_all(specs, files, before, &mut pipeline, progress, cancelled)?;
+    let of_content = |lists: &[ListInfo]| recipe::of_content(specs, lists);
     let mut tick = |done: u64, total: u64| {
         if cancelled() {
             return Err(CompileError::Cancelled);
@@ -267,7 +271,7 @@ pub fn compile(
     };
     match draft {
         Some((path, mut draft)) => {
-            let outcome = pipeline.write(recipe, &mut draft, &mut tick);
+            let outcome = pipeline.write(of_content, &mut draft, &mut tick);
             let outcome = outcome.map_err(|error| at_path(error, path))?;
             if cancelled() {
                 return Err(CompileError::Cancelled);
@@ -277,7 +281,7 @@ pub fn compile(
         }
         None => {
             let mut out = io::Cursor::new(Vec::new());
-            let outcome = pipeline.write(recipe, &mut out, &mut tick)?;
+            let outcome = pipeline.write(of_content, &mut out, &mut tick)?;
             Ok(Outcome {
                 bytes: Some(out.into_inner()),
                 ..outcome

@@ -1,14 +1,14 @@
 //! What stands between the items of lists and the index: sorting, folding, writing.
 
-use std::io::{Cursor, Seek, Write};
+use std::io::{Seek, Write};
 
-use super::fold::{Folder, Side};
+use super::beside::{Beside, scratch};
+use super::fold::Folder;
 use super::group::{Grouped, group};
 use super::record::{self, Flags};
 use super::run::Workshop;
 use super::sort::{Room, Sorter};
 use super::{CompileError, Outcome};
-use crate::files::{FileError, Scratch};
 use crate::lists::index::{Contents, IndexWriter, ListId, Section, WriteError};
 use crate::lists::{Entry, ListInfo, ListKind, Posting, Reach, modifiers};
 use crate::name::NameRef;
@@ -17,6 +17,7 @@ use crate::name::NameRef;
 pub(super) struct Pipeline {
     workshop: Option<Workshop>,
     sorter: Sorter,
+    pub(super) beside: Beside,
     /// Octets of memory for the writer of the index.
     writer: usize,
     lists: Vec<ListInfo>,
@@ -45,6 +46,7 @@ impl Pipeline {
         };
         Self {
             sorter: Sorter::new(workshop.clone(), room),
+            beside: Beside::new(workshop.clone()),
             workshop,
             writer,
             lists: Vec::new(),
@@ -124,16 +126,17 @@ impl Pipeline {
             .map(|_| ())
     }
 
-    /// Writes the index to `out`. `tick` hears how many of how many records are done.
+    /// Writes the index to `out`; `recipe` is what tells it from others, of lists that were read. `tick` hears how many of how many records are done.
     pub(super) fn write(
         self,
-        recipe: [u8; 32],
+        recipe: impl FnOnce(&[ListInfo]) -> [u8; 32],
         out: &mut (impl Write + Seek + ?Sized),
         tick: &mut dyn FnMut(u64, u64) -> Result<(), CompileError>,
     ) -> Result<Outcome, CompileError> {
         let Self {
             workshop,
             sorter,
+            beside,
             writer,
             lists,
             states,
@@ -144,8 +147,8 @@ impl Pipeline {
         let mut scratch = || scratch(workshop.as_ref());
         let mut writer = IndexWriter::new(&mut scratch, writer).map_err(failed)?;
         let kinds: Vec<ListKind> = lists.iter().map(|info| info.kind).collect();
-        let whole: [Side; 0] = [];
-        let folder = Folder::new(kinds, &whole);
+        let folder = Folder::new(kinds, beside.whole());
+        let mut sections = beside.finish()?;
         let valid = |list: ListId, flags: Flags| {
             let state = states.get(usize::from(list.0)).copied();
             state
@@ -165,10 +168,10 @@ impl Pipeline {
         drop(sorted);
         let contents = Contents {
             lists: &lists,
-            recipe,
-            patterns: Section::empty(),
-            addresses: Section::empty(),
-            sealed: Section::empty(),
+            recipe: recipe(&lists),
+            patterns: Section::from(sections.patterns.as_slice()),
+            addresses: Section::from(sections.addresses.as_slice()),
+            sealed: Section::new(sections.sealed_length, &mut sections.sealed),
         };
         let totals = writer.finish(contents, out).map_err(failed)?;
         Ok(Outcome {
@@ -178,14 +181,6 @@ impl Pipeline {
             folded,
             bytes: None,
         })
-    }
-}
-
-/// A working file, in memory where there is no folder for it.
-fn scratch(workshop: Option<&Workshop>) -> Result<Box<dyn Scratch>, FileError> {
-    match workshop {
-        Some(workshop) => workshop.files.scratch(&workshop.folder),
-        None => Ok(Box::new(Cursor::new(Vec::new()))),
     }
 }
 

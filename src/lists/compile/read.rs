@@ -4,13 +4,17 @@ use std::io::{self, Read};
 
 use sha2::{Digest, Sha256};
 
+use super::beside::Spool;
 use super::pipeline::{Pipeline, State};
 use super::suffix::{PublicSuffix, public_suffix};
 use super::{CompileError, ListSource, ListSpec, Progress, Stage};
 use crate::files::Files;
+use crate::lists::addresses::MAX_ADDRESSES;
 use crate::lists::fault::quoted;
 use crate::lists::index::{Index, ListId};
 use crate::lists::parse::{self, Report};
+use crate::lists::patterns::MAX_PATTERNS;
+use crate::lists::sealed::SealedList;
 use crate::lists::{
     Effect, Entry, Item, KEPT_ERRORS, LineFault, LineNote, ListFault, ListFormat, ListInfo,
     ListKind, Reach, starter,
@@ -59,7 +63,7 @@ pub(super) fn read_all(
                     };
                 }
                 pipeline.settle(list, State::Kept);
-                kept.push((old, list));
+                kept.push((old, list, spec.kind));
             }
             (Some(failure), None) => {
                 if let Some(info) = pipeline.list(list) {
@@ -75,17 +79,18 @@ pub(super) fn read_all(
     }
 }
 
-/// Takes over what lists said in the index `before`, where their ids are the first of each pair.
+/// Takes over what lists said in the index `before`, where their ids are the first of each
+/// triple.
 fn keep(
     before: &Index,
-    kept: &[(ListId, ListId)],
+    kept: &[(ListId, ListId, ListKind)],
     pipeline: &mut Pipeline,
 ) -> Result<(), CompileError> {
-    let mut result = Ok(());
+    let mut result = pipeline.beside.keep(before, kept);
     before.walk(|name, postings| {
         for posting in postings {
-            let now = kept.iter().find(|(old, _)| *old == posting.list);
-            if let (Some((_, list)), Ok(())) = (now, &result) {
+            let now = kept.iter().find(|(old, _, _)| *old == posting.list);
+            if let (Some((_, list, _)), Ok(())) = (now, &result) {
                 result = pipeline.push_kept(*list, name, posting);
             }
         }
@@ -114,10 +119,13 @@ fn read(
         advance,
         hash: Sha256::new(),
     };
+    let sealed = pipeline.beside.spool();
     let mut intake = Intake {
         spec,
         list,
         pipeline,
+        held: Vec::new(),
+        sealed,
         trouble: None,
         refused: 0,
         flagged: 0,
@@ -129,17 +137,20 @@ fn read(
         intake.take(line, item);
     });
     let Intake {
+        pipeline,
+        held,
+        sealed,
         trouble,
         refused,
         flagged,
-        errors,
+        mut errors,
         flags,
         ..
     } = intake;
     if let Some(trouble) = trouble {
         return Err(trouble);
     }
-    let (entries, bad) = (report.entries - refused, report.bad_lines + refused);
+    let (mut entries, mut bad) = (report.entries - refused, report.bad_lines + refused);
     let fault = report.failure.clone().or_else(|| {
         let lines = report.lines;
         let format = report.format;
@@ -154,6 +165,28 @@ fn read(
         )),
         _ => None,
     };
+    if failure.is_none() {
+        for (line, item) in &held {
+            let Err(fault) = pipeline.beside.push(list, spec.kind, item) else {
+                continue;
+            };
+            (entries, bad) = (entries - 1, bad + 1);
+            errors.push(LineNote {
+                line: *line,
+                text: said(spec.kind, fault),
+            });
+        }
+        if let Some(head) = feed_head(&report) {
+            let expires = head.edition.expires;
+            let key_id = head.key_id;
+            let sealed_list = SealedList {
+                list,
+                key_id,
+                expires,
+            };
+            pipeline.beside.push_sealed(sealed_list, sealed)?;
+        }
+    }
     if let Some(info) = pipeline.list(list) {
         note(info, report, errors);
         info.entries = entries;
@@ -163,6 +196,10 @@ fn read(
         info.sha256 = rest.is_ok().then(|| source.hash.finalize().into());
     }
     Ok(failure)
+}
+
+fn feed_head(_report: &Report) -> Option<crate::lists::sealed::FeedHead> {
+    None
 }
 
 /// The content of a list and what to call it; or why there is none.
@@ -215,6 +252,10 @@ struct Intake<'p> {
     spec: &'p ListSpec,
     list: ListId,
     pipeline: &'p mut Pipeline,
+    /// What waits until the list is found to be usable, with its line.
+    held: Vec<(u32, Item)>,
+    /// The fingerprints.
+    sealed: Spool,
     /// Why nothing more is taken.
     trouble: Option<CompileError>,
     /// Items that were understood and are not taken.
@@ -244,7 +285,18 @@ impl Intake<'_> {
                     Ok(())
                 }
             },
-            Item::Pattern(_) | Item::Address(_) | Item::Sealed(_) => Ok(()),
+            Item::Sealed(fingerprint) => {
+                self.sealed.push(*fingerprint);
+                Ok(())
+            }
+            Item::Pattern(_) | Item::Address(_) => {
+                if self.held.len() < MAX_HELD {
+                    self.held.push((line, item.clone()));
+                } else {
+                    self.refuse(line, &LineFault::TooManyAddresses);
+                }
+                Ok(())
+            }
         };
         self.trouble = pushed.err();
     }
@@ -276,6 +328,9 @@ impl Intake<'_> {
         }
     }
 }
+
+/// More patterns and addresses than an index has.
+const MAX_HELD: usize = MAX_ADDRESSES + MAX_PATTERNS;
 
 /// What is made of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

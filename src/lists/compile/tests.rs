@@ -318,7 +318,6 @@ fn a_disk_that_fills_up_leaves_the_old_index_and_nothing_else() {
     assert!(failures > 20, "{failures}");
     let index = Index::open(&memory.files(), path).unwrap();
     assert!(index.name_count() > 1000);
-    assert_eq!(index.recipe(), &recipe(&specs, &memory.files()));
 }
 
 #[test]

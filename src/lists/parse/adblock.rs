@@ -6,7 +6,7 @@
 //! do not know may turn its meaning round (`$badfilter`), so a rule is never read without it.
 
 use super::mask::{self, Mask};
-use super::{expression, hosts, modifiers, text};
+use super::{hosts, modifiers, pattern, text};
 use crate::lists::{
     Effect, Entry, Item, LineFault, Modifiers, Pattern, PatternKind, Reach, Unsupported,
 };
@@ -52,10 +52,10 @@ pub(super) fn read(line: &[u8], into: &mut Vec<Item>) -> Result<(), LineFault> {
 
 /// A rule without its `@@`.
 fn item(rule: &str, effect: Effect) -> Result<Item, LineFault> {
-    let (pattern, words) = cut(rule);
+    let (body, words) = cut(rule);
     let modifiers = match words {
         Some(words) => modifiers::read(words, effect == Effect::Excepted)?,
-        None if pattern.is_empty() => return Err(NameError::Empty.into()),
+        None if body.is_empty() => return Err(NameError::Empty.into()),
         None => Modifiers::default(),
     };
     let is_restricted = !(modifiers.denyallow.is_empty()
@@ -63,14 +63,11 @@ fn item(rule: &str, effect: Effect) -> Result<Item, LineFault> {
         && modifiers.clients.is_empty()
         && modifiers.tags.is_empty());
     let modifiers = (modifiers != Modifiers::default()).then(|| Box::new(modifiers));
-    let (kind, text) = if is_expression(pattern) {
-        let text = pattern.get(1..pattern.len() - 1).unwrap_or_default();
-        if expression::matches_everything(&expression::compile(text)?) && !is_restricted {
-            return Err(LineFault::Everything("/.*/"));
-        }
+    let (kind, text) = if is_expression(body) {
+        let text = body.get(1..body.len() - 1).unwrap_or_default();
         (PatternKind::Regex, text.to_owned())
     } else {
-        match mask::read(pattern)? {
+        match mask::read(body)? {
             Mask::Name(name, reach) => {
                 return Ok(Item::Name(Entry {
                     name,
@@ -81,18 +78,18 @@ fn item(rule: &str, effect: Effect) -> Result<Item, LineFault> {
             }
             Mask::Everything if !is_restricted => return Err(LineFault::Everything("*")),
             Mask::Everything => (PatternKind::Substring, "*".to_owned()),
-            Mask::Pattern(..) if pattern.len() < SHORTEST_MASK && !is_restricted => {
-                return Err(LineFault::TooWide(pattern.to_owned()));
+            Mask::Pattern(..) if body.len() < SHORTEST_MASK && !is_restricted => {
+                return Err(LineFault::TooWide(body.to_owned()));
             }
             Mask::Pattern(kind, text) => (kind, text),
         }
     };
-    Ok(Item::Pattern(Pattern {
+    pattern::item(Pattern {
         kind,
         text,
         effect,
         modifiers,
-    }))
+    })
 }
 
 /// Whether a pattern is a regular expression.
@@ -241,10 +238,10 @@ mod tests {
         for (line, said) in [
             (
                 "/(?!ads)/",
-                "the regular expression cannot be used: look-around is not supported",
+                "not supported in a pattern: looking around (`(?=`, `(?!`)",
             ),
-            ("/.*/", "`/.*/` matches every name"),
-            ("//", "`/.*/` matches every name"),
+            ("/.*/", "the pattern matches every name"),
+            ("//", "the pattern matches every name"),
         ] {
             assert_eq!(fault(Adblock, line).to_string(), said, "{line}");
         }

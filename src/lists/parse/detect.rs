@@ -1,6 +1,7 @@
 //! In which syntax is this written?
 
 use super::{Line, LineReader, Lines, adblock, regex};
+use crate::lists::sealed::is_feed;
 use crate::lists::{Item, LineFault, ListFormat, Unsupported};
 
 /// How many lines vote.
@@ -15,6 +16,9 @@ const VOTERS: usize = 200;
 /// only not one for us, counts as understood, so that a list of cosmetic rules is recognised for
 /// what it is; a hosts line does not count for adblock lists, which may hold some.
 pub fn detect(sample: &[u8]) -> ListFormat {
+    if is_feed(sample) {
+        return ListFormat::Sealed;
+    }
     let mut voters = ListFormat::ALL.map(|format| (LineReader::new(format), 0_usize));
     let mut asked = 0;
     let mut lines = Lines::new(sample);
@@ -40,6 +44,8 @@ pub fn detect(sample: &[u8]) -> ListFormat {
                     read.is_ok() && (has_only_names(&items) || trimmed.starts_with(b"*."))
                 }
                 ListFormat::Regex => read.is_ok() && regex::has_mark(trimmed),
+                // Its first line says so, or it is none.
+                ListFormat::Sealed => false,
                 // A parenthesis in another syntax begins no record.
                 ListFormat::Rpz => read.is_ok() && !reader.is_inside(),
                 _ => read.is_ok(),

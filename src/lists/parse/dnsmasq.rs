@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use super::super::fault::quoted;
 use super::mask::{self, Mask};
-use super::text;
+use super::{pattern, text};
 use crate::lists::{
     Action, AddressEntry, Effect, Entry, Item, LineFault, Modifiers, Pattern, Reach, Unsupported,
 };
@@ -103,12 +103,12 @@ fn item(
                 effect,
                 modifiers,
             })),
-            Mask::Pattern(kind, text) => Ok(Item::Pattern(Pattern {
+            Mask::Pattern(kind, text) => pattern::item(Pattern {
                 kind,
                 text,
                 effect,
                 modifiers,
-            })),
+            }),
             Mask::Everything => Err(LineFault::Everything("*")),
         };
     }
@@ -146,7 +146,6 @@ fn bogus(value: &str) -> Result<Item, LineFault> {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{entries, fault};
-    use super::*;
     use crate::lists::ListFormat::Dnsmasq;
 
     #[test]

@@ -1,6 +1,6 @@
 //! Lines of a stream, in bounded memory.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 /// The longest line that could mean something: a name has at most 255 octets, so this leaves room
 /// for a hosts line with many of them and for a long comment.
@@ -73,9 +73,15 @@ impl<R: Read> Lines<R> {
         let mut skipped = 0_u64;
         let (length, has_end) = loop {
             let waiting = self.buffer.get(self.start..self.end).unwrap_or_default();
-            let fresh = waiting.get(looked_at..).unwrap_or_default();
-            if let Some(at) = fresh.iter().position(|octet| *octet == b'\n') {
-                break (looked_at + at, true);
+            let mut fresh = waiting.get(looked_at..).unwrap_or_default();
+            // The standard library's search for an octet; it does not fail on a slice.
+            let found = looked_at + fresh.skip_until(b'\n')?;
+            if let Some((length, b'\n')) = found
+                .checked_sub(1)
+                .and_then(|last| Some((last, *waiting.get(last)?)))
+                .filter(|_| found > looked_at)
+            {
+                break (length, true);
             }
             if self.ended {
                 if waiting.is_empty() && skipped == 0 {

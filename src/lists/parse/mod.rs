@@ -10,12 +10,12 @@ mod archive;
 mod detect;
 mod dnsmasq;
 mod domains;
-mod expression;
 mod head;
 mod hosts;
 mod lines;
 mod mask;
 mod modifiers;
+mod pattern;
 mod regex;
 mod rpz;
 mod sniff;
@@ -33,7 +33,8 @@ pub use lines::{Line, Lines, MAX_LINE};
 
 use self::archive::{Archive, Member};
 use super::fault::quoted;
-use super::{Item, KEPT_ERRORS, LineError, LineFault, ListFault, ListFormat, Unsupported};
+use super::sealed::{self, FeedHead, FeedReader};
+use super::{Item, KEPT_ERRORS, LineError, LineFault, ListFault, ListFormat};
 
 /// How much of a list is looked at before its syntax is settled.
 const SAMPLE: u64 = 64 * 1024;
@@ -102,6 +103,8 @@ pub struct Report {
     pub skipped: u64,
     /// Members of an archive that were left alone, and why; the first [`KEPT_ERRORS`].
     pub notes: Vec<String>,
+    /// What a sealed list says of itself.
+    pub sealed: Option<FeedHead>,
     /// Why none of the items must be used, if so.
     pub failure: Option<ListFault>,
 }
@@ -121,6 +124,7 @@ pub fn read_list(source: impl Read, options: &ReadOptions, each: impl FnMut(u32,
             first_errors: Vec::new(),
             skipped: 0,
             notes: Vec::new(),
+            sealed: None,
             failure: None,
         },
         format: options.format,
@@ -252,6 +256,9 @@ impl<E: FnMut(u32, &Item)> Reading<E> {
         if let Err(fault) = reader.finish() {
             self.report.note_fault(self.line, fault);
         }
+        if let State::Sealed(feed) = reader.state {
+            self.report.sealed = Some(feed.finish()?);
+        }
         Ok(())
     }
 }
@@ -316,6 +323,7 @@ enum State {
     None,
     Unbound(unbound::Reader),
     Rpz(rpz::Reader),
+    Sealed(FeedReader),
 }
 
 impl LineReader {
@@ -324,6 +332,7 @@ impl LineReader {
         let state = match format {
             ListFormat::Unbound => State::Unbound(unbound::Reader::default()),
             ListFormat::Rpz => State::Rpz(rpz::Reader::default()),
+            ListFormat::Sealed => State::Sealed(FeedReader::new()),
             _ => State::None,
         };
         Self { format, state }
@@ -335,18 +344,24 @@ impl LineReader {
     /// # Errors
     /// Why the line cannot be understood; nothing was appended then.
     pub fn read(&mut self, line: &[u8], into: &mut Vec<Item>) -> Result<(), LineFault> {
-        match (&mut self.state, self.format) {
-            (State::Unbound(reader), _) => reader.read(line, into),
-            (State::Rpz(reader), _) => reader.read(line, into),
-            (State::None, ListFormat::Hosts) => hosts::read(line, into),
-            (State::None, ListFormat::Domains) => domains::read(line, into),
-            (State::None, ListFormat::Wildcards) => wildcards::read(line, into),
-            (State::None, ListFormat::Adblock) => adblock::read(line, into),
-            (State::None, ListFormat::Dnsmasq) => dnsmasq::read(line, into),
-            (State::None, ListFormat::Regex) => regex::read(line, into),
-            (State::None, ListFormat::Sealed | ListFormat::Unbound | ListFormat::Rpz) => {
-                Err(Unsupported::Sealed.into())
+        match &mut self.state {
+            State::Unbound(reader) => return reader.read(line, into),
+            State::Rpz(reader) => return reader.read(line, into),
+            State::Sealed(feed) => {
+                into.extend(feed.line(line)?.map(Item::Sealed));
+                return Ok(());
             }
+            State::None => {}
+        }
+        match self.format {
+            ListFormat::Hosts => hosts::read(line, into),
+            ListFormat::Domains => domains::read(line, into),
+            ListFormat::Wildcards => wildcards::read(line, into),
+            ListFormat::Adblock => adblock::read(line, into),
+            ListFormat::Dnsmasq => dnsmasq::read(line, into),
+            ListFormat::Regex => regex::read(line, into),
+            // Those with a state, above.
+            ListFormat::Unbound | ListFormat::Rpz | ListFormat::Sealed => Ok(()),
         }
     }
 
@@ -365,7 +380,7 @@ impl LineReader {
     const fn is_inside(&self) -> bool {
         match &self.state {
             State::Rpz(reader) => reader.is_inside(),
-            State::None | State::Unbound(_) => false,
+            State::None | State::Unbound(_) | State::Sealed(_) => false,
         }
     }
 }
@@ -376,6 +391,9 @@ impl ListFormat {
     /// # Errors
     /// Why the line cannot be understood; nothing was appended then.
     pub fn read_line(self, line: &[u8], into: &mut Vec<Item>) -> Result<(), LineFault> {
+        if self == Self::Sealed {
+            return sealed::read_line(line, into);
+        }
         let mut reader = LineReader::new(self);
         reader.read(line, into)?;
         reader.finish()
@@ -419,7 +437,9 @@ mod testing {
 
 #[cfg(test)]
 mod tests {
+    use super::sealed::{Day, Edition, FeedFault, KeyDelivery, SealKey, seal};
     use super::*;
+    use crate::name::Name;
     use std::io;
 
     fn read(text: impl AsRef<[u8]>, format: Option<ListFormat>) -> (Report, Vec<String>) {
@@ -442,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_list_in_four_syntaxes_says_the_same() {
+    fn the_same_list_in_six_syntaxes_says_the_same() {
         let names = [
             "example.org",
             "www.example.net",
@@ -465,6 +485,16 @@ mod tests {
             (
                 ListFormat::Adblock,
                 names.map(|n| format!("||{n}^\n")).concat(),
+            ),
+            (
+                ListFormat::Dnsmasq,
+                names.map(|n| format!("address=/{n}/::\n")).concat(),
+            ),
+            (
+                ListFormat::Unbound,
+                names
+                    .map(|n| format!("local-zone: {n} always_null\n"))
+                    .concat(),
             ),
         ];
         let mut answers = Vec::new();

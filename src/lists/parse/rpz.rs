@@ -12,8 +12,8 @@ use ipnet::IpNet;
 
 use super::super::fault::quoted;
 use super::super::rule::type_number;
-use super::text;
 use super::zone::{Record, Records, is_ttl, unescaped, word};
+use super::{pattern, text};
 use crate::lists::{
     Action, AddressEntry, Client, Condition, Effect, Entry, Item, LineFault, Modifiers, Pattern,
     PatternKind, Reach, Unsupported,
@@ -348,7 +348,7 @@ fn item(trigger: Trigger, effect: Effect, action: Action) -> Result<Item, LineFa
             effect,
             modifiers,
         }),
-        Trigger::Client(prefix) => Item::Pattern(Pattern {
+        Trigger::Client(prefix) => pattern::item(Pattern {
             kind: PatternKind::Substring,
             text: "*".to_owned(),
             effect,
@@ -359,14 +359,13 @@ fn item(trigger: Trigger, effect: Effect, action: Action) -> Result<Item, LineFa
                 }],
                 ..modifiers.map(|it| *it).unwrap_or_default()
             })),
-        }),
+        })?,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::rules;
-    use super::*;
     use crate::lists::ListFormat::Rpz;
 
     /// What one line in a zone `rpz.test.` says.

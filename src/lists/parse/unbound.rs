@@ -238,7 +238,6 @@ fn without_comment(line: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{entries, fault, rules};
-    use super::*;
     use crate::lists::ListFormat::Unbound;
 
     #[test]

@@ -3,7 +3,7 @@
 //! Their publishers mean the name and everything below it, although the `*` of RFC 4592 would
 //! leave the name itself out; so do we. A name without `*.` in such a list means the same.
 
-use super::{mask, text};
+use super::{mask, pattern, text};
 use crate::lists::{Effect, Item, LineFault, Pattern, PatternKind, Reach};
 use crate::name::NameError;
 
@@ -22,12 +22,12 @@ pub(super) fn read(line: &[u8], into: &mut Vec<Item>) -> Result<(), LineFault> {
         return Err(NameError::Character('=').into());
     }
     into.push(if name.contains('*') {
-        Item::Pattern(Pattern {
+        pattern::item(Pattern {
             kind: PatternKind::WildcardSubtree,
             text: mask::wildcard(name)?,
             effect: Effect::Listed,
             modifiers: None,
-        })
+        })?
     } else {
         text::plain_item(name)?
     });

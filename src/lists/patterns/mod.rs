@@ -35,6 +35,7 @@ mod literal;
 mod program;
 mod syntax;
 mod view;
+mod walk;
 mod wildcard;
 
 pub use build::{Limits, PatternsBuilder, Tried, check};

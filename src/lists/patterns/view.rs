@@ -141,6 +141,18 @@ impl Patterns {
         Some((*KINDS.get(record.kind)?, str::from_utf8(text).ok()?))
     }
 
+    /// The pattern with this number, as a hit of it would be.
+    pub(super) fn hit(&self, section: &[u8], number: usize) -> Option<PatternHit> {
+        let record = self.record(section, number)?;
+        Some(PatternHit {
+            number: u32::try_from(number).ok()?,
+            list: record.list,
+            effect: record.effect,
+            important: record.important,
+            rule: record.rule,
+        })
+    }
+
     /// Whether these three octets may be of a pattern's text.
     fn is_known(&self, bits: &[u8], three: &[u8]) -> bool {
         let Some(three) = three.first_chunk() else {

@@ -14,6 +14,7 @@ mod feed;
 mod key;
 mod section;
 mod view;
+mod walk;
 
 pub use fault::{FeedFault, SealFault, SealedLineFault};
 pub use feed::{Edition, FeedHead, FeedReader, HASH, KeyDelivery, is_feed, read_line, seal};

@@ -22,7 +22,7 @@ pub struct Sealed {
 
 /// A sealed list and its key, once it is there.
 #[derive(Clone)]
-struct Opened {
+pub(super) struct Opened {
     info: SealedInfo,
     /// The chunks, by their numbers in the directory.
     chunks: std::ops::Range<usize>,
@@ -137,8 +137,17 @@ impl Sealed {
         }
     }
 
+    /// The chunks of a list.
+    pub(super) fn chunks_of(&self, list: ListId) -> std::ops::Range<usize> {
+        self.opened(list).map_or(0..0, |it| it.chunks.clone())
+    }
+
+    pub(super) fn opened(&self, list: ListId) -> Option<&Opened> {
+        self.lists.iter().find(|it| it.info.list == list)
+    }
+
     /// Whether a list has this fingerprint.
-    fn holds(&self, section: &[u8], list: &Opened, fingerprint: Fingerprint) -> bool {
+    pub(super) fn holds(&self, section: &[u8], list: &Opened, fingerprint: Fingerprint) -> bool {
         self.find(section, list, fingerprint).unwrap_or(false)
     }
 
@@ -172,7 +181,11 @@ impl Sealed {
     }
 
     /// A chunk: its first fingerprint, where it begins, how many fingerprints it has.
-    fn chunk(&self, section: &[u8], number: usize) -> Option<(Fingerprint, usize, usize)> {
+    pub(super) fn chunk(
+        &self,
+        section: &[u8],
+        number: usize,
+    ) -> Option<(Fingerprint, usize, usize)> {
         let entry = section.get(self.directory + number * DIRECTORY_ENTRY..)?;
         let (first, rest) = entry.split_first_chunk()?;
         let (count, rest) = rest.split_first_chunk()?;
@@ -189,7 +202,7 @@ impl fmt::Debug for Sealed {
 }
 
 /// Octets of a fingerprint.
-const FINGERPRINT: usize = 10;
+pub(super) const FINGERPRINT: usize = 10;
 
 fn read_list(entry: &[u8]) -> Option<Opened> {
     let (list, rest) = entry.split_first_chunk()?;

@@ -1,0 +1,289 @@
+//! What lists say beside names: patterns, addresses, fingerprints.
+
+use std::io::{self, BufWriter, Cursor, Read, Seek, SeekFrom, Write};
+
+use super::CompileError;
+use super::fold::Side;
+use super::run::Workshop;
+use crate::files::{FileError, Scratch};
+use crate::lists::addresses::{Addresses, AddressesBuilder};
+use crate::lists::index::{Index, ListId};
+use crate::lists::patterns::{Limits, Patterns, PatternsBuilder};
+use crate::lists::sealed::{Sealed, SealedList, SealedWriter};
+use crate::lists::{AddressEntry, Effect, Fingerprint, Item, ListKind, Pattern};
+
+/// The sections of the index beside the names, as far as they are known.
+pub(super) struct Beside {
+    workshop: Option<Workshop>,
+    patterns: PatternsBuilder,
+    addresses: AddressesBuilder,
+    sealed: Vec<(SealedList, Spool)>,
+    /// See [`super::fold::Folder::new`].
+    whole: Vec<Side>,
+}
+
+impl Beside {
+    /// Nothing yet.
+    pub(super) fn new(workshop: Option<Workshop>) -> Self {
+        Self {
+            workshop,
+            patterns: PatternsBuilder::new(Limits::default()),
+            addresses: AddressesBuilder::new(),
+            sealed: Vec::new(),
+            whole: Vec::new(),
+        }
+    }
+
+    /// The sides on which a line stands whose precision is that of the whole name.
+    pub(super) fn whole(&self) -> &[Side] {
+        &self.whole
+    }
+
+    /// Takes what a line of a list of this kind says.
+    ///
+    /// # Errors
+    /// Why it cannot be taken, in words.
+    pub(super) fn push(&mut self, list: ListId, kind: ListKind, item: &Item) -> Result<(), String> {
+        match item {
+            Item::Pattern(pattern) => self.push_pattern(list, kind, pattern),
+            Item::Address(entry) => {
+                let pushed = self.addresses.push(list, entry);
+                pushed.map_err(|fault| fault.to_string())
+            }
+            Item::Name(_) | Item::Sealed(_) => Ok(()),
+        }
+    }
+
+    fn push_pattern(
+        &mut self,
+        list: ListId,
+        kind: ListKind,
+        pattern: &Pattern,
+    ) -> Result<(), String> {
+        let pushed = self.patterns.push(list, pattern);
+        pushed.map_err(|fault| fault.to_string())?;
+        // An exception of a blocklist is heard where precision decides nothing.
+        if (kind, pattern.effect) != (ListKind::Block, Effect::Excepted) {
+            self.add_whole(Side::of(kind, pattern.effect));
+        }
+        Ok(())
+    }
+
+    fn add_whole(&mut self, side: Side) {
+        if !self.whole.contains(&side) {
+            self.whole.push(side);
+        }
+    }
+
+    /// An empty place for the fingerprints of a list.
+    pub(super) fn spool(&self) -> Spool {
+        Spool {
+            workshop: self.workshop.clone(),
+            file: None,
+            buffer: Vec::new(),
+            trouble: None,
+        }
+    }
+
+    /// Takes the fingerprints of a list.
+    ///
+    /// # Errors
+    /// What the disk said.
+    pub(super) fn push_sealed(
+        &mut self,
+        list: SealedList,
+        spool: Spool,
+    ) -> Result<(), CompileError> {
+        self.add_whole(Side::Against);
+        self.sealed.push((list, spool.rewind()?));
+        Ok(())
+    }
+
+    /// Takes over what lists said in the index `before`, where their ids are the first of each
+    /// triple. What there is no room for any more is left out.
+    ///
+    /// # Errors
+    /// What the disk said.
+    pub(super) fn keep(
+        &mut self,
+        before: &Index,
+        kept: &[(ListId, ListId, ListKind)],
+    ) -> Result<(), CompileError> {
+        let now = |list: ListId| kept.iter().find(|(old, _, _)| *old == list).copied();
+        let section = before.patterns_section();
+        let patterns = Patterns::open(section).unwrap_or_default();
+        patterns.walk(section, |old, pattern| {
+            if let Some((_, list, kind)) = now(old) {
+                drop(self.push_pattern(list, kind, &pattern));
+            }
+        });
+        let section = before.addresses_section();
+        let addresses = Addresses::open(section).unwrap_or_default();
+        addresses.walk(section, |old, entry: AddressEntry| {
+            if let Some((_, list, _)) = now(old) {
+                drop(self.addresses.push(list, &entry));
+            }
+        });
+        let section = before.sealed_section();
+        let sealed = Sealed::open(section).unwrap_or_default();
+        for info in sealed.lists() {
+            let Some((_, list, _)) = now(info.list) else {
+                continue;
+            };
+            let mut spool = self.spool();
+            sealed.walk(section, info.list, |fingerprint| spool.push(fingerprint));
+            let list = SealedList {
+                list,
+                key_id: info.key_id,
+                expires: info.expires,
+            };
+            self.push_sealed(list, spool)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the sections.
+    ///
+    /// # Errors
+    /// What the disk said.
+    pub(super) fn finish(self) -> Result<Sections, CompileError> {
+        let Self {
+            workshop,
+            patterns,
+            addresses,
+            mut sealed,
+            ..
+        } = self;
+        let mut sections = Sections {
+            patterns: patterns.finish(),
+            addresses: addresses.finish(),
+            sealed_length: 0,
+            sealed: Box::new(Cursor::new(Vec::new())),
+        };
+        if sealed.is_empty() {
+            return Ok(sections);
+        }
+        sealed.sort_by_key(|(list, _)| list.list);
+        let failed = |source| failed(workshop.as_ref(), source);
+        let out = BufWriter::new(scratch(workshop.as_ref())?);
+        let lists: Vec<SealedList> = sealed.iter().map(|(list, _)| *list).collect();
+        let mut writer = SealedWriter::new(out, lists);
+        for (list, mut spool) in sealed {
+            while let Some(fingerprint) = spool.next()? {
+                writer.push(list.list, fingerprint).map_err(failed)?;
+            }
+        }
+        let (length, out) = writer.finish().map_err(failed)?;
+        let mut file = out
+            .into_inner()
+            .map_err(|error| failed(error.into_error()))?;
+        file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        (sections.sealed_length, sections.sealed) = (length, file);
+        Ok(sections)
+    }
+}
+
+/// The sections of the index beside the names.
+pub(super) struct Sections {
+    pub(super) patterns: Vec<u8>,
+    pub(super) addresses: Vec<u8>,
+    /// Octets of the next.
+    pub(super) sealed_length: u64,
+    /// The section of sealed lists, to be read.
+    pub(super) sealed: Box<dyn Scratch>,
+}
+
+/// Fingerprints of one list in ascending order, in memory while they are few.
+pub(super) struct Spool {
+    workshop: Option<Workshop>,
+    file: Option<Box<dyn Scratch>>,
+    /// What is not in the file yet, or was read from it last.
+    buffer: Vec<u8>,
+    /// What the disk said.
+    trouble: Option<CompileError>,
+}
+
+impl Spool {
+    /// Octets of a fingerprint.
+    const ONE: usize = 10;
+    /// Octets that are kept in memory.
+    const ROOM: usize = 3000 * Self::ONE;
+
+    /// Takes the next; what the disk says to it is told by [`Self::rewind`].
+    pub(super) fn push(&mut self, fingerprint: Fingerprint) {
+        if self.trouble.is_some() {
+            return;
+        }
+        if self.buffer.len() >= Self::ROOM && self.workshop.is_some() {
+            self.trouble = self.flush().err();
+        }
+        self.buffer.extend_from_slice(&fingerprint.0);
+    }
+
+    fn flush(&mut self) -> Result<(), CompileError> {
+        let workshop = self.workshop.as_ref();
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(scratch(workshop)?),
+        };
+        let written = file.write_all(&self.buffer);
+        self.buffer.clear();
+        written.map_err(|source| failed(workshop, source))
+    }
+
+    /// Goes back to the first.
+    fn rewind(mut self) -> Result<Self, CompileError> {
+        if let Some(trouble) = self.trouble {
+            return Err(trouble);
+        }
+        if self.file.is_some() {
+            self.flush()?;
+        }
+        match &mut self.file {
+            Some(file) => {
+                let moved = file.seek(SeekFrom::Start(0));
+                moved.map_err(|source| failed(self.workshop.as_ref(), source))?;
+            }
+            // Taken from the end.
+            None => {
+                let (all, _) = self.buffer.as_chunks_mut::<{ Self::ONE }>();
+                all.reverse();
+            }
+        }
+        Ok(self)
+    }
+
+    /// The next.
+    fn next(&mut self) -> Result<Option<Fingerprint>, CompileError> {
+        if self.buffer.is_empty()
+            && let Some(file) = &mut self.file
+        {
+            let read = file.take(Self::ROOM as u64).read_to_end(&mut self.buffer);
+            read.map_err(|source| failed(self.workshop.as_ref(), source))?;
+            let (all, _) = self.buffer.as_chunks_mut::<{ Self::ONE }>();
+            all.reverse();
+        }
+        let Some((rest, last)) = self.buffer.split_last_chunk() else {
+            return Ok(None);
+        };
+        let fingerprint = Fingerprint(*last);
+        self.buffer.truncate(rest.len());
+        Ok(Some(fingerprint))
+    }
+}
+
+/// A working file, in memory where there is no folder for it.
+pub(super) fn scratch(workshop: Option<&Workshop>) -> Result<Box<dyn Scratch>, FileError> {
+    match workshop {
+        Some(workshop) => workshop.files.scratch(&workshop.folder),
+        None => Ok(Box::new(Cursor::new(Vec::new()))),
+    }
+}
+
+/// An error of a working file.
+fn failed(workshop: Option<&Workshop>, source: io::Error) -> CompileError {
+    match workshop {
+        Some(workshop) => workshop.failed("cannot use a working file", source).into(),
+        None => CompileError::Write(crate::lists::WriteError::Scratch(source)),
+    }
+}
