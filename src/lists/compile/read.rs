@@ -176,7 +176,7 @@ fn read(
                 text: said(spec.kind, fault),
             });
         }
-        if let Some(head) = feed_head(&report) {
+        if let Some(head) = &report.sealed {
             let expires = head.edition.expires;
             let key_id = head.key_id;
             let sealed_list = SealedList {
@@ -196,10 +196,6 @@ fn read(
         info.sha256 = rest.is_ok().then(|| source.hash.finalize().into());
     }
     Ok(failure)
-}
-
-fn feed_head(_report: &Report) -> Option<crate::lists::sealed::FeedHead> {
-    None
 }
 
 /// The content of a list and what to call it; or why there is none.
