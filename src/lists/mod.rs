@@ -27,8 +27,8 @@ use crate::verdict::Tier;
 
 pub use compile::{
     CompileError, Difference, Dropped, IndexBuilder, Line, ListSource, ListSpec, Outcome, Progress,
-    Settings, Stage, Target, VerifyReport, compile, compile_in_memory, lines_about, open, recipe,
-    verify,
+    PublicSuffix, Settings, Stage, Target, VerifyReport, compile, compile_in_memory, lines_about,
+    open, public_suffix, recipe, verify,
 };
 pub use fault::{LineFault, ListFault, Unsupported};
 pub use index::{
