@@ -417,10 +417,11 @@ fn receive(
         url: shown(uri),
         max: request.max_bytes,
     };
+    let announced = headers.contains_key(header::CONTENT_LENGTH);
     let chunked = headers.contains_key(header::TRANSFER_ENCODING);
     match response.body().content_length() {
         Some(length) if length > request.max_bytes => return Err(too_large()),
-        None if !chunked && request.require == Require::Https => {
+        None if !chunked && !announced && request.require == Require::Https => {
             return Err(FetchError::NoLength { url: shown(uri) });
         }
         _ => {}
