@@ -21,14 +21,12 @@ use std::collections::HashMap;
 use regex_lite::{Regex, RegexBuilder};
 
 use super::parse::{ReadOptions, Report, read_list};
+use super::patterns::MAX_PATTERNS;
 use super::{
-    Effect, Entry, Item, KEPT_ERRORS, LineNote, ListFault, ListKind, Pattern, PatternKind, Reach,
-    starter,
+    Effect, Entry, Item, KEPT_ERRORS, LineNote, ListFault, ListFormat, ListKind, Pattern,
+    PatternKind, Reach, starter,
 };
 use crate::name::{Name, NameRef};
-
-/// How many patterns of a list are held against the protected names; an index takes fewer.
-const MAX_PATTERNS: u64 = 2_000;
 
 /// From how many entries on a list must not shrink by [`GuardLimits::max_change`]. Small lists are
 /// edited by hand and may do what they like.
@@ -172,7 +170,8 @@ impl Protected {
     pub fn starter() -> Self {
         let mut protected = Self::default();
         let mut read = |list: &[u8], how| {
-            read_list(list, &ReadOptions::default(), |_, item| {
+            let options = ReadOptions::format(ListFormat::Domains);
+            read_list(list, &options, |_, item| {
                 if let Item::Name(entry) = item {
                     let exact = entry.reach == Reach::Exact;
                     let how = if exact { Protection::Exact } else { how };
@@ -412,7 +411,7 @@ pub struct Guard<'p> {
     passed: Passed,
     /// The first protected name that was named.
     first: String,
-    patterns: u64,
+    patterns: usize,
     /// Why the list is refused already.
     covers: Option<Refusal>,
 }
@@ -437,6 +436,7 @@ impl<'p> Guard<'p> {
             return true;
         }
         if matches!(item, Item::Pattern(_)) {
+            // An index takes no more.
             self.patterns += 1;
             if self.patterns > MAX_PATTERNS {
                 return true;
@@ -515,7 +515,6 @@ impl<'p> Guard<'p> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lists::ListFormat;
 
     fn protected() -> Protected {
         let mut protected = Protected::default();

@@ -26,8 +26,8 @@ use std::fmt;
 use crate::verdict::Tier;
 
 pub use compile::{
-    CompileError, Difference, Found, IndexBuilder, ListSource, ListSpec, Outcome, Progress, Search,
-    Settings, Stage, Target, VerifyReport, compile, compile_in_memory, open, recipe, search,
+    CompileError, Difference, Dropped, IndexBuilder, Line, ListSource, ListSpec, Outcome, Progress,
+    Settings, Stage, Target, VerifyReport, compile, compile_in_memory, lines_about, open, recipe,
     verify,
 };
 pub use fault::{LineFault, ListFault, Unsupported};
