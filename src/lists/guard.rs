@@ -21,7 +21,8 @@ use std::collections::HashMap;
 use super::parse::{ReadOptions, Report, read_list};
 use super::patterns::{MAX_PATTERNS, SinglePattern};
 use super::{
-    Effect, Entry, Item, KEPT_ERRORS, LineNote, ListFault, ListKind, Pattern, Reach, starter,
+    Effect, Entry, Item, KEPT_ERRORS, LineNote, ListFault, ListFormat, ListKind, Pattern, Reach,
+    starter,
 };
 use crate::name::{Name, NameRef};
 
@@ -165,7 +166,8 @@ impl Protected {
     pub fn starter() -> Self {
         let mut protected = Self::default();
         let mut read = |list: &[u8], how| {
-            read_list(list, &ReadOptions::default(), |_, item| {
+            let options = ReadOptions::format(ListFormat::Domains);
+            read_list(list, &options, |_, item| {
                 if let Item::Name(entry) = item {
                     let exact = entry.reach == Reach::Exact;
                     let how = if exact { Protection::Exact } else { how };
@@ -478,7 +480,7 @@ impl<'p> Guard<'p> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lists::{ListFormat, PatternKind};
+    use crate::lists::PatternKind;
 
     fn protected() -> Protected {
         let mut protected = Protected::default();
