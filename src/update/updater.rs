@@ -1,7 +1,7 @@
 //! From a list's address to its last good copy.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -779,9 +779,4 @@ impl ListUpdateSpec {
                 Some(host.to_owned())
             })
     }
-}
-
-/// The path of a list's last good copy in `folder`, as an [`Updater`] keeps it.
-pub fn copy_path(folder: &Path, id: &str) -> PathBuf {
-    Folder(folder.to_path_buf()).copy(id)
 }

@@ -613,6 +613,30 @@ mod tests {
     }
 
     #[test]
+    fn a_sealed_list_is_whole_or_it_is_not_used() {
+        let names = ["one.example", "two.example"].map(|name| Name::parse(name).unwrap());
+        let key = SealKey::parse("000102030405060708090a0b0c0d0e0f").unwrap();
+        let edition = Edition {
+            title: "Hotline".into(),
+            issuer: "example".into(),
+            serial: 7,
+            date: Day::parse("2026-11-22").unwrap(),
+            expires: None,
+        };
+        let names = names.iter().map(Name::as_ref);
+        let feed = seal(names, &key, KeyDelivery::InFeed, &edition).unwrap();
+        let (report, entries) = read(&feed, None);
+        assert_eq!((report.format, report.failure), (ListFormat::Sealed, None));
+        assert_eq!(report.sealed.unwrap().edition, edition);
+        assert!(entries.len() == 2 && entries.iter().all(|it| it.ends_with("(sealed)")));
+        let cut = feed.trim_end().rsplit_once('\n').unwrap().0;
+        let (report, _) = read(cut, None);
+        let (promised, found) = (2, 1);
+        let fault = FeedFault::Count { promised, found };
+        assert_eq!(report.failure, Some(ListFault::Sealed(fault)));
+    }
+
+    #[test]
     fn the_canonical_form_is_read_as_such_whatever_the_list_was() {
         let (report, entries) = read(
             format!("{CANONICAL}\n||example.org^\n"),
