@@ -316,10 +316,12 @@ pub fn lay_out(folder: &Path, port: u16, upstream: SocketAddr, config: &str) {
 /// The settings every test needs.
 pub fn base_config(port: u16, upstream: SocketAddr, folder: &Path) -> String {
     let socket = folder.join("run/control.sock");
+    let state = folder.join("state");
     format!(
         "[server]\nlisten = [\"127.0.0.1:{port}\", \"[::1]:{port}\"]\nworkers = 2\n\
          [upstream]\nservers = [\"{upstream}\"]\n\
          [control]\nsocket = {socket:?}\n\
+         [lists]\nfolder = {state:?}\n\
          [log]\nlevel = \"debug\"\ntarget = \"stderr\"\n"
     )
 }
