@@ -21,14 +21,12 @@ use std::collections::HashMap;
 use regex_lite::{Regex, RegexBuilder};
 
 use super::parse::{ReadOptions, Report, read_list};
+use super::patterns::MAX_PATTERNS;
 use super::{
     Effect, Entry, Item, KEPT_ERRORS, LineNote, ListFault, ListKind, Pattern, PatternKind, Reach,
     starter,
 };
 use crate::name::{Name, NameRef};
-
-/// How many patterns of a list are held against the protected names; an index takes fewer.
-const MAX_PATTERNS: u64 = 2_000;
 
 /// From how many entries on a list must not shrink by [`GuardLimits::max_change`]. Small lists are
 /// edited by hand and may do what they like.
@@ -412,7 +410,7 @@ pub struct Guard<'p> {
     passed: Passed,
     /// The first protected name that was named.
     first: String,
-    patterns: u64,
+    patterns: usize,
     /// Why the list is refused already.
     covers: Option<Refusal>,
 }
@@ -437,6 +435,7 @@ impl<'p> Guard<'p> {
             return true;
         }
         if matches!(item, Item::Pattern(_)) {
+            // An index takes no more.
             self.patterns += 1;
             if self.patterns > MAX_PATTERNS {
                 return true;

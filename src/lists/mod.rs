@@ -27,14 +27,15 @@ use crate::verdict::Tier;
 
 pub use compile::{
     CompileError, Difference, Dropped, IndexBuilder, Line, ListSource, ListSpec, Outcome, Progress,
-    Settings, Stage, Target, VerifyReport, compile, compile_in_memory, lines_about, open, recipe,
-    verify,
+    PublicSuffix, Settings, Stage, Target, VerifyReport, compile, compile_in_memory, lines_about,
+    open, public_suffix, recipe, verify,
 };
 pub use fault::{LineFault, ListFault, Unsupported};
 pub use index::{
     Contents, Hit, Index, IndexError, IndexFault, IndexWriter, ListId, Matcher, RuleId, Section,
     Totals, WriteError,
 };
+pub use modifiers::ActionKind;
 pub use parse::Head;
 pub use posting::{Posting, canonical_order};
 pub use rule::{

@@ -223,7 +223,13 @@ impl<'a> Shelf<'a> {
                 keys.add(key);
             }
         }
-        //LOCKED
+        for info in served.index.set_seal_keys(&keys) {
+            let id = served.index.list(info.list).id;
+            served.warnings.push(format!(
+                "list `{id}` blocks nothing: its key {} is not on this machine",
+                info.key_id
+            ));
+        }
         let text = keys.to_file();
         if self.writes
             && text != kept

@@ -39,6 +39,7 @@ pub use build::IndexBuilder;
 pub use read::open;
 pub use recipe::recipe;
 pub use search::{Dropped, Line, lines_about};
+pub use suffix::{PublicSuffix, public_suffix};
 pub use verify::{Difference, VerifyReport, verify};
 
 use pipeline::Pipeline;

@@ -176,7 +176,7 @@ fn read(
                 text: said(spec.kind, fault),
             });
         }
-        if let Some(head) = feed_head(&report) {
+        if let Some(head) = &report.sealed {
             let expires = head.edition.expires;
             let key_id = head.key_id;
             let sealed_list = SealedList {
@@ -196,10 +196,6 @@ fn read(
         info.sha256 = rest.is_ok().then(|| source.hash.finalize().into());
     }
     Ok(failure)
-}
-
-fn feed_head(_report: &Report) -> Option<crate::lists::sealed::FeedHead> {
-    None
 }
 
 /// The content of a list and what to call it; or why there is none.
@@ -330,7 +326,7 @@ impl Intake<'_> {
 }
 
 /// More patterns and addresses than an index has.
-const MAX_HELD: usize = MAX_ADDRESSES + MAX_PATTERNS;
+pub(super) const MAX_HELD: usize = MAX_ADDRESSES + MAX_PATTERNS;
 
 /// What is made of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

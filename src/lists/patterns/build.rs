@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::literal::{literals, rarest};
+use super::literal::{SHORTEST, literals, rarest};
 use super::program::{STEP, Step, compile, run};
 use super::syntax::{Node, OctetSet, parse};
 use super::{
@@ -32,7 +32,7 @@ impl Default for Limits {
             patterns: 2000,
             always: 100,
             steps: 200_000,
-            always_steps: 5000,
+            always_steps: 2500,
         }
     }
 }
@@ -287,9 +287,10 @@ impl Writer {
             None => self.always.push(number),
             Some(texts) => self.texts.extend(texts.into_iter().map(|octets| {
                 let at = rarest(&octets);
-                let three = octets.get(at..).and_then(|rest| rest.first_chunk());
+                let three = octets.iter().skip(at).take(SHORTEST);
+                let three = three.fold(0, |three, octet| three << 8 | u32::from(*octet));
                 Text {
-                    hash: hash_three(three.copied().unwrap_or_default()),
+                    hash: hash_three(three),
                     octets,
                     pattern: number,
                     at,
