@@ -205,7 +205,7 @@ fn with_line(
     let excepts = text.effect == VoiceEffect::Exception;
     let list = snapshot.config.lists.iter().find(|it| it.id == list);
     let lines = list.map(|list| {
-        let spec = list_spec(list, &snapshot.config, files);
+        let spec = list_spec(list);
         lines_about(&spec, files, name).unwrap_or_default()
     });
     let fitting = lines.unwrap_or_default().into_iter();

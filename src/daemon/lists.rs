@@ -128,9 +128,8 @@ pub fn list_summary(index: &Index) -> ListSummary {
 }
 
 /// What the compiler needs to know of all lists of `config`.
-pub fn list_specs(config: &Config, files: &Files) -> Vec<ListSpec> {
-    let lists = config.lists.iter();
-    lists.map(|list| list_spec(list, config, files)).collect()
+pub fn list_specs(config: &Config) -> Vec<ListSpec> {
+    config.lists.iter().map(list_spec).collect()
 }
 
 /// Compiles the lists of `config` to the file `target`, in `memory` octets. Lists that cannot be
@@ -146,7 +145,7 @@ pub fn compile_lists(
     target: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<lists::Outcome, CompileError> {
-    let specs = list_specs(config, files);
+    let specs = list_specs(config);
     let sources = lists::recipe(&specs, files);
     let store = &config.list_store;
     let settings = Settings {

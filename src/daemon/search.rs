@@ -26,7 +26,7 @@ pub fn search_lists(
         let id = &list.id;
         let in_index = hits.as_ref().map(|hits| hits.contains(&id.as_str()));
         let is_sealed = list.kind == ListKind::Sealed;
-        let lines = match lines_about(&list_spec(list, config, files), files, name) {
+        let lines = match lines_about(&list_spec(list), files, name) {
             Ok(lines) => lines,
             // That a sealed list says nothing of the name must not be told apart.
             Err(_) if is_sealed => Vec::new(),
@@ -236,7 +236,7 @@ mod tests {
         let config = config::load(&memory.files(), Path::new("/c.toml")).config;
         let config = config.unwrap();
         let files = memory.files();
-        let specs = list_specs(&config, &files);
+        let specs = list_specs(&config);
         let index = crate::lists::compile_in_memory(&specs, &files, None, &|| false).unwrap();
         memory.put("/games.txt", "new.example\n");
         let notes = |name: &str| {

@@ -65,13 +65,13 @@ impl AddressesBuilder {
     /// # Errors
     /// [`LineFault::Everything`] for a prefix of no bits; [`LineFault::TooManyAddresses`].
     pub fn push(&mut self, list: ListId, entry: &AddressEntry) -> Result<(), LineFault> {
-        if entry.prefix.prefix_len() == 0 {
+        let prefix = as_ipv4(entry.prefix.trunc());
+        if prefix.prefix_len() == 0 {
             return Err(LineFault::Everything("an address prefix of length 0"));
         }
         if self.records.len() >= MAX_ADDRESSES {
             return Err(LineFault::TooManyAddresses);
         }
-        let prefix = as_ipv4(entry.prefix.trunc());
         let family = if prefix.addr().is_ipv4() { 4 } else { 6 };
         let modifiers = entry.modifiers.as_deref();
         let important = modifiers.is_some_and(|it| it.important);
@@ -221,7 +221,8 @@ impl Addresses {
             IpAddr::V6(v6) => (6, v6.to_bits()),
         };
         for group in self.groups.iter().filter(|group| group.family == family) {
-            let mask = u128::MAX << (128 - u32::from(group.length.min(128)).max(1));
+            // Between 1 and 128; `open` has seen to it.
+            let mask = u128::MAX << (128 - u32::from(group.length));
             group.find(section, bits & mask, &mut each);
         }
     }
@@ -334,10 +335,177 @@ fn read_group(section: &[u8], at: usize) -> Option<Group> {
 fn as_ipv4(prefix: IpNet) -> IpNet {
     if let IpNet::V6(v6) = prefix
         && let Some(address) = v6.addr().to_ipv4_mapped()
-        && let Some(length) = v6.prefix_len().checked_sub(96).filter(|length| *length > 0)
+        && let Some(length) = v6.prefix_len().checked_sub(96)
         && let Ok(v4) = Ipv4Net::new(address, length)
     {
         return v4.into();
     }
     prefix
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lists::{Condition, Modifiers};
+    use proptest::prelude::*;
+
+    fn entry(prefix: &str) -> AddressEntry {
+        AddressEntry {
+            prefix: prefix.parse().unwrap(),
+            effect: Effect::Listed,
+            modifiers: None,
+        }
+    }
+
+    /// What is found, each as list and prefix length.
+    fn hits(section: &[u8], address: IpAddr) -> Vec<(u16, u8)> {
+        let mut found = Vec::new();
+        Addresses::open(section)
+            .unwrap()
+            .look_up(section, address, |hit| {
+                found.push((hit.list.0, hit.prefix_len))
+            });
+        found
+    }
+
+    #[test]
+    fn the_longest_prefix_comes_first() {
+        let mut builder = AddressesBuilder::new();
+        for (list, prefix) in [
+            (0, "192.0.2.0/24"),
+            (1, "192.0.2.0/24"),
+            (1, "192.0.2.7/32"),
+            (2, "192.0.0.0/16"),
+            (2, "198.51.100.0/24"),
+            (3, "2001:db8::/32"),
+            (3, "::ffff:192.0.2.4/126"),
+        ] {
+            builder.push(ListId(list), &entry(prefix)).unwrap();
+        }
+        let section = builder.finish();
+        let expected = [(1, 32), (3, 30), (0, 24), (1, 24), (2, 16)];
+        assert_eq!(hits(&section, [192, 0, 2, 7].into()), expected);
+        let mapped = "::ffff:192.0.2.7".parse().unwrap();
+        assert_eq!(hits(&section, mapped), expected);
+        assert_eq!(hits(&section, "2001:db8:7::1".parse().unwrap()), [(3, 32)]);
+        assert_eq!(hits(&section, [203, 0, 113, 1].into()), []);
+    }
+
+    #[test]
+    fn a_hit_says_all_that_the_line_said() {
+        let modifiers = Modifiers {
+            important: true,
+            types: vec![Condition {
+                negated: true,
+                value: 28,
+            }],
+            ..Modifiers::default()
+        };
+        let rule = AddressEntry {
+            effect: Effect::Excepted,
+            modifiers: Some(Box::new(modifiers.clone())),
+            ..entry("192.0.2.0/24")
+        };
+        let mut builder = AddressesBuilder::new();
+        builder.push(ListId(5), &rule).unwrap();
+        let section = builder.finish();
+        let addresses = Addresses::open(&section).unwrap();
+        let mut found = Vec::new();
+        addresses.look_up(&section, [192, 0, 2, 1].into(), |hit| found.push(hit));
+        assert_eq!(
+            found,
+            [AddressHit {
+                list: ListId(5),
+                prefix_len: 24,
+                effect: Effect::Excepted,
+                important: true,
+                rule: Some(0),
+            }]
+        );
+        let encoded = addresses.modifiers(&section, 0).unwrap();
+        assert_eq!(encoded, super::super::modifiers::encode(&modifiers));
+    }
+
+    #[test]
+    fn what_would_match_everything_is_refused() {
+        let mut builder = AddressesBuilder::new();
+        let fault = LineFault::Everything("an address prefix of length 0");
+        for prefix in ["0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96"] {
+            let pushed = builder.push(ListId(0), &entry(prefix));
+            assert_eq!(pushed, Err(fault.clone()), "{prefix}");
+        }
+        assert!(builder.finish().is_empty());
+        assert!(Addresses::open(&[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn more_than_there_may_be_are_refused() {
+        let mut builder = AddressesBuilder::new();
+        let one = entry("192.0.2.1/32");
+        for _ in 0..MAX_ADDRESSES {
+            builder.push(ListId(0), &one).unwrap();
+        }
+        let fault = LineFault::TooManyAddresses;
+        assert_eq!(builder.push(ListId(0), &one), Err(fault));
+    }
+
+    fn prefix() -> impl Strategy<Value = IpNet> {
+        prop_oneof![
+            (any::<[u8; 2]>(), 1_u8..=32).prop_map(|([a, b], length)| {
+                IpNet::new([a & 0x83, 0, 0, b & 7].into(), length).unwrap()
+            }),
+            (any::<[u16; 2]>(), 1_u8..=128).prop_map(|([a, b], length)| {
+                IpNet::new([a & 0x8003, 0, 0, 0, 0, 0, 0, b & 7].into(), length).unwrap()
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_prefix_that_holds_the_address_is_found(
+            entries in proptest::collection::vec((0_u16..3, prefix()), 0..40),
+            asked in prefix(),
+        ) {
+            let mut builder = AddressesBuilder::new();
+            for (list, prefix) in &entries {
+                let entry = AddressEntry { prefix: *prefix, effect: Effect::Listed, modifiers: None };
+                builder.push(ListId(*list), &entry).unwrap();
+            }
+            let section = builder.finish();
+            let address = asked.addr();
+            let mut expected: Vec<(u16, u8)> = entries
+                .iter()
+                .filter(|(_, prefix)| prefix.contains(&address))
+                .map(|(list, prefix)| (*list, prefix.prefix_len()))
+                .collect();
+            expected.sort_by_key(|(list, length)| (std::cmp::Reverse(*length), *list));
+            expected.dedup();
+            prop_assert_eq!(hits(&section, address), expected);
+        }
+
+        #[test]
+        fn a_damaged_section_breaks_nothing(
+            entries in proptest::collection::vec(prefix(), 1..10),
+            changes in proptest::collection::vec((0_usize..500, any::<u8>()), 0..6),
+            length in 0_usize..500,
+            asked in prefix(),
+        ) {
+            let mut builder = AddressesBuilder::new();
+            for prefix in entries {
+                let entry = AddressEntry { prefix, effect: Effect::Listed, modifiers: None };
+                builder.push(ListId(0), &entry).unwrap();
+            }
+            let mut section = builder.finish();
+            for (at, value) in changes {
+                let at = at % section.len();
+                section[at] = value;
+            }
+            section.truncate(length.max(1));
+            if let Ok(addresses) = Addresses::open(&section) {
+                addresses.look_up(&section, asked.addr(), |hit| {
+                    let _modifiers = hit.rule.and_then(|rule| addresses.modifiers(&section, rule));
+                });
+            }
+        }
+    }
 }

@@ -35,6 +35,7 @@ pub use index::{
     Contents, Hit, Index, IndexError, IndexFault, IndexWriter, ListId, Matcher, RuleId, Section,
     Totals, WriteError,
 };
+pub use modifiers::ActionKind;
 pub use parse::Head;
 pub use posting::{Posting, canonical_order};
 pub use rule::{

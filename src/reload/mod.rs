@@ -21,7 +21,6 @@ use crate::lists::{CompileError, Index, ListKind, ListSource, ListSpec};
 use crate::policy::{SafeSearch, SafeSearchError};
 use crate::resolve::Resolver;
 use crate::snapshot::{Lasting, Snapshot};
-use crate::update::copy_format;
 use crate::upstream::Upstreams;
 use crate::verdict::Tier;
 use shelf::Shelf;
@@ -334,7 +333,7 @@ impl Reloader {
             ListSource::Embedded(_) | ListSource::Inline(_) => None,
         };
         let specs = config.lists.iter();
-        let specs = specs.map(|list| list_spec(list, config, &self.files));
+        let specs = specs.map(list_spec);
         specs
             .map(|spec| {
                 let stamp = stamp(&spec.source);
@@ -393,19 +392,14 @@ fn specs_of(sources: &[(ListSpec, Option<Stamp>)]) -> Vec<ListSpec> {
 }
 
 /// What the compiler needs to know of a list.
-pub fn list_spec(list: &config::List, config: &Config, files: &Files) -> ListSpec {
-    // A last good copy may have another syntax than what is downloaded.
-    let format = list.download.as_ref().map_or(list.format, |_| {
-        let folder = config.list_store.copies();
-        copy_format(files, &folder, &list.id, list.format)
-    });
+pub fn list_spec(list: &config::List) -> ListSpec {
     ListSpec {
         id: list.id.clone(),
         category: list.category.clone(),
         kind: list.kind,
         tier: tier_of(list),
         source: list.source.clone(),
-        format,
+        format: list.format,
         member: list.member.clone(),
         public_suffixes: list.public_suffixes,
     }

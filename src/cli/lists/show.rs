@@ -27,7 +27,7 @@ pub(super) fn run(
         async || {
             let lists: Vec<List> = daemon.get("/api/v1/lists", &[]).await?;
             let status: Status = daemon.get("/api/v1/status", &[]).await?;
-            Ok((lists, status.lists))
+            Ok((lists, Some(status.lists)))
         },
         |config, output| Ok(known(config, output)),
     )?;
@@ -35,7 +35,7 @@ pub(super) fn run(
         if arguments.format.json {
             return Ok(output.json(&lists)?);
         }
-        return Ok(print_all(&lists, &summary, output)?);
+        return Ok(print_all(&lists, summary.as_ref(), output)?);
     };
     let Some(list) = lists.iter().find(|list| list.id == *id) else {
         let known: Vec<_> = lists.iter().map(|list| list.id.as_str()).collect();
@@ -52,7 +52,7 @@ pub(super) fn run(
 }
 
 /// What the configuration, the index and the states of updates say.
-fn known(config: &Config, output: &mut Output<'_>) -> (Vec<List>, ListSummary) {
+fn known(config: &Config, output: &mut Output<'_>) -> (Vec<List>, Option<ListSummary>) {
     let files = Files::disk();
     let path = config.list_store.index();
     let index = Index::open(&files, &path).map_err(|error| match error {
@@ -67,8 +67,7 @@ fn known(config: &Config, output: &mut Output<'_>) -> (Vec<List>, ListSummary) {
     let index = index.ok();
     let infos = index.iter().flat_map(Index::lists).map(|(_, info)| info);
     let lists = states(config, infos, &files);
-    let summary = index.as_ref().map(list_summary);
-    (lists, summary.unwrap_or_default())
+    (lists, index.as_ref().map(list_summary))
 }
 
 /// What `compiled` and the state folder say of the lists.
@@ -92,7 +91,12 @@ fn saved_state(config: &Config, id: &str, files: &Files) -> Option<ListState> {
     serde_json::from_slice(&text).ok()
 }
 
-fn print_all(lists: &[List], summary: &ListSummary, output: &mut Output<'_>) -> io::Result<()> {
+/// All lists in a table; without an index nobody knows what is in them.
+fn print_all(
+    lists: &[List],
+    summary: Option<&ListSummary>,
+    output: &mut Output<'_>,
+) -> io::Result<()> {
     let heads = [
         "List",
         "Category",
@@ -117,20 +121,22 @@ fn print_all(lists: &[List], summary: &ListSummary, output: &mut Output<'_>) -> 
             Cell::text(&list.category),
             Cell::text(&list.kind),
             Cell::text(&list.tier),
-            Cell::number(list.entries),
-            Cell::number(list.bad_lines),
+            Cell::number(summary.map(|_| list.entries)),
+            Cell::number(summary.map(|_| list.bad_lines)),
             Cell::text(list.format.as_deref().unwrap_or_default()),
             Cell::text(&age.map(roughly).unwrap_or_default()),
             Cell::text(&list.origin),
         ]);
     }
     output.table(0, &table)?;
-    output.line(&format!(
-        "{} in {}, {}",
-        counted(summary.names, "name", "names"),
-        counted(lists.len() as u64, "list", "lists"),
-        sizes(summary.bytes, summary.names),
-    ))?;
+    if let Some(summary) = summary {
+        output.line(&format!(
+            "{} in {}, {}",
+            counted(summary.names, "name", "names"),
+            counted(lists.len() as u64, "list", "lists"),
+            sizes(summary.bytes, summary.names),
+        ))?;
+    }
     for list in lists {
         print_troubles(list, output)?;
     }
@@ -150,7 +156,9 @@ pub(super) fn print_troubles(list: &List, output: &mut Output<'_>) -> io::Result
         output.line(&format!("{label} {id} holds what it said before: {why}"))?;
     }
     let error = list.updates.as_ref().and_then(|it| it.error.as_ref());
-    if let Some(error) = error.filter(|error| Some(*error) != list.stale.as_ref()) {
+    // Told once, where it is why the list is not whole.
+    let told = |error: &&String| list.failure.is_some() || list.stale.as_ref() == Some(*error);
+    if let Some(error) = error.filter(|error| !told(error)) {
         let label = output.paint(Style::Odd, "update:");
         output.line(&format!("{label} {id}: {}", plain(error)))?;
     }

@@ -57,6 +57,9 @@ fn fetch(
         force: arguments.force,
     };
     let ids = wanted_ids(config, &request).map_err(BackendError::from)?;
+    if ids.is_empty() {
+        return Ok(ListUpdateReport::default());
+    }
     let (files, clock) = (Files::disk(), Clock::system());
     let store = &config.list_store;
     files.create_folder(&store.copies()).map_err(failed)?;

@@ -48,7 +48,7 @@ pub(super) fn run(
     let config = backend.config(&arguments.place)?;
     let files = Files::disk();
     let index = index_of(&config.list_store, &files)?;
-    let mut specs = list_specs(&config, &files);
+    let mut specs = list_specs(&config);
     for id in &arguments.ids {
         if !specs.iter().any(|spec| spec.id == *id) {
             let known: Vec<&str> = specs.iter().map(|spec| spec.id.as_str()).collect();

@@ -403,8 +403,7 @@ impl<'i> OneList<'i> {
     }
 
     fn modifiers(&self, hit: &Hit) -> &[u8] {
-        let modifiers = hit.rule.and_then(|rule| self.index.modifiers(rule));
-        modifiers.unwrap_or_default()
+        self.index.modifiers(hit).unwrap_or_default()
     }
 
     /// Compares the index with the model, and adds what came of all to the report.

@@ -62,6 +62,14 @@ pub enum IndexFault {
         /// Of the bytes there are.
         computed: u64,
     },
+    /// The checksum is right and a part that stands beside the names makes no sense.
+    #[error("malformed {part}: {what}")]
+    Section {
+        /// Which.
+        part: &'static str,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The checksum is right and what it covers makes no sense.
     #[error("malformed: {0}")]
     Malformed(&'static str),

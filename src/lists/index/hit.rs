@@ -16,11 +16,12 @@ pub struct Hit {
     /// What it says about them.
     pub effect: Effect,
     /// How many labels the name has that the line names; more is more specific. A pattern counts
-    /// as the whole name.
+    /// as the whole name. Of an address, how many bits its prefix has.
     pub labels: u8,
     /// Whether the line comes before exceptions of its list that are not important.
     pub important: bool,
-    /// What restricts or changes the line, to be asked of [`super::Index::modifiers`]; none for nearly all.
+    /// What restricts or changes the line, to be asked of [`super::Index::applies`]; none for
+    /// nearly all.
     pub rule: Option<RuleId>,
     /// How the line came to match.
     pub by: Matcher,

@@ -5,6 +5,7 @@
 //! which finds names, and `model`, which says in how few bits they are written.
 
 mod alphabet;
+mod beside;
 mod bits;
 mod classes;
 mod code;
@@ -26,6 +27,9 @@ use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
+use super::addresses::Addresses;
+use super::patterns::Patterns;
+use super::sealed::Sealed;
 use super::{ListInfo, Posting, Reach};
 use crate::files::{FileError, Files, Mapping};
 use crate::name::{MAX_LABEL, MAX_NAME, NameRef};
@@ -78,6 +82,9 @@ pub struct Index {
     lists: Vec<ListInfo>,
     /// None without names.
     model: Option<Box<ModelDecoder>>,
+    patterns: Patterns,
+    addresses: Addresses,
+    sealed: Sealed,
 }
 
 impl Default for Index {
@@ -95,6 +102,9 @@ impl Index {
             parts: [const { 0..0 }; PARTS],
             lists: Vec::new(),
             model: None,
+            patterns: Patterns::default(),
+            addresses: Addresses::default(),
+            sealed: Sealed::default(),
         }
     }
 
@@ -158,12 +168,25 @@ impl Index {
                     .ok_or(IndexFault::Malformed("the codes"))?,
             ),
         };
+        let wrong = |part| move |what| IndexFault::Section { part, what };
+        let patterns = Patterns::open(part(Part::Patterns)).map_err(wrong("patterns"))?;
+        let addresses = Addresses::open(part(Part::Addresses)).map_err(wrong("addresses"))?;
+        let sealed = Sealed::open(part(Part::Sealed)).map_err(wrong("sealed lists"))?;
+        if sealed
+            .lists()
+            .any(|it| usize::from(it.list.0) >= lists.len())
+        {
+            return Err(IndexFault::Malformed("a sealed list that is not there"));
+        }
         let this = Self {
             octets,
             header,
             parts,
             lists,
             model,
+            patterns,
+            addresses,
+            sealed,
         };
         this.check_tops()?;
         this.octets.advise(false);
@@ -191,9 +214,10 @@ impl Index {
         Ok(())
     }
 
-    /// Calls `each` for every line of every list that names `name` or a parent: the lines that
-    /// name it first, then those that name its parents, the nearest parent first. What lines with
-    /// patterns and fingerprints say is not among them.
+    /// Calls `each` for every line of every list that matches `name`: the lines that name it first,
+    /// then those that name its parents, the nearest parent first, then patterns, then sealed names.
+    ///
+    /// What is sealed is found once [`Self::set_seal_keys`] was given the keys.
     pub fn look_up(&self, name: NameRef<'_>, mut each: impl FnMut(Hit)) {
         let (filter, _) = self.part(Part::Filter).as_chunks();
         let wire = name.as_wire();
@@ -225,6 +249,12 @@ impl Index {
         }
         if let Some(root) = self.header.root.checked_sub(1) {
             self.tell(root as usize, 0, labels, &mut each);
+        }
+        if !self.patterns.is_empty() {
+            self.look_up_patterns(name, labels, &mut each);
+        }
+        if !self.sealed.is_empty() {
+            self.look_up_sealed(name, &mut each);
         }
     }
 
@@ -280,19 +310,6 @@ impl Index {
                 });
             }
         }
-    }
-
-    /// Whether a line that was hit speaks to `asker` about `name`: whether what restricts it allows.
-    pub const fn applies(&self, _hit: &Hit, _name: NameRef<'_>, _asker: &super::Asker<'_>) -> bool {
-        true
-    }
-
-    /// Calls `each` for every line of every list whose prefix holds `address`.
-    pub fn look_up_address(&self, _address: std::net::IpAddr, _each: impl FnMut(Hit)) {}
-
-    /// The modifiers of a line that a hit speaks of, as they were written.
-    pub fn modifiers(&self, rule: RuleId) -> Option<&[u8]> {
-        sets::modifiers_at(self.part(Part::Sets), rule.0 as usize)
     }
 
     /// Calls `each` for every name with its postings, in canonical order.

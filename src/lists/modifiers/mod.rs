@@ -190,3 +190,6 @@ pub(super) fn write_length(mut length: usize, into: &mut Vec<u8>) {
     }
     into.push(length as u8);
 }
+
+#[cfg(test)]
+mod tests;

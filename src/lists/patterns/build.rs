@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::literal::{literals, rarest};
+use super::literal::{SHORTEST, literals, rarest};
 use super::program::{STEP, Step, compile, run};
 use super::syntax::{Node, OctetSet, parse};
+use super::view::mark;
 use super::{
     HEAD, INVERTED, KINDS, MAX_PATTERNS, MAX_TEXT, PatternFault, RECORD, TEXT, first_bits,
     hash_three, wildcard,
@@ -12,6 +13,7 @@ use super::{
 use crate::lists::addresses::flags;
 use crate::lists::modifiers::{self, table::ModifierTable};
 use crate::lists::{Effect, ListId, Modifiers, Pattern, PatternKind};
+use crate::name::{MAX_NAME, NameRef};
 
 /// What all patterns of all lists together may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +34,7 @@ impl Default for Limits {
             patterns: 2000,
             always: 100,
             steps: 200_000,
-            always_steps: 5000,
+            always_steps: 2500,
         }
     }
 }
@@ -53,6 +55,37 @@ pub enum Tried {
 /// Why not.
 pub fn check(pattern: &Pattern) -> Result<Tried, PatternFault> {
     understand(pattern).map(|program| program.tried())
+}
+
+/// A pattern by itself, compared with one name after the other.
+#[derive(Clone, Debug)]
+pub struct SinglePattern {
+    steps: Vec<u8>,
+    sets: Vec<u8>,
+    inverted: bool,
+}
+
+impl SinglePattern {
+    /// Compiles a pattern.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn new(pattern: &Pattern) -> Result<Self, PatternFault> {
+        let program = understand(pattern)?;
+        Ok(Self {
+            steps: program.steps.iter().flat_map(|it| it.to_bytes()).collect(),
+            sets: program.sets.iter().flat_map(|it| it.to_bytes()).collect(),
+            inverted: pattern.kind == PatternKind::InvertedRegex,
+        })
+    }
+
+    /// Whether it matches `name`.
+    pub fn matches(&self, name: NameRef<'_>) -> bool {
+        let mut marked = [0; MAX_NAME + 1];
+        let marked = mark(name, &mut marked);
+        let text = marked.get(1..marked.len().saturating_sub(1));
+        run(&self.steps, &self.sets, text.unwrap_or_default()) != self.inverted
+    }
 }
 
 /// Collects the patterns of all lists.
@@ -287,9 +320,10 @@ impl Writer {
             None => self.always.push(number),
             Some(texts) => self.texts.extend(texts.into_iter().map(|octets| {
                 let at = rarest(&octets);
-                let three = octets.get(at..).and_then(|rest| rest.first_chunk());
+                let three = octets.iter().skip(at).take(SHORTEST);
+                let three = three.fold(0, |three, octet| three << 8 | u32::from(*octet));
                 Text {
-                    hash: hash_three(three.copied().unwrap_or_default()),
+                    hash: hash_three(three),
                     octets,
                     pattern: number,
                     at,

@@ -22,7 +22,7 @@ pub(super) fn literals(node: &Node) -> Option<Vec<Vec<u8>>> {
     let mut texts = found.needed()?;
     texts.sort();
     texts.dedup();
-    (worth(&texts) > 0).then_some(texts)
+    (worth(&texts) >= LEAST_WORTH).then_some(texts)
 }
 
 /// Where in `text` three octets begin that few names have.
@@ -35,6 +35,10 @@ pub(super) fn rarest(text: &[u8]) -> usize {
     best.map_or(0, |(at, _)| at)
 }
 
+/// Texts that are worth less are in so many names that looking for them saves nothing.
+const LEAST_WORTH: u32 = 8;
+/// Words in so many names that they say nothing.
+const COMMON: [&[u8]; 5] = [b".com", b".net", b".org", b"www.", b"\x02www"];
 /// The most texts of a set.
 const MOST_TEXTS: usize = 24;
 /// The longest of them.
@@ -225,7 +229,18 @@ fn weights(text: &[u8]) -> Vec<u32> {
         b'b' | b'd' | b'f' | b'g' | b'h' | b'k' | b'p' | b'u' | b'y' | b'v' => 5,
         _ => 6,
     });
-    weights.collect()
+    let mut weights: Vec<u32> = weights.collect();
+    for word in COMMON {
+        for at in 0..text.len() {
+            let rest = text.get(at..).unwrap_or_default();
+            if let Some(inside) = weights.get_mut(at..at + word.len())
+                && rest.starts_with(word)
+            {
+                inside.fill(0);
+            }
+        }
+    }
+    weights
 }
 
 #[cfg(test)]
@@ -275,6 +290,11 @@ mod tests {
             "a.d.s",
             "(doubleclick|[0-9]+)",
             "",
+            // In every other name.
+            r"\.com",
+            r"^www\.",
+            r"\.example$",
+            r"[0-9]+\.(com|net|org)$",
         ] {
             assert_eq!(texts(expression), [""; 0], "{expression}");
         }

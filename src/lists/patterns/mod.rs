@@ -38,12 +38,11 @@ mod view;
 mod walk;
 mod wildcard;
 
-pub use build::{Limits, PatternsBuilder, Tried, check};
+pub use build::{Limits, PatternsBuilder, SinglePattern, Tried, check};
 pub use fault::PatternFault;
 pub use view::{PatternHit, Patterns};
 
 use super::PatternKind;
-use literal::SHORTEST;
 
 /// The longest text of a pattern, in octets.
 pub const MAX_TEXT: usize = 512;
@@ -62,10 +61,9 @@ const HEAD: usize = 9;
 /// In a record's flags, beside [`super::addresses`]' effect and importance.
 const INVERTED: u8 = 4;
 
-/// The hash of three octets; its first bits are used.
-fn hash_three(three: [u8; SHORTEST]) -> u32 {
-    let [a, b, c] = three;
-    u32::from_le_bytes([a, b, c, 0]).wrapping_mul(0x9e37_79b1)
+/// The hash of three octets, the first of them in the upper bits; its own first bits are used.
+const fn hash_three(three: u32) -> u32 {
+    (three & 0x00ff_ffff).wrapping_mul(0x9e37_79b1)
 }
 
 /// The first `bits` bits of a hash.

@@ -37,9 +37,9 @@ pub(super) fn compile(node: &Node, sets: &mut Vec<OctetSet>) -> Result<Vec<Step>
 pub(super) fn run(steps: &[u8], sets: &[u8], text: &[u8]) -> bool {
     let program = Program { steps, sets, text };
     match steps.len() / STEP {
-        ..=64 => program.run::<64>(),
-        ..=256 => program.run::<256>(),
-        _ => program.run::<MAX_STEPS>(),
+        ..=64 => program.run::<1>(),
+        ..=256 => program.run::<4>(),
+        _ => program.run::<{ MAX_STEPS.div_ceil(64) }>(),
     }
 }
 
@@ -213,80 +213,69 @@ struct Program<'a> {
     text: &'a [u8],
 }
 
-/// The places a program of at most `N` steps is in.
-struct Places<const N: usize> {
-    /// Those at which an octet is to be taken.
-    all: [u16; N],
-    count: usize,
-    /// For each step, the position in the text (from 1) at which it was last reached.
-    reached: [u16; N],
-    /// Where [`Program::reach`] has still to go; each step forks at most once at a position.
-    waiting: [u16; N],
-}
+/// Steps of a program of at most `W` times 64: a bit for each.
+#[derive(Clone, Copy)]
+struct Steps<const W: usize>([u64; W]);
 
 impl Program<'_> {
-    fn run<const N: usize>(self) -> bool {
-        let mut now = Places::<N>::new();
-        let mut next = Places::<N>::new();
+    fn run<const W: usize>(self) -> bool {
+        // Where an octet is to be taken.
+        let mut now = Steps::<W>::NONE;
         let anchored = self.step(0) == Some(Step::Edge(BEGIN));
         for at in 0..=self.text.len() {
-            if (at == 0 || !anchored) && self.reach(0, at, &mut now) {
-                return true;
+            let mut waiting = now;
+            let mut reached = Steps::NONE;
+            if at == 0 || !anchored {
+                reached.add(0);
             }
-            let Some(octet) = self.text.get(at) else {
-                return false;
-            };
-            next.count = 0;
-            for place in now.all.iter().take(now.count) {
-                let taken = match self.step(*place) {
-                    Some(Step::Octet(wanted)) => wanted == *octet,
-                    Some(Step::Set(set)) => self.set_has(set, *octet),
-                    _ => false,
-                };
-                if taken && self.reach(place + 1, at + 1, &mut next) {
-                    return true;
+            if let Some(before) = at.checked_sub(1) {
+                let octet = self.text.get(before).copied().unwrap_or_default();
+                while let Some(step) = waiting.take_first() {
+                    let taken = match self.step(step) {
+                        Some(Step::Octet(wanted)) => wanted == octet,
+                        Some(Step::Set(set)) => self.set_has(set, octet),
+                        _ => false,
+                    };
+                    if taken {
+                        reached.add(step + 1);
+                    }
                 }
             }
-            if anchored && next.count == 0 {
-                return false;
+            match self.go_on(reached, at) {
+                Some(next) if anchored && next.is_empty() => return false,
+                Some(next) => now = next,
+                None => return true,
             }
-            std::mem::swap(&mut now, &mut next);
         }
         false
     }
 
-    /// Goes to the step `to` at position `at` and on to all that can be reached from there without
-    /// taking an octet. Whether one of them is the end.
-    fn reach<const N: usize>(self, to: u16, at: usize, places: &mut Places<N>) -> bool {
-        let mut count = 0;
-        let mut to = Some(to);
-        loop {
-            let Some(step) = to.take().or_else(|| {
-                count = usize::checked_sub(count, 1)?;
-                places.waiting.get(count).copied()
-            }) else {
-                return false;
+    /// All steps to which the way leads from `waiting` without taking an octet, as far as they
+    /// take one; none where one of them is the end.
+    fn go_on<const W: usize>(self, mut waiting: Steps<W>, at: usize) -> Option<Steps<W>> {
+        let mut seen = waiting;
+        let mut takers = Steps::NONE;
+        while let Some(step) = waiting.take_first() {
+            let mut lead = |to: u16| {
+                if seen.add(to) {
+                    waiting.add(to);
+                }
             };
-            if !places.is_new(step, at) {
-                continue;
-            }
             match self.step(step) {
-                Some(Step::Found) => return true,
-                Some(Step::Octet(_) | Step::Set(_)) => places.add(step),
-                Some(Step::Go(other)) => to = Some(other),
-                Some(Step::Fork(other)) => {
-                    if let Some(place) = places.waiting.get_mut(count) {
-                        *place = other;
-                        count += 1;
-                    }
-                    to = step.checked_add(1);
+                Some(Step::Found) => return None,
+                Some(Step::Octet(_) | Step::Set(_)) => {
+                    takers.add(step);
                 }
-                Some(Step::Edge(edge)) => {
-                    to = step.checked_add(1).filter(|_| self.is_edge(edge, at))
+                Some(Step::Go(to)) => lead(to),
+                Some(Step::Fork(to)) => {
+                    lead(to);
+                    lead(step + 1);
                 }
-                None => {}
+                Some(Step::Edge(edge)) if self.is_edge(edge, at) => lead(step + 1),
+                Some(Step::Edge(_)) | None => {}
             }
         }
+        Some(takers)
     }
 
     fn step(self, number: u16) -> Option<Step> {
@@ -320,34 +309,30 @@ impl Program<'_> {
     }
 }
 
-impl<const N: usize> Places<N> {
-    const fn new() -> Self {
-        Self {
-            all: [0; N],
-            count: 0,
-            reached: [0; N],
-            waiting: [0; N],
-        }
+impl<const W: usize> Steps<W> {
+    const NONE: Self = Self([0; W]);
+
+    /// Adds a step; whether it was not there. One that no program has is not added.
+    fn add(&mut self, step: u16) -> bool {
+        let Some(word) = self.0.get_mut(usize::from(step >> 6)) else {
+            return false;
+        };
+        let bit = 1 << (step & 63);
+        let new = *word & bit == 0;
+        *word |= bit;
+        new
     }
 
-    /// Whether `step` was not reached at position `at` yet; it is from now on.
-    fn is_new(&mut self, step: u16, at: usize) -> bool {
-        // A name has at most 255 octets.
-        let position = at as u16 + 1;
-        match self.reached.get_mut(usize::from(step)) {
-            Some(last) if *last != position => {
-                *last = position;
-                true
-            }
-            _ => false,
-        }
+    /// Takes out the first step.
+    fn take_first(&mut self) -> Option<u16> {
+        let (number, word) = (0..).zip(&mut self.0).find(|(_, word)| **word != 0)?;
+        let bit = word.trailing_zeros() as u16;
+        *word &= *word - 1;
+        Some(number * 64 + bit)
     }
 
-    fn add(&mut self, step: u16) {
-        if let Some(place) = self.all.get_mut(self.count) {
-            *place = step;
-            self.count += 1;
-        }
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::literal::{BEGIN, END};
+use super::literal::{BEGIN, END, SHORTEST};
 use super::program::{self, SET, STEP};
-use super::{HEAD, INVERTED, KINDS, MAX_PATTERNS, RECORD, SHORTEST, TEXT, first_bits, hash_three};
+use super::{HEAD, INVERTED, KINDS, MAX_PATTERNS, RECORD, TEXT, first_bits, hash_three};
 use crate::lists::addresses::{IMPORTANT, effect_of, u32_at};
 use crate::lists::modifiers::table;
 use crate::lists::{Effect, ListId, PatternKind};
@@ -117,16 +117,26 @@ impl Patterns {
         if self.is_empty() {
             return;
         }
-        let mut marked = [0; MAX_NAME + 1];
-        let marked = mark(name, &mut marked);
         let bits = section.get(self.bits.clone()).unwrap_or_default();
-        let first = marked
-            .windows(SHORTEST)
-            .position(|three| self.is_known(bits, three));
-        if first.is_some() || !self.always.is_empty() {
-            let first = first.unwrap_or(marked.len());
-            self.consult(section, bits, marked, first, &mut each);
+        if !self.always.is_empty() || self.may_hold_text(bits, name) {
+            self.consult(section, bits, name, &mut each);
         }
+    }
+
+    /// Whether three octets in a row of `name`, the marks around it included, may be of a text.
+    fn may_hold_text(&self, bits: &[u8], name: NameRef<'_>) -> bool {
+        let mut three = 0;
+        let mut before = BEGIN;
+        for label in name.labels() {
+            for octet in std::iter::once(&before).chain(label) {
+                three = three << 8 | u32::from(*octet);
+                if self.is_known(bits, three) {
+                    return true;
+                }
+            }
+            before = b'.';
+        }
+        self.is_known(bits, three << 8 | u32::from(END))
     }
 
     /// The encoded modifiers of a hit.
@@ -154,25 +164,23 @@ impl Patterns {
     }
 
     /// Whether these three octets may be of a pattern's text.
-    fn is_known(&self, bits: &[u8], three: &[u8]) -> bool {
-        let Some(three) = three.first_chunk() else {
-            return false;
-        };
-        let bit = first_bits(hash_three(*three), self.set_bits);
+    fn is_known(&self, bits: &[u8], three: u32) -> bool {
+        let bit = first_bits(hash_three(three), self.set_bits);
         bits.get(bit >> 3)
             .is_some_and(|octet| octet >> (bit & 7) & 1 == 1)
     }
 
-    /// Runs the programs of all patterns with a text in `marked` from `first` on.
-    #[cold]
+    /// Runs the programs of all patterns that have a text in `name`, and of those that have none.
+    #[inline(never)]
     fn consult(
         &self,
         section: &[u8],
         bits: &[u8],
-        marked: &[u8],
-        first: usize,
+        name: NameRef<'_>,
         each: &mut impl FnMut(PatternHit),
     ) {
+        let mut marked = [0; MAX_NAME + 1];
+        let marked = mark(name, &mut marked);
         let mut tried = [0_u64; MAX_PATTERNS / 64];
         let mut mark = |number: u16| {
             if let Some(word) = tried.get_mut(usize::from(number >> 6)) {
@@ -183,16 +191,18 @@ impl Patterns {
         for number in always.as_chunks().0 {
             mark(u16::from_le_bytes(*number));
         }
-        for (at, three) in marked.windows(SHORTEST).enumerate().skip(first) {
+        let mut three = 0;
+        for (at, octet) in marked.iter().enumerate() {
+            three = three << 8 | u32::from(*octet);
             if self.is_known(bits, three) {
-                self.find_texts(section, marked, at, &mut mark);
+                self.find_texts(section, marked, at, three, &mut mark);
             }
         }
         let Some(text) = marked.get(1..marked.len().saturating_sub(1)) else {
             return;
         };
-        for (number, word) in (0..).step_by(64).zip(tried) {
-            let mut word = word;
+        let words = self.count.div_ceil(64);
+        for (number, mut word) in (0..).step_by(64).zip(tried).take(words) {
             while word != 0 {
                 let number = number + word.trailing_zeros();
                 word &= word - 1;
@@ -203,12 +213,16 @@ impl Patterns {
         }
     }
 
-    /// Marks the patterns that have a text whose three octets are those at `at`.
-    fn find_texts(&self, section: &[u8], marked: &[u8], at: usize, mark: &mut impl FnMut(u16)) {
-        let Some(three) = marked.get(at..).and_then(|rest| rest.first_chunk()) else {
-            return;
-        };
-        let bucket = first_bits(hash_three(*three), self.bucket_bits);
+    /// Marks the patterns that have a text whose hashed octets are `three`, which end at `at`.
+    fn find_texts(
+        &self,
+        section: &[u8],
+        marked: &[u8],
+        at: usize,
+        three: u32,
+        mark: &mut impl FnMut(u16),
+    ) {
+        let bucket = first_bits(hash_three(three), self.bucket_bits);
         let begin = |bucket: usize| {
             let begin = u32_at(section.get(self.buckets.clone())?, bucket * 4)?;
             usize::try_from(begin).ok()?.checked_mul(TEXT)
@@ -224,7 +238,7 @@ impl Patterns {
             let [number_low, number_high, ahead, length, place @ ..] = *text;
             let place = u32::from_le_bytes(place) as usize;
             let stands_there = || {
-                let from = at.checked_sub(usize::from(ahead))?;
+                let from = (at + 1).checked_sub(SHORTEST + usize::from(ahead))?;
                 let text = octets.get(place..)?.get(..usize::from(length))?;
                 Some(marked.get(from..)?.starts_with(text))
             };
@@ -288,7 +302,7 @@ struct Record {
 }
 
 /// Writes `name` as people do, between [`BEGIN`] and [`END`].
-fn mark<'m>(name: NameRef<'_>, marked: &'m mut [u8; MAX_NAME + 1]) -> &'m [u8] {
+pub(super) fn mark<'m>(name: NameRef<'_>, marked: &'m mut [u8; MAX_NAME + 1]) -> &'m [u8] {
     let wire = name.as_wire();
     // The wire form has a length where the text has a dot, one of them in front, and a zero behind.
     let length = wire.len().min(MAX_NAME);

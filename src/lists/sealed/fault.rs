@@ -46,6 +46,9 @@ pub enum FeedFault {
     /// The key is not the one whose id stands in the head.
     #[error("the key does not fit the `key-id` of the head")]
     KeyId,
+    /// A line that says nothing.
+    #[error("a line of the list cannot be used: {0}")]
+    Line(#[from] SealedLineFault),
     /// Lost or added fingerprints.
     #[error("{found} fingerprints where the head promises {promised}; the list is not whole")]
     Count {

@@ -67,9 +67,11 @@ impl FeedHead {
     pub fn read(begin: &[u8]) -> Result<Self, FeedFault> {
         let mut reader = FeedReader::new();
         for line in begin.split(|octet| *octet == b'\n') {
-            if !matches!(reader.line(line), Ok(None)) {
-                break;
-            }
+            match understand(line) {
+                // The rest may be cut off anywhere.
+                Ok(Line::Fingerprint(_)) => break,
+                _ => reader.line(line)?,
+            };
         }
         reader.head()
     }
@@ -85,7 +87,7 @@ impl FeedHead {
 #[derive(Default)]
 pub struct FeedReader {
     fields: [Option<String>; FIELDS.len()],
-    /// What is wrong with the head, the first thing.
+    /// What is wrong with a line or the head, the first thing.
     fault: Option<FeedFault>,
     last: Option<Fingerprint>,
     found: u64,
@@ -103,6 +105,15 @@ impl FeedReader {
     /// # Errors
     /// What is wrong with the line. The feed as a whole fails then at [`Self::finish`].
     pub fn line(&mut self, line: &[u8]) -> Result<Option<Fingerprint>, SealedLineFault> {
+        let read = self.read(line);
+        if let Err(fault) = &read {
+            let fault = FeedFault::Line(fault.clone());
+            self.fault.get_or_insert(fault);
+        }
+        read
+    }
+
+    fn read(&mut self, line: &[u8]) -> Result<Option<Fingerprint>, SealedLineFault> {
         match understand(line)? {
             Line::Nothing => Ok(None),
             Line::Field(name, value) => {

@@ -21,3 +21,8 @@ pub use feed::{Edition, FeedHead, FeedReader, HASH, KeyDelivery, is_feed, read_l
 pub use key::{Day, KeyId, MAX_KEYS, MAX_LABELS, SealKey, SealKeys, SealKeysFault};
 pub use section::{SealedList, SealedWriter};
 pub use view::{Sealed, SealedHit, SealedInfo};
+
+#[cfg(test)]
+use key::hex;
+#[cfg(test)]
+mod tests;

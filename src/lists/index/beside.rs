@@ -1,0 +1,120 @@
+//! What the index tells beside names: patterns, addresses, sealed names, and what restricts a line.
+
+use std::net::IpAddr;
+
+use super::layout::Part;
+use super::{Hit, Index, Matcher, RuleId, sets};
+use crate::lists::modifiers::{self, ActionKind};
+use crate::lists::sealed::{SealKeys, SealedInfo};
+use crate::lists::{Asker, Effect, PatternKind, Reach};
+use crate::name::NameRef;
+
+impl Index {
+    pub(super) fn look_up_patterns(
+        &self,
+        name: NameRef<'_>,
+        labels: usize,
+        each: &mut impl FnMut(Hit),
+    ) {
+        self.patterns
+            .look_up(self.part(Part::Patterns), name, |hit| {
+                if usize::from(hit.list.0) < self.lists.len() {
+                    each(Hit {
+                        list: hit.list,
+                        reach: Reach::Subtree,
+                        effect: hit.effect,
+                        // At most 127.
+                        labels: labels as u8,
+                        important: hit.important,
+                        rule: hit.rule.map(RuleId),
+                        by: Matcher::Pattern(hit.number),
+                    });
+                }
+            });
+    }
+
+    pub(super) fn look_up_sealed(&self, name: NameRef<'_>, each: &mut impl FnMut(Hit)) {
+        self.sealed.look_up(self.part(Part::Sealed), name, |hit| {
+            if usize::from(hit.list.0) < self.lists.len() {
+                each(Hit {
+                    list: hit.list,
+                    reach: Reach::Subtree,
+                    effect: Effect::Listed,
+                    labels: hit.labels,
+                    important: false,
+                    rule: None,
+                    by: Matcher::Fingerprint,
+                });
+            }
+        });
+    }
+
+    /// Calls `each` for every line of every list whose prefix holds `address`, the longest prefix
+    /// first. `labels` of these hits is the length of the prefix in bits.
+    pub fn look_up_address(&self, address: IpAddr, mut each: impl FnMut(Hit)) {
+        if self.addresses.is_empty() {
+            return;
+        }
+        let section = self.part(Part::Addresses);
+        self.addresses.look_up(section, address, |hit| {
+            if usize::from(hit.list.0) < self.lists.len() {
+                each(Hit {
+                    list: hit.list,
+                    reach: Reach::Subtree,
+                    effect: hit.effect,
+                    labels: hit.prefix_len,
+                    important: hit.important,
+                    rule: hit.rule.map(RuleId),
+                    by: Matcher::Address,
+                });
+            }
+        });
+    }
+
+    /// Whether a line that was hit holds when `asker` asks for `name`: whether what restricts it
+    /// allows it.
+    pub fn applies(&self, hit: &Hit, name: NameRef<'_>, asker: &Asker<'_>) -> bool {
+        hit.rule.is_none()
+            || self
+                .modifiers(hit)
+                .is_some_and(|encoded| modifiers::applies(encoded, name, asker))
+    }
+
+    /// What a line that was hit wants to be answered.
+    pub fn action(&self, hit: &Hit) -> ActionKind {
+        self.modifiers(hit)
+            .map_or_else(ActionKind::default, modifiers::action)
+    }
+
+    /// The encoded modifiers of a line that was hit; [`modifiers::decode`] reads them.
+    pub fn modifiers(&self, hit: &Hit) -> Option<&[u8]> {
+        let RuleId(rule) = hit.rule?;
+        match hit.by {
+            Matcher::Name => sets::modifiers_at(self.part(Part::Sets), rule as usize),
+            Matcher::Pattern(_) => self.patterns.modifiers(self.part(Part::Patterns), rule),
+            Matcher::Address => self.addresses.modifiers(self.part(Part::Addresses), rule),
+            Matcher::Fingerprint => None,
+        }
+    }
+
+    /// How to read a pattern, and its text as its list writes it.
+    pub fn pattern(&self, number: u32) -> Option<(PatternKind, &str)> {
+        self.patterns.text(self.part(Part::Patterns), number)
+    }
+
+    /// How many patterns there are, and how many of them are tried for every name.
+    pub fn pattern_counts(&self) -> (usize, usize) {
+        (self.patterns.len(), self.patterns.always())
+    }
+
+    /// Gives the sealed lists their keys. Gives those whose key is not among them: they find
+    /// nothing, which somebody must be told.
+    pub fn set_seal_keys(&mut self, keys: &SealKeys) -> Vec<SealedInfo> {
+        self.sealed.unlock(keys)
+    }
+
+    /// What may be told of the sealed lists.
+    pub fn sealed_lists(&self) -> impl Iterator<Item = SealedInfo> {
+        self.sealed.lists()
+    }
+}
