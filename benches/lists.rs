@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use hedgerow::files::Files;
-use hedgerow::lists::{Index, compile};
+use hedgerow::lists::{Index, Settings, Target, compile};
 use hedgerow::name::Name;
 
 #[path = "../tests/support/shared_lists.rs"]
@@ -24,15 +24,43 @@ fn main() {
     };
     let before = peak_kib();
     let begin = Instant::now();
-    let index = match compile(&shared.specs(), &Files::disk(), None, &|| false) {
-        Ok(index) => index,
+    let Ok(folder) = tempfile::tempdir() else {
+        return println!("cannot make a scratch folder");
+    };
+    let path = folder.path().join("lists.index");
+    let (files, settings) = (Files::disk(), Settings::in_folder(folder.path()));
+    let target = Target::File(&path);
+    let (quiet, never) = (&mut |_| {}, &|| false);
+    let done = compile(
+        &shared.specs(),
+        &settings,
+        &files,
+        None,
+        quiet,
+        never,
+        target,
+    );
+    let took = begin.elapsed();
+    let outcome = match done {
+        Ok(outcome) => outcome,
         Err(error) => return println!("cannot compile: {error}"),
     };
-    let took = begin.elapsed();
+    let (mentioned, folded) = (outcome.mentioned, outcome.folded);
+    println!("{mentioned} names mentioned; {folded} said of a parent too and left out");
+    let begin = Instant::now();
+    let index = match Index::open(&files, &path) {
+        Ok(index) => index,
+        Err(error) => return println!("cannot open: {error}"),
+    };
+    println!("opened in {:.2?}", begin.elapsed());
     let entries: u64 = index.lists().map(|(_, info)| info.entries).sum();
     let (names, bytes) = (index.name_count(), index.file_bytes());
     println!("{entries} entries, {names} names compiled in {took:.2?}");
-    println!("{bytes} bytes, {:.1} a name", bytes as f64 / names as f64);
+    println!(
+        "{bytes} bytes, {:.2} a stored name, {:.2} a mentioned one",
+        bytes as f64 / names as f64,
+        bytes as f64 / mentioned as f64
+    );
     if let (Some(before), Some(after)) = (before, peak_kib()) {
         println!("peak memory grew from {before} to {after} KiB");
     }

@@ -34,7 +34,7 @@ pub enum NameError {
     #[error("the name is longer than 255 octets")]
     TooLong,
     /// An octet that no host name has.
-    #[error("`{0}` cannot stand in a domain name")]
+    #[error("`{}` cannot stand in a domain name", shown(*.0))]
     Character(char),
     /// Not ASCII: an internationalised name in its Unicode form, which only the border converts.
     #[error("the name is not ASCII")]
@@ -42,6 +42,15 @@ pub enum NameError {
     /// The bytes end inside a label or carry on after the root.
     #[error("the bytes are not one name in wire format")]
     Wire,
+}
+
+/// A character for a message: escaped where a terminal would act on it.
+fn shown(c: char) -> String {
+    if c.is_alphanumeric() || c.is_ascii_graphic() || c == ' ' {
+        c.to_string()
+    } else {
+        c.escape_unicode().to_string()
+    }
 }
 
 /// A borrowed domain name: wire format, lower case, ends with the root label.
@@ -401,6 +410,17 @@ mod tests {
             (long_name.as_str(), NameError::TooLong),
         ] {
             assert_eq!(Name::parse(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_message_shows_no_character_that_acts() {
+        for (c, said) in [
+            ('*', "`*` cannot stand in a domain name"),
+            ('\t', "`\\u{9}` cannot stand in a domain name"),
+            ('\u{202e}', "`\\u{202e}` cannot stand in a domain name"),
+        ] {
+            assert_eq!(NameError::Character(c).to_string(), said);
         }
     }
 

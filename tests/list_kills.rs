@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hedgerow::files::{Draft, FileError, FileSystem, Files, Mapping, Scratch, Stamp};
+use hedgerow::files::{Draft, FileError, FileSystem, Files, FolderLock, Mapping, Scratch, Stamp};
 use hedgerow::lists::{Index, ListKind, ListSource, ListSpec, Settings, Target, compile};
 use hedgerow::name::Name;
 use hedgerow::verdict::Tier;
@@ -228,6 +228,14 @@ impl FileSystem for Mortal {
         let file = self.done(half, self.disk.draft(path))?;
         let life = self.life.clone();
         Ok(Box::new(MortalFile { file, life }))
+    }
+
+    fn private_draft(&self, path: &Path) -> io::Result<Box<dyn Draft>> {
+        self.draft(path)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<FolderLock>> {
+        self.disk.lock(path).map_err(|error| error.source)
     }
 
     fn scratch(&self, folder: &Path) -> io::Result<Box<dyn Scratch>> {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use hedgerow::files::MemoryFiles;
-use hedgerow::lists::parse::read_list;
+use hedgerow::lists::parse::{ReadOptions, read_list};
 use hedgerow::lists::{
     Effect, Entry, Index, IndexBuilder, ListFormat, ListInfo, ListKind, ListSource, ListSpec,
     Reach, compile_in_memory,
@@ -190,7 +190,7 @@ proptest! {
         let read = |format, line: fn(&str) -> String| {
             let text: String = names.iter().map(|name| line(name)).collect();
             let mut entries = Vec::new();
-            let report = read_list(text.as_bytes(), Some(format), |line, entry| {
+            let report = read_list(text.as_bytes(), &ReadOptions::format(format), |line, entry| {
                 entries.push((line, entry.clone()));
             });
             assert_eq!((report.bad_lines, report.entries), (0, names.len() as u64));
@@ -208,12 +208,12 @@ proptest! {
         sizes in prop::collection::vec(1_usize..40, 1..8),
     ) {
         let mut whole = Vec::new();
-        let expected = read_list(text.as_bytes(), None, |line, entry| {
+        let expected = read_list(text.as_bytes(), &ReadOptions::default(), |line, entry| {
             whole.push((line, entry.clone()));
         });
         let mut entries = Vec::new();
         let pieces = Pieces { bytes: text.as_bytes(), sizes: sizes.iter().cycle() };
-        let report = read_list(pieces, None, |line, entry| entries.push((line, entry.clone())));
+        let report = read_list(pieces, &ReadOptions::default(), |line, entry| entries.push((line, entry.clone())));
         prop_assert_eq!((report, entries), (expected, whole));
     }
 }

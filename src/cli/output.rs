@@ -147,6 +147,8 @@ impl Output<'_> {
 
     /// Mentions something beside the results.
     pub(super) fn note(&mut self, text: &str) {
+        // What was printed before comes first; that it cannot be is told by who prints it.
+        drop(self.out.flush());
         let label = paint(self.err_colour, Style::Strong, "note:");
         drop(writeln!(self.err, "{label} {}", plain(text)));
     }

@@ -53,7 +53,9 @@ impl Backend for FakeBackend {
         if self.config_is_bad {
             return Err(BackendError::Config("error: bad".into()));
         }
-        Ok(Config::default_home())
+        let mut config = Config::default_home();
+        config.list_store.folder = "/nowhere/state".into();
+        Ok(config)
     }
 
     fn schema(&self) -> Result<String, BackendError> {
@@ -232,13 +234,18 @@ fn tables_for_people() {
     assert_eq!(
         shown("lists show"),
         "\
-List              Category  Kind      Tier            Names  Bad lines  Format   Origin
-starter-gambling  gambling  block     child-safety  1234567          1  domains  embedded
-school            school    allow     household           0          0  -        \
+List              Category  Kind      Tier            Names  Bad lines  Format   Age  Origin
+starter-gambling  gambling  block     child-safety  1234567          1  domains  -    embedded
+school            school    allow     household           0          0  -        -    \
 /etc/hedgerow/school.txt
-helplines         lifeline  lifeline  lifeline           42          0  -        embedded
+malware           malware   block     security         5000         21  hosts    2 d  \
+https://lists.example/malware.txt
+helplines         lifeline  lifeline  lifeline           42          0  -        -    embedded
+1234567 names in 4 lists, 7.6 MiB, 6.4 octets a name
 starter-gambling: embedded:7: the name is empty
 failed: school: no such file
+stale: malware holds what it said before: 1 entry after 5000
+malware: https://lists.example/malware.txt:9: `github.io` is a public suffix
 "
     );
     assert_eq!(
@@ -267,6 +274,142 @@ mia      schoolchild  2 categories blocked  names    tablet
 }
 
 #[test]
+fn one_list_in_full() {
+    assert_eq!(
+        shown("lists show malware"),
+        "\
+list           malware
+title          Malware of the day
+category       malware
+kind           block
+tier           security
+origin         https://lists.example/malware.txt
+format         hosts
+entries        5000
+bad lines      21
+flagged lines  1
+address        https://lists.example/malware.txt
+looked for     every 1 d
+signed         yes
+fetched        2026-11-20 12:00:00Z, 2 d 1 h ago, 120.5 KiB
+checked        2026-11-22 11:00:00Z
+last result    1 entry after 5000, 2 times in a row
+next attempt   in 1 h
+not obeyed     1, protected
+stale: malware holds what it said before: 1 entry after 5000
+malware: https://lists.example/malware.txt:9: `github.io` is a public suffix
+and 21 more bad lines
+"
+    );
+    let done = beside("lists show nobody", false, |_| ());
+    assert_eq!(done.exit, Exit::Failed);
+    assert_eq!(
+        done.err,
+        "error: there is no list `nobody`\n\
+         help: known lists: starter-gambling, school, malware, helplines\n"
+    );
+}
+
+#[test]
+fn lists_without_a_daemon_are_what_the_files_say() {
+    let done = alone("lists show");
+    assert_eq!(done.exit, Exit::Fine);
+    assert!(
+        done.err.starts_with("note: no daemon answers; "),
+        "{}",
+        done.err
+    );
+    let gambling = "starter-gambling       gambling       block ";
+    assert!(done.out.contains(gambling), "{}", done.out);
+    let done = alone("lists search gambling.hedgerow.test");
+    let place = "\n           embedded blocklists/gambling.txt:";
+    assert!(done.out.contains(place), "{}", done.out);
+    assert!(done.out.contains("\n           for "), "{}", done.out);
+    let done = alone("lists update");
+    assert_eq!(done.exit, Exit::Fine);
+    assert!(done.out.starts_with("no list has an address; "));
+    let done = alone("lists update starter-ads");
+    assert_eq!(done.exit, Exit::Failed);
+    assert!(
+        done.err.ends_with(
+            "error: list `starter-ads` has no address to fetch it from\n\
+             help: no list of the configuration has a `url`\n"
+        ),
+        "{}",
+        done.err
+    );
+}
+
+#[test]
+fn an_update_says_what_came_of_each_list() {
+    let done = beside("lists update", false, |_| ());
+    assert_eq!(done.exit, Exit::Failed, "one of them failed");
+    assert_eq!(
+        done.out,
+        "\
+List     Outcome    What came of it
+malware  updated    5010 entries (before: 5000), 2.0 KiB downloaded by a delta, 21 lines not understood
+ads      unchanged  -
+adult    failed     lists.example: connection refused, 3 times in a row, tried again in 2 h
+1239577 names in force, 7.7 MiB, after 1234 ms
+"
+    );
+    with_daemon(|household, socket, _| {
+        let line = "lists update malware --force --json";
+        let done = type_in(line, &FakeBackend::default(), Some(socket.clone()), false);
+        let report: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+        assert_eq!(report["lists"][0]["outcome"], "updated");
+        let asked = household.updates.lock().unwrap().clone();
+        assert_eq!(asked[0].ids, ["malware"]);
+        assert!(asked[0].force);
+        let line = "lists update nobody";
+        let done = type_in(line, &FakeBackend::default(), Some(socket), false);
+        assert_eq!(done.exit, Exit::Failed);
+        assert!(
+            done.err.contains("help: known lists: malware"),
+            "{}",
+            done.err
+        );
+    });
+}
+
+#[test]
+fn a_search_says_which_line_and_for_whom() {
+    let done = beside("lists search www.casino.example.org", false, |_| ());
+    assert_eq!(
+        done.out,
+        "\
+block      starter-gambling (gambling): `||casino.example.org^`
+           /etc/hedgerow/lists/gambling.txt:12
+           for guest, mia
+"
+    );
+    assert_eq!(
+        done.err,
+        "note: list `school` could not be read: no such file\n"
+    );
+    let done = beside("lists search a.sealed.example", false, |_| ());
+    assert_eq!(done.out, "block      a sealed list, for everybody\n");
+    let done = beside("lists search example.net", false, |_| ());
+    assert_eq!(done.out, "no list names example.net or a parent of it\n");
+}
+
+#[test]
+fn the_catalogue_is_a_table_with_licences() {
+    let done = alone("lists catalogue");
+    assert!(
+        done.out
+            .lines()
+            .any(|line| line.starts_with("ut1-adult ") && line.contains("CC BY-SA 4.0"))
+    );
+    assert_eq!(done.out.lines().count(), 85);
+    let done = alone("lists catalogue --category vpn --json");
+    let entries: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+    assert_eq!(entries.as_array().unwrap().len(), 2);
+    assert_eq!(entries[0]["licence"], "CC BY-SA 4.0");
+}
+
+#[test]
 fn every_reading_verb_speaks_json() {
     let mut checked = 0;
     for line in [
@@ -275,6 +418,9 @@ fn every_reading_verb_speaks_json() {
         "log",
         "top",
         "lists show",
+        "lists show malware",
+        "lists search casino.example.org",
+        "lists catalogue",
         "device list",
         "profile list",
         "profile show mia",
@@ -286,7 +432,7 @@ fn every_reading_verb_speaks_json() {
         assert!(value.is_object() || value.is_array(), "{line}");
         checked += 1;
     }
-    assert_eq!(checked, 10);
+    assert_eq!(checked, 13);
     let done = alone("check --json");
     let report: CheckReport = serde_json::from_str(&done.out).unwrap();
     assert!(report.ok);
@@ -422,7 +568,25 @@ fn each_way_to_end_has_its_number() {
         ("log --follow", Exit::NotRunning),
         ("top", Exit::NotRunning),
         ("reload", Exit::NotRunning),
-        ("lists show", Exit::NotRunning),
+        ("lists catalogue", Exit::Fine),
+        ("lists catalogue --category nothing", Exit::Failed),
+        ("lists search a..b", Exit::Usage),
+        ("lists compile --memory 1MiB", Exit::Usage),
+        ("lists compile --memory much", Exit::Usage),
+        ("lists export --format regex", Exit::Usage),
+        ("lists export --json --format hosts", Exit::Usage),
+        ("lists diff a b --json", Exit::Usage),
+        ("lists diff /nowhere/a /nowhere/b", Exit::Failed),
+        ("lists apply /nowhere/a /nowhere/b", Exit::Failed),
+        ("lists seal --key k", Exit::Usage),
+        (
+            "lists seal --key /nowhere/k --title a --issuer b --serial 1",
+            Exit::Failed,
+        ),
+        (
+            "lists seal --key k --title a --issuer b --serial 1 --expires soon",
+            Exit::Usage,
+        ),
         ("cache flush", Exit::NotRunning),
         ("explain a.test", Exit::NotRunning),
         ("schema", Exit::Fine),
@@ -437,7 +601,18 @@ fn each_way_to_end_has_its_number() {
         config_is_bad: true,
         ..FakeBackend::default()
     };
-    for line in ["check", "check --json", "serve", "explain a.test --offline"] {
+    for line in [
+        "check",
+        "check --json",
+        "serve",
+        "explain a.test --offline",
+        "lists compile",
+        "lists show --config x",
+        "lists update --state x",
+        "lists search a.test --config x",
+        "lists verify",
+        "lists export",
+    ] {
         let done = type_in(line, &bad, None, false);
         assert_eq!(done.exit, Exit::BadConfig, "{line}: {done:?}");
     }

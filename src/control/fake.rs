@@ -315,7 +315,7 @@ impl Household for FakeHousehold {
             file: Some("/etc/hedgerow/lists/gambling.txt".into()),
             line: Some(12),
             profiles: vec!["guest".into(), "mia".into()],
-            everybody: false,
+            ..ListMatch::default()
         });
         let sealed = name.contains("sealed").then(|| ListMatch {
             category: "sealed".into(),

@@ -212,6 +212,8 @@ pub struct ListMatch {
     pub file: Option<String>,
     /// The line in that file, from 1.
     pub line: Option<u32>,
+    /// Why it does not count, if so.
+    pub note: Option<String>,
     /// The profiles that use the list.
     pub profiles: Vec<String>,
     /// Whether it counts for everybody, whatever the profile.

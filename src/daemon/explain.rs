@@ -1,6 +1,5 @@
 //! Why a name is answered as it is, told from the same voices that decide on the path of a query.
 
-use super::search::lines_about;
 use crate::config::BlockAnswer;
 use crate::control::api::{
     ExplainedDevice, ExplainedProfile, ExplainedQuestion, Explanation, Voice as TextVoice,
@@ -10,11 +9,12 @@ use crate::control::{Asker, ControlError, ExplainRequest};
 use crate::device::Origin;
 use crate::files::Files;
 use crate::journal::qtype_label;
-use crate::lists::{Effect, ListKind};
+use crate::lists::{Effect, ListKind, lines_about};
 use crate::message::rtype;
 use crate::name::NameRef;
 use crate::policy::{SpecialUse, Stance, View, Voice, is_canary, judge_name, survey};
 use crate::profile::Profile;
+use crate::reload::list_spec;
 use crate::snapshot::Snapshot;
 use crate::verdict::{Cause, Scope, Tier, Verdict};
 
@@ -204,11 +204,19 @@ fn with_line(
     }
     let excepts = text.effect == VoiceEffect::Exception;
     let list = snapshot.config.lists.iter().find(|it| it.id == list);
-    let lines = list.map(|list| lines_about(list, files, name).unwrap_or_default());
+    let lines = list.map(|list| {
+        let spec = list_spec(list);
+        lines_about(&spec, files, name).unwrap_or_default()
+    });
     let fitting = lines.unwrap_or_default().into_iter();
-    let mut fitting = fitting.filter(|line| (line.effect == Effect::Excepted) == excepts);
+    let wanted = if excepts {
+        Effect::Excepted
+    } else {
+        Effect::Listed
+    };
+    let mut fitting = fitting.filter(|line| line.effect() == Some(wanted));
     if let Some(line) = fitting.next() {
-        text.text = Some(line.rule);
+        text.text = Some(line.item.to_string());
         text.line = Some(line.number);
     }
     text

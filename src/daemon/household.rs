@@ -233,15 +233,17 @@ impl Household for Arc<Daemon> {
     fn lists(&self) -> Vec<api::List> {
         let snapshot = self.resolver.snapshot();
         let now = self.clock.wall();
-        list_states(&snapshot.config, Some(&snapshot.lists), now, |id| {
-            self.updates.state_of(id)
-        })
+        let infos = snapshot.lists.lists().map(|(_, info)| info);
+        list_states(&snapshot.config, infos, now, |id| self.updates.state_of(id))
     }
 
     fn search_lists(&self, name: NameBuf) -> Boxed<'_, Result<api::ListSearch, ControlError>> {
-        let config = Arc::clone(&self.resolver.snapshot().config);
+        let snapshot = self.resolver.snapshot();
         Box::pin(async move {
-            let searching = move || search_lists(&config, &Files::disk(), name.as_ref());
+            let searching = move || {
+                let index = Some(&*snapshot.lists);
+                search_lists(&snapshot.config, index, &Files::disk(), name.as_ref())
+            };
             let done = tokio::task::spawn_blocking(searching).await;
             done.map_err(|error| {
                 ControlError::unavailable(format!("the search broke off: {error}"), "")

@@ -11,22 +11,23 @@ use crate::lists::guard::GuardLimits;
 use crate::lists::{
     self, CompileError, Index, LineNote, ListInfo, ListSource, ListSpec, Progress, Settings, Target,
 };
-use crate::reload::{list_spec, tier_of};
+use crate::reload::{list_spec, note_sources, tier_of};
 use crate::update::{ListState, ListUpdateSpec, Outcome, SignatureSpec, UpdateResult};
 
-/// The lists of `config` as far as `index` and the states of their updates tell, in its order.
+/// The lists of `config` as far as what was `compiled` and the states of their updates tell, in its
+/// order.
 ///
 /// `state` gives what is known of the updates of a list and, where a daemon runs, the seconds until
 /// the next attempt.
-pub fn list_states(
+pub fn list_states<'i>(
     config: &Config,
-    index: Option<&Index>,
+    compiled: impl IntoIterator<Item = &'i ListInfo>,
     now: Timestamp,
     state: impl Fn(&str) -> (Option<ListState>, Option<u64>),
 ) -> Vec<List> {
+    let compiled: Vec<&ListInfo> = compiled.into_iter().collect();
     let lists = config.lists.iter().map(|list| {
-        let id = index.and_then(|index| Some((index, index.find(&list.id)?)));
-        let info = id.map(|(index, id)| index.list(id));
+        let info = compiled.iter().find(|info| info.id == list.id).copied();
         let updates = list.download.as_ref().map(|download| {
             let (state, next_s) = state(&list.id);
             updates(download, state.unwrap_or_default(), next_s, now)
@@ -37,11 +38,7 @@ pub fn list_states(
 }
 
 /// What is known of one list.
-pub fn list_state(
-    list: &config::List,
-    info: Option<&ListInfo>,
-    updates: Option<ListUpdates>,
-) -> List {
+fn list_state(list: &config::List, info: Option<&ListInfo>, updates: Option<ListUpdates>) -> List {
     let origin = match (&list.download, &list.source) {
         (Some(download), _) => download.url.clone(),
         (None, ListSource::File(path)) => path.display().to_string(),
@@ -69,7 +66,14 @@ pub fn list_state(
         first_errors: notes(&info.first_errors),
         flagged_lines: info.flagged_lines,
         first_flags: notes(&info.first_flags),
-        failure: info.failure.clone(),
+        failure: info.failure.clone().map(|failure| match &whole.updates {
+            // Not a file that is missing: nobody put one there yet.
+            Some(updates) if updates.bytes == 0 => match &updates.error {
+                Some(error) => format!("not fetched yet: {error}"),
+                None => "not fetched yet; `hedgerow lists update` does that".to_owned(),
+            },
+            _ => failure,
+        }),
         stale: info.stale.clone(),
         ..whole
     }
@@ -123,6 +127,11 @@ pub fn list_summary(index: &Index) -> ListSummary {
     }
 }
 
+/// What the compiler needs to know of all lists of `config`.
+pub fn list_specs(config: &Config) -> Vec<ListSpec> {
+    config.lists.iter().map(list_spec).collect()
+}
+
 /// Compiles the lists of `config` to the file `target`, in `memory` octets. Lists that cannot be
 /// loaded keep what they said in the index `before`.
 ///
@@ -136,21 +145,26 @@ pub fn compile_lists(
     target: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<lists::Outcome, CompileError> {
-    let specs: Vec<ListSpec> = config.lists.iter().map(list_spec).collect();
+    let specs = list_specs(config);
+    let sources = lists::recipe(&specs, files);
+    let store = &config.list_store;
     let settings = Settings {
         memory: usize::try_from(memory).unwrap_or(usize::MAX),
-        folder: Some(config.list_store.work_folder_in(files)),
+        folder: Some(store.work_folder_in(files)),
     };
-    let target = Target::File(target);
-    lists::compile(
+    let done = lists::compile(
         &specs,
         &settings,
         files,
         before,
         progress,
         &|| false,
-        target,
-    )
+        Target::File(target),
+    )?;
+    if target == store.index() {
+        note_sources(store, files, &sources)?;
+    }
+    Ok(done)
 }
 
 /// What the updater needs to know of the lists of `config` that have an address.

@@ -14,7 +14,7 @@ mod updates;
 pub use explain::explain;
 pub use household::Daemon;
 pub use lists::{
-    compile_lists, list_state, list_states, list_summary, update_specs, updated, wanted_ids,
+    compile_lists, list_specs, list_states, list_summary, update_specs, updated, wanted_ids,
 };
 pub use search::search_lists;
 pub use updates::update_settings;

@@ -3,28 +3,36 @@
 use crate::config::{self, Config};
 use crate::control::api::{ListMatch, ListSearch, VoiceEffect};
 use crate::files::Files;
-use crate::lists::parse::read_list;
-use crate::lists::{self, Effect, Item, ListKind, ListSource, Reach};
+use crate::lists::{Dropped, Effect, Index, Line, ListKind, ListSource, lines_about};
 use crate::name::NameRef;
 use crate::reload::{list_spec, tier_of};
 
 /// Reads all lists of `config` again and gives the lines that match `name`. Takes as long as that.
 ///
-/// Works without an index, since it is asked where something seems wrong with one.
-pub fn search_lists(config: &Config, files: &Files, name: NameRef<'_>) -> ListSearch {
+/// Works without an index, since it is asked where something seems wrong with one; but only an
+/// index knows what the fingerprints of sealed lists match.
+pub fn search_lists(
+    config: &Config,
+    index: Option<&Index>,
+    files: &Files,
+    name: NameRef<'_>,
+) -> ListSearch {
     let mut search = ListSearch {
         name: name.to_string(),
         ..ListSearch::default()
     };
+    let hits = index.map(|index| ids_of_hits(index, name));
     for list in &config.lists {
-        let found = match lines_about(list, files, name) {
-            Ok(found) => found,
+        let id = &list.id;
+        let in_index = hits.as_ref().map(|hits| hits.contains(&id.as_str()));
+        let is_sealed = list.kind == ListKind::Sealed;
+        let lines = match lines_about(&list_spec(list), files, name) {
+            Ok(lines) => lines,
+            // That a sealed list says nothing of the name must not be told apart.
+            Err(_) if is_sealed => Vec::new(),
             Err(error) => {
-                let id = &list.id;
-                search
-                    .notes
-                    .push(format!("list `{id}` cannot be read: {error}"));
-                continue;
+                search.notes.push(unread(list, files, &error));
+                Vec::new()
             }
         };
         let whole = ListMatch {
@@ -34,9 +42,10 @@ pub fn search_lists(config: &Config, files: &Files, name: NameRef<'_>) -> ListSe
             everybody: matches!(list.kind, ListKind::Lifeline | ListKind::Sealed),
             ..ListMatch::default()
         };
-        if list.kind == ListKind::Sealed {
+        if is_sealed {
             // Neither which list nor which line: that it is one says enough.
-            if !found.is_empty() {
+            let counts = lines.iter().any(|line| line.effect().is_some());
+            if counts || in_index == Some(true) {
                 search.name = "(withheld)".to_owned();
                 search.found.push(ListMatch {
                     effect: VoiceEffect::Block,
@@ -45,13 +54,26 @@ pub fn search_lists(config: &Config, files: &Files, name: NameRef<'_>) -> ListSe
             }
             continue;
         }
+        let counts = lines.iter().any(|line| line.effect().is_some());
+        match (in_index, counts) {
+            (Some(true), false) => search.notes.push(format!(
+                "the index holds it for list `{id}`, whose source does not name it; the list \
+                 changed, or holds what it said before"
+            )),
+            (Some(false), true) => search.notes.push(format!(
+                "the index does not hold it for list `{id}`, whose source names it; the list \
+                 changed since it was compiled"
+            )),
+            _ => {}
+        }
         let profiles = profiles_that_use(list, config);
-        search.found.extend(found.into_iter().map(|line| ListMatch {
-            list: Some(list.id.clone()),
-            effect: effect_of(list.kind, line.effect),
-            rule: Some(line.rule),
+        search.found.extend(lines.into_iter().map(|line| ListMatch {
+            list: Some(id.clone()),
+            effect: effect_of(list.kind, &line),
+            rule: Some(line.item.to_string()),
             file: Some(place_of(list)),
             line: Some(line.number),
+            note: line.dropped.map(|why| why_dropped(why).to_owned()),
             profiles: profiles.clone(),
             ..whole.clone()
         }));
@@ -59,58 +81,40 @@ pub fn search_lists(config: &Config, files: &Files, name: NameRef<'_>) -> ListSe
     search
 }
 
-/// A line that matches.
-pub(super) struct Line {
-    /// Its number, from 1.
-    pub(super) number: u32,
-    /// What it says.
-    pub(super) rule: String,
-    /// Whether it takes something back.
-    pub(super) effect: Effect,
+/// The lists that say something of `name` in the index.
+fn ids_of_hits(index: &Index, name: NameRef<'_>) -> Vec<&'static str> {
+    let mut ids = Vec::new();
+    index.look_up(name, |hit| ids.push(index.list(hit.list).id));
+    ids
 }
 
-pub(super) fn lines_about(
-    list: &config::List,
-    files: &Files,
-    name: NameRef<'_>,
-) -> Result<Vec<Line>, String> {
-    let spec = list_spec(list);
-    let (_, source) = lists::open(&spec.source, files)?;
-    let mut found = Vec::new();
-    read_list(source, &spec.read_options(), |number, item| {
-        if let Some(effect) = effect_on(item, name) {
-            found.push(Line {
-                number,
-                rule: item.to_string(),
-                effect,
-            });
+/// Why a list cannot be read.
+fn unread(list: &config::List, files: &Files, error: &str) -> String {
+    let id = &list.id;
+    match &list.source {
+        ListSource::File(path) if list.download.is_some() && files.stamp(path).is_none() => {
+            format!("list `{id}` was not fetched yet; `hedgerow lists update` does that")
         }
-    });
-    Ok(found)
-}
-
-/// What `item` says of `name`, if it matches.
-fn effect_on(item: &Item, name: NameRef<'_>) -> Option<Effect> {
-    match item {
-        Item::Name(entry) => {
-            let is_name = entry.name.as_ref() == name;
-            let matches = match entry.reach {
-                Reach::Subtree => name.is_within(entry.name.as_ref()),
-                Reach::Exact => is_name,
-                Reach::Below => !is_name && name.is_within(entry.name.as_ref()),
-            };
-            matches.then_some(entry.effect)
-        }
-        Item::Pattern(_) | Item::Address(_) | Item::Sealed(_) => None,
+        _ => format!("list `{id}` cannot be read: {error}"),
     }
 }
 
 /// What a line of a list of this kind wants.
-const fn effect_of(kind: ListKind, effect: Effect) -> VoiceEffect {
-    match (kind, effect) {
-        (_, Effect::Excepted) => VoiceEffect::Exception,
-        (ListKind::Block | ListKind::Sealed, Effect::Listed) => VoiceEffect::Block,
-        (ListKind::Allow | ListKind::Lifeline, Effect::Listed) => VoiceEffect::Allow,
+fn effect_of(kind: ListKind, line: &Line) -> VoiceEffect {
+    match (kind, line.effect()) {
+        (_, None) => VoiceEffect::None,
+        (_, Some(Effect::Excepted)) => VoiceEffect::Exception,
+        (ListKind::Block | ListKind::Sealed, Some(Effect::Listed)) => VoiceEffect::Block,
+        (ListKind::Allow | ListKind::Lifeline, Some(Effect::Listed)) => VoiceEffect::Allow,
+    }
+}
+
+const fn why_dropped(why: Dropped) -> &'static str {
+    match why {
+        Dropped::PublicSuffix => {
+            "a public suffix: the line counts for the name alone, or not at all"
+        }
+        Dropped::BadFilter => "taken out by `badfilter`",
     }
 }
 
@@ -147,6 +151,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::daemon::list_specs;
     use crate::files::MemoryFiles;
     use crate::name::Name;
 
@@ -190,7 +195,7 @@ mod tests {
         );
         let config = config::load(&memory.files(), Path::new("/c.toml")).config;
         let name = Name::parse(name).unwrap();
-        search_lists(&config.unwrap(), &memory.files(), name.as_ref())
+        search_lists(&config.unwrap(), None, &memory.files(), name.as_ref())
     }
 
     #[test]
@@ -221,6 +226,26 @@ mod tests {
         );
         assert_eq!(search("a.www.example.org").found.len(), 3);
         assert_eq!(search("example.net").found, []);
+    }
+
+    #[test]
+    fn a_list_that_changed_since_it_was_compiled_is_told() {
+        let memory = MemoryFiles::new();
+        memory.put("/c.toml", CONFIG);
+        memory.put("/games.txt", "old.example\n");
+        let config = config::load(&memory.files(), Path::new("/c.toml")).config;
+        let config = config.unwrap();
+        let files = memory.files();
+        let specs = list_specs(&config);
+        let index = crate::lists::compile_in_memory(&specs, &files, None, &|| false).unwrap();
+        memory.put("/games.txt", "new.example\n");
+        let notes = |name: &str| {
+            let name = Name::parse(name).unwrap();
+            search_lists(&config, Some(&index), &files, name.as_ref()).notes
+        };
+        assert!(notes("old.example")[0].starts_with("the index holds it for list `games`"));
+        assert!(notes("new.example")[0].starts_with("the index does not hold it for list `games`"));
+        assert_eq!(notes("other.example").len(), 1);
     }
 
     #[test]

@@ -19,14 +19,11 @@
 use std::collections::HashMap;
 
 use super::parse::{ReadOptions, Report, read_list};
-use super::patterns::SinglePattern;
+use super::patterns::{MAX_PATTERNS, SinglePattern};
 use super::{
     Effect, Entry, Item, KEPT_ERRORS, LineNote, ListFault, ListKind, Pattern, Reach, starter,
 };
 use crate::name::{Name, NameRef};
-
-/// How many patterns of a list are held against the protected names; an index takes fewer.
-const MAX_PATTERNS: u64 = 2_000;
 
 /// From how many entries on a list must not shrink by [`GuardLimits::max_change`]. Small lists are
 /// edited by hand and may do what they like.
@@ -377,7 +374,7 @@ pub struct Guard<'p> {
     passed: Passed,
     /// The first protected name that was named.
     first: String,
-    patterns: u64,
+    patterns: usize,
     /// Why the list is refused already.
     covers: Option<Refusal>,
 }
@@ -402,6 +399,7 @@ impl<'p> Guard<'p> {
             return true;
         }
         if matches!(item, Item::Pattern(_)) {
+            // An index takes no more.
             self.patterns += 1;
             if self.patterns > MAX_PATTERNS {
                 return true;

@@ -26,9 +26,9 @@ use std::fmt;
 use crate::verdict::Tier;
 
 pub use compile::{
-    CompileError, Difference, Found, IndexBuilder, ListSource, ListSpec, Outcome, Progress, Search,
-    Settings, Stage, Target, VerifyReport, compile, compile_in_memory, open, recipe, search,
-    verify,
+    CompileError, Difference, Dropped, IndexBuilder, Line, ListSource, ListSpec, Outcome, Progress,
+    PublicSuffix, Settings, Stage, Target, VerifyReport, compile, compile_in_memory, lines_about,
+    open, public_suffix, recipe, verify,
 };
 pub use fault::{LineFault, ListFault, Unsupported};
 pub use index::{

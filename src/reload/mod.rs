@@ -17,14 +17,14 @@ use crate::cache::Cache;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Config, Diagnostic, Loaded, Overrides};
 use crate::files::{Files, Stamp};
-use crate::lists::{CompileError, Index, ListFormat, ListKind, ListSource, ListSpec};
+use crate::lists::{CompileError, Index, ListKind, ListSource, ListSpec};
 use crate::policy::{SafeSearch, SafeSearchError};
 use crate::resolve::Resolver;
 use crate::snapshot::{Lasting, Snapshot};
-use crate::update::copy_format;
 use crate::upstream::Upstreams;
 use crate::verdict::Tier;
 use shelf::Shelf;
+pub use shelf::note_sources;
 
 /// Where the configuration is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -332,25 +332,14 @@ impl Reloader {
             ListSource::File(path) => self.files.stamp(path),
             ListSource::Embedded(_) | ListSource::Inline(_) => None,
         };
-        let specs = config.lists.iter().map(|list| ListSpec {
-            format: self.format_of(list, config),
-            ..list_spec(list)
-        });
+        let specs = config.lists.iter();
+        let specs = specs.map(list_spec);
         specs
             .map(|spec| {
                 let stamp = stamp(&spec.source);
                 (spec, stamp)
             })
             .collect()
-    }
-
-    /// The syntax to read a list in: that of its last good copy where it is downloaded.
-    fn format_of(&self, list: &config::List, config: &Config) -> Option<ListFormat> {
-        let folder = config.list_store.copies();
-        match list.download {
-            Some(_) => copy_format(&self.files, &folder, &list.id, list.format),
-            None => list.format,
-        }
     }
 
     fn upstreams(&self, config: &Config) -> Upstreams {

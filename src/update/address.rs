@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// ask its own web page, a printer, or the provider's modem for something. What the registries of
 /// special-purpose addresses (RFC 6890, RFC 8190) do not call globally reachable is not; of what
 /// carries an IPv4 address inside, that one counts.
-pub fn is_open(address: IpAddr) -> bool {
+pub(super) fn is_open(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_open_v4(address),
         IpAddr::V6(address) => is_open_v6(address),

@@ -14,6 +14,7 @@
 //! format adblock
 //! from 0f3c…(SHA-256 of the base's canonical form) 104211
 //! to 9b1d…(SHA-256 of the result's canonical form) 104210
+//! =! syntax: adblock
 //! =! title: Gambling
 //! -||closed.example^
 //! -||moved.example^
@@ -31,9 +32,9 @@ use sha2::{Digest, Sha256};
 
 use super::sorted::{LineReader, Sorter, Workshop};
 use crate::files::Scratch;
-use crate::lists::parse::{Head, ReadOptions, read_list};
+use crate::lists::parse::{CANONICAL, Head, MAX_LINE, ReadOptions, read_list};
 use crate::lists::sealed::{FeedReader, is_feed};
-use crate::lists::{ListFault, ListFormat};
+use crate::lists::{Item, ListFault, ListFormat};
 
 /// The first line of a delta.
 const MAGIC: &str = "hedgerow-delta 1";
@@ -55,9 +56,6 @@ pub struct DeltaSummary {
     pub removed: u64,
     /// Rules of the version it leads to.
     pub rules: u64,
-    /// The syntax of that version's canonical form.
-    #[serde(skip)]
-    pub format: ListFormat,
 }
 
 /// Why there is no delta, or why it cannot be applied.
@@ -72,6 +70,12 @@ pub enum DeltaError {
     /// The head of a packed sealed list is not at hand.
     #[error("a sealed list must not be packed if there are deltas of it")]
     Packed,
+    /// A rule has no adblock form.
+    #[error("line {line} of the list cannot be said in a delta")]
+    Unsayable {
+        /// The line, from 1.
+        line: u32,
+    },
     /// One list holds names, the other fingerprints of names.
     #[error("a sealed list and one of names have nothing in common")]
     Mixed,
@@ -124,10 +128,10 @@ struct Canonical {
 /// [`DeltaError`].
 pub fn version(
     list: impl Read,
-    format: Option<ListFormat>,
+    options: &ReadOptions,
     workshop: &Workshop<'_>,
 ) -> Result<String, DeltaError> {
-    Ok(Canonical::of(list, format, workshop)?.sum)
+    Ok(Canonical::of(list, options, workshop)?.sum)
 }
 
 /// Writes into `delta` what leads from the list `old` to the list `new`, whatever their syntaxes.
@@ -137,12 +141,12 @@ pub fn version(
 pub fn diff(
     old: impl Read,
     new: impl Read,
-    format: Option<ListFormat>,
+    options: &ReadOptions,
     workshop: &Workshop<'_>,
     delta: &mut dyn Write,
 ) -> Result<DeltaSummary, DeltaError> {
-    let mut old = Canonical::of(old, format, workshop)?;
-    let mut new = Canonical::of(new, format, workshop)?;
+    let mut old = Canonical::of(old, options, workshop)?;
+    let mut new = Canonical::of(new, options, workshop)?;
     if old.format != new.format && old.count > 0 {
         return Err(DeltaError::Mixed);
     }
@@ -183,7 +187,6 @@ pub fn diff(
         added,
         removed,
         rules: new.count,
-        format: new.format,
     })
 }
 
@@ -196,12 +199,12 @@ pub fn diff(
 pub fn apply(
     base: impl Read,
     delta: impl Read,
-    format: Option<ListFormat>,
+    options: &ReadOptions,
     workshop: &Workshop<'_>,
     list: &mut dyn Write,
 ) -> Result<DeltaSummary, DeltaError> {
     let mut delta = Delta::open(delta)?;
-    let mut base = Canonical::of(base, format, workshop)?;
+    let mut base = Canonical::of(base, options, workshop)?;
     if base.sum != delta.from {
         return Err(DeltaError::OtherBase {
             wanted: delta.from,
@@ -245,14 +248,13 @@ pub fn apply(
         added,
         removed,
         rules,
-        format: delta.format,
     })
 }
 
 impl Canonical {
     fn of(
         mut list: impl Read,
-        format: Option<ListFormat>,
+        options: &ReadOptions,
         workshop: &Workshop<'_>,
     ) -> Result<Self, DeltaError> {
         let mut begin = Vec::new();
@@ -265,19 +267,23 @@ impl Canonical {
         let mut sorter = Sorter::new(*workshop);
         let mut failed = None;
         let mut line = String::new();
-        let report = read_list(list, &ReadOptions::format(format), |_, item| {
+        let report = read_list(list, options, |number, item| {
             line.clear();
             // Writing to a string does not fail.
             let _written = write!(line, "{item}");
             if failed.is_none() {
-                failed = sorter.push(line.as_bytes()).err();
+                failed = if is_sayable(item, &line) {
+                    sorter.push(line.as_bytes()).err().map(DeltaError::from)
+                } else {
+                    Some(DeltaError::Unsayable { line: number })
+                };
             }
         });
         if let Some(fault) = report.failure {
             return Err(fault.into());
         }
         if let Some(error) = failed {
-            return Err(error.into());
+            return Err(error);
         }
         if report.format == ListFormat::Sealed {
             return Err(DeltaError::Packed);
@@ -338,9 +344,20 @@ impl Canonical {
     }
 }
 
+/// Whether `line` in an adblock list says the same as `item`, so that the canonical form is itself a
+/// list of that meaning. Addresses of a zone, for one, cannot be said there.
+fn is_sayable(item: &Item, line: &str) -> bool {
+    if matches!(item, Item::Name(entry) if entry.modifiers.is_none()) {
+        return true;
+    }
+    let mut again = Vec::new();
+    let understood = ListFormat::Adblock.read_line(line.as_bytes(), &mut again);
+    line.len() < MAX_LINE && understood.is_ok() && again == [item.clone()]
+}
+
 /// What a list of names says of itself, as it stands in the canonical form.
 fn head_lines(head: &Head) -> Vec<String> {
-    [
+    let facts = [
         ("title", &head.title),
         ("category", &head.category),
         ("kind", &head.kind),
@@ -350,8 +367,8 @@ fn head_lines(head: &Head) -> Vec<String> {
         ("covers", &head.covers),
     ]
     .into_iter()
-    .filter_map(|(key, value)| Some(format!("! {key}: {}", value.as_ref()?)))
-    .collect()
+    .filter_map(|(key, value)| Some(format!("! {key}: {}", value.as_ref()?)));
+    std::iter::once(CANONICAL.to_owned()).chain(facts).collect()
 }
 
 fn write_line(to: &mut dyn Write, sign: &[u8], line: Option<&[u8]>) -> io::Result<()> {
@@ -523,13 +540,29 @@ mod tests {
 
     fn delta(old: &str, new: &str) -> Result<String, DeltaError> {
         let mut text = Vec::new();
-        with(|shop| diff(old.as_bytes(), new.as_bytes(), None, shop, &mut text))?;
+        with(|shop| {
+            diff(
+                old.as_bytes(),
+                new.as_bytes(),
+                &ReadOptions::default(),
+                shop,
+                &mut text,
+            )
+        })?;
         Ok(String::from_utf8(text).unwrap())
     }
 
     fn applied(base: &str, delta: &str) -> Result<String, DeltaError> {
         let mut text = Vec::new();
-        with(|shop| apply(base.as_bytes(), delta.as_bytes(), None, shop, &mut text))?;
+        with(|shop| {
+            apply(
+                base.as_bytes(),
+                delta.as_bytes(),
+                &ReadOptions::default(),
+                shop,
+                &mut text,
+            )
+        })?;
         Ok(String::from_utf8(text).unwrap())
     }
 
@@ -545,15 +578,22 @@ mod tests {
         assert!(lines[2].starts_with("from ") && lines[2].ends_with(" 3"));
         assert_eq!(
             lines[4..],
-            ["=! title: More ads", "-||b.test^", "+||d.test^"]
+            [
+                "=! syntax: adblock",
+                "=! title: More ads",
+                "-||b.test^",
+                "+||d.test^"
+            ]
         );
         let result = applied(OLD, &text).unwrap();
         assert_eq!(
             result,
-            "! title: More ads\n||a.test^\n||c.test^\n||d.test^\n"
+            "! syntax: adblock\n! title: More ads\n||a.test^\n||c.test^\n||d.test^\n"
         );
         // The result is itself a list, and the version is that of the file it stands for.
-        let version = |list: &str| with(|shop| version(list.as_bytes(), None, shop)).unwrap();
+        let version = |list: &str| {
+            with(|shop| version(list.as_bytes(), &ReadOptions::default(), shop)).unwrap()
+        };
         assert_eq!(version(&result), version(NEW));
         assert_ne!(version(OLD), version(NEW));
     }
@@ -561,7 +601,7 @@ mod tests {
     #[test]
     fn nothing_changed_is_a_delta_too() {
         let text = delta(NEW, NEW).unwrap();
-        assert_eq!(text.lines().count(), 5);
+        assert_eq!(text.lines().count(), 6);
         assert!(applied(NEW, &text).is_ok());
     }
 
@@ -587,7 +627,7 @@ mod tests {
                 other => panic!("{from}: {other}"),
             }
         }
-        let short: Vec<&str> = text.lines().take(6).collect();
+        let short: Vec<&str> = text.lines().take(7).collect();
         assert_eq!(
             applied(OLD, &short.join("\n")).unwrap_err(),
             DeltaError::WrongResult
@@ -600,6 +640,20 @@ mod tests {
         ] {
             assert_eq!(applied(OLD, nonsense).unwrap_err(), DeltaError::NotADelta);
         }
+    }
+
+    #[test]
+    fn what_has_no_adblock_form_has_no_delta() {
+        let zone =
+            "$TTL 60\n@ SOA a. b. 1 1 1 1 1\n24.0.2.0.192.rpz-ip CNAME .\nads.test CNAME .\n";
+        assert_eq!(
+            delta(zone, NEW).unwrap_err(),
+            DeltaError::Unsayable { line: 3 }
+        );
+        let modified =
+            "||a.test^$dnstype=A|~AAAA,client=192.0.2.1\n/^ads[0-9]+\\./\n||*.b.test^$important\n";
+        let text = delta(NEW, modified).unwrap();
+        assert_eq!(text.lines().filter(|line| line.starts_with('+')).count(), 3);
     }
 
     #[test]
@@ -619,8 +673,8 @@ mod tests {
         assert!(text.contains("\n=serial: 2\n"));
         let result = applied(&old, &text).unwrap();
         assert_eq!(
-            with(|shop| version(result.as_bytes(), None, shop)),
-            with(|shop| version(new.as_bytes(), None, shop))
+            with(|shop| version(result.as_bytes(), &ReadOptions::default(), shop)),
+            with(|shop| version(new.as_bytes(), &ReadOptions::default(), shop))
         );
         assert_eq!(delta(&old, NEW).unwrap_err(), DeltaError::Mixed);
         let cut = old.replace("1123456789abcdef0123\n", "");

@@ -51,7 +51,7 @@ impl Default for Timeouts {
 
 /// What makes a download trustworthy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Require {
+pub(super) enum Require {
     /// The connection: HTTPS all the way.
     Https,
     /// A signature that is checked afterwards: plain HTTP will do, but no way leads from HTTPS to it.
@@ -60,24 +60,24 @@ pub enum Require {
 
 /// What to download.
 #[derive(Clone, Copy, Debug)]
-pub struct FetchRequest<'r> {
+pub(super) struct FetchRequest<'r> {
     /// From where.
-    pub url: &'r str,
+    pub(super) url: &'r str,
     /// The server's name for the version at hand.
-    pub etag: Option<&'r str>,
+    pub(super) etag: Option<&'r str>,
     /// When the version at hand was changed, as the server wrote it.
-    pub last_modified: Option<&'r str>,
+    pub(super) last_modified: Option<&'r str>,
     /// The most octets, as they come.
-    pub max_bytes: u64,
+    pub(super) max_bytes: u64,
     /// What makes it trustworthy.
-    pub require: Require,
+    pub(super) require: Require,
     /// Whether a server inside the home will do.
-    pub allow_private: bool,
+    pub(super) allow_private: bool,
 }
 
 /// What came of a download.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fetched {
+pub(super) enum Fetched {
     /// The version at hand is the newest.
     NotModified,
     /// All of it is where it was to go.
@@ -86,17 +86,17 @@ pub enum Fetched {
 
 /// What is known of a body that was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Received {
+pub(super) struct Received {
     /// Octets.
-    pub bytes: u64,
+    pub(super) bytes: u64,
     /// Their SHA-256.
-    pub sha256: [u8; 32],
+    pub(super) sha256: [u8; 32],
     /// The server's name for this version.
-    pub etag: Option<String>,
+    pub(super) etag: Option<String>,
     /// When it was changed, as the server wrote it.
-    pub last_modified: Option<String>,
+    pub(super) last_modified: Option<String>,
     /// What the server's clock showed; for people only.
-    pub date: Option<String>,
+    pub(super) date: Option<String>,
 }
 
 /// Why a download failed.
@@ -417,10 +417,11 @@ fn receive(
         url: shown(uri),
         max: request.max_bytes,
     };
+    let announced = headers.contains_key(header::CONTENT_LENGTH);
     let chunked = headers.contains_key(header::TRANSFER_ENCODING);
     match response.body().content_length() {
         Some(length) if length > request.max_bytes => return Err(too_large()),
-        None if !chunked && request.require == Require::Https => {
+        None if !chunked && !announced && request.require == Require::Https => {
             return Err(FetchError::NoLength { url: shown(uri) });
         }
         _ => {}

@@ -29,7 +29,7 @@ pub use signature::{SignatureError, Version};
 pub use sorted::Workshop;
 pub use spec::{ListUpdateSpec, SignatureSpec};
 pub use state::ListState;
-pub use updater::{Outcome, UpdateError, UpdateResult, UpdateSettings, Updater, copy_format};
+pub use updater::{Outcome, UpdateError, UpdateResult, UpdateSettings, Updater};
 pub use url::UrlFault;
 
 /// When this was released, in seconds since 1970: a clock that shows an earlier time is not set.

@@ -16,7 +16,7 @@ pub struct ListUpdateSpec {
     pub url: String,
     /// Its syntax; none is detected from the content.
     pub format: Option<ListFormat>,
-    /// What to read of it if it is an archive.
+    /// What to read of it where it is an archive; see [`crate::lists::parse::ReadOptions`].
     pub member: Option<String>,
     /// How long after one look the next one is due.
     pub interval: Duration,

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use super::signature::Version;
 use crate::files::{FileError, Files};
-use crate::lists::ListFormat;
 
 /// The most octets of a state file.
 const MAX_STATE: u64 = 64 * 1024;
@@ -40,9 +39,6 @@ pub struct ListState {
     /// The first of the two, as `line N: why`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// The syntax of the copy where that is not the list's own: deltas leave the canonical form.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub format: Option<String>,
     /// When it was fetched, by the household's clock (RFC 3339); none if that clock was not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fetched: Option<String>,
@@ -75,16 +71,6 @@ impl ListState {
     /// Whether there is a last good copy.
     pub fn has_copy(&self) -> bool {
         !self.sha256.is_empty()
-    }
-
-    /// The syntax to read the copy in, where `configured` is what the configuration says.
-    pub fn format(&self, configured: Option<ListFormat>) -> Option<ListFormat> {
-        let own = self.format.as_ref().and_then(|own| {
-            ListFormat::ALL
-                .into_iter()
-                .find(|format| format.label() == own)
-        });
-        own.or(configured)
     }
 
     /// The highest version seen, as long as its signer is one of `keys`: whoever puts another key
@@ -167,7 +153,6 @@ mod tests {
             sha256: "00".into(),
             version: Some("serial:7".into()),
             signed_by: Some("RWkey".into()),
-            format: Some("adblock".into()),
             failures: 2,
             ..ListState::default()
         };
@@ -176,9 +161,6 @@ mod tests {
         let keys = ["RWnew".to_owned(), "RWkey".to_owned()];
         assert_eq!(state.version_under(&keys), Some(Version::Serial(7)));
         assert_eq!(state.version_under(&keys[..1]), None);
-        let hosts = Some(ListFormat::Hosts);
-        assert_eq!(state.format(hosts), Some(ListFormat::Adblock));
-        assert_eq!(ListState::default().format(hosts), hosts);
         memory.put(path, "{\"url\": 7");
         assert_eq!(ListState::load(&files, path).unwrap(), ListState::default());
         memory.fail_next(std::io::ErrorKind::PermissionDenied);

@@ -1,7 +1,7 @@
 //! From a list's address to its last good copy.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::files::{FileError, Files, Scratch, Stamp};
 use crate::lists::guard::{Guard, Protected, Refusal};
 use crate::lists::parse::{ReadOptions, Report, read_list};
 use crate::lists::sealed::{FeedHead, is_feed};
-use crate::lists::{KEPT_ERRORS, LineNote, ListFormat};
+use crate::lists::{KEPT_ERRORS, LineNote};
 
 /// What the clock must show to have moved by a day, for the one write a day that says nothing but
 /// that a list was looked for.
@@ -29,8 +29,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Where an [`Updater`] keeps things and what it may use.
 #[derive(Clone, Debug)]
 pub struct UpdateSettings {
-    /// The folder of last good copies and states, `lists` in the state folder.
-    pub folder: PathBuf,
+    /// The state folder; last good copies and what is known of them are in `lists` below it.
+    pub state_folder: PathBuf,
     /// Where working files go: a file system in memory.
     pub working_folder: PathBuf,
     /// How patient downloads are.
@@ -45,9 +45,9 @@ pub struct UpdateSettings {
 
 impl UpdateSettings {
     /// The usual settings.
-    pub fn new(folder: impl Into<PathBuf>, working_folder: impl Into<PathBuf>) -> Self {
+    pub fn new(state_folder: impl Into<PathBuf>, working_folder: impl Into<PathBuf>) -> Self {
         Self {
-            folder: folder.into(),
+            state_folder: state_folder.into(),
             working_folder: working_folder.into(),
             timeouts: Timeouts::default(),
             extra_roots: Vec::new(),
@@ -169,8 +169,8 @@ struct Candidate {
     work: Box<dyn Scratch>,
     received: Received,
     signed: Option<Signed>,
-    /// The canonical form's sum and syntax where it came by a delta.
-    canonical: Option<(String, ListFormat)>,
+    /// The canonical form's sum where it came by a delta.
+    canonical: Option<String>,
 }
 
 impl Updater {
@@ -182,7 +182,7 @@ impl Updater {
         files: Files,
         clock: Clock,
     ) -> Self {
-        let folder = Folder(settings.folder.clone());
+        let folder = Folder(settings.state_folder.join("lists"));
         if let Ok(Some(_lock)) = files.lock(&folder.0) {
             folder.sweep(&files);
         }
@@ -259,10 +259,10 @@ impl Updater {
         self.list(id).map(|list| &list.state)
     }
 
-    /// Where the last good copy of the list `id` is, and the syntax to read it in.
-    pub fn copy_of(&self, id: &str) -> Option<(PathBuf, Option<ListFormat>)> {
+    /// Where the last good copy of the list `id` is; none if there is none.
+    pub fn copy_of(&self, id: &str) -> Option<PathBuf> {
         let list = self.list(id).filter(|list| list.state.has_copy())?;
-        Some((self.folder.copy(id), list.state.format(list.spec.format)))
+        Some(self.folder.copy(&list.spec.id))
     }
 
     fn list(&self, id: &str) -> Option<&Kept> {
@@ -389,7 +389,7 @@ impl Updater {
     /// Downloads and applies a delta; none if there is none for the copy at hand.
     fn delta(&self, list: &mut Kept) -> Result<Option<Candidate>, UpdateError> {
         let copy = self.folder.copy(&list.spec.id);
-        let format = list.state.format(list.spec.format);
+        let options = list.spec.options();
         let workshop = Workshop {
             files: &self.files,
             folder: &self.settings.working_folder,
@@ -399,7 +399,7 @@ impl Updater {
         let base = match &list.state.canonical {
             Some(base) => base.clone(),
             None => {
-                let base = delta::version(self.files.open(&copy)?, format, &workshop);
+                let base = delta::version(self.files.open(&copy)?, &options, &workshop);
                 let base = base.map_err(failed)?;
                 list.state.canonical.insert(base).clone()
             }
@@ -423,12 +423,12 @@ impl Updater {
         let mut result = self.scratch()?;
         let base = self.files.open(&copy)?;
         let applied =
-            delta::apply(base, &mut work, format, &workshop, &mut result).map_err(failed)?;
+            delta::apply(base, &mut work, &options, &workshop, &mut result).map_err(failed)?;
         Ok(Some(Candidate {
             work: result,
             received,
             signed,
-            canonical: Some((applied.to, applied.format)),
+            canonical: Some(applied.to),
         }))
     }
 
@@ -494,13 +494,12 @@ impl Updater {
             None => (state.signed_by, state.version) = (None, None),
         }
         let by_delta = candidate.canonical.is_some();
-        if let Some((canonical, format)) = candidate.canonical {
+        if let Some(canonical) = candidate.canonical {
             // The full file's name is not known; when the delta was made is late enough to ask by.
             state.etag = None;
             state.canonical = Some(canonical);
-            state.format = Some(format.label().to_owned());
         } else if sum != old.sha256 {
-            (state.canonical, state.format) = (None, None);
+            state.canonical = None;
         }
         if sum == old.sha256 && self.is_copy_at_hand(list) {
             list.unsaved |=
@@ -509,14 +508,9 @@ impl Updater {
             list.state = state;
             return Ok(Done::Unchanged);
         }
-        let format = state.format(spec.format);
         candidate.work.seek(SeekFrom::Start(0))?;
         let mut guard = Guard::new(&self.protected, spec.kind, spec.limits);
-        let options = ReadOptions {
-            member: spec.member.clone(),
-            ..ReadOptions::format(format)
-        };
-        let report = read_list(&mut candidate.work, &options, |line, item| {
+        let report = read_list(&mut candidate.work, &spec.options(), |line, item| {
             guard.admits(line, item);
         });
         let passed = guard.judge(&report, before.filter(|_| !force))?;
@@ -749,6 +743,14 @@ impl ListUpdateSpec {
             .ok_or_else(|| UpdateError::Id(self.id.chars().take(64).collect()))
     }
 
+    /// How it is read.
+    fn options(&self) -> ReadOptions {
+        ReadOptions {
+            member: self.member.clone(),
+            ..ReadOptions::format(self.format)
+        }
+    }
+
     /// A download from `url` as this list is downloaded, whatever is at hand.
     fn request<'r>(&self, url: &'r str) -> FetchRequest<'r> {
         FetchRequest {
@@ -777,21 +779,4 @@ impl ListUpdateSpec {
                 Some(host.to_owned())
             })
     }
-}
-
-/// The syntax to read a list's last good copy in `folder` in, where `configured` is what the
-/// configuration says: a copy that deltas brought up to date is in the syntax of deltas.
-pub fn copy_format(
-    files: &Files,
-    folder: &Path,
-    id: &str,
-    configured: Option<ListFormat>,
-) -> Option<ListFormat> {
-    let state = ListState::load(files, &Folder(folder.to_path_buf()).state(id));
-    state.map_or(configured, |state| state.format(configured))
-}
-
-/// The path of a list's last good copy in `folder`, as an [`Updater`] keeps it.
-pub fn copy_path(folder: &Path, id: &str) -> PathBuf {
-    Folder(folder.to_path_buf()).copy(id)
 }

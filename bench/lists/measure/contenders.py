@@ -199,6 +199,7 @@ def measure_hedgerow(program: Path, timer: Path | None, data: Data, work: Path) 
         with process.stub_upstream(work) as upstream:
             home = hedgerow.Home(program, work / f"hedgerow-{data.count}", upstream, data.lists())
             compiled = home.compile()
+            home.settle()
             started = Started(home.serve_command(), home.index_files())
             found = serve(started, data, home.port, work / f"hedgerow-{data.count}.log")
             return found | {"compile": compiled} | timed(timer, home.index_files(), data)

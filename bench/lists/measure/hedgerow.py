@@ -59,6 +59,18 @@ categories = [{categories}]
         spent = process.run_to_end(command, self.folder / "compile.log", self.work)
         return asdict(spent) | {"index": sum(path.stat().st_size for path in self.index_files())}
 
+    def settle(self) -> None:
+        """Has a daemon take the compiled lists for its own, so that the next one finds all as it wants it."""
+        note = self.state / "lists.index.sources"
+        if note.exists():
+            return
+        with process.running(self.serve_command(), self.folder / "settle.log") as it:
+            begin = time.monotonic()
+            while not note.exists():
+                if it.poll() is not None or time.monotonic() - begin > process.MOST_SECONDS:
+                    raise process.DidNotFinish("the daemon does not compile its lists")
+                time.sleep(0.05)
+
     def index_files(self) -> list[Path]:
         return list(self.state.glob("lists.index"))
 

@@ -53,6 +53,7 @@ def one(program: Path, data: Data, questions: list[tuple[str, str]], work: Path)
     with process.stub_upstream(work) as upstream:
         home = hedgerow.Home(program, work / f"household-{data.count}", upstream, data.lists())
         home.compile()
+        home.settle()
         with home.serving(questions[:1]) as it:
             before = process.memory(it.pid)
             sent = traffic.send(home.port, questions)

@@ -30,6 +30,7 @@ def measure(program: Path, data: Data, work: Path) -> dict:
     with process.stub_upstream(work) as upstream:
         home = hedgerow.Home(program, work / "swap", upstream, own_copies(lists, work / "swap"))
         home.compile()
+        home.settle()
         with home.serving(questions[:1]) as it:
             # What grows with traffic has grown before: cache, log, statistics.
             traffic.send(home.port, questions * 4)

@@ -37,9 +37,10 @@ pub(super) fn run(arguments: &CatalogueArguments, output: &mut Output<'_>) -> Re
         }
     }
     let count = counted(entries.len() as u64, "list", "lists");
-    output.note(&format!(
+    output.line("")?;
+    output.line(&format!(
         "{count}; to use one write `catalogue = \"ID\"` under a `[[list]]` of its own"
-    ));
+    ))?;
     Ok(())
 }
 

@@ -7,12 +7,12 @@ use serde::Serialize;
 use super::super::output::{Style, counted, plain};
 use super::super::progress::Progress;
 use super::super::{Backend, Exit, Failure, Output};
-use super::show::{print_troubles, sizes};
+use super::show::{print_troubles, sizes, states};
 use super::{CompileArguments, failed};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::api::List;
-use crate::daemon::{compile_lists, list_state};
+use crate::daemon::compile_lists;
 use crate::files::Files;
 use crate::lists::{Index, Outcome, Stage};
 
@@ -22,13 +22,13 @@ pub(super) struct Compiled {
     /// The file.
     index: String,
     /// Different names in it.
-    names: u64,
+    pub(super) names: u64,
     /// Different names that lists mention; those that a parent covers are left out.
     mentioned: u64,
     /// How often a list says of a name what it says of a parent already.
     folded: u64,
     /// Size of the file.
-    bytes: u64,
+    pub(super) bytes: u64,
     /// How long it took.
     took_ms: u64,
     /// What was read of each list.
@@ -102,10 +102,6 @@ pub(super) fn compile(
         folded,
         ..
     } = done.map_err(failed)?;
-    let lists = config.lists.iter().map(|list| {
-        let info = lists.iter().find(|info| info.id == list.id);
-        list_state(list, info, None)
-    });
     Ok(Compiled {
         index: target.display().to_string(),
         names: totals.names,
@@ -113,6 +109,6 @@ pub(super) fn compile(
         folded,
         bytes: totals.bytes,
         took_ms: u64::try_from(clock.now().since(started).as_millis()).unwrap_or(u64::MAX),
-        lists: lists.collect(),
+        lists: states(config, &lists, files),
     })
 }

@@ -7,6 +7,7 @@ use super::super::output::{counted, plain};
 use super::super::{Failure, Output};
 use super::{ApplyArguments, DiffArguments, failed};
 use crate::files::{Draft, Files};
+use crate::lists::parse::ReadOptions;
 use crate::update::{DeltaError, DeltaSummary, Workshop, apply, diff};
 
 /// Octets of memory for sorting.
@@ -17,9 +18,9 @@ pub(super) fn run_diff(arguments: &DiffArguments, output: &mut Output<'_>) -> Re
     let files = Files::disk();
     let old = files.open(&arguments.old).map_err(failed)?;
     let new = files.open(&arguments.new).map_err(failed)?;
-    let format = arguments.format;
+    let options = ReadOptions::format(arguments.format);
     let summary = write(&files, arguments.out.as_deref(), output, |workshop, out| {
-        diff(old, new, format, workshop, out)
+        diff(old, new, &options, workshop, out)
     })?;
     tell(&summary, arguments.json, arguments.out.as_deref(), output)
 }
@@ -32,9 +33,9 @@ pub(super) fn run_apply(
     let files = Files::disk();
     let base = files.open(&arguments.base).map_err(failed)?;
     let delta: Box<dyn Read> = files.open(&arguments.delta).map_err(failed)?;
-    let format = arguments.format;
+    let options = ReadOptions::format(arguments.format);
     let summary = write(&files, arguments.out.as_deref(), output, |workshop, out| {
-        apply(base, delta, format, workshop, out)
+        apply(base, delta, &options, workshop, out)
     })?;
     tell(&summary, arguments.json, arguments.out.as_deref(), output)
 }

@@ -12,6 +12,7 @@ mod seal;
 mod search;
 mod show;
 mod update;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -36,6 +37,8 @@ pub(super) enum ListsVerb {
     Search(SearchArguments),
     /// Compile all lists into the index that is searched
     Compile(CompileArguments),
+    /// Read the lists again and ask the index for every line, and for names that are near misses
+    Verify(VerifyArguments),
     /// Write what is different between two versions of a list
     Diff(DiffArguments),
     /// Make the newer version of a list from the older one and a difference
@@ -110,6 +113,17 @@ pub(super) struct CompileArguments {
     /// Write the index here; into the state folder unless said
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArguments {
+    /// The lists to compare; all unless said
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
@@ -220,6 +234,7 @@ pub(super) fn run(
         ListsVerb::Update(update) => update::run(&update, daemon, backend, output),
         ListsVerb::Search(search) => search::run(&search, daemon, backend, output),
         ListsVerb::Compile(compile) => compile::run(&compile, backend, output),
+        ListsVerb::Verify(verify) => verify::run(&verify, backend, output),
         ListsVerb::Diff(diff) => delta::run_diff(&diff, output),
         ListsVerb::Apply(apply) => delta::run_apply(&apply, output),
         ListsVerb::Export(export) => export::run(&export, backend, output),
@@ -256,10 +271,9 @@ fn daemon_or_files<T>(
     look(&config, output)
 }
 
-/// The index that `place` means.
-fn open_index(place: &Place, backend: &dyn Backend) -> Result<Index, Failure> {
-    let store = backend.config(place)?.list_store;
-    Index::open(&Files::disk(), &store.index()).map_err(|error| {
+/// The index of `store`.
+fn index_of(store: &ListStore, files: &Files) -> Result<Index, Failure> {
+    Index::open(files, &store.index()).map_err(|error| {
         let help = "`hedgerow lists compile` makes an index";
         refused(error.to_string(), help)
     })

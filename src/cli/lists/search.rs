@@ -10,6 +10,7 @@ use crate::control::api::{ListMatch, ListSearch, VoiceEffect};
 use crate::control::client::Client;
 use crate::daemon::search_lists;
 use crate::files::Files;
+use crate::lists::Index;
 
 pub(super) fn run(
     arguments: &SearchArguments,
@@ -28,7 +29,11 @@ pub(super) fn run(
         backend,
         output,
         async || daemon.get("/api/v1/lists/search", &parameters).await,
-        |config, _| Ok(search_lists(config, &Files::disk(), name.as_ref())),
+        |config, _| {
+            let files = Files::disk();
+            let index = Index::open(&files, &config.list_store.index()).ok();
+            Ok(search_lists(config, index.as_ref(), &files, name.as_ref()))
+        },
     )?;
     if arguments.format.json {
         return Ok(output.json(&search)?);
@@ -67,6 +72,9 @@ fn print_match(line: &ListMatch, output: &mut Output<'_>) -> io::Result<()> {
     output.line(&text)?;
     if let (Some(file), Some(number)) = (&line.file, line.line) {
         output.line(&format!("           {}:{number}", plain(file)))?;
+    }
+    if let Some(note) = &line.note {
+        output.line(&format!("           {}", plain(note)))?;
     }
     let whom = if line.everybody {
         "for everybody".to_owned()

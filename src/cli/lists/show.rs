@@ -11,7 +11,7 @@ use crate::control::api::{List, ListSummary, ListUpdates, Status};
 use crate::control::client::Client;
 use crate::daemon::{list_states, list_summary};
 use crate::files::Files;
-use crate::lists::{Index, IndexError};
+use crate::lists::{Index, IndexError, ListInfo};
 use crate::update::ListState;
 
 pub(super) fn run(
@@ -27,7 +27,7 @@ pub(super) fn run(
         async || {
             let lists: Vec<List> = daemon.get("/api/v1/lists", &[]).await?;
             let status: Status = daemon.get("/api/v1/status", &[]).await?;
-            Ok((lists, status.lists))
+            Ok((lists, Some(status.lists)))
         },
         |config, output| Ok(known(config, output)),
     )?;
@@ -35,7 +35,7 @@ pub(super) fn run(
         if arguments.format.json {
             return Ok(output.json(&lists)?);
         }
-        return Ok(print_all(&lists, &summary, output)?);
+        return Ok(print_all(&lists, summary.as_ref(), output)?);
     };
     let Some(list) = lists.iter().find(|list| list.id == *id) else {
         let known: Vec<_> = lists.iter().map(|list| list.id.as_str()).collect();
@@ -52,7 +52,7 @@ pub(super) fn run(
 }
 
 /// What the configuration, the index and the states of updates say.
-fn known(config: &Config, output: &mut Output<'_>) -> (Vec<List>, ListSummary) {
+fn known(config: &Config, output: &mut Output<'_>) -> (Vec<List>, Option<ListSummary>) {
     let files = Files::disk();
     let path = config.list_store.index();
     let index = Index::open(&files, &path).map_err(|error| match error {
@@ -65,12 +65,21 @@ fn known(config: &Config, output: &mut Output<'_>) -> (Vec<List>, ListSummary) {
         output.note(why);
     }
     let index = index.ok();
+    let infos = index.iter().flat_map(Index::lists).map(|(_, info)| info);
+    let lists = states(config, infos, &files);
+    (lists, index.as_ref().map(list_summary))
+}
+
+/// What `compiled` and the state folder say of the lists.
+pub(super) fn states<'i>(
+    config: &Config,
+    compiled: impl IntoIterator<Item = &'i ListInfo>,
+    files: &Files,
+) -> Vec<List> {
     let now = Clock::system().wall();
-    let lists = list_states(config, index.as_ref(), now, |id| {
-        (saved_state(config, id, &files), None)
-    });
-    let summary = index.as_ref().map(list_summary);
-    (lists, summary.unwrap_or_default())
+    list_states(config, compiled, now, |id| {
+        (saved_state(config, id, files), None)
+    })
 }
 
 /// What the state folder says of the updates of a list.
@@ -82,7 +91,12 @@ fn saved_state(config: &Config, id: &str, files: &Files) -> Option<ListState> {
     serde_json::from_slice(&text).ok()
 }
 
-fn print_all(lists: &[List], summary: &ListSummary, output: &mut Output<'_>) -> io::Result<()> {
+/// All lists in a table; without an index nobody knows what is in them.
+fn print_all(
+    lists: &[List],
+    summary: Option<&ListSummary>,
+    output: &mut Output<'_>,
+) -> io::Result<()> {
     let heads = [
         "List",
         "Category",
@@ -107,20 +121,22 @@ fn print_all(lists: &[List], summary: &ListSummary, output: &mut Output<'_>) -> 
             Cell::text(&list.category),
             Cell::text(&list.kind),
             Cell::text(&list.tier),
-            Cell::number(list.entries),
-            Cell::number(list.bad_lines),
+            Cell::number(summary.map(|_| list.entries)),
+            Cell::number(summary.map(|_| list.bad_lines)),
             Cell::text(list.format.as_deref().unwrap_or_default()),
             Cell::text(&age.map(roughly).unwrap_or_default()),
             Cell::text(&list.origin),
         ]);
     }
     output.table(0, &table)?;
-    output.line(&format!(
-        "{} in {}, {}",
-        counted(summary.names, "name", "names"),
-        counted(lists.len() as u64, "list", "lists"),
-        sizes(summary.bytes, summary.names),
-    ))?;
+    if let Some(summary) = summary {
+        output.line(&format!(
+            "{} in {}, {}",
+            counted(summary.names, "name", "names"),
+            counted(lists.len() as u64, "list", "lists"),
+            sizes(summary.bytes, summary.names),
+        ))?;
+    }
     for list in lists {
         print_troubles(list, output)?;
     }
@@ -140,7 +156,9 @@ pub(super) fn print_troubles(list: &List, output: &mut Output<'_>) -> io::Result
         output.line(&format!("{label} {id} holds what it said before: {why}"))?;
     }
     let error = list.updates.as_ref().and_then(|it| it.error.as_ref());
-    if let Some(error) = error.filter(|error| Some(*error) != list.stale.as_ref()) {
+    // Told once, where it is why the list is not whole.
+    let told = |error: &&String| list.failure.is_some() || list.stale.as_ref() == Some(*error);
+    if let Some(error) = error.filter(|error| !told(error)) {
         let label = output.paint(Style::Odd, "update:");
         output.line(&format!("{label} {id}: {}", plain(error)))?;
     }

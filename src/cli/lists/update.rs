@@ -3,10 +3,18 @@
 use std::io;
 
 use super::super::output::{Cell, Style, Table, counted, plain, size, span};
-use super::super::{Backend, Exit, Failure, Output};
-use super::{UpdateArguments, daemon_or_files};
+use super::super::progress::Progress;
+use super::super::{Backend, BackendError, Exit, Failure, Output};
+use super::compile::compile;
+use super::{UpdateArguments, daemon_or_files, failed};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control::ListUpdateRequest;
 use crate::control::api::{ListUpdateReport, ListUpdated};
 use crate::control::client::Client;
+use crate::daemon::{update_settings, update_specs, updated, wanted_ids};
+use crate::files::Files;
+use crate::update::{Outcome, Updater};
 
 pub(super) fn run(
     arguments: &UpdateArguments,
@@ -24,7 +32,7 @@ pub(super) fn run(
         backend,
         output,
         async || daemon.post_with("/api/v1/lists/update", &parameters).await,
-        |_, _| todo!(),
+        |config, output| fetch(arguments, config, output),
     )?;
     if arguments.format.json {
         output.json(&report)?;
@@ -36,6 +44,55 @@ pub(super) fn run(
         return Err(Failure::Said(Exit::Failed));
     }
     Ok(())
+}
+
+/// Fetches and compiles without a daemon.
+fn fetch(
+    arguments: &UpdateArguments,
+    config: &Config,
+    output: &mut Output<'_>,
+) -> Result<ListUpdateReport, Failure> {
+    let request = ListUpdateRequest {
+        ids: arguments.ids.clone(),
+        force: arguments.force,
+    };
+    let ids = wanted_ids(config, &request).map_err(BackendError::from)?;
+    if ids.is_empty() {
+        return Ok(ListUpdateReport::default());
+    }
+    let (files, clock) = (Files::disk(), Clock::system());
+    let store = &config.list_store;
+    files.create_folder(&store.copies()).map_err(failed)?;
+    let started = clock.now();
+    let settings = update_settings(store, &files);
+    let specs = update_specs(config);
+    let mut updater = Updater::new(specs, settings, files.clone(), clock.clone());
+    let mut bar = Progress::new(clock.clone(), output);
+    let mut report = ListUpdateReport::default();
+    let mut any_new = false;
+    for (id, done) in ids.iter().zip(0..) {
+        bar.show("fetching", done, ids.len() as u64, output);
+        let Some(result) = updater.update_one(id, arguments.force) else {
+            continue;
+        };
+        any_new |= matches!(result.outcome, Outcome::Updated { .. });
+        report.lists.push(updated(result));
+    }
+    bar.clear(output);
+    if any_new {
+        match compile(config, store.compile_memory, &store.index(), &files, output) {
+            Ok(compiled) => {
+                report.compiled = true;
+                report.names = compiled.names;
+                report.bytes = compiled.bytes;
+            }
+            Err(Failure::Backend(error)) => report.failure = Some(error.to_string()),
+            Err(failure) => return Err(failure),
+        }
+    }
+    let took = clock.now().since(started).as_millis();
+    report.took_ms = u64::try_from(took).unwrap_or(u64::MAX);
+    Ok(report)
 }
 
 fn print(report: &ListUpdateReport, output: &mut Output<'_>) -> io::Result<()> {

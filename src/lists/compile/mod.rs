@@ -38,7 +38,8 @@ use crate::verdict::Tier;
 pub use build::IndexBuilder;
 pub use read::open;
 pub use recipe::recipe;
-pub use search::{Found, Search, search};
+pub use search::{Dropped, Line, lines_about};
+pub use suffix::{PublicSuffix, public_suffix};
 pub use verify::{Difference, VerifyReport, verify};
 
 use pipeline::Pipeline;

@@ -326,7 +326,7 @@ impl Intake<'_> {
 }
 
 /// More patterns and addresses than an index has.
-const MAX_HELD: usize = MAX_ADDRESSES + MAX_PATTERNS;
+pub(super) const MAX_HELD: usize = MAX_ADDRESSES + MAX_PATTERNS;
 
 /// What is made of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use crate::name::NameRef;
 
 /// Whose names are found below a public suffix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PublicSuffix {
+pub enum PublicSuffix {
     /// A registry's.
     Registry,
     /// A company's customers'.
@@ -22,7 +22,7 @@ pub(super) enum PublicSuffix {
 
 /// What kind of public suffix `name` is, if it is one and has more than one label.
 #[cfg(feature = "public-suffixes")]
-pub(super) fn public_suffix(name: NameRef<'_>) -> Option<PublicSuffix> {
+pub fn public_suffix(name: NameRef<'_>) -> Option<PublicSuffix> {
     use psl::{Psl, Type};
     // None in the list has more labels.
     const MOST: usize = 8;
@@ -49,7 +49,7 @@ pub(super) fn public_suffix(name: NameRef<'_>) -> Option<PublicSuffix> {
 
 /// What kind of public suffix `name` is, as far as its look tells.
 #[cfg(not(feature = "public-suffixes"))]
-pub(super) fn public_suffix(name: NameRef<'_>) -> Option<PublicSuffix> {
+pub fn public_suffix(name: NameRef<'_>) -> Option<PublicSuffix> {
     const USUAL: [&[u8]; 18] = [
         b"ac", b"co", b"com", b"ed", b"edu", b"gob", b"gov", b"gv", b"ltd", b"me", b"mil", b"ne",
         b"net", b"nom", b"or", b"org", b"plc", b"sch",

@@ -11,11 +11,15 @@ use std::io::{self, Read};
 
 use sha2::{Digest, Sha256};
 
-use super::read::{Taken, length, open, reach_of};
+use super::beside::Beside;
+use super::read::{MAX_HELD, Taken, length, open, reach_of};
 use super::{ListSpec, Progress, Stage};
 use crate::files::Files;
+use crate::lists::addresses::Addresses;
 use crate::lists::index::{Hit, Index, ListId, Matcher};
 use crate::lists::parse;
+use crate::lists::patterns::Patterns;
+use crate::lists::sealed::Sealed;
 use crate::lists::{Effect, Entry, Item, ListKind, Reach, modifiers};
 use crate::name::{Name, NameRef};
 
@@ -58,6 +62,8 @@ pub fn verify(
     progress: &mut dyn FnMut(Progress),
 ) -> VerifyReport {
     let mut report = VerifyReport::default();
+    let mut beside = Beside::new(None);
+    let mut compared = Vec::new();
     let mut sample = sample(index);
     let total = specs.iter().map(|spec| length(spec, files)).sum();
     let mut done = 0;
@@ -82,11 +88,76 @@ pub fn verify(
             });
         });
         match result {
-            Ok(()) => one.finish(&mut report),
+            Ok(()) => {
+                for (_, item) in &one.held {
+                    // What there was no room for is not in the index either.
+                    drop(beside.push(list, spec.kind, item));
+                }
+                compared.push(list);
+                one.finish(&mut report);
+            }
             Err(why) => report.skipped.push((index.list(list).id, why)),
         }
     }
+    compare_beside(index, beside, &compared, &mut report);
     report
+}
+
+/// Compares the patterns and addresses of `lists` with those made of the sources anew.
+fn compare_beside(index: &Index, anew: Beside, lists: &[ListId], report: &mut VerifyReport) {
+    let Ok(sections) = anew.finish() else {
+        // Nothing goes to the disk here.
+        return;
+    };
+    let (old, new) = (
+        rules(index.patterns_section(), index.addresses_section(), lists),
+        rules(&sections.patterns, &sections.addresses, lists),
+    );
+    for (list, rule) in new.difference(&old) {
+        tell(report, index, *list, None, || {
+            format!("the index does not say `{rule}`")
+        });
+    }
+    for (list, rule) in old.difference(&new) {
+        tell(report, index, *list, None, || {
+            format!("the index says `{rule}`, the list does not")
+        });
+    }
+}
+
+/// The patterns and addresses of `lists` in these sections, as rules.
+fn rules(patterns: &[u8], addresses: &[u8], lists: &[ListId]) -> BTreeSet<(ListId, String)> {
+    let mut rules = BTreeSet::new();
+    let mut add = |list: ListId, item: Item| {
+        if lists.contains(&list) {
+            rules.insert((list, item.to_string()));
+        }
+    };
+    let view = Patterns::open(patterns).unwrap_or_default();
+    view.walk(patterns, |list, pattern| add(list, Item::Pattern(pattern)));
+    let view = Addresses::open(addresses).unwrap_or_default();
+    view.walk(addresses, |list, entry| add(list, Item::Address(entry)));
+    rules
+}
+
+/// Counts a difference, and keeps it if there is room.
+fn tell(
+    report: &mut VerifyReport,
+    index: &Index,
+    list: ListId,
+    line: Option<u32>,
+    text: impl FnOnce() -> String,
+) {
+    report.differences += 1;
+    if report.first.len() < KEPT {
+        let info = index.list(list);
+        let text = match info.kind {
+            ListKind::Sealed => "(sealed)".to_owned(),
+            ListKind::Block | ListKind::Allow | ListKind::Lifeline => text(),
+        };
+        let list = info.id;
+        report.first.push(Difference { list, line, text });
+    }
 }
 
 /// Names of each list, chosen at random but always the same.
@@ -181,6 +252,13 @@ struct OneList<'i> {
     model: HashMap<Name, Vec<Modelled>>,
     /// Lines that `badfilter` takes out.
     filtered: HashSet<Line>,
+    /// Patterns and addresses, with their lines.
+    held: Vec<(u32, Item)>,
+    /// The sealed lists of the index.
+    sealed: Sealed,
+    /// Fingerprints of the list, and how many of them the index does not have.
+    fingerprints: u64,
+    unsealed: u64,
     /// What the index does not say, with the line that says it; such lines may be filtered.
     missing: Vec<(u32, Line)>,
     /// What it does not say either, for which no place was left.
@@ -204,6 +282,10 @@ impl<'i> OneList<'i> {
             replayed: 0,
             asked,
             filtered: HashSet::new(),
+            held: Vec::new(),
+            sealed: Sealed::open(index.sealed_section()).unwrap_or_default(),
+            fingerprints: 0,
+            unsealed: 0,
             missing: Vec::new(),
             more_missing: 0,
         }
@@ -250,7 +332,20 @@ impl<'i> OneList<'i> {
                 };
                 self.check_name(line, entry, reach);
             }
-            Item::Pattern(_) | Item::Address(_) | Item::Sealed(_) => {}
+            Item::Pattern(_) | Item::Address(_) => {
+                self.replayed += 1;
+                if self.held.len() < MAX_HELD {
+                    self.held.push((line, item.clone()));
+                }
+            }
+            Item::Sealed(fingerprint) => {
+                self.replayed += 1;
+                self.fingerprints += 1;
+                let section = self.index.sealed_section();
+                if !self.sealed.contains(section, self.list, *fingerprint) {
+                    self.unsealed += 1;
+                }
+            }
         }
     }
 
@@ -320,6 +415,12 @@ impl<'i> OneList<'i> {
                 self.tell(report, Some(*line), text);
             }
         }
+        let mut lists = self.sealed.lists();
+        let stored = lists.find(|info| info.list == self.list);
+        let stored = stored.map_or(0, |info| info.fingerprints);
+        for _ in 0..self.unsealed.max(stored.abs_diff(self.fingerprints)) {
+            self.tell(report, None, || "other fingerprints".to_owned());
+        }
         for _ in 0..self.more_missing {
             self.tell(report, None, || {
                 "the index does not say more lines".to_owned()
@@ -345,18 +446,8 @@ impl<'i> OneList<'i> {
         }
     }
 
-    /// Counts a difference, and keeps it if there is room.
     fn tell(&self, report: &mut VerifyReport, line: Option<u32>, text: impl FnOnce() -> String) {
-        report.differences += 1;
-        if report.first.len() < KEPT {
-            let info = self.index.list(self.list);
-            let text = match info.kind {
-                ListKind::Sealed => "(sealed)".to_owned(),
-                ListKind::Block | ListKind::Allow | ListKind::Lifeline => text(),
-            };
-            let list = info.id;
-            report.first.push(Difference { list, line, text });
-        }
+        tell(report, self.index, self.list, line, text);
     }
 
     /// What the list says of `name` as the model tells it.

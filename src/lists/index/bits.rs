@@ -77,6 +77,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// The next 16 bits, which stay.
+    #[inline(always)]
     pub(super) fn peek(&mut self) -> u16 {
         if self.count < 16 {
             self.load();
@@ -85,12 +86,14 @@ impl<'a> BitReader<'a> {
     }
 
     /// Goes past bits that were seen: at most 16.
+    #[inline(always)]
     pub(super) const fn pass(&mut self, count: u32) {
         self.loaded <<= count;
         self.count = self.count.saturating_sub(count);
     }
 
     /// The next `count` bits, at most 32.
+    #[inline(always)]
     pub(super) fn take(&mut self, count: u32) -> u32 {
         if self.count < 32 {
             self.load();
@@ -115,6 +118,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// Loads as many octets as there is room for.
+    #[inline(always)]
     fn load(&mut self) {
         let next = match self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
             Some(octets) => u64::from_be_bytes(*octets),

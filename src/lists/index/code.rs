@@ -162,30 +162,30 @@ impl Decoder {
     }
 
     /// The next symbol. A row of bits that is none is symbol 0.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&self, reader: &mut BitReader<'_>) -> u8 {
         let next = reader.peek();
-        let entry = self.quick[usize::from(next >> (16 - QUICK))];
-        if entry != 0 {
-            reader.pass(u32::from(entry >> 8));
-            return entry as u8;
+        let mut entry = self.quick[usize::from(next >> (16 - QUICK))];
+        if entry == 0 {
+            entry = self.long(next);
         }
-        self.take_long(next, reader)
+        reader.pass(u32::from(entry >> 8));
+        entry as u8
     }
 
-    /// The next symbol, whose row is long.
-    fn take_long(&self, next: u16, reader: &mut BitReader<'_>) -> u8 {
-        let limits = self.limits.iter().zip(&self.shifts).zip(0..);
+    /// Symbol and length of a row that is long.
+    #[inline(never)]
+    fn long(&self, next: u16) -> u16 {
+        let limits = self.limits.iter().zip(&self.shifts).zip(0_u16..);
         for ((limit, shift), length) in limits.skip(QUICK as usize + 1) {
             if u32::from(next) < *limit {
-                reader.pass(length);
                 let number = i32::from(next >> (16 - length)) + shift;
                 let place = usize::try_from(number).unwrap_or_default();
-                return self.symbols.get(place).copied().unwrap_or_default();
+                let symbol = self.symbols.get(place).copied().unwrap_or_default();
+                return u16::from(symbol) | length << 8;
             }
         }
-        reader.pass(MAX_LENGTH);
-        0
+        (MAX_LENGTH as u16) << 8
     }
 }
 

@@ -146,70 +146,100 @@ impl<'a> Dictionary<'a> {
     }
 
     /// The set of a name in a block of `names` names.
+    ///
+    /// `matched` is how many symbols the wanted row has in common with the name read last, which
+    /// comes before it. A name that shares more with that one than `matched` comes before the wanted
+    /// one too; one that shares less comes after it; only where it shares as many do symbols have to
+    /// be compared.
     fn find_in_block(&self, block: usize, names: usize, row: &[u8]) -> Option<SetCode> {
         let mut reader = self.reader(block)?;
         let width = reader.take(WIDTH_BITS);
         let groups = names.div_ceil(1 << self.group_bits);
-        // What is read next, and what is known of the last head that does not come after `row`.
-        let mut head = [END; ROW];
-        let mut length = 0;
-        let mut chosen: Option<(BitReader<'_>, [u8; ROW], u8, usize)> = None;
-        let mut in_group = 0;
-        for group in 0..groups {
-            let more = group + 1 < groups;
-            let bits = if more { reader.take(width) as usize } else { 0 };
-            let end = reader.place().checked_add(bits)?;
-            let shared = if group == 0 {
-                0
+        let mut next = groups
+            .checked_sub(1)
+            .map(|more| self.group_end(&mut reader, more, width))?;
+        let (mut this, mut other) = (&mut [END; ROW], &mut [END; ROW]);
+        let mut length = self.model.take_row(this, 0, true, &mut reader)?;
+        let mut matched = match compare(this, length, row, 0) {
+            (Ordering::Less, matched) => matched,
+            (Ordering::Equal, _) => return Some(self.model.take_set(&mut reader)),
+            (Ordering::Greater, _) => return None,
+        };
+        // The head of this group comes before the wanted name.
+        let mut group = 0;
+        let mut in_group = reader.clone();
+        while group + 1 < groups {
+            reader.go_to(next);
+            next = self.group_end(&mut reader, groups - group - 2, width);
+            let shared = self.model.take_shared(HEAD_CODE, &mut reader)?;
+            if usize::from(shared) < matched || shared > length {
+                break;
+            }
+            if usize::from(shared) > matched {
+                length = self.model.take_row(this, shared, false, &mut reader)?;
             } else {
-                self.model.take_shared(HEAD_CODE, &mut reader)?
-            };
-            if shared > length {
-                return None;
-            }
-            length = self
-                .model
-                .take_row(&mut head, shared, group == 0, &mut reader)?;
-            let this = &head[..=usize::from(length)];
-            let matched = matching(this, row);
-            match this.get(matched).cmp(&row.get(matched)) {
-                Ordering::Equal => return Some(self.model.take_set(&mut reader)),
-                Ordering::Greater => break,
-                Ordering::Less => {
-                    in_group = (names - (group << self.group_bits)).min(1 << self.group_bits);
-                    chosen = Some((reader.clone(), head, length, matched));
+                // What is shared is the begin of the wanted row. The head is kept as it is, in case
+                // that the next one comes after that.
+                other
+                    .get_mut(..matched)?
+                    .copy_from_slice(row.get(..matched)?);
+                other[usize::from(shared)] = this[usize::from(shared)];
+                let its = self.model.take_row(other, shared, false, &mut reader)?;
+                match compare(other, its, row, matched) {
+                    (Ordering::Less, all) => matched = all,
+                    (Ordering::Equal, _) => return Some(self.model.take_set(&mut reader)),
+                    (Ordering::Greater, _) => break,
                 }
+                length = its;
+                std::mem::swap(&mut this, &mut other);
             }
-            if more {
-                reader.go_to(end);
-            }
+            group += 1;
+            in_group = reader.clone();
         }
-        let (mut reader, mut this, mut length, mut matched) = chosen?;
-        let mut set = self.model.take_set(&mut reader);
-        let mut before = 0;
-        for _ in 1..in_group {
-            let shared = self.model.take_shared(shared_code(before), &mut reader)?;
-            // Past the place where it would stand.
+        let left = names - (group << self.group_bits);
+        let left = left.min(1 << self.group_bits);
+        self.find_in_group(&mut in_group, left, this, length, matched, row)
+    }
+
+    /// The set of a name in the group whose head, in `this`, was read.
+    #[inline(always)]
+    fn find_in_group(
+        &self,
+        reader: &mut BitReader<'_>,
+        names: usize,
+        this: &mut [u8; ROW],
+        mut length: u8,
+        mut matched: usize,
+        row: &[u8],
+    ) -> Option<SetCode> {
+        let mut set = self.model.take_set(reader);
+        let mut shared = 0;
+        for _ in 1..names {
+            shared = self.model.take_shared(shared_code(shared.into()), reader)?;
             if usize::from(shared) < matched || shared > length {
                 return None;
             }
-            before = usize::from(shared);
-            length = self.model.take_row(&mut this, shared, false, &mut reader)?;
-            match self.model.take_set(&mut reader) {
+            length = self.model.take_row(this, shared, false, reader)?;
+            match self.model.take_set(reader) {
                 SetCode::Same => {}
                 other => set = other,
             }
-            if before == matched {
-                let name = &this[..=usize::from(length)];
-                matched += matching(name.get(before..)?, row.get(before..)?);
-                match name.get(matched).cmp(&row.get(matched)) {
-                    Ordering::Equal => return Some(set),
-                    Ordering::Greater => return None,
-                    Ordering::Less => {}
+            if usize::from(shared) == matched {
+                match compare(this, length, row, matched) {
+                    (Ordering::Less, all) => matched = all,
+                    (Ordering::Equal, _) => return Some(set),
+                    (Ordering::Greater, _) => return None,
                 }
             }
         }
         None
+    }
+
+    /// Where the group ends that begins here, before `more` others. The last one has no length.
+    #[inline(always)]
+    fn group_end(&self, reader: &mut BitReader<'_>, more: usize, width: u32) -> usize {
+        let bits = if more > 0 { reader.take(width) } else { 0 };
+        reader.place().saturating_add(bits as usize)
     }
 
     /// Calls `each` for every name of a block of `names` names. None when it cannot be read to its
@@ -262,6 +292,23 @@ impl<'a> Dictionary<'a> {
         }
         Some(())
     }
+}
+
+/// How a name stands to `row`, with which it has `matched` symbols in common, and how many it really
+/// has.
+#[inline(always)]
+fn compare(name: &[u8; ROW], length: u8, row: &[u8], matched: usize) -> (Ordering, usize) {
+    let mut place = matched;
+    // Both have an end, which is no other symbol.
+    while place <= usize::from(length) {
+        let (its, wanted) = (name[place], row.get(place).copied().unwrap_or(END));
+        match its.cmp(&wanted) {
+            Ordering::Equal if its == END => return (Ordering::Equal, place),
+            Ordering::Equal => place += 1,
+            other => return (other, place),
+        }
+    }
+    (Ordering::Greater, place)
 }
 
 /// How many symbols two rows begin with alike.

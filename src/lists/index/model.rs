@@ -287,7 +287,7 @@ impl ModelDecoder {
     /// Reads the symbols of a name into `row` behind the `shared` first and says how many the name
     /// has, its end not counted. `row` holds the name it was compared with, and its end, unless this
     /// is the first name of a block. None when it has no end.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take_row(
         &self,
         row: &mut [u8; super::alphabet::ROW],
@@ -319,7 +319,7 @@ impl ModelDecoder {
     }
 
     /// Reads a shared length.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take_shared(&self, code: usize, reader: &mut BitReader<'_>) -> Option<u8> {
         let length = self.shared.get(code)?.take(reader);
         Some(match length {
@@ -330,7 +330,7 @@ impl ModelDecoder {
     }
 
     /// Reads a set.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take_set(&self, reader: &mut BitReader<'_>) -> SetCode {
         match self.sets.take(reader) {
             SAME_SET => SetCode::Same,

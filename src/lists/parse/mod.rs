@@ -39,6 +39,10 @@ use super::{Item, KEPT_ERRORS, LineError, LineFault, ListFault, ListFormat};
 /// How much of a list is looked at before its syntax is settled.
 const SAMPLE: u64 = 64 * 1024;
 
+/// The first line of a list in canonical form, which deltas leave: adblock rules, whatever syntax
+/// the list had where it came from and the configuration says it has.
+pub const CANONICAL: &str = "! syntax: adblock";
+
 /// How to read a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
@@ -219,6 +223,9 @@ impl<E: FnMut(u32, &Item)> Reading<E> {
     fn file(&mut self, sample: Vec<u8>, source: impl Read) -> Result<(), ListFault> {
         if let Some(fault) = sniff::refuse(&sample) {
             return Err(fault);
+        }
+        if sample.starts_with(CANONICAL.as_bytes()) {
+            self.format = Some(ListFormat::Adblock);
         }
         let format = *self.format.get_or_insert_with(|| detect(&sample));
         self.report.format = format;
@@ -627,6 +634,16 @@ mod tests {
         let (promised, found) = (2, 1);
         let fault = FeedFault::Count { promised, found };
         assert_eq!(report.failure, Some(ListFault::Sealed(fault)));
+    }
+
+    #[test]
+    fn the_canonical_form_is_read_as_such_whatever_the_list_was() {
+        let (report, entries) = read(
+            format!("{CANONICAL}\n||example.org^\n"),
+            Some(ListFormat::Hosts),
+        );
+        assert_eq!((report.format, report.failure), (ListFormat::Adblock, None));
+        assert_eq!(entries, ["2 ||example.org^"]);
     }
 
     #[test]
