@@ -155,6 +155,7 @@ def swap_table(found: dict) -> str:
     rows = [
         ["memory before, resident", megabytes(found["steady"]) + " MB"],
         ["highest while it swaps, over that", megabytes(max(found["peak"] - found["steady"], 0)) + " MB"],
+        ["a process that compiles, at most", megabytes(found["peak_of_children"]) + " MB"],
         ["resident after", megabytes(found["after"]) + " MB"],
         ["anonymous before", megabytes(found["steady_anonymous"]) + " MB"],
         [

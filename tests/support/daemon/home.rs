@@ -220,6 +220,7 @@ impl Home {
     pub fn hedgerow(&self, arguments: &[&str]) -> std::process::Output {
         Command::new(env!("CARGO_BIN_EXE_hedgerow"))
             .args(arguments)
+            .env("STATE_DIRECTORY", self.folder.path().join("state"))
             .output()
             .unwrap()
     }
@@ -290,6 +291,7 @@ pub fn command(folder: &Path) -> Command {
         .arg("--config")
         .arg(folder.join("etc/hedgerow.toml"))
         .env("NO_COLOR", "1")
+        .env("STATE_DIRECTORY", folder.join("state"))
         .env_remove("NOTIFY_SOCKET")
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
