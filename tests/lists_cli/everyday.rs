@@ -63,7 +63,7 @@ fn household() -> Household {
 fn what_is_compiled_is_shown_compared_and_found() {
     let here = household();
     let compiled = here.lists("compile --json").json(0);
-    assert_eq!(compiled["lists"][0]["title"], "Games of the day");
+    assert_eq!(compiled["lists"][1]["title"], "Games of the day");
     let index = std::fs::metadata(here.path("state/lists.index")).unwrap();
     assert_eq!(compiled["bytes"], index.len());
     // The line that a parent covers is folded away.

