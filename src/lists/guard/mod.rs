@@ -1,0 +1,397 @@
+//! Refusing a list that would do more harm than good.
+//!
+//! A list that somebody else keeps can break from one day to the next: a login page instead of a
+//! list, half a file, a hundred thousand names where there were fifty, an entry `gov.uk`. [`Guard`]
+//! looks at every entry while a list is read and says in the end whether to use it.
+//!
+//! Some names no subscribed list may take ([`Protected`]): the lifelines, where lists come from, how
+//! devices tell that the net is there, well-known school and health sites
+//! (`blocklists/protected.txt`). An entry that names one of them or a parent, or is below one that
+//! is protected with all below it, is not obeyed, and told. A parent of a lifeline may be listed:
+//! nothing blocks a lifeline anyway, and a list of shops has to name one that also keeps a time
+//! server.
+//!
+//! One such entry is somebody's mistake and costs that entry. A list is refused when it has more of
+//! them than [`GuardLimits::max_protected`] and than one in a thousand, when nothing else is on it,
+//! or when a single entry covers more protected names than that: it is not what it says it is.
+//! (The worst of the public lists we looked at has twelve in 144,000 entries.)
+
+mod protected;
+
+use super::parse::Report;
+use super::patterns::MAX_PATTERNS;
+use super::{Item, KEPT_ERRORS, LineNote, ListFault, ListKind};
+
+pub use protected::{Protected, Protection, Taken};
+
+/// From how many entries on a list must not shrink by [`GuardLimits::max_change`]. Small lists are
+/// edited by hand and may do what they like.
+const LARGE: u64 = 100;
+
+/// What a new version of a list must not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuardLimits {
+    /// By what factor a list may shrink (from 100 entries on) or grow (from 1,000 on) from one
+    /// version to the next; 0 for any.
+    pub max_change: u64,
+    /// The most lines in a hundred that need not be understood. Of a short list ten may be bad.
+    pub max_bad_percent: u8,
+    /// How many entries may name what is protected before the list is refused, unless they are
+    /// fewer than one in a thousand. So many protected names may be covered by one entry.
+    pub max_protected: u64,
+}
+
+impl Default for GuardLimits {
+    fn default() -> Self {
+        Self {
+            max_change: 10,
+            max_bad_percent: 50,
+            max_protected: 3,
+        }
+    }
+}
+
+impl GuardLimits {
+    /// Whether a list shrank or grew by so much that it is more likely broken than changed.
+    pub const fn is_collapse(&self, then: u64, now: u64) -> bool {
+        let factor = self.max_change;
+        if factor == 0 {
+            return false;
+        }
+        then >= LARGE && now < then / factor || then >= LARGE * 10 && now / factor > then
+    }
+}
+
+/// Why a list is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It is no list at all.
+    #[error(transparent)]
+    Unreadable(#[from] ListFault),
+    /// Too little of it was understood.
+    #[error("{bad} of {lines} lines not understood; {percent} in a hundred is the most")]
+    BadLines {
+        /// Lines not understood.
+        bad: u64,
+        /// Lines that are neither blank nor comments.
+        lines: u64,
+        /// The bound.
+        percent: u8,
+    },
+    /// Nothing is on it.
+    #[error("no entry in it")]
+    Empty,
+    /// It shrank or grew too much.
+    #[error("{now} entries after {then}; that looks cut off or wrong")]
+    Changed {
+        /// Entries before.
+        then: u64,
+        /// Entries now.
+        now: u64,
+    },
+    /// It names too much of what is protected.
+    #[error("{entries} entries name what no list may take, such as `{first}`")]
+    Protected {
+        /// Such entries.
+        entries: u64,
+        /// A protected name among them.
+        first: String,
+    },
+    /// One entry covers too much of what is protected.
+    #[error("line {line} covers {names} names that no list may take, such as `{first}`")]
+    Covers {
+        /// The line, from 1.
+        line: u32,
+        /// Protected names below the entry.
+        names: u64,
+        /// One of them.
+        first: String,
+    },
+}
+
+/// What a list that may be used lost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Entries that name what is protected; they must not be obeyed.
+    pub protected: u64,
+    /// The first [`KEPT_ERRORS`] of them.
+    pub notes: Vec<LineNote>,
+}
+
+/// Watches one list while it is read.
+#[derive(Debug)]
+pub struct Guard<'p> {
+    protected: &'p Protected,
+    kind: ListKind,
+    limits: GuardLimits,
+    passed: Passed,
+    /// The first protected name that was named.
+    first: String,
+    patterns: usize,
+    /// Why the list is refused already.
+    covers: Option<Refusal>,
+}
+
+impl<'p> Guard<'p> {
+    /// A guard over a list of `kind`.
+    pub fn new(protected: &'p Protected, kind: ListKind, limits: GuardLimits) -> Self {
+        Self {
+            protected,
+            kind,
+            limits,
+            passed: Passed::default(),
+            first: String::new(),
+            patterns: 0,
+            covers: None,
+        }
+    }
+
+    /// Whether `item`, which stands on `line`, may be obeyed.
+    pub fn admits(&mut self, line: u32, item: &Item) -> bool {
+        if matches!(self.kind, ListKind::Allow | ListKind::Lifeline) {
+            return true;
+        }
+        if matches!(item, Item::Pattern(_)) {
+            // An index takes no more.
+            self.patterns += 1;
+            if self.patterns > MAX_PATTERNS {
+                return true;
+            }
+        }
+        let Some(taken) = self.protected.taken_by(item) else {
+            return true;
+        };
+        if taken.count > self.limits.max_protected && self.covers.is_none() {
+            self.covers = Some(Refusal::Covers {
+                line,
+                names: taken.count,
+                first: taken.name.to_string(),
+            });
+        }
+        if taken.harmless {
+            return true;
+        }
+        if self.passed.protected == 0 {
+            self.first = taken.name.to_string();
+        }
+        self.passed.protected += 1;
+        if self.passed.notes.len() < KEPT_ERRORS {
+            // What stands on a sealed list is shown nowhere; what it must not take is no secret.
+            let rule = match self.kind {
+                ListKind::Sealed => "an entry".to_owned(),
+                _ => format!("`{item}`"),
+            };
+            self.passed.notes.push(LineNote {
+                line,
+                text: format!("{rule} would take the protected name `{}`", taken.name),
+            });
+        }
+        false
+    }
+
+    /// Whether the list may be used, now that all of it was read: `report` is what came of that,
+    /// `then` how many entries it had before.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn judge(self, report: &Report, then: Option<u64>) -> Result<Passed, Refusal> {
+        if let Some(fault) = &report.failure {
+            return Err(Refusal::Unreadable(fault.clone()));
+        }
+        let (bad, lines) = (report.bad_lines, report.lines);
+        let percent = self.limits.max_bad_percent;
+        if bad > 10 && bad.saturating_mul(100) > lines.saturating_mul(u64::from(percent)) {
+            return Err(Refusal::BadLines {
+                bad,
+                lines,
+                percent,
+            });
+        }
+        if let Some(refusal) = self.covers {
+            return Err(refusal);
+        }
+        let entries = self.passed.protected;
+        // A long list has a few of them by accident.
+        let many =
+            entries > self.limits.max_protected && entries.saturating_mul(1000) > report.entries;
+        if many || (entries > 0 && entries == report.entries) {
+            return Err(Refusal::Protected {
+                entries,
+                first: self.first,
+            });
+        }
+        let now = report.entries;
+        match then {
+            Some(then) if self.limits.is_collapse(then, now) => Err(Refusal::Changed { then, now }),
+            _ => Ok(self.passed),
+        }
+    }
+}
+
+/// What the tests of both files share.
+#[cfg(test)]
+mod testing {
+    use super::*;
+    use crate::lists::ListFormat;
+    use crate::name::Name;
+
+    pub(super) fn protected() -> Protected {
+        let mut protected = Protected::default();
+        use Protection::{Exact, Lifeline, Subtree};
+        for (name, how) in [
+            ("help.example", Subtree),
+            ("captive.example.com", Exact),
+            ("time.example.com", Exact),
+            ("one.gov.test", Exact),
+            ("two.gov.test", Exact),
+            ("three.gov.test", Exact),
+            ("four.gov.test", Subtree),
+            ("call.shop.example", Exact),
+            ("call.shop.example", Lifeline),
+        ] {
+            protected.add(Name::parse(name).unwrap().as_ref(), how);
+        }
+        assert_eq!(protected.len(), 8);
+        protected
+    }
+
+    /// The items of an adblock line.
+    pub(super) fn items(line: &str) -> Vec<Item> {
+        let mut items = Vec::new();
+        ListFormat::Adblock
+            .read_line(line.as_bytes(), &mut items)
+            .unwrap();
+        items
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{items, protected};
+    use super::*;
+    use crate::lists::parse::{ReadOptions, read_list};
+    use crate::lists::{ListFormat, starter};
+
+    #[test]
+    fn a_parent_of_a_lifeline_may_be_listed() {
+        let protected = protected();
+        let mut guard = Guard::new(&protected, ListKind::Block, GuardLimits::default());
+        assert!(guard.admits(1, &items("||shop.example^")[0]));
+        assert!(!guard.admits(2, &items("||call.shop.example^")[0]));
+        assert!(!guard.admits(3, &items("||a.call.shop.example^")[0]));
+        assert!(!guard.admits(4, &items("||example.com^")[0]));
+        assert_eq!(guard.passed.protected, 3);
+    }
+
+    fn judge(list: &str, then: Option<u64>) -> Result<Passed, Refusal> {
+        let protected = protected();
+        let mut guard = Guard::new(&protected, ListKind::Block, GuardLimits::default());
+        let report = read_list(
+            list.as_bytes(),
+            &ReadOptions::format(ListFormat::Domains),
+            |line, item| {
+                guard.admits(line, item);
+            },
+        );
+        guard.judge(&report, then)
+    }
+
+    fn many(count: usize) -> String {
+        (0..count)
+            .map(|number| format!("n{number}.test\n"))
+            .collect()
+    }
+
+    #[test]
+    fn one_mistake_costs_an_entry_and_four_the_list() {
+        let passed = judge("help.example\na.test\n", None).unwrap();
+        assert_eq!(passed.protected, 1);
+        assert_eq!(
+            passed.notes[0].to_string(),
+            "line 1: `||help.example^` would take the protected name `help.example`"
+        );
+        let three = "help.example\na.help.example\nb.help.example\n";
+        assert!(judge(&format!("{three}a.test\n"), None).is_ok());
+        let four = format!("{three}c.help.example\n");
+        let refusal = Refusal::Protected {
+            entries: 4,
+            first: "help.example".into(),
+        };
+        assert_eq!(judge(&(many(3_995) + &four), None).unwrap_err(), refusal);
+        let passed = judge(&(many(3_996) + &four), None).unwrap();
+        assert_eq!(passed.protected, 4);
+        assert!(judge(three, None).is_err(), "nothing else is on it");
+    }
+
+    #[test]
+    fn an_entry_for_half_a_country_costs_the_list() {
+        let refusal = judge(&format!("{}gov.test\n", many(1000)), None).unwrap_err();
+        assert_eq!(
+            refusal.to_string(),
+            "line 1001 covers 4 names that no list may take, such as `one.gov.test`"
+        );
+    }
+
+    #[test]
+    fn bad_lines_and_leaps_cost_the_list() {
+        let bad = "no name\n".repeat(11);
+        let limits = GuardLimits {
+            max_bad_percent: 5,
+            ..GuardLimits::default()
+        };
+        let protected = Protected::default();
+        let guard = Guard::new(&protected, ListKind::Block, limits);
+        let list = format!("{}{bad}", many(100));
+        let report = read_list(
+            list.as_bytes(),
+            &ReadOptions::format(ListFormat::Domains),
+            |_, _| {},
+        );
+        assert_eq!(
+            guard.judge(&report, None).unwrap_err().to_string(),
+            "11 of 111 lines not understood; 5 in a hundred is the most"
+        );
+        assert!(matches!(
+            judge("<html>\n", None),
+            Err(Refusal::Unreadable(_))
+        ));
+        for (then, now, refused) in [
+            (5_000, 1, true),
+            (5_000, 600, false),
+            (5_000, 60_000, true),
+            (5_000, 40_000, false),
+            (50, 1, false),
+            (50, 5_000, false),
+        ] {
+            assert_eq!(GuardLimits::default().is_collapse(then, now), refused);
+        }
+        assert_eq!(
+            judge(&many(9), Some(100)).unwrap_err(),
+            Refusal::Changed { then: 100, now: 9 }
+        );
+    }
+
+    #[test]
+    fn an_allowlist_may_name_what_it_likes() {
+        let protected = protected();
+        let mut guard = Guard::new(&protected, ListKind::Allow, GuardLimits::default());
+        assert!(guard.admits(1, &items("||gov.test^")[0]));
+    }
+
+    #[test]
+    fn no_list_of_ours_takes_what_is_protected() {
+        let protected = Protected::starter();
+        assert!(protected.len() > 700, "{}", protected.len());
+        for &(file, content) in starter::STARTER {
+            if ["lifelines.txt", "allow-children.txt"].contains(&file) {
+                continue;
+            }
+            let mut guard = Guard::new(&protected, ListKind::Block, GuardLimits::default());
+            let report = read_list(content, &ReadOptions::default(), |line, item| {
+                guard.admits(line, item);
+            });
+            let passed = guard.judge(&report, None);
+            assert_eq!(passed, Ok(Passed::default()), "{file}");
+        }
+    }
+}
