@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 fn hedgerow() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hedgerow"));
     command.env("HEDGEROW_SOCKET", "/nowhere/control.sock");
+    // A folder that cannot be: what is on this machine must not matter.
+    command.env("STATE_DIRECTORY", "/dev/null/state");
     command
 }
 

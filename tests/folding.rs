@@ -201,7 +201,7 @@ fn list() -> impl Strategy<Value = List> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn no_verdict_changes_by_folding(

@@ -129,8 +129,7 @@ pub fn list_summary(index: &Index) -> ListSummary {
 
 /// What the compiler needs to know of all lists of `config`.
 pub fn list_specs(config: &Config) -> Vec<ListSpec> {
-    let lists = config.lists.iter();
-    lists.map(list_spec).collect()
+    config.lists.iter().map(list_spec).collect()
 }
 
 /// Compiles the lists of `config` to the file `target`, in `memory` octets. Lists that cannot be

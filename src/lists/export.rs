@@ -4,11 +4,16 @@
 //! can be looked at, compared, and used elsewhere. Where a syntax cannot say something (an exception
 //! in a hosts file), that is left out and counted: said half it would mean something else.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
+use std::net::IpAddr;
 
+use super::addresses::Addresses;
 use super::modifiers::decode;
+use super::patterns::Patterns;
 use super::{
-    Action, Effect, Entry, Index, Item, ListFormat, ListId, ListKind, Modifiers, Posting, Reach,
+    Action, AddressEntry, Effect, Entry, Index, Item, ListFormat, ListId, ListKind, Modifiers,
+    PatternKind, Posting, Reach,
 };
 
 /// What an export came to.
@@ -30,57 +35,99 @@ pub enum Selection {
     Blocklists,
 }
 
-/// Hands every entry of `selection` to `each`, in the order of names; entries that several lists
-/// have come once. Sealed lists have none: what they hold cannot be read.
+/// Hands everything that `selection` says to `each`: names in their order, then patterns, then
+/// addresses; what several lists say comes once. Sealed lists say nothing: what they hold cannot be
+/// read.
 ///
 /// # Errors
 /// What `each` said.
-pub fn entries<E>(
+pub fn items<E>(
     index: &Index,
     selection: Selection,
-    mut each: impl FnMut(&Entry) -> Result<(), E>,
+    mut each: impl FnMut(&Item) -> Result<(), E>,
 ) -> Result<Exported, E> {
-    let chosen: Vec<bool> = index
-        .lists()
-        .map(|(id, info)| match selection {
-            Selection::List(list) => list == id && info.kind != ListKind::Sealed,
-            Selection::Blocklists => info.kind == ListKind::Block,
-        })
-        .collect();
-    let mut done = Exported::default();
-    let mut failed = None;
+    let mut taken = Taken {
+        chosen: index
+            .lists()
+            .map(|(id, info)| match selection {
+                Selection::List(list) => list == id && info.kind != ListKind::Sealed,
+                Selection::Blocklists => info.kind == ListKind::Block,
+            })
+            .collect(),
+        with_exceptions: selection != Selection::Blocklists,
+        each: &mut each,
+        done: Exported::default(),
+        failed: None,
+    };
     index.walk(|name, postings| {
         let mut said: Vec<Posting<'_>> = Vec::new();
         for posting in postings {
-            let is_chosen = chosen.get(usize::from(posting.list.0)).copied();
-            if failed.is_some() || !is_chosen.unwrap_or(false) {
-                continue;
-            }
-            if selection == Selection::Blocklists && posting.effect == Effect::Excepted {
-                done.left_out += 1;
-                continue;
-            }
             let same = Posting {
                 list: ListId(0),
                 ..*posting
             };
-            if said.contains(&same) {
+            if !taken.wants(posting.list, posting.effect) || said.contains(&same) {
                 continue;
             }
             said.push(same);
-            let entry = Entry {
+            taken.take(&Item::Name(Entry {
                 name: name.to_name(),
                 reach: posting.reach,
                 effect: posting.effect,
                 modifiers: modifiers_of(posting),
-            };
-            match each(&entry) {
-                Ok(()) => done.entries += 1,
-                Err(error) => failed = Some(error),
-            }
+            }));
         }
     });
-    failed.map_or(Ok(done), Err)
+    let mut said: HashSet<Item> = HashSet::new();
+    let mut beside = |list: ListId, effect: Effect, item: Item| {
+        if taken.wants(list, effect) && said.insert(item.clone()) {
+            taken.take(&item);
+        }
+    };
+    // Few, beside the names: the index bounds both.
+    let section = index.patterns_section();
+    if let Ok(patterns) = Patterns::open(section) {
+        patterns.walk(section, |list, pattern| {
+            beside(list, pattern.effect, Item::Pattern(pattern));
+        });
+    }
+    let section = index.addresses_section();
+    if let Ok(addresses) = Addresses::open(section) {
+        addresses.walk(section, |list, entry| {
+            beside(list, entry.effect, Item::Address(entry));
+        });
+    }
+    taken.failed.map_or(Ok(taken.done), Err)
+}
+
+/// What is handed out.
+struct Taken<'e, E> {
+    /// For each list whether it is exported.
+    chosen: Vec<bool>,
+    with_exceptions: bool,
+    each: &'e mut dyn FnMut(&Item) -> Result<(), E>,
+    done: Exported,
+    failed: Option<E>,
+}
+
+impl<E> Taken<'_, E> {
+    /// Whether what `list` says with this effect is exported; counts what is left out of it.
+    fn wants(&mut self, list: ListId, effect: Effect) -> bool {
+        let is_chosen = self.chosen.get(usize::from(list.0)).copied();
+        if self.failed.is_some() || !is_chosen.unwrap_or(false) {
+            return false;
+        }
+        let left_out = !self.with_exceptions && effect == Effect::Excepted;
+        self.done.left_out += u64::from(left_out);
+        !left_out
+    }
+
+    fn take(&mut self, item: &Item) {
+        match (self.each)(item) {
+            Ok(()) => self.done.entries += 1,
+            Err(error) => self.failed = Some(error),
+        }
+    }
 }
 
 /// What restricts or changes a posting, understood.
@@ -107,8 +154,8 @@ pub fn export(
         out.write_all(RPZ_HEAD.as_bytes())?;
     }
     let mut left_out = 0;
-    let mut done = entries(index, selection, |entry| {
-        let text = line(&Item::Name(entry.clone()), format);
+    let mut done = items(index, selection, |item| {
+        let text = line(item, format);
         left_out += u64::from(text.is_none());
         text.map_or(Ok(()), |text| writeln!(out, "{text}"))
     })?;
@@ -139,12 +186,49 @@ $TTL 300
 
 /// `item` in `format`, one line or several; none if it cannot be said there.
 fn line(item: &Item, format: ListFormat) -> Option<String> {
-    if format == ListFormat::Adblock {
-        return Some(item.to_string());
+    match (format, item) {
+        // No adblock syntax knows addresses of answers.
+        (ListFormat::Adblock, Item::Address(_) | Item::Sealed(_)) => None,
+        (ListFormat::Adblock, Item::Name(_)) => Some(item.to_string()),
+        (ListFormat::Adblock, Item::Pattern(pattern)) => {
+            let inverted = pattern.kind == PatternKind::InvertedRegex;
+            (!inverted).then(|| item.to_string())
+        }
+        (ListFormat::Rpz, Item::Address(entry)) => zone_address(entry),
+        (_, Item::Name(entry)) => name_line(entry, format),
+        _ => None,
     }
-    let Item::Name(entry) = item else {
-        return None;
+}
+
+/// An address of an answer as an RPZ trigger: `24.0.2.0.192.rpz-ip`.
+fn zone_address(entry: &AddressEntry) -> Option<String> {
+    let target = zone_target(entry.effect, plain_action(entry.modifiers.as_deref())?)?;
+    let length = entry.prefix.prefix_len();
+    let mut labels: Vec<String> = match entry.prefix.network() {
+        IpAddr::V4(v4) => v4.octets().iter().map(ToString::to_string).collect(),
+        IpAddr::V6(v6) => v6.segments().iter().map(|it| format!("{it:x}")).collect(),
     };
+    labels.reverse();
+    Some(format!(
+        "{length}.{}.rpz-ip CNAME {target}",
+        labels.join(".")
+    ))
+}
+
+/// What an RPZ zone says instead of an alias.
+const fn zone_target(effect: Effect, action: &Action) -> Option<&'static str> {
+    Some(match (effect, action) {
+        (Effect::Listed, Action::Block | Action::NxDomain) => ".",
+        (Effect::Listed, Action::NoData) => "*.",
+        (Effect::Listed, Action::Drop) => "rpz-drop.",
+        (Effect::Listed, Action::TcpOnly) => "rpz-tcp-only.",
+        (Effect::Excepted, Action::Block) => "rpz-passthru.",
+        _ => return None,
+    })
+}
+
+/// A name and what holds for it.
+fn name_line(entry: &Entry, format: ListFormat) -> Option<String> {
     let action = plain_action(entry.modifiers.as_deref())?;
     let name = &entry.name;
     let plain = entry.effect == Effect::Listed && *action == Action::Block;
@@ -171,14 +255,7 @@ fn line(item: &Item, format: ListFormat) -> Option<String> {
             Some(format!("local-zone: \"{name}.\" {kind}"))
         }
         (ListFormat::Rpz, reach) => {
-            let target = match (entry.effect, action) {
-                (Effect::Listed, Action::Block | Action::NxDomain) => ".",
-                (Effect::Listed, Action::NoData) => "*.",
-                (Effect::Listed, Action::Drop) => "rpz-drop.",
-                (Effect::Listed, Action::TcpOnly) => "rpz-tcp-only.",
-                (Effect::Excepted, Action::Block) => "rpz-passthru.",
-                _ => return None,
-            };
+            let target = zone_target(entry.effect, action)?;
             let this = format!("{name} CNAME {target}");
             let below = format!("*.{name} CNAME {target}");
             Some(match reach {
@@ -330,6 +407,22 @@ mod tests {
                 text,
                 "{reach:?} {effect:?} {action:?} {format}"
             );
+        }
+    }
+
+    #[test]
+    fn addresses_are_triggers_of_a_zone() {
+        for (prefix, text) in [
+            ("192.0.2.0/24", "24.0.2.0.192.rpz-ip CNAME ."),
+            ("2001:db8::/32", "32.0.0.0.0.0.0.db8.2001.rpz-ip CNAME ."),
+        ] {
+            let item = Item::Address(AddressEntry {
+                prefix: prefix.parse().unwrap(),
+                effect: Effect::Listed,
+                modifiers: None,
+            });
+            assert_eq!(line(&item, ListFormat::Rpz).as_deref(), Some(text));
+            assert_eq!(line(&item, ListFormat::Adblock), None);
         }
     }
 

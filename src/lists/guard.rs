@@ -18,12 +18,10 @@
 
 use std::collections::HashMap;
 
-use regex_lite::{Regex, RegexBuilder};
-
 use super::parse::{ReadOptions, Report, read_list};
-use super::patterns::MAX_PATTERNS;
+use super::patterns::{MAX_PATTERNS, SinglePattern};
 use super::{
-    Effect, Entry, Item, KEPT_ERRORS, LineNote, ListFault, ListKind, Pattern, PatternKind, Reach,
+    Effect, Entry, Item, KEPT_ERRORS, LineNote, ListFault, ListFormat, ListKind, Pattern, Reach,
     starter,
 };
 use crate::name::{Name, NameRef};
@@ -125,8 +123,6 @@ pub struct Protected {
 #[derive(Clone, Debug)]
 struct Guarded {
     name: Name,
-    /// Without a final dot, for patterns.
-    text: String,
     how: Protection,
 }
 
@@ -170,7 +166,8 @@ impl Protected {
     pub fn starter() -> Self {
         let mut protected = Self::default();
         let mut read = |list: &[u8], how| {
-            read_list(list, &ReadOptions::default(), |_, item| {
+            let options = ReadOptions::format(ListFormat::Domains);
+            read_list(list, &options, |_, item| {
                 if let Item::Name(entry) = item {
                     let exact = entry.reach == Reach::Exact;
                     let how = if exact { Protection::Exact } else { how };
@@ -207,7 +204,6 @@ impl Protected {
                 node.first = u32::try_from(place).unwrap_or(u32::MAX);
                 self.names.push(Guarded {
                     name: name.to_name(),
-                    text: name.to_string(),
                     how,
                 });
             }
@@ -327,12 +323,12 @@ impl Protected {
         if pattern.effect == Effect::Excepted || ineffective {
             return None;
         }
-        let expression = expression(pattern)?;
-        let found = pattern.kind != PatternKind::InvertedRegex;
+        // One that cannot be used takes nothing.
+        let pattern = SinglePattern::new(pattern).ok()?;
         let mut matched = self
             .names
             .iter()
-            .filter(|guarded| expression.is_match(&guarded.text) == found);
+            .filter(|guarded| pattern.matches(guarded.name.as_ref()));
         let first = matched.next()?;
         let (mut count, mut harmless) = (1, first.how == Protection::Lifeline);
         for guarded in matched {
@@ -361,36 +357,6 @@ const PROTECTED: &[u8] = include_bytes!(concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/blocklists/protected.txt"
 ));
-
-/// `pattern` as a regular expression; none if it is none, then it matches nothing either.
-fn expression(pattern: &Pattern) -> Option<Regex> {
-    let wild = |text: &str| {
-        let parts: Vec<String> = text.split('*').map(regex_lite::escape).collect();
-        parts.join(".*")
-    };
-    let text = match pattern.kind {
-        PatternKind::Regex | PatternKind::InvertedRegex => pattern.text.clone(),
-        PatternKind::WildcardSubtree => format!("(^|\\.){}$", wild(&pattern.text)),
-        PatternKind::WildcardExact => format!("^{}$", wild(&pattern.text)),
-        PatternKind::Substring => {
-            let text = &pattern.text;
-            let begins = text.strip_prefix('|');
-            let inner = begins.unwrap_or(text);
-            let ends = inner.strip_suffix('|');
-            format!(
-                "{}{}{}",
-                if begins.is_some() { "^" } else { "" },
-                wild(ends.unwrap_or(inner)),
-                if ends.is_some() { "$" } else { "" },
-            )
-        }
-    };
-    RegexBuilder::new(&text)
-        .case_insensitive(true)
-        .size_limit(256 * 1024)
-        .build()
-        .ok()
-}
 
 /// What a list that may be used lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -514,7 +480,7 @@ impl<'p> Guard<'p> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lists::ListFormat;
+    use crate::lists::PatternKind;
 
     fn protected() -> Protected {
         let mut protected = Protected::default();

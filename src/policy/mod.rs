@@ -23,6 +23,7 @@ pub use special::SpecialUse;
 use std::net::IpAddr;
 
 use crate::config::WhenUnsure;
+use crate::lists::modifiers::ActionKind;
 use crate::lists::{Asker, Effect, Hit, Index, ListKind, Reach};
 use crate::message::{Fact, rtype};
 use crate::name::NameRef;
@@ -78,8 +79,14 @@ impl View<'_> {
             }
             _ => return None,
         };
-        if hit.rule.is_some() && !self.lists.applies(hit, name, &self.asker(qtype)) {
-            return None;
+        if hit.rule.is_some() {
+            let action = self.lists.action(hit);
+            // What takes back a rewrite opens nothing, and "only over TCP" closes nothing.
+            let is_mute = action == ActionKind::TcpOnly
+                || hit.effect == Effect::Excepted && action != ActionKind::Block;
+            if is_mute || !self.lists.applies(hit, name, &self.asker(qtype)) {
+                return None;
+            }
         }
         Some(Voice {
             stance,

@@ -5,6 +5,7 @@
 //! first, since that takes no time anybody notices. A note beside the index says what it was made
 //! from; without it, or where it says something else, the index is compiled again.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::config::ListStore;
@@ -233,10 +234,22 @@ impl<'a> Shelf<'a> {
         let text = keys.to_file();
         if self.writes
             && text != kept
-            && let Err(error) = self.files.replace(&path, text.as_bytes())
+            && let Err(error) = self.keep_keys(&path, &text)
         {
             served.warnings.push(error.to_string());
         }
+    }
+
+    /// Writes the keys for the daemon's account alone.
+    fn keep_keys(&self, path: &Path, text: &str) -> Result<(), FileError> {
+        let failed = |source| FileError {
+            path: path.to_path_buf(),
+            doing: "cannot write",
+            source,
+        };
+        let mut draft = self.files.private_draft(path)?;
+        draft.write_all(text.as_bytes()).map_err(failed)?;
+        draft.commit().map_err(failed)
     }
 
     /// The head of a sealed list, if it can be read and is one.

@@ -136,7 +136,6 @@ pub struct Updater {
     clock: Clock,
     folder: Folder,
     fetcher: Fetcher,
-    protected: Protected,
     lists: Vec<Kept>,
 }
 
@@ -186,12 +185,6 @@ impl Updater {
         if let Ok(Some(_lock)) = files.lock(&folder.0) {
             folder.sweep(&files);
         }
-        let mut protected = Protected::starter();
-        for spec in &specs {
-            for host in spec.hosts() {
-                protected.add_host(&host);
-            }
-        }
         let fetcher = Fetcher::new(
             settings.timeouts,
             Arc::clone(&settings.resolve),
@@ -204,7 +197,6 @@ impl Updater {
             clock,
             folder,
             fetcher,
-            protected,
             lists: Vec::new(),
         };
         this.lists = specs.into_iter().map(|spec| this.keep(spec)).collect();
@@ -509,7 +501,8 @@ impl Updater {
             return Ok(Done::Unchanged);
         }
         candidate.work.seek(SeekFrom::Start(0))?;
-        let mut guard = Guard::new(&self.protected, spec.kind, spec.limits);
+        let protected = self.protected(spec);
+        let mut guard = Guard::new(&protected, spec.kind, spec.limits);
         let report = read_list(&mut candidate.work, &spec.options(), |line, item| {
             guard.admits(line, item);
         });
@@ -533,6 +526,17 @@ impl Updater {
             downloaded: candidate.received.bytes,
             by_delta,
         })
+    }
+
+    /// What no list may take: what is always protected, and where lists come from. Made when a new
+    /// version is read, since there is none on most days.
+    fn protected(&self, current: &ListUpdateSpec) -> Protected {
+        let mut protected = Protected::starter();
+        let others = self.lists.iter().map(|list| &list.spec);
+        for host in others.chain([current]).flat_map(ListUpdateSpec::hosts) {
+            protected.add_host(&host);
+        }
+        protected
     }
 
     /// Makes what is in `work` the last good copy.

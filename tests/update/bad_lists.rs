@@ -148,13 +148,11 @@ fn a_packed_list_is_kept_packed() {
 fn a_bomb() {
     let line = format!("{}\n", "a".repeat(99));
     let mebibyte = line.repeat(10_000).into_bytes();
-    let bomb = packed((0..64).map(|_| mebibyte.clone()));
-    assert!(bomb.len() < 300_000, "{}", bomb.len());
+    let bomb = packed((0..8).map(|_| mebibyte.clone()));
+    assert!(bomb.len() < 40_000, "{}", bomb.len());
     let mut world = World::with_copy();
     world.serve("/ads.txt", Reply::ok(bomb));
-    let why = world.failure();
-    assert!(why.starts_with("refused: "), "{why}");
-    world.refuses_anew(&why);
+    world.refuses("refused: grows more than 200 times while it is unpacked");
 }
 
 #[test]
@@ -162,9 +160,7 @@ fn a_packed_list_that_is_cut_short() {
     let list = packed([names(4_000).into_bytes()]);
     let mut world = World::with_copy();
     world.serve("/ads.txt", Reply::ok(&list[..list.len() / 2]));
-    let why = world.failure();
-    assert!(why.starts_with("refused: "), "{why}");
-    world.refuses_anew(&why);
+    world.refuses("refused: cannot read: incomplete deflate stream");
 }
 
 /// A file of an archive, of the sort `kind` (`0` a file, `1` a hard link, `2` a link).

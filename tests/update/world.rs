@@ -67,6 +67,16 @@ impl World {
         }
     }
 
+    /// The same with a server that does not speak TLS, which is fast. Its lists must be signed.
+    pub(crate) fn plain() -> Self {
+        let mut world = Self::new();
+        let shown = Arc::clone(&world.pages);
+        world.stub = Stub::plain(move |request| page(&shown, request));
+        world.net.publish("lists.example", &world.stub);
+        world.spec.url = URL.replace("https", "http");
+        world
+    }
+
     /// The same with a good list that was fetched already.
     pub(crate) fn with_copy() -> Self {
         let mut world = Self::new();
@@ -109,6 +119,30 @@ impl World {
     /// Ends the daemon, as a kill does.
     pub(crate) fn restart(&mut self) {
         self.updater = None;
+    }
+
+    /// All files, to come back to; see [`Self::restore`].
+    pub(crate) fn snapshot(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let files = self.memory.files();
+        let paths = self.memory.paths().into_iter();
+        paths
+            .map(|path| {
+                let content = files.read(&path, 1 << 30).unwrap();
+                (path, content)
+            })
+            .collect()
+    }
+
+    /// The files as they were, and a start of the daemon.
+    pub(crate) fn restore(&mut self, snapshot: &[(PathBuf, Vec<u8>)]) {
+        self.memory.recover();
+        for path in self.memory.paths() {
+            self.memory.remove(&path);
+        }
+        for (path, content) in snapshot {
+            self.memory.put(path, content.clone());
+        }
+        self.restart();
     }
 
     /// The updater, made anew after a restart.

@@ -6,15 +6,16 @@ use super::super::output::counted;
 use super::super::{Backend, Failure, Output};
 use super::{ExportArguments, index_of, refused};
 use crate::files::Files;
-use crate::lists::export::{Exported, Selection, entries, export};
-use crate::lists::{Effect, Entry, Index, ListFormat, ListKind, Reach};
+use crate::lists::export::{Exported, Selection, export, items};
+use crate::lists::{Effect, Index, Item, ListFormat, ListKind, Reach};
 
 /// One entry, a line of JSON.
 #[derive(Debug, Serialize)]
 struct Line {
-    name: String,
-    /// `subtree`, `exact` or `below`.
+    /// `subtree`, `exact` or `below` a name, `pattern` or `address`.
     reach: &'static str,
+    /// The name, the pattern's text or the prefix.
+    what: String,
     /// `listed` or `excepted`.
     effect: &'static str,
     /// The whole of it.
@@ -34,7 +35,7 @@ pub(super) fn run(
     };
     let syntax = arguments.format.unwrap_or(ListFormat::Adblock);
     let done = if arguments.json {
-        entries(&index, selection, |entry| output.json_line(&line(entry)))?
+        items(&index, selection, |item| output.json_line(&line(item)))?
     } else {
         export(&index, selection, syntax, &mut output.out)?
     };
@@ -79,19 +80,30 @@ fn tell(done: &Exported, syntax: ListFormat, selection: Selection, output: &mut 
     });
 }
 
-fn line(entry: &Entry) -> Line {
+fn line(item: &Item) -> Line {
+    let (reach, what, effect) = match item {
+        Item::Name(entry) => {
+            let reach = match entry.reach {
+                Reach::Subtree => "subtree",
+                Reach::Exact => "exact",
+                Reach::Below => "below",
+            };
+            (reach, entry.name.to_string(), entry.effect)
+        }
+        Item::Pattern(pattern) => ("pattern", pattern.text.clone(), pattern.effect),
+        Item::Address(entry) => ("address", entry.prefix.to_string(), entry.effect),
+        // Never handed out.
+        Item::Sealed(_) => ("sealed", String::new(), Effect::Listed),
+    };
+    let effect = match effect {
+        Effect::Listed => "listed",
+        Effect::Excepted => "excepted",
+    };
     Line {
-        name: entry.name.to_string(),
-        reach: match entry.reach {
-            Reach::Subtree => "subtree",
-            Reach::Exact => "exact",
-            Reach::Below => "below",
-        },
-        effect: match entry.effect {
-            Effect::Listed => "listed",
-            Effect::Excepted => "excepted",
-        },
-        rule: entry.to_string(),
+        reach,
+        what,
+        effect,
+        rule: item.to_string(),
     }
 }
 

@@ -156,7 +156,9 @@ pub(super) fn print_troubles(list: &List, output: &mut Output<'_>) -> io::Result
         output.line(&format!("{label} {id} holds what it said before: {why}"))?;
     }
     let error = list.updates.as_ref().and_then(|it| it.error.as_ref());
-    if let Some(error) = error.filter(|error| Some(*error) != list.stale.as_ref()) {
+    // Told once, where it is why the list is not whole.
+    let told = |error: &&String| list.failure.is_some() || list.stale.as_ref() == Some(*error);
+    if let Some(error) = error.filter(|error| !told(error)) {
         let label = output.paint(Style::Odd, "update:");
         output.line(&format!("{label} {id}: {}", plain(error)))?;
     }

@@ -34,7 +34,7 @@ pub(super) fn read(line: &[u8], into: &mut Vec<Item>) -> Result<(), LineFault> {
         "server" | "local" => {
             let (domains, server) = domains(value)?;
             match server {
-                "" => (Effect::Listed, Action::NxDomain, domains),
+                "" => (Effect::Listed, Action::Block, domains),
                 "#" => (Effect::Excepted, Action::Block, domains),
                 _ => return Err(Unsupported::Forwarding.into()),
             }
@@ -71,9 +71,8 @@ fn domains(value: &str) -> Result<(&str, &str), LineFault> {
 /// What `address=/…/` answers.
 fn address(text: &str) -> Result<Action, LineFault> {
     match text {
-        "" => Ok(Action::NxDomain),
-        // The null addresses of both families.
-        "#" => Ok(Action::Block),
+        // "No such name", and the null addresses of both families: listed, like in other syntaxes.
+        "" | "#" => Ok(Action::Block),
         _ => text
             .parse::<IpAddr>()
             .map(text::answer)

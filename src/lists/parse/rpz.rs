@@ -204,7 +204,7 @@ impl Scope {
             value: quoted(target),
         };
         let action = match target.to_ascii_lowercase().as_str() {
-            "." => Action::NxDomain,
+            "." => Action::Block,
             "*." => Action::NoData,
             "rpz-passthru." => return Ok((Effect::Excepted, Action::Block)),
             "rpz-drop." => Action::Drop,

@@ -155,8 +155,8 @@ fn zone_type(kind: &str) -> Result<ZoneType, LineFault> {
     let excepted = |data| (Effect::Excepted, None, data);
     Ok(match kind {
         // Names without data do not exist.
-        "static" => listed(Action::NxDomain, Data::Exact),
-        "always_nxdomain" => listed(Action::NxDomain, Data::Ignored),
+        "static" => listed(Action::Block, Data::Exact),
+        "always_nxdomain" => listed(Action::Block, Data::Ignored),
         "always_nodata" => listed(Action::NoData, Data::Ignored),
         // The null addresses.
         "always_null" => listed(Action::Block, Data::Ignored),
