@@ -39,7 +39,7 @@ pub struct VerifyReport {
 }
 
 /// How many differences are kept word for word.
-pub const KEPT: usize = 20;
+const KEPT: usize = 20;
 
 /// Something an index does not say as the list does.
 #[derive(Clone, Debug, PartialEq, Eq)]
