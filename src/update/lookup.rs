@@ -17,7 +17,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
 use super::address::is_open;
-use super::fetch::FetchError;
+use super::fault::FetchError;
 
 /// Finds the addresses of the servers that lists come from.
 ///

@@ -7,10 +7,12 @@
 //! on the monotonic clock alone ([`schedule`]). Whatever goes wrong, the last good copy stays and
 //! the cause is told once.
 //!
-//! Nothing here is asynchronous: an [`Updater`] runs on a thread of its own. Read [`updater`] first.
+//! Nothing here is asynchronous: an [`Updater`] runs on a thread of its own. Read [`attempt`] first.
 
 mod address;
+mod attempt;
 mod delta;
+mod fault;
 mod fetch;
 mod lookup;
 mod schedule;
@@ -22,14 +24,16 @@ mod tls;
 mod updater;
 mod url;
 
+pub use attempt::UpdateError;
 pub use delta::{DeltaError, DeltaSummary, apply, diff, version};
-pub use fetch::{FetchError, Phase, Timeouts};
+pub use fault::{FetchError, Phase};
+pub use fetch::Timeouts;
 pub use lookup::{Resolve, SystemResolve};
 pub use signature::{SignatureError, Version};
 pub use sorted::Workshop;
 pub use spec::{ListUpdateSpec, SignatureSpec};
 pub use state::ListState;
-pub use updater::{Outcome, UpdateError, UpdateResult, UpdateSettings, Updater};
+pub use updater::{Outcome, UpdateResult, UpdateSettings, Updater};
 pub use url::UrlFault;
 
 /// When this was released, in seconds since 1970: a clock that shows an earlier time is not set.

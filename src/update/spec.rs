@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use super::attempt::UpdateError;
+use super::fetch::{FetchRequest, Require};
 use crate::lists::guard::GuardLimits;
+use crate::lists::parse::ReadOptions;
 use crate::lists::{ListFormat, ListKind};
 
 /// A list that is kept up to date from somewhere.
@@ -54,6 +57,53 @@ impl ListUpdateSpec {
             delta_url: None,
             limits: GuardLimits::default(),
         }
+    }
+}
+
+impl ListUpdateSpec {
+    /// Checks that the id names a file in the folder and nothing else.
+    pub(super) fn check_id(&self) -> Result<(), UpdateError> {
+        let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"-_".contains(&c);
+        let fine = (1..=64).contains(&self.id.len()) && self.id.bytes().all(plain);
+        fine.then_some(())
+            .ok_or_else(|| UpdateError::Id(self.id.chars().take(64).collect()))
+    }
+
+    /// How it is read.
+    pub(super) fn options(&self) -> ReadOptions {
+        ReadOptions {
+            member: self.member.clone(),
+            ..ReadOptions::format(self.format)
+        }
+    }
+
+    /// A download from `url` as this list is downloaded, whatever is at hand.
+    pub(super) fn request<'r>(&self, url: &'r str) -> FetchRequest<'r> {
+        FetchRequest {
+            url,
+            etag: None,
+            last_modified: None,
+            max_bytes: self.max_bytes,
+            require: match self.signature {
+                Some(_) => Require::Signature,
+                None => Require::Https,
+            },
+            allow_private: self.allow_private,
+        }
+    }
+
+    /// The servers it comes from.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = String> {
+        let signature = self.signature.as_ref().and_then(|it| it.url.as_ref());
+        [Some(&self.url), self.delta_url.as_ref(), signature]
+            .into_iter()
+            .flatten()
+            .filter_map(|url| {
+                let (_, rest) = url.split_once("://")?;
+                let server = rest.split(['/', '?', '#']).next()?;
+                let host = server.rsplit('@').next()?.split(':').next()?;
+                Some(host.to_owned())
+            })
     }
 }
 

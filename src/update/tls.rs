@@ -26,7 +26,7 @@ use ureq::unversioned::transport::{
 };
 
 use super::RELEASED;
-use super::fetch::FetchError;
+use super::fault::FetchError;
 use super::lookup::bare_host;
 use crate::clock::{Clock, Timestamp};
 

@@ -24,23 +24,19 @@
 //! The numbers are those of the rules. Lines with `=` are what the result says of itself. Who
 //! applies a delta checks both sums: the result is that of the full file or there is none.
 
+mod canonical;
+mod read;
+
 use std::cmp::Ordering;
-use std::fmt::Write as _;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 
-use sha2::{Digest, Sha256};
+use self::canonical::{Canonical, Summed};
+use self::read::{Change, Delta, MAGIC};
+use super::sorted::Workshop;
+use crate::lists::ListFault;
+use crate::lists::parse::ReadOptions;
 
-use super::sorted::{LineReader, Sorter, Workshop};
-use crate::files::Scratch;
-use crate::lists::parse::{CANONICAL, Head, MAX_LINE, ReadOptions, read_list};
-use crate::lists::sealed::{FeedReader, is_feed};
-use crate::lists::{Item, ListFault, ListFormat};
-
-/// The first line of a delta.
-const MAGIC: &str = "hedgerow-delta 1";
-
-/// The most lines in the head of a sealed list.
-const MAX_HEAD: usize = 64;
+pub(super) use self::canonical::hexadecimal;
 
 /// What a delta says.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -110,16 +106,6 @@ impl From<io::Error> for DeltaError {
     fn from(error: io::Error) -> Self {
         Self::Io(error.to_string())
     }
-}
-
-/// A list in canonical form.
-struct Canonical {
-    format: ListFormat,
-    head: Vec<String>,
-    /// The sorted rules.
-    rules: LineReader<Box<dyn Scratch>>,
-    count: u64,
-    sum: String,
 }
 
 /// The version of `list`: SHA-256 of its canonical form, in hexadecimal.
@@ -251,275 +237,10 @@ pub fn apply(
     })
 }
 
-impl Canonical {
-    fn of(
-        mut list: impl Read,
-        options: &ReadOptions,
-        workshop: &Workshop<'_>,
-    ) -> Result<Self, DeltaError> {
-        let mut begin = Vec::new();
-        list.by_ref().take(16 * 1024).read_to_end(&mut begin)?;
-        let sealed = is_feed(&begin);
-        let list = io::Cursor::new(begin).chain(list);
-        if sealed {
-            return Self::of_feed(list, workshop);
-        }
-        let mut sorter = Sorter::new(*workshop);
-        let mut failed = None;
-        let mut line = String::new();
-        let report = read_list(list, options, |number, item| {
-            line.clear();
-            // Writing to a string does not fail.
-            let _written = write!(line, "{item}");
-            if failed.is_none() {
-                failed = if is_sayable(item, &line) {
-                    sorter.push(line.as_bytes()).err().map(DeltaError::from)
-                } else {
-                    Some(DeltaError::Unsayable { line: number })
-                };
-            }
-        });
-        if let Some(fault) = report.failure {
-            return Err(fault.into());
-        }
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        if report.format == ListFormat::Sealed {
-            return Err(DeltaError::Packed);
-        }
-        Self::sum_up(
-            ListFormat::Adblock,
-            head_lines(&report.head),
-            LineReader::new(sorter.finish()?),
-        )
-    }
-
-    /// A sealed list is in order already, and all of its head counts.
-    fn of_feed(list: impl Read, workshop: &Workshop<'_>) -> Result<Self, DeltaError> {
-        let mut feed = FeedReader::new();
-        let mut lines = LineReader::new(list);
-        let mut head = Vec::new();
-        let mut rules = io::BufWriter::new(workshop.scratch()?);
-        while let Some(line) = lines.next()? {
-            let line = line.trim_ascii();
-            match feed.line(line) {
-                Ok(Some(fingerprint)) => writeln!(rules, "{}", hexadecimal(&fingerprint.0))?,
-                Ok(None) if line.is_empty() || line.starts_with(b"#") => {}
-                Ok(None) if head.len() < MAX_HEAD => {
-                    head.push(String::from_utf8_lossy(line).into_owned());
-                }
-                Ok(None) => return Err(DeltaError::Feed("its head is too long".to_owned())),
-                Err(fault) => return Err(DeltaError::Feed(fault.to_string())),
-            }
-        }
-        feed.finish()
-            .map_err(|fault| DeltaError::Feed(fault.to_string()))?;
-        let mut rules = rules.into_inner().map_err(io::IntoInnerError::into_error)?;
-        rules.seek(io::SeekFrom::Start(0))?;
-        Self::sum_up(ListFormat::Sealed, head, LineReader::new(rules))
-    }
-
-    fn sum_up(
-        format: ListFormat,
-        head: Vec<String>,
-        mut rules: LineReader<Box<dyn Scratch>>,
-    ) -> Result<Self, DeltaError> {
-        let mut nowhere = io::sink();
-        let mut sum = Summed::new(&mut nowhere);
-        for line in &head {
-            sum.head(line.as_bytes())?;
-        }
-        while let Some(rule) = rules.next()? {
-            sum.rule(rule)?;
-        }
-        let (sum, count) = sum.finish();
-        Ok(Self {
-            format,
-            head,
-            rules: rules.rewound()?,
-            count,
-            sum,
-        })
-    }
-}
-
-/// Whether `line` in an adblock list says the same as `item`, so that the canonical form is itself a
-/// list of that meaning. Addresses of a zone, for one, cannot be said there.
-fn is_sayable(item: &Item, line: &str) -> bool {
-    if matches!(item, Item::Name(entry) if entry.modifiers.is_none()) {
-        return true;
-    }
-    let mut again = Vec::new();
-    let understood = ListFormat::Adblock.read_line(line.as_bytes(), &mut again);
-    line.len() < MAX_LINE && understood.is_ok() && again == [item.clone()]
-}
-
-/// What a list of names says of itself, as it stands in the canonical form.
-fn head_lines(head: &Head) -> Vec<String> {
-    let facts = [
-        ("title", &head.title),
-        ("category", &head.category),
-        ("kind", &head.kind),
-        ("source", &head.source),
-        ("date", &head.date),
-        ("licence", &head.licence),
-        ("covers", &head.covers),
-    ]
-    .into_iter()
-    .filter_map(|(key, value)| Some(format!("! {key}: {}", value.as_ref()?)));
-    std::iter::once(CANONICAL.to_owned()).chain(facts).collect()
-}
-
 fn write_line(to: &mut dyn Write, sign: &[u8], line: Option<&[u8]>) -> io::Result<()> {
     to.write_all(sign)?;
     to.write_all(line.unwrap_or_default())?;
     to.write_all(b"\n")
-}
-
-/// A canonical form that is written and summed up.
-struct Summed<'w> {
-    to: &'w mut dyn Write,
-    hash: Sha256,
-    rules: u64,
-}
-
-impl<'w> Summed<'w> {
-    fn new(to: &'w mut dyn Write) -> Self {
-        Self {
-            to,
-            hash: Sha256::new(),
-            rules: 0,
-        }
-    }
-
-    fn head(&mut self, line: &[u8]) -> io::Result<()> {
-        for part in [line, b"\n"] {
-            self.hash.update(part);
-            self.to.write_all(part)?;
-        }
-        Ok(())
-    }
-
-    fn rule(&mut self, line: &[u8]) -> io::Result<()> {
-        self.rules += 1;
-        self.head(line)
-    }
-
-    fn finish(self) -> (String, u64) {
-        (hexadecimal(&self.hash.finalize()), self.rules)
-    }
-}
-
-/// Octets as text.
-pub(super) fn hexadecimal(octets: &[u8]) -> String {
-    let mut text = String::with_capacity(octets.len() * 2);
-    for octet in octets {
-        // Writing to a string does not fail.
-        let _written = write!(text, "{octet:02x}");
-    }
-    text
-}
-
-/// What a line of a delta does.
-#[derive(Clone, Copy)]
-enum Change {
-    Add,
-    Remove,
-}
-
-/// A delta that is being read.
-struct Delta<R> {
-    lines: LineReader<R>,
-    line: u64,
-    format: ListFormat,
-    from: String,
-    to: String,
-    rules: u64,
-    /// The last rule, with its sign: the next must come after it.
-    last: Vec<u8>,
-}
-
-impl<R: Read> Delta<R> {
-    /// Reads the first four lines.
-    fn open(source: R) -> Result<Self, DeltaError> {
-        let mut lines = LineReader::new(source);
-        let mut word = |key: &str| -> Result<String, DeltaError> {
-            let line = lines.next().ok().flatten().unwrap_or_default();
-            let text = std::str::from_utf8(line).unwrap_or_default();
-            let value = text.strip_prefix(key).ok_or(DeltaError::NotADelta)?;
-            Ok(value.trim().to_owned())
-        };
-        if !word(MAGIC)?.is_empty() {
-            return Err(DeltaError::NotADelta);
-        }
-        let format = match word("format ")?.as_str() {
-            "adblock" => ListFormat::Adblock,
-            "sealed" => ListFormat::Sealed,
-            _ => return Err(DeltaError::NotADelta),
-        };
-        let (from, _) = sum_and_count(&word("from ")?)?;
-        let (to, rules) = sum_and_count(&word("to ")?)?;
-        Ok(Self {
-            lines,
-            line: 4,
-            format,
-            from,
-            to,
-            rules,
-            last: Vec::new(),
-        })
-    }
-
-    /// The next change; lines of the head go to `result` on the way.
-    fn next(&mut self, result: &mut Summed<'_>) -> Result<Option<(Change, &[u8])>, DeltaError> {
-        loop {
-            let line = self.lines.next()?;
-            self.line += 1;
-            let at = self.line;
-            let corrupt = |why| DeltaError::Corrupt { line: at, why };
-            let Some((sign, rule)) = line.map(|line| line.split_first().unwrap_or((&0, &[])))
-            else {
-                return Ok(None);
-            };
-            let change = match sign {
-                b'+' => Change::Add,
-                b'-' => Change::Remove,
-                // What is no remark would be a rule that nobody counted.
-                b'=' if self.last.is_empty()
-                    && (self.format == ListFormat::Sealed || rule.starts_with(b"!")) =>
-                {
-                    result.head(rule)?;
-                    continue;
-                }
-                _ => return Err(corrupt("neither `+` nor `-`")),
-            };
-            if rule.is_empty() || rule <= self.last.as_slice() {
-                return Err(corrupt("not in order"));
-            }
-            self.last.clear();
-            self.last.extend_from_slice(rule);
-            return Ok(Some((change, &self.last)));
-        }
-    }
-
-    fn corrupt(&self, why: &'static str) -> DeltaError {
-        DeltaError::Corrupt {
-            line: self.line,
-            why,
-        }
-    }
-}
-
-/// Reads `0f3c… 104211`.
-fn sum_and_count(text: &str) -> Result<(String, u64), DeltaError> {
-    let (sum, count) = text.split_once(' ').ok_or(DeltaError::NotADelta)?;
-    let is_sum = sum.len() == 64 && sum.bytes().all(|octet| octet.is_ascii_hexdigit());
-    if !is_sum {
-        return Err(DeltaError::NotADelta);
-    }
-    let count = count.trim().parse().map_err(|_| DeltaError::NotADelta)?;
-    Ok((sum.to_ascii_lowercase(), count))
 }
 
 #[cfg(test)]
