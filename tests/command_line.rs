@@ -20,6 +20,10 @@ fn a_shell_sees_the_exit_codes() {
         (&["frobnicate"], 2),
         (&["status"], 3),
         (&["reload"], 3),
+        (&["lists", "catalogue"], 0),
+        (&["lists", "frobnicate"], 2),
+        (&["lists", "diff", "/nowhere/a", "/nowhere/b"], 1),
+        (&["lists", "compile", "--config", "/nowhere/c.toml"], 78),
     ] {
         let output = hedgerow().args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
