@@ -30,7 +30,7 @@ const KILLS: usize = 1000;
 /// In how many places a write is cut.
 const PARTS: usize = 16;
 /// Names of a list.
-const NAMES: u64 = 100;
+const NAMES: u64 = 300;
 
 #[test]
 fn a_compile_killed_anywhere_leaves_an_index_and_no_litter() {

@@ -82,8 +82,11 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     packer.finish().unwrap()
 }
 
+/// A syntax and a line of it about a name.
+type LineAbout = (ListFormat, fn(&str) -> String);
+
 /// A line about a name in each syntax in which a name covers what is below it.
-const SUBTREES: [(ListFormat, fn(&str) -> String); 8] = [
+const SUBTREES: [LineAbout; 8] = [
     (ListFormat::Domains, |name| format!("{name}\n")),
     (ListFormat::Hosts, |name| format!("::1 {name} # x\r\n")),
     (ListFormat::Wildcards, |name| format!("*.{name}\n")),

@@ -197,6 +197,10 @@ impl SetTable {
 
     /// The sets in the order of their final numbers, the most frequent first, with how often each
     /// is written out; and for each number that was given the final one.
+    #[expect(
+        clippy::type_complexity,
+        reason = "the sets, each with how often, and their new numbers"
+    )]
     pub(super) fn finish(self) -> (Vec<(Box<[u8]>, u64)>, Vec<u32>) {
         let mut sets: Vec<(Box<[u8]>, u32)> = self.numbers.into_iter().collect();
         let count = |number: u32| {

@@ -242,7 +242,7 @@ mod tests {
             ]
         );
         assert_eq!(one("dnstype=A,dnstype=MX").types, [condition(false, 15)]);
-        assert_eq!(one(",important,,").important, true);
+        assert!(one(",important,,").important);
     }
 
     /// The examples of AdGuard's documentation.

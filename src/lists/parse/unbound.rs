@@ -268,10 +268,7 @@ mod tests {
             assert!(entries(Unbound, silent).is_empty(), "{silent}");
         }
         for (line, expected) in [
-            (
-                "local-zone: 'a.test' 'static'",
-                "||a.test^",
-            ),
+            ("local-zone: 'a.test' 'static'", "||a.test^"),
             ("server: local-zone: a.test always_null", "||a.test^"),
         ] {
             assert_eq!(entries(Unbound, line), [expected], "{line}");

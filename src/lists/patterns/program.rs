@@ -37,8 +37,8 @@ pub(super) fn compile(node: &Node, sets: &mut Vec<OctetSet>) -> Result<Vec<Step>
 pub(super) fn run(steps: &[u8], sets: &[u8], text: &[u8]) -> bool {
     let program = Program { steps, sets, text };
     match steps.len() / STEP {
-        ..=64 => program.run::<1>(),
-        ..=256 => program.run::<4>(),
+        0..=64 => program.run::<1>(),
+        65..=256 => program.run::<4>(),
         _ => program.run::<{ MAX_STEPS.div_ceil(64) }>(),
     }
 }

@@ -22,13 +22,13 @@ pub(super) enum Node {
     /// The edge of a word, or a place that is none.
     Edge(Edge),
     /// One after the other.
-    Row(Vec<Node>),
+    Row(Vec<Self>),
     /// One of several.
-    Either(Vec<Node>),
+    Either(Vec<Self>),
     /// The same several times.
     Repeat {
         /// What.
-        node: Box<Node>,
+        node: Box<Self>,
         /// At least so often.
         least: u32,
         /// At most so often; none for any number.
@@ -492,8 +492,11 @@ impl Parser<'_> {
     }
 }
 
+/// A class of characters by its name, and what is in it.
+type Class = (&'static str, fn(&u8) -> bool);
+
 /// POSIX's classes, for ASCII.
-const CLASSES: [(&str, fn(&u8) -> bool); 13] = [
+const CLASSES: [Class; 13] = [
     ("alnum:]", u8::is_ascii_alphanumeric),
     ("alpha:]", u8::is_ascii_alphabetic),
     ("blank:]", |octet| matches!(octet, b' ' | b'\t')),

@@ -121,7 +121,7 @@ impl FeedReader {
                     return Err(SealedLineFault::LateField);
                 }
                 let noted = self.note(name, value);
-                self.fault = self.fault.take().or(noted.err());
+                self.fault = self.fault.take().or_else(|| noted.err());
                 Ok(None)
             }
             Line::Fingerprint(fingerprint) => {
