@@ -137,11 +137,14 @@ pub trait Scratch: Read + Write + Seek + Send {}
 
 impl<F: Read + Write + Seek + Send> Scratch for F {}
 
+/// A file on the disk that is open for reading.
+pub type DiskFile = std::fs::File;
+
 /// A file to be searched in place.
 #[derive(Debug)]
 pub enum Mapping {
     /// On the disk, to be mapped.
-    File(std::fs::File),
+    File(DiskFile),
     /// In memory already.
     Bytes(Vec<u8>),
 }

@@ -184,7 +184,7 @@ fn addresses_of_response_policy_zones() {
         look_up("192.0.2.7"),
         [
             (Effect::Excepted, 32, ActionKind::Block),
-            (Effect::Listed, 24, ActionKind::NxDomain),
+            (Effect::Listed, 24, ActionKind::Block),
         ]
     );
     assert_eq!(

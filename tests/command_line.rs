@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 fn hedgerow() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hedgerow"));
     command.env("HEDGEROW_SOCKET", "/nowhere/control.sock");
+    // A folder that cannot be: what is on this machine must not matter.
+    command.env("STATE_DIRECTORY", "/dev/null/state");
     command
 }
 
@@ -18,6 +20,10 @@ fn a_shell_sees_the_exit_codes() {
         (&["frobnicate"], 2),
         (&["status"], 3),
         (&["reload"], 3),
+        (&["lists", "catalogue"], 0),
+        (&["lists", "frobnicate"], 2),
+        (&["lists", "diff", "/nowhere/a", "/nowhere/b"], 1),
+        (&["lists", "compile", "--config", "/nowhere/c.toml"], 78),
     ] {
         let output = hedgerow().args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");

@@ -10,6 +10,8 @@ mod config;
 mod list_line;
 #[path = "../fuzz/checks/message.rs"]
 mod message;
+#[path = "../fuzz/checks/sections.rs"]
+mod sections;
 
 /// Runs `check` over the seeds of a target and says how many there were.
 fn run(target: &str, check: impl Fn(&[u8])) -> usize {
@@ -33,6 +35,11 @@ fn list_line() {
 #[test]
 fn messages() {
     assert!(run("message", message::check) >= 30);
+}
+
+#[test]
+fn sections() {
+    assert!(run("sections", sections::check) >= 25);
 }
 
 #[test]
@@ -63,6 +70,15 @@ proptest::proptest! {
         changes in proptest::collection::vec((proptest::num::u16::ANY, proptest::num::u8::ANY, 0_u8..3), 0..6),
     ) {
         list_line::check(&damaged("list_line", seed, &changes));
+    }
+
+    /// The same for what stands in an index beside the names.
+    #[test]
+    fn damaged_sections(
+        seed in 0_usize..1000,
+        changes in proptest::collection::vec((proptest::num::u16::ANY, proptest::num::u8::ANY, 0_u8..3), 0..6),
+    ) {
+        sections::check(&damaged("sections", seed, &changes));
     }
 }
 

@@ -177,7 +177,7 @@ fn every_command_line_is_one_the_program_takes() {
 fn the_manual_page_names_every_verb_and_option() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/hedgerow.8");
     let page = std::fs::read_to_string(page).unwrap().replace('\\', "");
-    let verbs: [&[&str]; 13] = [
+    let verbs: [&[&str]; 22] = [
         &["serve"],
         &["check"],
         &["explain"],
@@ -186,6 +186,15 @@ fn the_manual_page_names_every_verb_and_option() {
         &["top"],
         &["reload"],
         &["lists", "show"],
+        &["lists", "update"],
+        &["lists", "search"],
+        &["lists", "compile"],
+        &["lists", "verify"],
+        &["lists", "diff"],
+        &["lists", "apply"],
+        &["lists", "export"],
+        &["lists", "catalogue"],
+        &["lists", "seal"],
         &["device", "list"],
         &["profile", "list"],
         &["profile", "show"],

@@ -7,9 +7,10 @@ use std::io::Cursor;
 use std::sync::LazyLock;
 
 use hedgerow::config::{self, BlockAnswer, Privacy, Rules, WhenUnsure, Youtube};
+use hedgerow::lists::patterns::{Limits, PatternsBuilder};
 use hedgerow::lists::{
-    Condition, Contents, Effect, Entry, Index, IndexBuilder, IndexWriter, ListId, ListInfo,
-    ListKind, Modifiers, Posting, Reach, Section, canonical_order, modifiers,
+    Condition, Contents, Effect, Entry, Index, IndexBuilder, IndexWriter, Item, ListId, ListInfo,
+    ListKind, Modifiers, Pattern, PatternKind, Posting, Reach, Section, canonical_order, modifiers,
 };
 use hedgerow::message::rtype;
 use hedgerow::name::Name;
@@ -25,6 +26,7 @@ struct List {
     kind: ListKind,
     tier: Tier,
     lines: Vec<Entry>,
+    patterns: Vec<Pattern>,
 }
 
 impl List {
@@ -38,8 +40,10 @@ impl List {
 fn folded(lists: &[List]) -> Index {
     let mut builder = IndexBuilder::new();
     for list in lists {
+        let names = list.lines.iter().cloned().map(Item::Name);
+        let patterns = list.patterns.iter().cloned().map(Item::Pattern);
         builder
-            .add_list(list.info(), (1..).zip(list.lines.iter().cloned()))
+            .add_list(list.info(), (1..).zip(names.chain(patterns)))
             .unwrap();
     }
     builder.build()
@@ -81,11 +85,18 @@ fn unfolded(lists: &[List]) -> Index {
         postings.dedup();
         writer.push(name.as_ref(), &postings).unwrap();
     }
+    let mut patterns = PatternsBuilder::new(Limits::default());
+    for (list, number) in lists.iter().zip(0..) {
+        for pattern in &list.patterns {
+            patterns.push(ListId(number), pattern).unwrap();
+        }
+    }
+    let patterns = patterns.finish();
     let infos: Vec<ListInfo> = lists.iter().map(List::info).collect();
     let contents = Contents {
         lists: &infos,
         recipe: [0; 32],
-        patterns: Section::empty(),
+        patterns: Section::from(patterns.as_slice()),
         addresses: Section::empty(),
         sealed: Section::empty(),
     };
@@ -182,6 +193,16 @@ fn line() -> impl Strategy<Value = Entry> {
         })
 }
 
+fn pattern() -> impl Strategy<Value = Pattern> {
+    let texts = select(vec!["^q[.]", "ab[.]", "^b"]);
+    (texts, select(vec![Effect::Listed, Effect::Excepted])).prop_map(|(text, effect)| Pattern {
+        kind: PatternKind::Regex,
+        text: text.to_owned(),
+        effect,
+        modifiers: None,
+    })
+}
+
 fn list() -> impl Strategy<Value = List> {
     let kind = select(vec![
         (ListKind::Block, Tier::ChildSafety),
@@ -193,15 +214,21 @@ fn list() -> impl Strategy<Value = List> {
         (ListKind::Lifeline, Tier::Lifeline),
         (ListKind::Sealed, Tier::Sealed),
     ]);
-    (kind, prop::collection::vec(line(), 0..12)).prop_map(|((kind, tier), lines)| List {
+    (
         kind,
-        tier,
-        lines,
-    })
+        prop::collection::vec(line(), 0..12),
+        prop::option::weighted(0.1, pattern()),
+    )
+        .prop_map(|((kind, tier), lines, pattern)| List {
+            kind,
+            tier,
+            lines,
+            patterns: pattern.into_iter().collect(),
+        })
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn no_verdict_changes_by_folding(
@@ -244,6 +271,7 @@ fn what_is_said_twice_is_stored_once_unless_somebody_objects() {
                 None => entry(text, Reach::Subtree),
             })
             .collect(),
+        patterns: vec![],
     };
     let block = list(
         ListKind::Block,
@@ -276,5 +304,20 @@ fn what_is_said_twice_is_stored_once_unless_somebody_objects() {
     );
     // At the same name the block counts, the more so for the name alone.
     let allow = list(ListKind::Allow, &["a.example"]);
-    assert_eq!(stored(&[block, allow]), ["a.example 3", "www.a.example 1"]);
+    assert_eq!(
+        stored(&[block.clone(), allow]),
+        ["a.example 3", "www.a.example 1"]
+    );
+    // A pattern counts as the whole name, so all lines must stay that may outweigh it.
+    let mut allow = list(ListKind::Allow, &[]);
+    allow.patterns.push(Pattern {
+        kind: PatternKind::Regex,
+        text: "^www[.]".to_owned(),
+        effect: Effect::Listed,
+        modifiers: None,
+    });
+    assert_eq!(
+        stored(&[block, allow]),
+        ["a.example 2", "www.a.example 1", "x.www.a.example 1"]
+    );
 }

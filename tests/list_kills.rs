@@ -1,7 +1,8 @@
 //! A compile that is killed at any moment leaves the index before, or the new one, and no litter.
 //!
 //! Between two operations on files nothing outside of the process changes, so it is killed before
-//! and in the middle of each of them: everywhere a power cut or the kernel could find it.
+//! each of them, in the middle of each write, and after those that are done in one step: everywhere
+//! a power cut or the kernel could find it.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -17,20 +18,37 @@ use hedgerow::lists::{Index, ListKind, ListSource, ListSpec, Settings, Target, c
 use hedgerow::name::Name;
 use hedgerow::verdict::Tier;
 
-/// Which operation is the last one, for the process that is killed; twice its number, and one more
-/// when half of it is done.
+/// Which operation is the last one, for the process that is killed.
 const LAST: &str = "HEDGEROW_KILL_AT";
+/// How much of it is done.
+const PART: &str = "HEDGEROW_KILL_PART";
 /// Where that process works.
 const FOLDER: &str = "HEDGEROW_KILL_IN";
 
 /// Kills at least this many.
 const KILLS: usize = 1000;
+/// In how many places a write is cut.
+const PARTS: usize = 16;
+/// Names of a list.
+const NAMES: u64 = 100;
 
 #[test]
 fn a_compile_killed_anywhere_leaves_an_index_and_no_litter() {
     if std::env::var_os(LAST).is_some() {
         return work();
     }
+    let next = AtomicUsize::new(0);
+    let kills: usize = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| kill_on_and_on(&next)))
+            .collect();
+        workers.into_iter().map(|it| it.join().unwrap()).sum()
+    });
+    assert!(kills >= KILLS, "{kills}");
+}
+
+/// Kills a compile in every part of the `next` operation, and the one after, to the last; how often.
+fn kill_on_and_on(next: &AtomicUsize) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     std::fs::create_dir(&state).unwrap();
@@ -42,60 +60,86 @@ fn a_compile_killed_anywhere_leaves_an_index_and_no_litter() {
     std::fs::write(&list, names("new")).unwrap();
 
     let mut kills = 0;
-    for point in 0.. {
-        if !killed_at(point, folder.path()) {
-            break;
-        }
-        kills += 1;
-        let found = says(&index);
-        assert!(
-            found == ["old"] || found == ["new"],
-            "point {point}: {found:?}"
-        );
-        let litter = entries(&state);
-        let known = [index.clone(), state.join("lists.index.new")];
-        assert!(litter.is_subset(&known.into()), "point {point}: {litter:?}");
-        if found != ["old"] {
-            std::fs::write(&index, &old).unwrap();
+    loop {
+        let last = next.fetch_add(1, Ordering::Relaxed);
+        for part in 0.. {
+            let end = killed_at(last, part, folder.path());
+            let found = says(&index);
+            let point = format!("{last} {part}: {found:?}");
+            let Some(end) = end else {
+                assert_eq!(found, ["new"], "{point}");
+                assert_eq!(entries(&state), [index].into(), "{point}");
+                return kills;
+            };
+            kills += 1;
+            assert!(found == ["old"] || found == ["new"], "{point}");
+            let litter = entries(&state);
+            let known = [index.clone(), state.join("lists.index.new")];
+            assert!(litter.is_subset(&known.into()), "{point} {litter:?}");
+            if found != ["old"] {
+                std::fs::write(&index, &old).unwrap();
+            }
+            if end == End::WholeOperation {
+                break;
+            }
         }
     }
-    assert!(kills >= KILLS, "{kills}");
-    assert_eq!(says(&index), ["new"]);
-    assert_eq!(entries(&state), [index].into());
 }
 
-/// Lets another process compile up to `point` and kills it there; false if it came to its end.
-fn killed_at(point: usize, folder: &Path) -> bool {
+/// Where a process was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// More of the operation could have been done.
+    Somewhere,
+    /// The operation was done.
+    WholeOperation,
+}
+
+impl End {
+    /// What the process says when it wants to be killed.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Somewhere => "killed here: in the middle",
+            Self::WholeOperation => "killed here: all done",
+        }
+    }
+}
+
+/// Lets another process compile up to a part of an operation and kills it there; none if it came
+/// to its end.
+fn killed_at(last: usize, part: usize, folder: &Path) -> Option<End> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture"])
         .arg("a_compile_killed_anywhere_leaves_an_index_and_no_litter")
-        .env(LAST, point.to_string())
+        .env(LAST, last.to_string())
+        .env(PART, part.to_string())
         .env(FOLDER, folder)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let reached = lines.any(|line| line.is_ok_and(|line| line.contains(HERE)));
-    if reached {
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let end = lines.map_while(Result::ok).find_map(|line| {
+        let ends = [End::Somewhere, End::WholeOperation];
+        ends.into_iter().find(|end| line.contains(end.word()))
+    });
+    if end.is_some() {
         child.kill().unwrap();
     }
     let status = child.wait().unwrap();
-    assert!(reached || status.success(), "{status}");
-    reached
+    assert!(end.is_some() || status.success(), "{status}");
+    end
 }
-
-/// What the process says when it wants to be killed.
-const HERE: &str = "here";
 
 /// What the process does that is killed.
 fn work() {
-    let last: usize = std::env::var(LAST).unwrap().parse().unwrap();
+    let number = |name| std::env::var(name).unwrap().parse().unwrap();
     let folder = PathBuf::from(std::env::var_os(FOLDER).unwrap());
     let system = Mortal {
         disk: Files::disk(),
         life: Life {
             done: Arc::default(),
-            last,
+            last: number(LAST),
+            part: number(PART),
         },
     };
     compile_into(&folder, &Files::from_system(Arc::new(system)));
@@ -114,7 +158,7 @@ fn compile_into(folder: &Path, files: &Files) {
     };
     let settings = Settings {
         // So little that there are runs, and so many of them that they are merged in several steps.
-        memory: 9_000,
+        memory: 1_000,
         folder: Some(folder.join("state")),
     };
     let path = folder.join("state/lists.index");
@@ -137,13 +181,13 @@ fn names(which: &str) -> String {
         let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
         format!("n{mixed}.{which}.example\n")
     };
-    (0..700).map(name).collect()
+    (0..NAMES).map(name).collect()
 }
 
 /// Which lists an index says it was made of.
 fn says(index: &Path) -> Vec<&'static str> {
     let index = Index::open(&Files::disk(), index).unwrap();
-    assert_eq!(index.name_count(), 700);
+    assert_eq!(index.name_count() as u64, NAMES);
     let listed = |which: &&str| {
         let name = names(which).lines().last().unwrap().to_owned();
         let mut hits = 0;
@@ -163,21 +207,31 @@ fn entries(folder: &Path) -> BTreeSet<PathBuf> {
 struct Life {
     done: Arc<AtomicUsize>,
     last: usize,
+    part: usize,
 }
 
 impl Life {
-    /// Called before each operation; true if only half of it may be done before [`Self::end`].
-    fn step(&self) -> bool {
-        let done = self.done.fetch_add(2, Ordering::Relaxed);
-        if done == self.last {
-            Self::end();
+    /// Whether the next operation is the last.
+    fn is_last(&self) -> bool {
+        self.done.fetch_add(1, Ordering::Relaxed) == self.last
+    }
+
+    /// Does an operation that is done at once, and dies before it or after it if it is the last.
+    fn at_once<T>(&self, operation: impl FnOnce() -> T) -> T {
+        let is_last = self.is_last();
+        if is_last && self.part == 0 {
+            Self::end(End::Somewhere);
         }
-        done + 1 == self.last
+        let result = operation();
+        if is_last {
+            Self::end(End::WholeOperation);
+        }
+        result
     }
 
     /// Says that this is the moment, and waits to be killed.
-    fn end() -> ! {
-        println!("{HERE}");
+    fn end(end: End) -> ! {
+        println!("{}", end.word());
         loop {
             std::thread::park();
         }
@@ -192,11 +246,11 @@ struct Mortal {
 }
 
 impl Mortal {
-    fn done<T>(&self, half: bool, result: Result<T, FileError>) -> io::Result<T> {
-        if half {
-            Life::end();
-        }
-        result.map_err(|error| error.source)
+    /// A file that counts.
+    fn file<F>(&self, open: impl FnOnce() -> Result<F, FileError>) -> io::Result<MortalFile<F>> {
+        let file = self.life.at_once(open).map_err(|error| error.source)?;
+        let life = self.life.clone();
+        Ok(MortalFile { life, file })
     }
 }
 
@@ -219,19 +273,16 @@ impl FileSystem for Mortal {
     }
 
     fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        let half = self.life.step();
-        self.done(half, self.disk.replace(path, content))
+        let replaced = self.life.at_once(|| self.disk.replace(path, content));
+        replaced.map_err(|error| error.source)
     }
 
     fn draft(&self, path: &Path) -> io::Result<Box<dyn Draft>> {
-        let half = self.life.step();
-        let file = self.done(half, self.disk.draft(path))?;
-        let life = self.life.clone();
-        Ok(Box::new(MortalFile { file, life }))
+        Ok(Box::new(self.file(|| self.disk.draft(path))?))
     }
 
     fn private_draft(&self, path: &Path) -> io::Result<Box<dyn Draft>> {
-        self.draft(path)
+        Ok(Box::new(self.file(|| self.disk.private_draft(path))?))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<FolderLock>> {
@@ -239,10 +290,7 @@ impl FileSystem for Mortal {
     }
 
     fn scratch(&self, folder: &Path) -> io::Result<Box<dyn Scratch>> {
-        let half = self.life.step();
-        let file = self.done(half, self.disk.scratch(folder))?;
-        let life = self.life.clone();
-        Ok(Box::new(MortalFile { file, life }))
+        Ok(Box::new(self.file(|| self.disk.scratch(folder))?))
     }
 
     fn mapping(&self, path: &Path) -> io::Result<Mapping> {
@@ -250,13 +298,13 @@ impl FileSystem for Mortal {
     }
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
-        let half = self.life.step();
-        self.done(half, self.disk.create_folder(path))
+        let created = self.life.at_once(|| self.disk.create_folder(path));
+        created.map_err(|error| error.source)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        let half = self.life.step();
-        self.done(half, self.disk.remove(path))
+        let removed = self.life.at_once(|| self.disk.remove(path));
+        removed.map_err(|error| error.source)
     }
 }
 
@@ -268,9 +316,14 @@ struct MortalFile<F: ?Sized> {
 
 impl<F: Write> Write for MortalFile<F> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        if self.life.step() {
-            self.file.write_all(&buffer[..buffer.len() / 2])?;
-            Life::end();
+        if self.life.is_last() {
+            let cut = (buffer.len() * self.life.part).div_ceil(PARTS);
+            self.file.write_all(&buffer[..cut.min(buffer.len())])?;
+            Life::end(if cut < buffer.len() {
+                End::Somewhere
+            } else {
+                End::WholeOperation
+            });
         }
         self.file.write_all(buffer)?;
         Ok(buffer.len())
@@ -295,11 +348,7 @@ impl<F: Seek> Seek for MortalFile<F> {
 
 impl Draft for MortalFile<Box<dyn Draft>> {
     fn commit(self: Box<Self>) -> io::Result<()> {
-        let half = self.life.step();
-        self.file.commit()?;
-        if half {
-            Life::end();
-        }
-        Ok(())
+        let Self { life, file } = *self;
+        life.at_once(|| file.commit())
     }
 }

@@ -193,6 +193,77 @@ fn ask(
     }
 }
 
+/// What lists say beside names, from the first look-up on: nothing is compiled or kept for it.
+#[test]
+fn patterns_sealed_names_and_addresses_cost_no_allocation() {
+    use hedgerow::lists::sealed::{Day, Edition, KeyDelivery, SealKey, SealKeys, seal};
+    use hedgerow::lists::{
+        Asker, ListFormat, ListKind, ListSource, ListSpec, Matcher, compile_in_memory,
+    };
+    let key = SealKey::new([7; 16]);
+    let edition = Edition {
+        title: "Hosts".into(),
+        issuer: "hotline.example".into(),
+        serial: 1,
+        date: Day(20_000),
+        expires: None,
+    };
+    let bad = NameBuf::parse("bad.example").expect("a name");
+    let feed = seal([bad.as_ref()], &key, KeyDelivery::Apart, &edition).expect("a feed");
+    let adblock = "/^ad[0-9]+\\./$client=Tablet|192.0.2.0/24\n||ads*.example.org^$dnstype=A\n\
+                   -banner-\n/[0-9]{5,}[a-z]/$denyallow=example.net\n";
+    let zone = "@ SOA ns.test. root.test. 1 60 60 60 60\n24.0.2.0.192.rpz-ip CNAME .\n";
+    let lists = [
+        (ListFormat::Sealed, feed.as_str()),
+        (ListFormat::Adblock, adblock),
+        (ListFormat::Rpz, zone),
+    ];
+    let specs = lists.map(|(format, text)| ListSpec {
+        id: format.label().into(),
+        category: "ads".into(),
+        kind: ListKind::Block,
+        tier: hedgerow::verdict::Tier::Lists,
+        source: ListSource::Inline(text.lines().map(str::to_owned).collect()),
+        format: Some(format),
+        member: None,
+        public_suffixes: false,
+    });
+    let files = MemoryFiles::new().files();
+    let mut index = compile_in_memory(&specs, &files, None, &|| false).expect("an index");
+    let mut keys = SealKeys::new();
+    keys.add(key);
+    assert!(index.set_seal_keys(&keys).is_empty());
+    let asker = Asker {
+        qtype: 1,
+        address: Some([192, 0, 2, 7].into()),
+        device: Some("tablet"),
+        tags: &[],
+    };
+    let cases = [
+        ("www.bad.example", 1),
+        ("ad7.example.org", 1),
+        ("ads7.example.org", 1),
+        ("my-banner-1.test", 1),
+        ("123456a.test", 1),
+        ("example.test", 0),
+    ];
+    for (name, expected) in cases {
+        let name = NameBuf::parse(name).expect("a name");
+        let mut hits = 0;
+        let before = ALLOCATIONS.get();
+        index.look_up(name.as_ref(), |hit| {
+            assert_ne!(hit.by, Matcher::Name);
+            hits += u32::from(index.applies(&hit, name.as_ref(), &asker));
+        });
+        assert_eq!(ALLOCATIONS.get() - before, 0, "{name}");
+        assert_eq!(hits, expected, "{name}");
+    }
+    let mut hits = 0;
+    let before = ALLOCATIONS.get();
+    index.look_up_address([192, 0, 2, 1].into(), |_| hits += 1);
+    assert_eq!((ALLOCATIONS.get() - before, hits), (0, 1));
+}
+
 /// The counter counts: otherwise the test above could not fail.
 #[test]
 fn the_allocator_is_counted() {

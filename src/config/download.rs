@@ -30,10 +30,11 @@ pub(super) fn download(spec: &ListSpec, problems: &mut Problems) -> Option<Downl
     };
     let checked = |word: &Text, problems: &mut Problems| {
         let fault = guard.check(word.text()).err();
-        fault.map_or(true, |fault| {
+        let is_fine = fault.is_none();
+        if let Some(fault) = fault {
             fault.report(word, problems);
-            false
-        })
+        }
+        is_fine
     };
     let mut fine = checked(url, problems);
     for word in [&spec.signature_url, &spec.delta_url].into_iter().flatten() {
@@ -191,7 +192,7 @@ fn host_of(authority: &str) -> Option<&str> {
                 host,
                 behind
                     .strip_prefix(':')
-                    .or(behind.is_empty().then_some("443"))?,
+                    .or_else(|| behind.is_empty().then_some("443"))?,
             )
         }
         None => authority.split_once(':').unwrap_or((authority, "443")),

@@ -198,7 +198,7 @@ fn tell(result: &UpdateResult) {
 pub fn update_settings(store: &ListStore, files: &Files) -> UpdateSettings {
     UpdateSettings {
         memory: usize::try_from(store.compile_memory / 4).unwrap_or(usize::MAX),
-        ..UpdateSettings::new(store.copies(), store.work_folder_in(files))
+        ..UpdateSettings::new(store.folder.clone(), store.work_folder_in(files))
     }
 }
 

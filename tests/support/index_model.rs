@@ -126,9 +126,9 @@ impl Model {
         let contents = Contents {
             lists: &lists,
             recipe: [7; 32],
-            patterns: Section::from(&b"patterns"[..]),
+            patterns: Section::from(&b""[..]),
             addresses: Section::empty(),
-            sealed: Section::from(&b"sealed"[..]),
+            sealed: Section::empty(),
         };
         self.write_with(memory, contents)
     }
@@ -171,7 +171,7 @@ pub(crate) fn told(index: &Index, name: NameRef<'_>) -> Vec<(Said, usize)> {
             reach: hit.reach,
             effect: hit.effect,
             important: hit.important,
-            modifiers: hit.rule.map(|rule| index.modifiers(rule).unwrap().to_vec()),
+            modifiers: hit.rule.map(|_| index.modifiers(&hit).unwrap().to_vec()),
         };
         told.push((said, usize::from(hit.labels)));
     });

@@ -38,6 +38,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--docs", type=Path, default=TOP / "docs", help="where performance.md is (default: docs)"
     )
+    parser.add_argument(
+        "--note", help="a sentence under the table of the machine; kept until there is another"
+    )
     return parser.parse_args()
 
 
@@ -49,6 +52,9 @@ def main() -> None:
     parts = options.parts.split(",")
     sizes = [round(float(size) * 1_000_000) for size in options.sizes.split(",")]
     results = json.loads(options.results.read_text()) if options.results.exists() else {}
+
+    if options.note is not None:
+        results["note"] = options.note
 
     def keep(part: str, found) -> None:
         results[part] = found

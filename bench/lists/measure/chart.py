@@ -220,9 +220,11 @@ def write_all(results: dict, folder: Path) -> None:
         )
     if samples := results.get("swap", {}).get("samples"):
         begin = samples[0][0]
+        names = ["resident", "anonymous", "compiling process"]
         series = [
-            ("resident", [(at - begin, resident / 1e6) for at, resident, _ in samples]),
-            ("anonymous", [(at - begin, anonymous / 1e6) for at, _, anonymous in samples]),
+            (name, [(sample[0] - begin, sample[1 + place] / 1e6) for sample in samples])
+            for place, name in enumerate(names)
+            if any(sample[1 + place] for sample in samples)
         ]
         axes = (f"seconds; the list changes at {-begin:.0f}", "MB")
         lines(

@@ -14,6 +14,7 @@ def updated(results: dict, text: str) -> str:
     """The page with the tables of `results`."""
     tables = {
         "machine": (machine_table, "machine"),
+        "note": (lambda note: note + "\n", "note"),
         "goals": (goals_table, None),
         "contenders": (contenders_tables, "contenders"),
         "lookups": (lookups_table, "contenders"),
@@ -24,7 +25,7 @@ def updated(results: dict, text: str) -> str:
     for name, (table, part) in tables.items():
         found = results if part is None else results.get(part)
         begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
-        if found and begin in text:
+        if found is not None and begin in text:
             before, rest = text.split(begin)
             _, after = rest.split(end)
             text = before + begin + "\n" + table(found) + "\n" + end + after
@@ -155,6 +156,7 @@ def swap_table(found: dict) -> str:
     rows = [
         ["memory before, resident", megabytes(found["steady"]) + " MB"],
         ["highest while it swaps, over that", megabytes(max(found["peak"] - found["steady"], 0)) + " MB"],
+        ["a process that compiles, at most", megabytes(found["peak_of_children"]) + " MB"],
         ["resident after", megabytes(found["after"]) + " MB"],
         ["anonymous before", megabytes(found["steady_anonymous"]) + " MB"],
         [

@@ -52,6 +52,19 @@ def memory(pid: int) -> Memory:
     return Memory(now["Anonymous"], now["Rss"] - now["Anonymous"], peak)
 
 
+def children(pid: int) -> list[int]:
+    """The processes it started that still run."""
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for path in lists for child in path.read_text().split()]
+
+
+def resident_of_child(pid: int) -> int:
+    """What a process has that may end at any moment, in bytes."""
+    with contextlib.suppress(OSError):
+        return fields(f"/proc/{pid}/status", {"VmRSS"})["VmRSS"]
+    return 0
+
+
 def mapped(pid: int, path: Path) -> int:
     """Resident pages of the mappings of one file, in bytes; of a replaced file too."""
     resident = 0

@@ -47,17 +47,28 @@ def measure(program: Path, data: Data, work: Path) -> dict:
     samples = [sample for sample in sampler.samples if begin - 1 <= sample[0] <= end + 2]
     return {
         "names": data.count,
-        "steady": max(resident for _, resident, _ in steady),
-        "steady_anonymous": max(anonymous for _, _, anonymous in steady),
+        "steady": max(resident for _, resident, _, _ in steady),
+        "steady_anonymous": max(anonymous for _, _, anonymous, _ in steady),
         "after": samples[-1][1],
-        "peak": max(resident for _, resident, _ in samples),
-        "peak_anonymous": max(anonymous for _, _, anonymous in samples),
+        "peak": max(resident for _, resident, _, _ in samples),
+        "peak_anonymous": max(anonymous for _, _, anonymous, _ in samples),
+        "peak_of_children": max(children for _, _, _, children in samples),
         "swap_seconds": swapped,
         "compiled_by": other,
         "rate": RATE,
         **stream.summary(begin, end),
-        "samples": [[round(at - begin, 3), resident, anonymous] for at, resident, anonymous in samples],
+        "samples": [[round(at - begin, 3), *sizes] for at, *sizes in thinned(samples)],
     }
+
+
+def thinned(samples: list[tuple]) -> list[tuple]:
+    """Those that say something new: where the sizes change, with the moment before."""
+    kept = [
+        sample
+        for before, sample, after in zip(samples, samples[1:], samples[2:])
+        if sample[1:] != before[1:] or sample[1:] != after[1:]
+    ]
+    return [samples[0], *kept, samples[-1]]
 
 
 def own_copies(lists: list[tuple[str, Path]], folder: Path) -> list[tuple[str, Path]]:
@@ -78,7 +89,7 @@ class Sampler:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self.samples: list[tuple[float, int, int]] = []
+        self.samples: list[tuple[float, int, int, int]] = []
 
     def __enter__(self):
         self.ours, theirs = multiprocessing.Pipe()
@@ -93,12 +104,14 @@ class Sampler:
 
 
 def look(pid: int, pipe) -> None:
-    """Moments with what is resident and what of it is anonymous, until told to end."""
+    """Moments with what is resident, what of it is anonymous, and what its children have, until told
+    to end."""
     samples = []
     due = time.monotonic()
     while not pipe.poll(max(0, due - time.monotonic())):
         now = process.fields(f"/proc/{pid}/smaps_rollup", {"Rss", "Anonymous"})
-        samples.append((time.monotonic(), now["Rss"], now["Anonymous"]))
+        children = sum(process.resident_of_child(child) for child in process.children(pid))
+        samples.append((time.monotonic(), now["Rss"], now["Anonymous"], children))
         due = max(due + EVERY, time.monotonic() - EVERY)
     pipe.recv()
     pipe.send(samples)

@@ -14,6 +14,7 @@ import data
 import dns
 import page
 import process
+import swap
 import traffic
 
 TOP = Path(__file__).resolve().parents[3]
@@ -113,6 +114,18 @@ class Processes(unittest.TestCase):
             command = ["env", "-C", folder, "python3", "-c", code]
             spent = process.run_to_end(command, Path(folder) / "log", Path(folder))
             self.assertEqual(spent.working_files, 5000)
+
+    def test_a_child_counts_while_it_runs(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with process.running(["sleep", "60"], Path(folder) / "log") as child:
+                self.assertIn(child.pid, process.children(os.getpid()))
+                self.assertGreater(process.resident_of_child(child.pid), 0)
+            self.assertNotIn(child.pid, process.children(os.getpid()))
+            self.assertEqual(process.resident_of_child(child.pid), 0)
+
+    def test_samples_are_thinned_where_nothing_changes(self):
+        samples = [(0, 5), (1, 5), (2, 5), (3, 7), (4, 7), (5, 7)]
+        self.assertEqual(swap.thinned(samples), [(0, 5), (2, 5), (3, 7), (5, 7)])
 
 
 class Page(unittest.TestCase):

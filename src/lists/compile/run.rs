@@ -68,8 +68,7 @@ impl RunWriter {
         if self.records > 0 && self.last == record {
             return Ok(());
         }
-        let common = self.last.iter().zip(record);
-        let shared = common.take_while(|(a, b)| a == b).take(255).count();
+        let shared = shared(&self.last, record);
         let rest = record.get(shared..).unwrap_or_default();
         if self.buffer.len() + HEAD + rest.len() > self.room {
             self.flush()?;
@@ -115,6 +114,14 @@ impl RunWriter {
             records,
         })
     }
+}
+
+/// How many octets two records have in common at their beginning, up to 255.
+fn shared(left: &[u8], right: &[u8]) -> usize {
+    let (lefts, rights) = (left.as_chunks::<8>().0, right.as_chunks::<8>().0);
+    let words = lefts.iter().zip(rights).take_while(|(a, b)| a == b).count() * 8;
+    let rest = left.iter().zip(right).skip(words);
+    (words + rest.take_while(|(a, b)| a == b).count()).min(255)
 }
 
 /// Sorted records in a working file.

@@ -447,3 +447,84 @@ fn the_recipe_changes_with_what_goes_in() {
     memory.put("/a", "example.net\n");
     differs(base.clone());
 }
+
+#[test]
+fn a_list_that_breaks_keeps_its_patterns_addresses_and_fingerprints() {
+    use crate::lists::sealed::{Day, Edition, KeyDelivery, SealKey, SealKeys, Sealed, seal};
+    let memory = MemoryFiles::new();
+    memory.put(
+        "/a",
+        "||example.org^$dnstype=A\n/^ads[0-9]+\\./$important\n",
+    );
+    memory.put(
+        "/b",
+        "www.example.net CNAME .\n24.0.2.0.192.rpz-ip CNAME .\n",
+    );
+    let key = SealKey::new([7; 16]);
+    let edition = Edition {
+        title: "Hosts".into(),
+        issuer: "hotline.example".into(),
+        serial: 1,
+        date: Day(20_000),
+        expires: Some(Day(20_100)),
+    };
+    let names: Vec<Name> = (0..9000)
+        .map(|number| Name::parse(&format!("n{number}.example")).unwrap())
+        .collect();
+    let feed = seal(
+        names.iter().map(Name::as_ref),
+        &key,
+        KeyDelivery::InFeed,
+        &edition,
+    );
+    memory.put("/c", feed.unwrap());
+    let mut specs = ["a", "b", "c"].map(|id| spec(id, ListSource::File(format!("/{id}").into())));
+    specs[0].format = Some(ListFormat::Adblock);
+    specs[1].format = Some(ListFormat::Rpz);
+    specs[2].kind = ListKind::Sealed;
+    let settings = Settings::in_folder("/work");
+    let run = |before: Option<&Index>| {
+        let (quiet, never) = (&mut |_| {}, &|| false);
+        let target = Target::Memory;
+        let outcome = compile(
+            &specs,
+            &settings,
+            &memory.files(),
+            before,
+            quiet,
+            never,
+            target,
+        );
+        Index::from_bytes(outcome.unwrap().bytes.unwrap()).unwrap()
+    };
+    let first = run(None);
+    for (_, info) in first.lists() {
+        assert_eq!((&info.failure, info.bad_lines), (&None, 0), "{info}");
+    }
+    let report = verify(&specs, &memory.files(), &first, &mut |_| {});
+    assert_eq!((report.differences, &report.first), (0, &Vec::new()));
+    assert_eq!(report.replayed, 4 + 9000);
+
+    for id in ["/a", "/b", "/c"] {
+        memory.remove(Path::new(id));
+    }
+    let second = run(Some(&first));
+    for (_, info) in second.lists() {
+        assert!(info.stale.is_some(), "{info}");
+    }
+    assert!(!first.patterns_section().is_empty() && !first.addresses_section().is_empty());
+    assert_eq!(second.patterns_section(), first.patterns_section());
+    assert_eq!(second.addresses_section(), first.addresses_section());
+    assert_eq!(second.sealed_section(), first.sealed_section());
+    assert_eq!(second.name_count(), 2);
+    let mut sealed = Sealed::open(second.sealed_section()).unwrap();
+    let mut keys = SealKeys::new();
+    keys.add(key);
+    assert!(sealed.unlock(&keys).is_empty());
+    for (name, expected) in [("www.n17.example", 1), ("n9000.example", 0)] {
+        let mut hits = 0;
+        let name = Name::parse(name).unwrap();
+        sealed.look_up(second.sealed_section(), name.as_ref(), |_| hits += 1);
+        assert_eq!(hits, expected, "{name}");
+    }
+}

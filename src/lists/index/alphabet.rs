@@ -17,9 +17,13 @@ pub(super) const GAP: u8 = 1;
 /// More than the symbols of any name, with the end.
 pub(super) const ROW: usize = 256;
 /// How many symbols a separator holds.
-const KEY_SYMBOLS: usize = 12;
+pub(super) const KEY_SYMBOLS: usize = 12;
+/// How many symbols the short separator of a group holds.
+const SHORT_SYMBOLS: usize = 3;
 /// What is no symbol.
-const NONE: u8 = 0xff;
+const NONE: u8 = NONE_BIT;
+/// A bit that no symbol has.
+const NONE_BIT: u8 = 0x80;
 
 /// The symbol of each octet, or [`NONE`].
 const SYMBOL_OF: [u8; 256] = {
@@ -81,16 +85,18 @@ impl<'a> Spelled<'a> {
             labels: 0,
         };
         let mut end = 0;
-        'labels: for begin in from_root {
+        for begin in from_root {
             let label = label_at(*begin)?;
             // The symbols and gaps of a name are fewer than its octets.
             let room = this.row.get_mut(end..=end + label.len())?;
+            let mut all = 0;
             for (octet, place) in label.iter().zip(&mut *room) {
                 let symbol = SYMBOL_OF[usize::from(*octet)];
-                if symbol == NONE {
-                    break 'labels;
-                }
                 *place = symbol;
+                all |= symbol;
+            }
+            if all & NONE_BIT != 0 {
+                break;
             }
             if let Some(last) = room.last_mut() {
                 *last = GAP;
@@ -101,11 +107,6 @@ impl<'a> Spelled<'a> {
             end += 1;
         }
         Some(this)
-    }
-
-    /// How many labels below the top have symbols.
-    pub(super) const fn labels(&self) -> usize {
-        self.labels
     }
 
     /// Calls `with` on the row of the parent with so many labels below the top, its end included,
@@ -135,6 +136,41 @@ pub(super) fn key(row: &[u8]) -> u64 {
         .take(KEY_SYMBOLS)
         .fold(0, |key, symbol| key * SYMBOLS as u64 + u64::from(symbol))
 }
+
+/// Three symbols of a row from `at` on as a number to base 40. 40³ is less than 2¹⁶.
+pub(super) fn short_key(row: &[u8], at: usize) -> u16 {
+    let rest = row.get(at..).unwrap_or_default();
+    let padded = rest.iter().copied().chain(std::iter::repeat(END));
+    padded
+        .take(SHORT_SYMBOLS)
+        .fold(0, |key, symbol| key * SYMBOLS as u16 + u16::from(symbol))
+}
+
+/// The first symbols of a row, given the number that begins it, as many as there is room for.
+pub(super) fn from_key(key: u64, into: &mut [u8]) {
+    let mut rest = key / BEYOND.get(into.len()).copied().unwrap_or(1);
+    for place in into.iter_mut().rev() {
+        *place = (rest % SYMBOLS as u64) as u8;
+        rest /= SYMBOLS as u64;
+    }
+}
+
+/// Whether the rows that begin with these numbers have so many symbols in common.
+pub(super) fn have_in_common(left: u64, right: u64, symbols: usize) -> bool {
+    let beyond = BEYOND.get(symbols).copied().unwrap_or(1);
+    left / beyond == right / beyond
+}
+
+/// For so many symbols, what the symbols of a number behind them amount to, and one more.
+const BEYOND: [u64; KEY_SYMBOLS + 1] = {
+    let mut table = [1; KEY_SYMBOLS + 1];
+    let mut count = KEY_SYMBOLS;
+    while count > 0 {
+        table[count - 1] = table[count] * SYMBOLS as u64;
+        count -= 1;
+    }
+    table
+};
 
 /// Writes the name of a top-level label and a row of symbols without its end in wire format; how
 /// long it is. None when it would be no name.
@@ -173,7 +209,7 @@ mod tests {
         for text in ["org", "example.org", "a-b.c_d.0.z9.test", "a.b"] {
             let name = Name::parse(text).unwrap();
             let mut spelled = Spelled::new(name.as_ref()).unwrap();
-            let labels = spelled.labels();
+            let labels = spelled.labels;
             let top = spelled.top;
             let mut wire = [0; MAX_NAME];
             let length = spelled
@@ -192,7 +228,7 @@ mod tests {
     fn what_is_no_letter_cuts_off_what_is_below() {
         let name = NameRef::from_wire(b"\x01a\x01*\x02bc\x03org\0").unwrap();
         let mut spelled = Spelled::new(name).unwrap();
-        assert_eq!(spelled.labels(), 1);
+        assert_eq!(spelled.labels, 1);
         assert_eq!(
             spelled.with_row(1, |row, _| row.to_vec()),
             Some(vec![15, 16, END])
@@ -211,5 +247,23 @@ mod tests {
         assert_eq!(letters, b"-0123456789_abcdefghijklmnopqrstuvwxyz");
         assert_eq!(key(&[SYMBOLS as u8 - 1; 20]), 40_u64.pow(12) - 1);
         assert!(key(&[5, END]) < key(&[5, GAP, 7, END]));
+    }
+
+    #[test]
+    fn a_number_tells_the_symbols_it_was_made_of() {
+        let row = [39, 1, 5, 39, 14, 2, 7, 20, 30, 39, 2, 3, 9, END];
+        for count in 0..=KEY_SYMBOLS {
+            let mut symbols = vec![0; count];
+            from_key(key(&row), &mut symbols);
+            assert_eq!(symbols, row[..count]);
+            let mut other = row;
+            // Another symbol of the forty.
+            other[count] = (other[count] + 1) % 40;
+            assert!(have_in_common(key(&row), key(&other), count));
+            assert!(count == KEY_SYMBOLS || !have_in_common(key(&row), key(&other), count + 1));
+        }
+        assert_eq!(short_key(&row, 12), 9 * 1600);
+        assert_eq!(short_key(&[39; 5], 1), 63_999);
+        assert_eq!(short_key(&row, 50), 0);
     }
 }

@@ -42,12 +42,6 @@ impl BitWriter {
         }
         &self.bytes
     }
-
-    /// Forgets all bits.
-    pub(super) fn clear(&mut self) {
-        self.bytes.clear();
-        (self.rest, self.pending) = (0, 0);
-    }
 }
 
 /// Reads bits; behind the end there are zeroes without end.
@@ -85,11 +79,11 @@ impl<'a> BitReader<'a> {
         (self.loaded >> 48) as u16
     }
 
-    /// Goes past bits that were seen: at most 16.
+    /// Goes past bits that were seen with [`Self::peek`]: at most 16.
     #[inline(always)]
     pub(super) const fn pass(&mut self, count: u32) {
         self.loaded <<= count;
-        self.count = self.count.saturating_sub(count);
+        self.count = self.count.wrapping_sub(count);
     }
 
     /// The next `count` bits, at most 32.
@@ -122,24 +116,25 @@ impl<'a> BitReader<'a> {
     fn load(&mut self) {
         let next = match self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
             Some(octets) => u64::from_be_bytes(*octets),
-            None => self.last_octets(),
+            None => last_octets(self.bytes, self.at),
         };
         self.loaded |= next >> self.count;
         let octets = (63 - self.count) / 8;
         self.at = self.at.saturating_add(octets as usize);
         self.count += octets * 8;
     }
+}
 
-    /// The last few octets, then zeroes.
-    #[cold]
-    fn last_octets(&self) -> u64 {
-        let mut octets = [0; 8];
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        for (place, octet) in octets.iter_mut().zip(rest) {
-            *place = *octet;
-        }
-        u64::from_be_bytes(octets)
+/// The last few octets from `at` on, then zeroes.
+#[cold]
+#[inline(never)]
+fn last_octets(bytes: &[u8], at: usize) -> u64 {
+    let mut octets = [0; 8];
+    let rest = bytes.get(at..).unwrap_or_default();
+    for (place, octet) in octets.iter_mut().zip(rest) {
+        *place = *octet;
     }
+    u64::from_be_bytes(octets)
 }
 
 #[cfg(test)]

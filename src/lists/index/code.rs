@@ -13,7 +13,7 @@ pub(super) const MAX_LENGTH: u32 = 15;
 /// The most symbols of a code.
 pub(super) const MAX_SYMBOLS: usize = 64;
 /// Rows of so many bits or fewer are found in one step.
-const QUICK: u32 = 7;
+pub(super) const QUICK: u32 = 8;
 
 /// How long the row of bits of each symbol should be, given how often each occurs; zero for those
 /// that do not.
@@ -104,13 +104,38 @@ impl<const N: usize> Encoder<N> {
     }
 }
 
+/// What the next 16 bits begin with: a symbol, in the high octet, and the length of its row.
+pub(super) type Found = u16;
+
+/// The symbol of what was found.
+#[inline(always)]
+pub(super) const fn symbol(found: Found) -> u8 {
+    (found >> 8) as u8
+}
+
+/// The length of what was found.
+#[inline(always)]
+pub(super) const fn length(found: Found) -> u32 {
+    (found & 0xff) as u32
+}
+
+/// What was found, from its parts.
+const fn found(symbol: u8, length: u32) -> Found {
+    (symbol as u16) << 8 | length as u16
+}
+
 /// Reads symbols.
-///
-/// The first [`QUICK`] bits lead to the symbol and its length in one step, unless the row is
-/// longer: then its length is the first whose `limits` are above the next 16 bits.
 pub(super) struct Decoder {
-    /// Symbol and length (in the high octet); zero where the row is longer.
-    quick: [u16; 1 << QUICK],
+    /// For each beginning of [`QUICK`] bits what they begin with; zero where the row is longer.
+    pub(super) quick: [Found; 1 << QUICK],
+    /// The longer ones.
+    pub(super) long: LongRows,
+}
+
+/// The rows of bits that are longer than [`QUICK`].
+///
+/// The length of a row is the first whose `limits` are above the next 16 bits.
+pub(super) struct LongRows {
     /// For each length: the first 16 bits behind its last row.
     limits: [u32; MAX_LENGTH as usize + 1],
     /// For each length: how far the first row is from its number among all rows.
@@ -125,15 +150,15 @@ impl Decoder {
         if lengths.len() > MAX_SYMBOLS {
             return None;
         }
-        let mut this = Self {
-            quick: [0; 1 << QUICK],
+        let mut quick = [0; 1 << QUICK];
+        let mut long = LongRows {
             limits: [0; MAX_LENGTH as usize + 1],
             shifts: [0; MAX_LENGTH as usize + 1],
             symbols: [0; MAX_SYMBOLS],
         };
         let mut next = 0_u32;
         let mut number = 0_usize;
-        let places = this.limits.iter_mut().zip(&mut this.shifts);
+        let places = long.limits.iter_mut().zip(&mut long.shifts);
         for (length, (limit, shift)) in (0..=MAX_LENGTH).zip(places).skip(1) {
             next <<= 1;
             *shift = number as i32 - next as i32;
@@ -145,12 +170,11 @@ impl Decoder {
                 if next >= 1 << length {
                     return None;
                 }
-                *this.symbols.get_mut(number)? = symbol as u8;
+                *long.symbols.get_mut(number)? = symbol as u8;
                 if length <= QUICK {
                     let begin = (next as usize) << (QUICK - length);
                     let end = begin + (1 << (QUICK - length));
-                    let entry = symbol as u16 | (length as u16) << 8;
-                    this.quick.get_mut(begin..end)?.fill(entry);
+                    quick.get_mut(begin..end)?.fill(found(symbol as u8, length));
                 }
                 number += 1;
                 next += 1;
@@ -158,34 +182,44 @@ impl Decoder {
             *limit = next << (16 - length);
         }
         let fits = lengths.iter().all(|its| u32::from(*its) <= MAX_LENGTH);
-        fits.then_some(this)
+        fits.then_some(Self { quick, long })
     }
 
     /// The next symbol. A row of bits that is none is symbol 0.
     #[inline(always)]
     pub(super) fn take(&self, reader: &mut BitReader<'_>) -> u8 {
         let next = reader.peek();
-        let mut entry = self.quick[usize::from(next >> (16 - QUICK))];
-        if entry == 0 {
-            entry = self.long(next);
+        let mut found = self.quick[beginning(next)];
+        if found == 0 {
+            found = self.long.find(next);
         }
-        reader.pass(u32::from(entry >> 8));
-        entry as u8
+        reader.pass(length(found));
+        symbol(found)
     }
+}
 
-    /// Symbol and length of a row that is long.
+/// The first [`QUICK`] of 16 bits.
+#[inline(always)]
+pub(super) const fn beginning(next: u16) -> usize {
+    (next >> (16 - QUICK)) as usize
+}
+
+impl LongRows {
+    /// What 16 bits begin with, if their row is long.
     #[inline(never)]
-    fn long(&self, next: u16) -> u16 {
-        let limits = self.limits.iter().zip(&self.shifts).zip(0_u16..);
-        for ((limit, shift), length) in limits.skip(QUICK as usize + 1) {
+    pub(super) fn find(&self, next: u16) -> Found {
+        let mut number = QUICK as usize + 1;
+        while let Some(limit) = self.limits.get(number) {
             if u32::from(next) < *limit {
-                let number = i32::from(next >> (16 - length)) + shift;
-                let place = usize::try_from(number).unwrap_or_default();
+                let shift = self.shifts.get(number).copied().unwrap_or_default();
+                let row = i32::from(next >> (16 - number)) + shift;
+                let place = usize::try_from(row).unwrap_or_default();
                 let symbol = self.symbols.get(place).copied().unwrap_or_default();
-                return u16::from(symbol) | length << 8;
+                return found(symbol, number as u32);
             }
+            number += 1;
         }
-        (MAX_LENGTH as u16) << 8
+        found(0, MAX_LENGTH)
     }
 }
 

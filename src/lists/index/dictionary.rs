@@ -2,26 +2,34 @@
 //!
 //! Names are divided by their top-level label, then into blocks. For each block there is a
 //! *separator*, the first twelve symbols of its first name as a number, so that a search reads
-//! nothing but separators until it is at the right block. Inside a block names stand in groups. The
-//! first name of a group, its *head*, is written as what differs from the head before, so that a
-//! search goes from head to head; the other names as what differs from the name before.
+//! nothing but separators until it is at the right block. Inside a block names stand in groups. A
+//! block begins with a short separator for each group: the next three symbols of its first name,
+//! the *head*, behind those that all heads of the block have in common. So a search reads one group.
+//! There the head is written without what is in the separator of the block, and each other name as
+//! what differs from the name before.
 
 use std::cmp::Ordering;
 
-use super::alphabet::{END, ROW};
+use super::alphabet::{END, KEY_SYMBOLS, ROW, from_key, have_in_common, short_key};
 use super::bits::BitReader;
-use super::model::{HEAD_CODE, ModelDecoder, SetCode, shared_code};
+use super::model::{ModelDecoder, SetCode, shared_code};
 
-/// How many bits hold the number of bits of a length in a block.
+/// How many bits hold how many symbols the heads of a block have in common.
+pub(super) const PREFIX_BITS: u32 = 4;
+/// How many bits hold the number of bits of an offset in a block.
 pub(super) const WIDTH_BITS: u32 = 5;
+/// How many bits a short separator has.
+pub(super) const SHORT_KEY_BITS: u32 = 16;
 
 /// The parts of an index that hold names.
 #[derive(Clone, Copy)]
 pub(super) struct Dictionary<'a> {
-    /// Where each top is, then the tops.
+    /// How each top begins.
+    pub(super) top_keys: &'a [[u8; 8]],
+    /// Where each top stands among `tops`.
+    pub(super) top_places: &'a [[u8; 4]],
+    /// The part that holds the tops, from its begin.
     pub(super) tops: &'a [u8],
-    /// How many tops there are.
-    pub(super) top_count: u32,
     /// The separator of each block.
     pub(super) separators: &'a [[u8; 8]],
     /// Where each block begins among `names`.
@@ -46,9 +54,9 @@ pub(super) struct Top<'a> {
 
 impl<'a> Dictionary<'a> {
     /// The top with this number.
-    pub(super) fn top(&self, number: u32) -> Option<Top<'a>> {
-        let place = self.tops.get(number as usize * 4..)?.first_chunk()?;
-        let entry = self.tops.get(u32::from_le_bytes(*place) as usize..)?;
+    pub(super) fn top(&self, number: usize) -> Option<Top<'a>> {
+        let place = u32::from_le_bytes(*self.top_places.get(number)?);
+        let entry = self.tops.get(place as usize..)?;
         let (first_block, entry) = entry.split_first_chunk()?;
         let (names, entry) = entry.split_first_chunk()?;
         let (length, entry) = entry.split_first()?;
@@ -61,17 +69,32 @@ impl<'a> Dictionary<'a> {
 
     /// The top with this label.
     pub(super) fn find_top(&self, label: &[u8]) -> Option<Top<'a>> {
-        let (mut from, mut to) = (0, self.top_count);
-        while from < to {
-            let middle = from + (to - from) / 2;
-            let top = self.top(middle)?;
-            match top.label.cmp(label) {
-                Ordering::Less => from = middle + 1,
-                Ordering::Greater => to = middle,
-                Ordering::Equal => return Some(top),
+        let wanted = top_key(label);
+        let key_of = |key: &[u8; 8]| u64::from_be_bytes(*key);
+        let begin = self.top_keys.partition_point(|key| key_of(key) < wanted);
+        let same = self.top_keys.get(begin..)?;
+        // Labels that begin alike stand in order.
+        let same = same.get(..same.partition_point(|key| key_of(key) == wanted))?;
+        let number = match same {
+            [_] => begin,
+            several => {
+                let is_before = |number: &usize| {
+                    self.top(begin + number)
+                        .is_some_and(|top| top.label < label)
+                };
+                let (mut from, mut to) = (0, several.len());
+                while from < to {
+                    let middle = from + (to - from) / 2;
+                    if is_before(&middle) {
+                        from = middle + 1;
+                    } else {
+                        to = middle;
+                    }
+                }
+                begin + from
             }
-        }
-        None
+        };
+        self.top(number).filter(|top| top.label == label)
     }
 
     /// The set of a name below `top`, given as a row with its end and as the number that begins it.
@@ -89,7 +112,8 @@ impl<'a> Dictionary<'a> {
             let (mut from, mut to) = (begin, end);
             while from < to {
                 let middle = from + (to - from) / 2;
-                if self.head_is_after(blocks.start + middle, row)? {
+                let names = self.names_in_block(top, middle);
+                if self.head_is_after(blocks.start + middle, names, row)? {
                     to = middle;
                 } else {
                     from = middle + 1;
@@ -98,7 +122,7 @@ impl<'a> Dictionary<'a> {
             number = from.checked_sub(1)?;
         }
         let names = self.names_in_block(top, number);
-        self.find_in_block(blocks.start + number, names, row)
+        self.find_in_block(blocks.start + number, names, row, key)
     }
 
     /// Calls `each` with the row, without its end, and the set of every name below `top`, in order.
@@ -132,86 +156,61 @@ impl<'a> Dictionary<'a> {
         (begin < self.names.len()).then(|| BitReader::new(self.names, begin))
     }
 
+    /// Begins to read a block of `names` names.
+    #[inline(always)]
+    fn block(&self, block: usize, names: usize) -> Option<Block<'a>> {
+        let mut reader = self.reader(block)?;
+        let prefix = reader.take(PREFIX_BITS) as u8;
+        let width = reader.take(WIDTH_BITS);
+        let others = names.div_ceil(1 << self.group_bits).checked_sub(1)?;
+        let keys = reader.place();
+        let offsets = keys + others * SHORT_KEY_BITS as usize;
+        Some(Block {
+            reader,
+            separator: u64::from_le_bytes(*self.separators.get(block)?),
+            prefix: prefix.min(KEY_SYMBOLS as u8),
+            width,
+            others,
+            offsets,
+            groups: offsets + others * width as usize,
+        })
+    }
+
     /// Whether the first name of a block comes after `row`.
     #[cold]
-    fn head_is_after(&self, block: usize, row: &[u8]) -> Option<bool> {
-        let mut reader = self.reader(block)?;
-        let width = reader.take(WIDTH_BITS);
-        if width > 0 {
-            reader.take(width);
-        }
+    fn head_is_after(&self, block: usize, names: usize, row: &[u8]) -> Option<bool> {
         let mut head = [END; ROW];
-        let length = self.model.take_row(&mut head, 0, true, &mut reader)?;
+        let mut block = self.block(block, names)?;
+        let length = block.take_head(0, self.model, &mut head)?;
         Some(&head[..=usize::from(length)] > row)
     }
 
-    /// The set of a name in a block of `names` names.
+    /// The set of a name in a block of `names` names; `key` is the number that begins `row`.
     ///
     /// `matched` is how many symbols the wanted row has in common with the name read last, which
     /// comes before it. A name that shares more with that one than `matched` comes before the wanted
     /// one too; one that shares less comes after it; only where it shares as many do symbols have to
     /// be compared.
-    fn find_in_block(&self, block: usize, names: usize, row: &[u8]) -> Option<SetCode> {
-        let mut reader = self.reader(block)?;
-        let width = reader.take(WIDTH_BITS);
-        let groups = names.div_ceil(1 << self.group_bits);
-        let mut next = groups
-            .checked_sub(1)
-            .map(|more| self.group_end(&mut reader, more, width))?;
-        let (mut this, mut other) = (&mut [END; ROW], &mut [END; ROW]);
-        let mut length = self.model.take_row(this, 0, true, &mut reader)?;
-        let mut matched = match compare(this, length, row, 0) {
-            (Ordering::Less, matched) => matched,
-            (Ordering::Equal, _) => return Some(self.model.take_set(&mut reader)),
-            (Ordering::Greater, _) => return None,
-        };
-        // The head of this group comes before the wanted name.
-        let mut group = 0;
-        let mut in_group = reader.clone();
-        while group + 1 < groups {
-            reader.go_to(next);
-            next = self.group_end(&mut reader, groups - group - 2, width);
-            let shared = self.model.take_shared(HEAD_CODE, &mut reader)?;
-            if usize::from(shared) < matched || shared > length {
-                break;
-            }
-            if usize::from(shared) > matched {
-                length = self.model.take_row(this, shared, false, &mut reader)?;
-            } else {
-                // What is shared is the begin of the wanted row. The head is kept as it is, in case
-                // that the next one comes after that.
-                other
-                    .get_mut(..matched)?
-                    .copy_from_slice(row.get(..matched)?);
-                other[usize::from(shared)] = this[usize::from(shared)];
-                let its = self.model.take_row(other, shared, false, &mut reader)?;
-                match compare(other, its, row, matched) {
-                    (Ordering::Less, all) => matched = all,
-                    (Ordering::Equal, _) => return Some(self.model.take_set(&mut reader)),
-                    (Ordering::Greater, _) => break,
+    fn find_in_block(&self, block: usize, names: usize, row: &[u8], key: u64) -> Option<SetCode> {
+        let mut block = self.block(block, names)?;
+        let mut group = block.group_of(row, key);
+        let mut this = [END; ROW];
+        let (mut length, mut matched);
+        loop {
+            length = block.take_head(group, self.model, &mut this)?;
+            match compare(&this, length, row, 0) {
+                (Ordering::Less, all) => matched = all,
+                (Ordering::Equal, _) => return Some(self.model.take_set(&mut block.reader)),
+                // Its short separator is the same as that of the wanted name.
+                (Ordering::Greater, _) => {
+                    group = group.checked_sub(1)?;
+                    continue;
                 }
-                length = its;
-                std::mem::swap(&mut this, &mut other);
             }
-            group += 1;
-            in_group = reader.clone();
+            break;
         }
-        let left = names - (group << self.group_bits);
-        let left = left.min(1 << self.group_bits);
-        self.find_in_group(&mut in_group, left, this, length, matched, row)
-    }
-
-    /// The set of a name in the group whose head, in `this`, was read.
-    #[inline(always)]
-    fn find_in_group(
-        &self,
-        reader: &mut BitReader<'_>,
-        names: usize,
-        this: &mut [u8; ROW],
-        mut length: u8,
-        mut matched: usize,
-        row: &[u8],
-    ) -> Option<SetCode> {
+        let names = (names - (group << self.group_bits)).min(1 << self.group_bits);
+        let reader = &mut block.reader;
         let mut set = self.model.take_set(reader);
         let mut shared = 0;
         for _ in 1..names {
@@ -219,13 +218,13 @@ impl<'a> Dictionary<'a> {
             if usize::from(shared) < matched || shared > length {
                 return None;
             }
-            length = self.model.take_row(this, shared, false, reader)?;
+            length = self.model.take_row(&mut this, shared, false, reader)?;
             match self.model.take_set(reader) {
                 SetCode::Same => {}
                 other => set = other,
             }
             if usize::from(shared) == matched {
-                match compare(this, length, row, matched) {
+                match compare(&this, length, row, matched) {
                     (Ordering::Less, all) => matched = all,
                     (Ordering::Equal, _) => return Some(set),
                     (Ordering::Greater, _) => return None,
@@ -233,13 +232,6 @@ impl<'a> Dictionary<'a> {
             }
         }
         None
-    }
-
-    /// Where the group ends that begins here, before `more` others. The last one has no length.
-    #[inline(always)]
-    fn group_end(&self, reader: &mut BitReader<'_>, more: usize, width: u32) -> usize {
-        let bits = if more > 0 { reader.take(width) } else { 0 };
-        reader.place().saturating_add(bits as usize)
     }
 
     /// Calls `each` for every name of a block of `names` names. None when it cannot be read to its
@@ -250,40 +242,22 @@ impl<'a> Dictionary<'a> {
         names: usize,
         each: &mut impl FnMut(&[u8], SetCode),
     ) -> Option<()> {
-        let mut reader = self.reader(block)?;
-        let width = reader.take(WIDTH_BITS);
-        let groups = names.div_ceil(1 << self.group_bits);
-        let mut head = [END; ROW];
-        let mut head_length = 0;
-        for group in 0..groups {
-            if group + 1 < groups {
-                reader.take(width);
-            }
+        let mut block = self.block(block, names)?;
+        let mut this = [END; ROW];
+        for group in 0..=block.others {
+            let mut length = block.take_head(group, self.model, &mut this)?;
+            let reader = &mut block.reader;
+            let mut set = self.model.take_set(reader);
+            each(&this[..usize::from(length)], set);
             let mut shared = 0;
-            if group > 0 {
-                shared = self.model.take_shared(HEAD_CODE, &mut reader)?;
-            }
-            if shared > head_length {
-                return None;
-            }
-            let is_first = group == 0;
-            head_length = self
-                .model
-                .take_row(&mut head, shared, is_first, &mut reader)?;
-            let mut set = self.model.take_set(&mut reader);
-            each(&head[..usize::from(head_length)], set);
-            let mut this = head;
-            let mut length = head_length;
-            let mut before = 0;
-            let in_group = (names - (group << self.group_bits)).min(1 << self.group_bits);
-            for _ in 1..in_group {
-                let shared = self.model.take_shared(shared_code(before), &mut reader)?;
+            let names = (names - (group << self.group_bits)).min(1 << self.group_bits);
+            for _ in 1..names {
+                shared = self.model.take_shared(shared_code(shared.into()), reader)?;
                 if shared > length {
                     return None;
                 }
-                before = usize::from(shared);
-                length = self.model.take_row(&mut this, shared, false, &mut reader)?;
-                match self.model.take_set(&mut reader) {
+                length = self.model.take_row(&mut this, shared, false, reader)?;
+                match self.model.take_set(reader) {
                     SetCode::Same => {}
                     other => set = other,
                 }
@@ -292,6 +266,65 @@ impl<'a> Dictionary<'a> {
         }
         Some(())
     }
+}
+
+/// A block that is being read.
+struct Block<'a> {
+    reader: BitReader<'a>,
+    separator: u64,
+    /// How many symbols all heads have in common; they are those of the separator.
+    prefix: u8,
+    /// Bits of an offset.
+    width: u32,
+    /// How many groups there are beside the first.
+    others: usize,
+    /// Where the offsets of the other groups are.
+    offsets: usize,
+    /// Where the first group is.
+    groups: usize,
+}
+
+impl Block<'_> {
+    /// The last group whose head does not come after `row`, if the short separators tell; there may
+    /// be heads with the same one that do.
+    #[inline(always)]
+    fn group_of(&mut self, row: &[u8], key: u64) -> usize {
+        if !have_in_common(self.separator, key, self.prefix.into()) {
+            // The wanted name comes after all heads.
+            return self.others;
+        }
+        let wanted = u32::from(short_key(row, self.prefix.into()));
+        let mut group = 0;
+        for number in 1..=self.others {
+            if self.reader.take(SHORT_KEY_BITS) > wanted {
+                break;
+            }
+            group = number;
+        }
+        group
+    }
+
+    /// Reads the head of a group into `row` and says how many symbols it has.
+    #[inline(always)]
+    fn take_head(&mut self, group: usize, model: &ModelDecoder, row: &mut [u8; ROW]) -> Option<u8> {
+        let mut place = self.groups;
+        if let Some(before) = group.checked_sub(1) {
+            self.reader
+                .go_to(self.offsets + before * self.width as usize);
+            place += self.reader.take(self.width) as usize;
+        }
+        self.reader.go_to(place);
+        from_key(self.separator, row.get_mut(..usize::from(self.prefix))?);
+        model.take_row(row, self.prefix, true, &mut self.reader)
+    }
+}
+
+/// The first eight octets of a label, filled up with zeroes, as a number that is in their order.
+pub(super) fn top_key(label: &[u8]) -> u64 {
+    let padded = label.iter().copied().chain(std::iter::repeat(0));
+    padded
+        .take(8)
+        .fold(0, |key, octet| key << 8 | u64::from(octet))
 }
 
 /// How a name stands to `row`, with which it has `matched` symbols in common, and how many it really

@@ -4,18 +4,19 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use twox_hash::XxHash3_64;
 
-use super::alphabet::{GAP, key, octet_of};
+use super::alphabet::{GAP, key, octet_of, short_key};
 use super::bits::BitWriter;
-use super::dictionary::WIDTH_BITS;
+use super::dictionary::{PREFIX_BITS, SHORT_KEY_BITS, WIDTH_BITS, top_key};
 use super::fault::WriteError;
 use super::filter::{self, BLOCK};
 use super::layout::{ALIGNMENT, HEADER, Header, Part};
 use super::meta;
-use super::model::{self, LONE_SET, ModelEncoder, SAME_SET, SETS, SetCode};
+use super::model::{self, LONE_SET, ModelEncoder, SAME_SET, SETS, SetCode, spell};
 use super::record::{Record, Records};
 use super::spool::{Spool, Spooled};
 use super::write::{
-    BLOCK_BITS, Contents, GROUP_BITS, IndexWriter, Neighbours, Role, Section, Totals,
+    BLOCK_BITS, Contents, GROUP_BITS, IndexWriter, Neighbour, Role, Section, Totals, begins_block,
+    common_prefix,
 };
 use crate::name::MAX_LABEL;
 
@@ -205,13 +206,12 @@ struct Blocks<'a> {
     encoder: &'a ModelEncoder,
     sets: &'a NumberedSets,
     separators: &'a mut Spool,
-    /// The groups of the block that is being written.
+    /// The heads of the block that is being written, and what follows them in their groups.
+    heads: Vec<Vec<u8>>,
     groups: Vec<BitWriter>,
-    block: BitWriter,
-    separator: u64,
     /// Number of the next name below its top.
     place: u64,
-    rows: Neighbours,
+    name: Neighbour,
     /// The set of the name before.
     last_set: Option<u32>,
     /// Octets of the sets without a number so far.
@@ -226,11 +226,10 @@ impl<'a> Blocks<'a> {
             encoder,
             sets,
             separators,
+            heads: Vec::new(),
             groups: Vec::new(),
-            block: BitWriter::default(),
-            separator: 0,
             place: 0,
-            rows: Neighbours::default(),
+            name: Neighbour::default(),
             last_set: None,
             lone_octets: 0,
             at: 0,
@@ -247,23 +246,32 @@ impl<'a> Blocks<'a> {
             self.place = 0;
         }
         let role = Role::of(self.place);
-        self.place += 1;
-        if role == Role::First {
+        if begins_block(self.place) {
             self.end(output)?;
-            self.separator = key(record.row);
         }
-        if role != Role::Plain {
+        self.place += 1;
+        if role == Role::Head {
+            self.heads.push(record.row.to_vec());
             self.groups.push(BitWriter::default());
         }
         let Some(group) = self.groups.last_mut() else {
             return Ok(());
         };
-        let (shared, code) = self.rows.shared(role, record.row);
-        if let Some(code) = code {
-            self.encoder.put_shared(code, shared, group);
-        }
         let encoder = self.encoder;
-        spell_into(encoder, record.row, shared, self.rows.base(role), group);
+        let mut shared = 0;
+        if role == Role::Plain {
+            let code;
+            (shared, code) = self.name.shared(record.row);
+            encoder.put_shared(code, shared, group);
+            spell(
+                record.row,
+                shared,
+                Some(self.name.row()),
+                |context, symbol| {
+                    encoder.put(context, symbol, group);
+                },
+            );
+        }
         let set = match record.set {
             Ok(given) if role == Role::Plain && self.last_set == Some(given) => SetCode::Same,
             Ok(given) => {
@@ -279,7 +287,7 @@ impl<'a> Blocks<'a> {
         };
         encoder.put_set(set, group);
         self.last_set = record.set.ok();
-        self.rows.advance(role, record.row, shared);
+        self.name.advance(record.row, shared);
         Ok(())
     }
 
@@ -288,40 +296,41 @@ impl<'a> Blocks<'a> {
         &mut self,
         output: &mut Output<'_, W>,
     ) -> Result<(), WriteError> {
-        let Some((last, others)) = self.groups.split_last() else {
+        let Some(first) = self.heads.first() else {
             return Ok(());
         };
-        // A group has at most some 40,000 bits.
-        let longest = others.iter().map(BitWriter::len).max().unwrap_or_default() as u32;
-        let width = u32::BITS - longest.leading_zeros();
-        self.block.clear();
-        self.block.put(width, WIDTH_BITS);
-        for group in others {
-            self.block.put(group.len() as u32, width);
-            self.block.append(group);
-        }
-        self.block.append(last);
         let begin = u32::try_from(self.at).map_err(|_| WriteError::TooLarge("names"))?;
-        self.separators.put(&self.separator.to_le_bytes())?;
+        self.separators.put(&key(first).to_le_bytes())?;
         self.separators.put(&begin.to_le_bytes())?;
-        let block = self.block.align();
+
+        let prefix = common_prefix(&self.heads);
+        let mut body = BitWriter::default();
+        let mut offsets = Vec::new();
+        for (head, group) in self.heads.iter().zip(&self.groups) {
+            // A block has some 300,000 bits at most.
+            offsets.push(body.len() as u32);
+            spell(head, prefix, None, |context, symbol| {
+                self.encoder.put(context, symbol, &mut body);
+            });
+            body.append(group);
+        }
+        let width = u32::BITS - offsets.last().map_or(32, |last| last.leading_zeros());
+        let mut block = BitWriter::default();
+        block.put(prefix as u32, PREFIX_BITS);
+        block.put(width, WIDTH_BITS);
+        for head in self.heads.iter().skip(1) {
+            block.put(short_key(head, prefix).into(), SHORT_KEY_BITS);
+        }
+        for offset in offsets.iter().skip(1) {
+            block.put(*offset, width);
+        }
+        block.append(&body);
+        let block = block.align();
         self.at += block.len() as u64;
+        self.heads.clear();
         self.groups.clear();
         output.put(block)
     }
-}
-
-/// Writes what a row does not share.
-fn spell_into(
-    encoder: &ModelEncoder,
-    row: &[u8],
-    shared: usize,
-    base: Option<&[u8]>,
-    out: &mut BitWriter,
-) {
-    model::spell(row, shared, base, |context, symbol| {
-        encoder.put(context, symbol, out)
-    });
 }
 
 /// Some blocks of the filter.
@@ -414,29 +423,32 @@ impl Slice {
     }
 }
 
-/// Writes where each top stands, then the tops.
+/// Writes how each top begins, where each stands, then the tops.
 fn put_tops<W: Write + Seek + ?Sized>(
     tops: &mut Spooled,
     count: u64,
     output: &mut Output<'_, W>,
 ) -> Result<(), WriteError> {
     const FIXED: usize = 9;
-    let mut place = 4 * count;
+    let mut place = 12 * count;
     let mut entry = [0; FIXED + MAX_LABEL];
-    for with_entries in [false, true] {
+    for column in 0..3 {
         let mut reader = tops.read()?;
         for _ in 0..count {
             let (fixed, label) = entry.split_at_mut(FIXED);
             reader.take(fixed)?;
             let length = usize::from(fixed[FIXED - 1]).min(MAX_LABEL);
-            reader.take(label.get_mut(..length).unwrap_or_default())?;
-            if with_entries {
-                output.put(entry.get(..FIXED + length).unwrap_or_default())?;
-            } else {
-                let at = u32::try_from(place);
-                let at = at.map_err(|_| WriteError::TooLarge("top-level labels"))?;
-                output.put(&at.to_le_bytes())?;
-                place += (FIXED + length) as u64;
+            let label = label.get_mut(..length).unwrap_or_default();
+            reader.take(label)?;
+            match column {
+                0 => output.put(&top_key(label).to_be_bytes())?,
+                1 => {
+                    let at = u32::try_from(place);
+                    let at = at.map_err(|_| WriteError::TooLarge("top-level labels"))?;
+                    output.put(&at.to_le_bytes())?;
+                    place += (FIXED + length) as u64;
+                }
+                _ => output.put(entry.get(..FIXED + length).unwrap_or_default())?,
             }
         }
     }

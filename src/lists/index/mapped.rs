@@ -3,10 +3,11 @@
 #![allow(unsafe_code, reason = "a file is mapped into memory")]
 
 use std::fmt;
-use std::fs::File;
 use std::io;
 
 use memmap2::{Advice, Mmap, UncheckedAdvice};
+
+use crate::files::DiskFile;
 
 /// The octets of an index.
 pub(super) enum Octets {
@@ -20,7 +21,7 @@ impl Octets {
     /// Maps a file. It must not be changed in place as long as this lives: a file that somebody cuts
     /// off meanwhile ends the process with SIGBUS at the next look-up. We replace an index by
     /// renaming another over it, which leaves the mapped one as it is.
-    pub(super) fn map(file: &File) -> io::Result<Self> {
+    pub(super) fn map(file: &DiskFile) -> io::Result<Self> {
         if file.metadata()?.len() == 0 {
             return Ok(Self::Owned(Vec::new()));
         }

@@ -155,7 +155,7 @@ impl Index {
         if part(Part::Separators).len() as u64 != u64::from(header.blocks) * 12 {
             return Err(IndexFault::Malformed("the number of blocks"));
         }
-        if (part(Part::Tops).len() as u64) < u64::from(header.tops) * 4 {
+        if (part(Part::Tops).len() as u64) < u64::from(header.tops) * 12 {
             return Err(IndexFault::Malformed("the number of top-level labels"));
         }
         if (part(Part::Sets).len() as u64) < u64::from(header.sets) * 4 {
@@ -200,7 +200,7 @@ impl Index {
         let mut names = u64::from(self.header.root > 0);
         let mut blocks = 0;
         let dictionary = self.dictionary();
-        for number in 0..self.header.tops {
+        for number in 0..self.header.tops as usize {
             let top = dictionary.and_then(|it| it.top(number)).ok_or_else(wrong)?;
             if top.label.is_empty() || top.label.len() > MAX_LABEL || top.first_block != blocks {
                 return Err(wrong());
@@ -329,7 +329,7 @@ impl Index {
             return;
         };
         let mut wire = [0; MAX_NAME];
-        for top in (0..self.header.tops).map_while(|number| dictionary.top(number)) {
+        for top in (0..self.header.tops as usize).map_while(|number| dictionary.top(number)) {
             dictionary.walk(&top, |row, set| {
                 let length = alphabet::to_wire(top.label, row, &mut wire);
                 let name = length.and_then(|length| NameRef::from_wire(wire.get(..length)?).ok());
@@ -408,9 +408,14 @@ impl Index {
         let separators = self.part(Part::Separators);
         let blocks = self.header.blocks as usize;
         let (separators, begins) = separators.split_at_checked(blocks * 8)?;
+        let tops = self.part(Part::Tops);
+        let count = self.header.tops as usize;
+        let (top_keys, rest) = tops.split_at_checked(count * 8)?;
+        let (top_places, _) = rest.split_at_checked(count * 4)?;
         Some(Dictionary {
-            tops: self.part(Part::Tops),
-            top_count: self.header.tops,
+            top_keys: top_keys.as_chunks().0,
+            top_places: top_places.as_chunks().0,
+            tops,
             separators: separators.as_chunks().0,
             begins: begins.as_chunks().0,
             names: self.part(Part::Names),

@@ -6,9 +6,9 @@
 //! and each class has a code. How much a name shares is written in a code that depends on how much
 //! the name before shared; the set of postings has one code of its own.
 
-use super::alphabet::{END, GAP, SYMBOLS};
+use super::alphabet::{END, GAP, ROW, SYMBOLS};
 use super::bits::{BitReader, BitWriter};
-use super::code::{self, Decoder, Encoder};
+use super::code::{self, Decoder, Encoder, Found, LongRows, QUICK};
 
 /// How many contexts of a kind there are.
 pub(super) const CONTEXTS: usize = SYMBOLS * SYMBOLS;
@@ -20,8 +20,6 @@ pub(super) const SHARED: usize = 32;
 const FAR: u8 = SHARED as u8 - 1;
 /// How many codes for shared lengths there are.
 pub(super) const SHARED_CODES: usize = 24;
-/// The code for the shared lengths of heads.
-pub(super) const HEAD_CODE: usize = SHARED_CODES - 1;
 /// How many symbols the code of sets of postings has.
 pub(super) const SETS: usize = 64;
 /// The same set as the name before.
@@ -41,7 +39,7 @@ pub(super) enum Context {
 }
 
 /// Calls `each` for the symbols of `row` (its end included) that are not among the `shared` first,
-/// with their contexts. `base` is the name it was compared with, none for the first name of a block.
+/// with their contexts. `base` is the name it was compared with, none for the head of a group.
 pub(super) fn spell(
     row: &[u8],
     shared: usize,
@@ -72,7 +70,7 @@ const fn pair(first: u8, second: u8) -> usize {
 
 /// The code for the shared length of a name after one that shared `before`.
 pub(super) fn shared_code(before: usize) -> usize {
-    before.min(HEAD_CODE - 1)
+    before.min(SHARED_CODES - 1)
 }
 
 /// How often what was written in which context.
@@ -239,7 +237,9 @@ pub(super) struct ModelDecoder {
     /// The class of each pair, at 64 times the first and the second.
     first: [u8; PAIRS],
     next: [u8; PAIRS],
-    classes: Box<[Decoder]>,
+    /// For each class, what the next bits begin with.
+    quick: Box<[[Found; 1 << QUICK]]>,
+    long: Box<[LongRows]>,
     shared: Box<[Decoder]>,
     sets: Decoder,
     set_bits: u32,
@@ -256,11 +256,8 @@ impl ModelDecoder {
         }
         let (first, bytes) = bytes.split_at_checked(CONTEXTS)?;
         let (next, bytes) = bytes.split_at_checked(CONTEXTS)?;
-        if first
-            .iter()
-            .chain(next)
-            .any(|class| usize::from(*class) >= classes.max(1))
-        {
+        let is_class = |class: &u8| usize::from(*class) < classes;
+        if !first.iter().chain(next).all(is_class) {
             return None;
         }
         let lengths: Vec<u8> = bytes.iter().flat_map(|two| [two & 15, two >> 4]).collect();
@@ -269,11 +266,22 @@ impl ModelDecoder {
         if of_sets.len() != SETS {
             return None;
         }
+        let mut quick = Vec::with_capacity(classes);
+        let mut long = Vec::with_capacity(classes);
+        for lengths in of_classes.chunks(SYMBOLS) {
+            let decoder = Decoder::new(lengths)?;
+            quick.push(decoder.quick);
+            long.push(decoder.long);
+        }
         Some(Box::new(Self {
             first: spread(first),
             next: spread(next),
-            classes: decoders::<SYMBOLS>(of_classes)?,
-            shared: decoders::<SHARED>(of_shared)?,
+            quick: quick.into_boxed_slice(),
+            long: long.into_boxed_slice(),
+            shared: of_shared
+                .chunks(SHARED)
+                .map(Decoder::new)
+                .collect::<Option<_>>()?,
             sets: Decoder::new(of_sets)?,
             set_bits: number_bits(sets),
         }))
@@ -281,40 +289,49 @@ impl ModelDecoder {
 
     /// Octets it takes in memory.
     pub(super) fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + size_of_val(&*self.classes) + size_of_val(&*self.shared)
+        let classes = size_of_val(&*self.quick) + size_of_val(&*self.long);
+        size_of::<Self>() + classes + size_of_val(&*self.shared)
     }
 
-    /// Reads the symbols of a name into `row` behind the `shared` first and says how many the name
-    /// has, its end not counted. `row` holds the name it was compared with, and its end, unless this
-    /// is the first name of a block. None when it has no end.
+    /// Reads the symbols of a name into `row` behind the `shared` first, which stand there, and says
+    /// how many the name has, its end not counted. None when it has no end.
+    ///
+    /// Unless it is the head of a group, `row` holds the name it was compared with, and its end.
     #[inline(always)]
     pub(super) fn take_row(
         &self,
-        row: &mut [u8; super::alphabet::ROW],
+        row: &mut [u8; ROW],
         shared: u8,
-        is_first: bool,
+        is_head: bool,
         reader: &mut BitReader<'_>,
     ) -> Option<u8> {
-        let mut at = shared;
         let before = |back| {
-            let place = at.checked_sub(back);
+            let place = shared.checked_sub(back);
             place.map_or(GAP, |place| row[usize::from(place)])
         };
-        let (mut second, mut last) = (before(2), before(1));
-        let mut class = if is_first {
-            self.next[place(second, last)]
+        let mut pair = place(before(2), before(1));
+        let mut class_of_next = if is_head {
+            self.next[pair]
         } else {
-            self.first[place(row[usize::from(at)], last)]
+            self.first[place(row[usize::from(shared)], before(1))]
         };
+        let mut at = shared;
         loop {
-            let symbol = self.classes.get(usize::from(class))?.take(reader);
+            let next = reader.peek();
+            let class = usize::from(class_of_next);
+            let mut found = self.quick.get(class)?[code::beginning(next)];
+            if found == 0 {
+                found = self.long.get(class)?.find(next);
+            }
+            reader.pass(code::length(found));
+            let symbol = code::symbol(found);
             row[usize::from(at)] = symbol;
             if symbol == END {
                 return Some(at);
             }
             at = at.checked_add(1)?;
-            (second, last) = (last, symbol);
-            class = self.next[place(second, last)];
+            pair = (pair << 6 | usize::from(symbol)) & (PAIRS - 1);
+            class_of_next = self.next[pair];
         }
     }
 
@@ -355,11 +372,6 @@ fn spread(classes: &[u8]) -> [u8; PAIRS] {
         }
     }
     table
-}
-
-/// The decoders of codes of `N` symbols each.
-fn decoders<const N: usize>(lengths: &[u8]) -> Option<Box<[Decoder]>> {
-    lengths.chunks(N).map(Decoder::new).collect()
 }
 
 /// The model for these counts.

@@ -2,11 +2,11 @@
 
 use std::io::{Read, Seek, Write};
 
-use super::alphabet::{END, Spelled, to_wire};
+use super::alphabet::{END, KEY_SYMBOLS, Spelled, to_wire};
 use super::dictionary::matching;
 use super::fault::WriteError;
 use super::layout::Part;
-use super::model::{Counts, HEAD_CODE, shared_code, spell};
+use super::model::{Counts, shared_code, spell};
 use super::record;
 use super::sets::{self, SetTable};
 use super::spool::Spool;
@@ -66,15 +66,15 @@ struct Last {
     place: Option<u64>,
     /// The number of its set.
     set: Option<u32>,
-    rows: Neighbours,
+    name: Neighbour,
+    /// The heads of its block.
+    heads: Vec<Vec<u8>>,
 }
 
 /// Where a name stands in its block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// The first of its block.
-    First,
-    /// The first of another group.
+    /// The first of its group.
     Head,
     /// Any other.
     Plain,
@@ -83,9 +83,7 @@ pub(super) enum Role {
 impl Role {
     /// That of the name with this number below its top.
     pub(super) const fn of(place: u64) -> Self {
-        if place.is_multiple_of(1 << BLOCK_BITS) {
-            Self::First
-        } else if place.is_multiple_of(1 << GROUP_BITS) {
+        if place.is_multiple_of(1 << GROUP_BITS) {
             Self::Head
         } else {
             Self::Plain
@@ -93,53 +91,49 @@ impl Role {
     }
 }
 
-/// The names that the next one may be compared with, as rows with their ends.
+/// Whether a name with this number below its top begins a block.
+pub(super) const fn begins_block(place: u64) -> bool {
+    place.is_multiple_of(1 << BLOCK_BITS)
+}
+
+/// How many symbols the heads of a block, given as rows with their ends, have in common; no more
+/// than a separator has.
+pub(super) fn common_prefix(heads: &[Vec<u8>]) -> usize {
+    let common = match heads {
+        [] => 0,
+        // Its end is always written.
+        [head] => head.len().saturating_sub(1),
+        // They are in order.
+        [first, .., last] => matching(first, last),
+    };
+    common.min(KEY_SYMBOLS)
+}
+
+/// The name before, with which the next one is compared.
 #[derive(Debug, Default)]
-pub(super) struct Neighbours {
-    head: Vec<u8>,
-    last: Vec<u8>,
-    /// How much the last name shared with its own.
+pub(super) struct Neighbour {
+    /// As a row with its end.
+    row: Vec<u8>,
+    /// How much it shared with the one before it.
     shared: usize,
 }
 
-impl Neighbours {
-    /// The name before.
-    pub(super) fn last(&self) -> &[u8] {
-        &self.last
+impl Neighbour {
+    /// Its row.
+    pub(super) fn row(&self) -> &[u8] {
+        &self.row
     }
 
-    /// The name that one with this role is compared with.
-    pub(super) fn base(&self, role: Role) -> Option<&[u8]> {
-        match role {
-            Role::First => None,
-            Role::Head => Some(&self.head),
-            Role::Plain => Some(&self.last),
-        }
+    /// How many symbols `row` shares with it, and the code for that number.
+    pub(super) fn shared(&self, row: &[u8]) -> (usize, usize) {
+        (matching(&self.row, row), shared_code(self.shared))
     }
 
-    /// How many symbols `row` shares with the name it is compared with, and the code for it.
-    pub(super) fn shared(&self, role: Role, row: &[u8]) -> (usize, Option<usize>) {
-        let Some(base) = self.base(role) else {
-            return (0, None);
-        };
-        let code = match role {
-            Role::Plain => shared_code(self.shared),
-            _ => HEAD_CODE,
-        };
-        (matching(base, row), Some(code))
-    }
-
-    /// Goes on to `row`, which shared so much.
-    pub(super) fn advance(&mut self, role: Role, row: &[u8], shared: usize) {
-        self.shared = 0;
-        if role == Role::Plain {
-            self.shared = shared;
-        } else {
-            self.head.clear();
-            self.head.extend_from_slice(row);
-        }
-        self.last.clear();
-        self.last.extend_from_slice(row);
+    /// Goes on to `row`, which shared so much with it; nothing counts that a head shares.
+    pub(super) fn advance(&mut self, row: &[u8], shared: usize) {
+        self.shared = shared;
+        self.row.clear();
+        self.row.extend_from_slice(row);
     }
 }
 
@@ -260,7 +254,8 @@ impl IndexWriter {
                 top: Vec::new(),
                 place: None,
                 set: None,
-                rows: Neighbours::default(),
+                name: Neighbour::default(),
+                heads: Vec::new(),
             },
             set: Vec::new(),
         })
@@ -351,6 +346,7 @@ impl IndexWriter {
         let Some(place) = self.last.place.take() else {
             return Ok(());
         };
+        self.end_block();
         let names = place + 1;
         let number =
             |number: u64, what| u32::try_from(number).map_err(|_| WriteError::TooLarge(what));
@@ -374,38 +370,64 @@ impl IndexWriter {
         set: &[u8],
         has_modifiers: bool,
     ) -> Result<(), WriteError> {
-        if !is_new_top && row <= self.last.rows.last() {
+        if !is_new_top && row <= self.last.name.row() {
             return Err(self.wrong_order(name));
         }
         let place = self.last.place.map_or(0, |place| place + 1);
-        let rows = &self.last.rows;
         let role = Role::of(place);
-        let (shared, code) = rows.shared(role, row);
-        if let Some(code) = code {
-            self.counts.add_shared(code, shared);
+        if begins_block(place) {
+            self.end_block();
         }
-        spell(row, shared, rows.base(role), |context, symbol| {
-            self.counts.add(context, symbol);
-        });
+        let mut shared = 0;
+        if role == Role::Head {
+            // How many symbols heads have in common shows at the end of the block.
+            self.last.heads.push(row.to_vec());
+        } else {
+            let code;
+            (shared, code) = self.last.name.shared(row);
+            self.counts.add_shared(code, shared);
+            spell(
+                row,
+                shared,
+                Some(self.last.name.row()),
+                |context, symbol| {
+                    self.counts.add(context, symbol);
+                },
+            );
+        }
         let number = self.sets.number(set, has_modifiers);
         match number {
             Some(_) if role == Role::Plain && number == self.last.set => self.same_sets += 1,
             Some(number) => self.sets.count(number),
             None => self.lone_sets += 1,
         }
-        let before = if is_new_top { &[] } else { rows.last() };
+        let before = if is_new_top {
+            &[]
+        } else {
+            self.last.name.row()
+        };
         record::put_name(&mut self.names, row, before, number.ok_or(set))?;
-        self.last.rows.advance(role, row, shared);
+        self.last.name.advance(row, shared);
         self.last.place = Some(place);
         self.last.set = number;
         Ok(())
+    }
+
+    /// Counts the symbols of the heads of a block.
+    fn end_block(&mut self) {
+        let prefix = common_prefix(&self.last.heads);
+        for head in self.last.heads.drain(..) {
+            spell(&head, prefix, None, |context, symbol| {
+                self.counts.add(context, symbol)
+            });
+        }
     }
 
     fn wrong_order(&self, name: NameRef<'_>) -> WriteError {
         let mut wire = [0; MAX_NAME];
         let length = match self.last.place {
             Some(_) => {
-                let row = self.last.rows.last();
+                let row = self.last.name.row();
                 let body = row.strip_suffix(&[END]).unwrap_or(row);
                 to_wire(&self.last.top, body, &mut wire)
             }

@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn lines_understood() {
-        let nxdomain = "||example.org^$dnsrewrite=NXDOMAIN;;";
+        let nxdomain = "||example.org^";
         for (line, expected) in [
             ("address=/Example.org/0.0.0.0", &["||example.org^"][..]),
             ("address=/example.org/::", &["||example.org^"]),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::literal::{SHORTEST, literals, rarest};
 use super::program::{STEP, Step, compile, run};
 use super::syntax::{Node, OctetSet, parse};
+use super::view::mark;
 use super::{
     HEAD, INVERTED, KINDS, MAX_PATTERNS, MAX_TEXT, PatternFault, RECORD, TEXT, first_bits,
     hash_three, wildcard,
@@ -12,6 +13,7 @@ use super::{
 use crate::lists::addresses::flags;
 use crate::lists::modifiers::{self, table::ModifierTable};
 use crate::lists::{Effect, ListId, Modifiers, Pattern, PatternKind};
+use crate::name::{MAX_NAME, NameRef};
 
 /// What all patterns of all lists together may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,37 @@ pub enum Tried {
 /// Why not.
 pub fn check(pattern: &Pattern) -> Result<Tried, PatternFault> {
     understand(pattern).map(|program| program.tried())
+}
+
+/// A pattern by itself, compared with one name after the other.
+#[derive(Clone, Debug)]
+pub struct SinglePattern {
+    steps: Vec<u8>,
+    sets: Vec<u8>,
+    inverted: bool,
+}
+
+impl SinglePattern {
+    /// Compiles a pattern.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn new(pattern: &Pattern) -> Result<Self, PatternFault> {
+        let program = understand(pattern)?;
+        Ok(Self {
+            steps: program.steps.iter().flat_map(|it| it.to_bytes()).collect(),
+            sets: program.sets.iter().flat_map(|it| it.to_bytes()).collect(),
+            inverted: pattern.kind == PatternKind::InvertedRegex,
+        })
+    }
+
+    /// Whether it matches `name`.
+    pub fn matches(&self, name: NameRef<'_>) -> bool {
+        let mut marked = [0; MAX_NAME + 1];
+        let marked = mark(name, &mut marked);
+        let text = marked.get(1..marked.len().saturating_sub(1));
+        run(&self.steps, &self.sets, text.unwrap_or_default()) != self.inverted
+    }
 }
 
 /// Collects the patterns of all lists.

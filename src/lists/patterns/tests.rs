@@ -349,6 +349,12 @@ proptest! {
                 .collect();
             expected.sort();
             expected.dedup();
+            let parsed = Name::parse(&name).unwrap();
+            for pattern in &patterns {
+                let single = SinglePattern::new(pattern).unwrap();
+                let expected = expected.contains(&pattern.text);
+                prop_assert_eq!(single.matches(parsed.as_ref()), expected, "{}", name);
+            }
             prop_assert_eq!(hits(&section, &name), expected, "{}", name);
         }
     }

@@ -302,7 +302,7 @@ struct Record {
 }
 
 /// Writes `name` as people do, between [`BEGIN`] and [`END`].
-fn mark<'m>(name: NameRef<'_>, marked: &'m mut [u8; MAX_NAME + 1]) -> &'m [u8] {
+pub(super) fn mark<'m>(name: NameRef<'_>, marked: &'m mut [u8; MAX_NAME + 1]) -> &'m [u8] {
     let wire = name.as_wire();
     // The wire form has a length where the text has a dot, one of them in front, and a zero behind.
     let length = wire.len().min(MAX_NAME);

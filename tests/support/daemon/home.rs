@@ -220,6 +220,7 @@ impl Home {
     pub fn hedgerow(&self, arguments: &[&str]) -> std::process::Output {
         Command::new(env!("CARGO_BIN_EXE_hedgerow"))
             .args(arguments)
+            .env("STATE_DIRECTORY", self.folder.path().join("state"))
             .output()
             .unwrap()
     }
@@ -290,6 +291,7 @@ pub fn command(folder: &Path) -> Command {
         .arg("--config")
         .arg(folder.join("etc/hedgerow.toml"))
         .env("NO_COLOR", "1")
+        .env("STATE_DIRECTORY", folder.join("state"))
         .env_remove("NOTIFY_SOCKET")
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
@@ -314,10 +316,12 @@ pub fn lay_out(folder: &Path, port: u16, upstream: SocketAddr, config: &str) {
 /// The settings every test needs.
 pub fn base_config(port: u16, upstream: SocketAddr, folder: &Path) -> String {
     let socket = folder.join("run/control.sock");
+    let state = folder.join("state");
     format!(
         "[server]\nlisten = [\"127.0.0.1:{port}\", \"[::1]:{port}\"]\nworkers = 2\n\
          [upstream]\nservers = [\"{upstream}\"]\n\
          [control]\nsocket = {socket:?}\n\
+         [lists]\nfolder = {state:?}\n\
          [log]\nlevel = \"debug\"\ntarget = \"stderr\"\n"
     )
 }
