@@ -50,6 +50,10 @@ fn folded(lists: &[List]) -> Index {
 }
 
 /// The lists with every word they say.
+#[expect(
+    clippy::type_complexity,
+    reason = "names in the order of the index, and what is said of each"
+)]
 fn unfolded(lists: &[List]) -> Index {
     let mut words: BTreeMap<Vec<u8>, (Name, Vec<(ListId, &Entry)>)> = BTreeMap::new();
     for (list, number) in lists.iter().zip(0..) {

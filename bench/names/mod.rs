@@ -67,6 +67,11 @@ impl Names {
         self.ends.push(end);
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.ends.len()

@@ -233,6 +233,10 @@ fn judge_address(
 ) -> Option<Reason> {
     let mut panel = Panel::default();
     view.lists.look_up_address(address, |hit| {
+        // What the household's own resolvers say of its own names is nobody else's business.
+        if view.is_private(name) {
+            return;
+        }
         if let Some(voice) = view.voice_of(&hit, name, rtype::A) {
             panel.hear(voice);
         }

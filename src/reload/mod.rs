@@ -237,9 +237,11 @@ impl Reloader {
                     state.lists_are_current = true;
                     state.shelf_warnings = served.warnings;
                 }
-                Err(error) => report
-                    .warnings
-                    .push(format!("the lists stay as they were: {error}")),
+                Err(error) => {
+                    let why = format!("the lists stay as they were: {error}");
+                    state.lists_are_current = false;
+                    state.shelf_warnings = vec![why];
+                }
             }
         }
         report.warnings.extend(list_troubles(&lasting.lists));

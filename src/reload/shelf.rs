@@ -216,13 +216,38 @@ impl<'a> Shelf<'a> {
             return;
         }
         let path = self.store.folder.join("sealed-keys");
-        let kept = self.files.read(&path, SMALL_FILE).unwrap_or_default();
-        let kept = String::from_utf8(kept).unwrap_or_default();
-        let mut keys = SealKeys::parse(&kept).unwrap_or_default();
+        let kept = match self.files.read(&path, SMALL_FILE) {
+            Ok(octets) => String::from_utf8_lossy(&octets).into_owned(),
+            Err(error) if is_absent(&error) => String::new(),
+            Err(error) => {
+                served.warnings.push(error.to_string());
+                "# it cannot be read\nand is left as it is".to_owned()
+            }
+        };
+        // Those of the feeds first: a file full of old keys must not keep them out.
+        let mut keys = SealKeys::new();
         for spec in specs.iter().filter(|spec| may_be_sealed(spec)) {
             if let Some(key) = self.feed_head(spec).and_then(|head| head.key) {
                 keys.add(key);
             }
+        }
+        // A line somebody got wrong costs that line, and the file is left to be put right.
+        let mut is_sound = true;
+        for line in kept.lines() {
+            match SealKeys::parse(line) {
+                Ok(mut one) => {
+                    let used: Vec<_> = served.index.sealed_lists().map(|it| it.key_id).collect();
+                    one.keep(|id| used.contains(&id));
+                    keys.extend(one);
+                }
+                Err(_) => is_sound = false,
+            }
+        }
+        if !is_sound {
+            let place = path.display();
+            served
+                .warnings
+                .push(format!("{place}: a line that is no key"));
         }
         for info in served.index.set_seal_keys(&keys) {
             let id = served.index.list(info.list).id;
@@ -233,6 +258,7 @@ impl<'a> Shelf<'a> {
         }
         let text = keys.to_file();
         if self.writes
+            && is_sound
             && text != kept
             && let Err(error) = self.keep_keys(&path, &text)
         {

@@ -73,6 +73,9 @@ struct Gathered {
     drops: Vec<bool>,
 }
 
+/// The most that one list may say of one name; what is more is left out. Real lists say a handful.
+const MOST_SAID: usize = 256;
+
 /// One of them.
 #[derive(Clone, Copy)]
 struct Held {
@@ -90,6 +93,15 @@ impl Gathered {
             && (last.list, last.flags) == (record.list, record.flags)
             && self.modifiers_of(last) == record.modifiers
         {
+            return;
+        }
+        // A list that says a thousand things of one name wants to be slow, not to be exact.
+        let of_list = self
+            .held
+            .iter()
+            .rev()
+            .take_while(|it| it.list == record.list);
+        if of_list.take(MOST_SAID).count() == MOST_SAID {
             return;
         }
         let begin = self.modifiers.len();

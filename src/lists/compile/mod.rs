@@ -200,6 +200,9 @@ pub enum CompileError {
     /// Somebody no longer wants it.
     #[error("cancelled")]
     Cancelled,
+    /// Another process compiles to the same folder.
+    #[error("another process compiles the lists at this moment")]
+    Busy,
     /// A [`ListId`](super::ListId) has 16 bits.
     #[error("more than {most} lists", most = MAX_LISTS)]
     TooManyLists,
@@ -247,6 +250,15 @@ pub fn compile(
     if cancelled() {
         return Err(CompileError::Cancelled);
     }
+    // Two that write the same file at once would write into the one that is in use.
+    let _lock = match target {
+        Target::File(path) => {
+            let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+            let folder = folder.unwrap_or_else(|| Path::new("."));
+            Some(files.lock(folder)?.ok_or(CompileError::Busy)?)
+        }
+        Target::Memory => None,
+    };
     // First, so that what a process that was killed left there is gone whatever happens below.
     let draft = match target {
         Target::File(path) => Some((path, files.draft(path)?)),

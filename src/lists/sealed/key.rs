@@ -180,6 +180,13 @@ impl SealKeys {
         new
     }
 
+    /// Adds the keys of another; those for which there is no room are left out.
+    pub fn extend(&mut self, other: Self) {
+        for (_, key) in other.0 {
+            self.add(key);
+        }
+    }
+
     /// Keeps the keys with these ids and forgets the others.
     pub fn keep(&mut self, used: impl Fn(KeyId) -> bool) {
         self.0.retain(|(id, _)| used(*id));
