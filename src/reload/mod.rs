@@ -103,10 +103,13 @@ pub struct Reloader {
     own_addresses: Vec<SocketAddr>,
     /// Whether nothing may be written.
     only_looks: bool,
+    /// Held as long as a reload takes.
     state: Mutex<State>,
+    /// What it was after the last one, for those who only look. Held for a moment.
+    seen: Mutex<Arc<State>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct State {
     generation: u64,
     list_sources: Vec<(ListSpec, Option<Stamp>)>,
@@ -139,6 +142,7 @@ impl Reloader {
             own_addresses,
             only_looks: false,
             state: Mutex::default(),
+            seen: Mutex::default(),
         }
     }
 
@@ -169,6 +173,7 @@ impl Reloader {
         state.oddities = diagnostics.iter().map(Diagnostic::one_line).collect();
         let config = Arc::new(config);
         state.started_with = Some(Arc::clone(&config));
+        self.show(&state);
         let listeners = config.server.listen.clone();
         Ok(Arc::new(Snapshot::new(1, config, &listeners, lasting)))
     }
@@ -207,6 +212,7 @@ impl Reloader {
         if !report.ok || !report.changes.is_empty() || state.last.is_some() {
             state.last = Some(report.clone());
         }
+        self.show(&state);
         report
     }
 
@@ -272,33 +278,42 @@ impl Reloader {
         report.generation = state.generation;
     }
 
+    fn show(&self, state: &State) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(state.clone());
+    }
+
+    /// What a reload left behind, without waiting for one that goes on.
+    fn seen(&self) -> Arc<State> {
+        Arc::clone(&self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The last attempt, if there was one.
     pub fn last_report(&self) -> Option<Report> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.seen();
         state.last.clone()
     }
 
     /// What is odd in the configuration in force, one line each.
     pub fn oddities(&self) -> Vec<String> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.seen();
         state.oddities.clone()
     }
 
     /// What is odd about where the compiled lists are kept, one line each.
     pub fn shelf_warnings(&self) -> Vec<String> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.seen();
         state.shelf_warnings.clone()
     }
 
     /// Whether the lists in force are those of an earlier run and have to be compiled.
     pub fn lists_are_current(&self) -> bool {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.seen();
         state.lists_are_current
     }
 
     /// Which changes on the disk may matter.
     pub fn interest(&self) -> Interest {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.seen();
         let lists = state.list_sources.iter();
         let mut interest = Interest {
             folders: state.watched.clone(),
