@@ -69,11 +69,6 @@ impl AddressesBuilder {
         if prefix.prefix_len() == 0 {
             return Err(LineFault::Everything("an address prefix of length 0"));
         }
-        // A whole continent, or the home itself, is no list's business.
-        let shortest = if prefix.addr().is_ipv4() { 16 } else { 32 };
-        if prefix.prefix_len() < shortest {
-            return Err(LineFault::Everything("an address prefix of so few bits"));
-        }
         if self.records.len() >= MAX_ADDRESSES {
             return Err(LineFault::TooManyAddresses);
         }

@@ -240,7 +240,8 @@ impl<E: FnMut(u32, &Item)> Reading<E> {
             let understood = line
                 .text
                 .map_err(|bytes| LineFault::TooLong { bytes })
-                .and_then(|text| reader.read(text, &mut items));
+                .and_then(|text| reader.read(text, &mut items))
+                .and_then(|()| items.iter().try_for_each(not_too_wide));
             match understood {
                 Ok(()) => {
                     self.report.lines += u64::from(!items.is_empty());
@@ -398,6 +399,22 @@ impl ListFormat {
         reader.read(line, into)?;
         reader.finish()
     }
+}
+
+/// A prefix of few bits is half the net, or the home itself: no list's business.
+fn not_too_wide(item: &Item) -> Result<(), LineFault> {
+    let Item::Address(entry) = item else {
+        return Ok(());
+    };
+    let fewest = if entry.prefix.addr().is_ipv4() {
+        16
+    } else {
+        32
+    };
+    if entry.prefix.prefix_len() < fewest {
+        return Err(LineFault::TooWide(entry.prefix.to_string()));
+    }
+    Ok(())
 }
 
 /// What the parsers' tests share.
@@ -610,6 +627,15 @@ mod tests {
             "{}",
             endless.largest_request
         );
+    }
+
+    #[test]
+    fn a_prefix_of_half_the_net_costs_its_line() {
+        let zone = "$ORIGIN rpz.test.\n8.0.0.0.10.rpz-ip CNAME .\n24.0.2.0.192.rpz-ip CNAME .\n";
+        let (report, entries) = read(zone, Some(ListFormat::Rpz));
+        assert_eq!((report.bad_lines, entries.len()), (1, 1));
+        let said = report.first_errors[0].to_string();
+        assert_eq!(said, "line 2: `10.0.0.0/8` matches too many names");
     }
 
     #[test]
