@@ -255,7 +255,11 @@ pub fn compile(
         Target::File(path) => {
             let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
             let folder = folder.unwrap_or_else(|| Path::new("."));
-            Some(files.lock(folder)?.ok_or(CompileError::Busy)?)
+            match files.lock(folder) {
+                Ok(lock) => Some(lock.ok_or(CompileError::Busy)?),
+                // What is wrong with the folder is told of the file, below.
+                Err(_) => None,
+            }
         }
         Target::Memory => None,
     };
