@@ -16,6 +16,8 @@ pub(super) const END: u8 = 0;
 pub(super) const GAP: u8 = 1;
 /// More than the symbols of any name, with the end.
 pub(super) const ROW: usize = 256;
+/// A row and so much behind it that eight octets can be read from each of its places.
+pub(super) const PADDED_ROW: usize = ROW + 7;
 /// How many symbols a separator holds.
 pub(super) const KEY_SYMBOLS: usize = 12;
 /// How many symbols the short separator of a group holds.
@@ -51,7 +53,7 @@ pub(super) struct Spelled<'a> {
     /// The last label.
     pub(super) top: &'a [u8],
     /// The symbols of the other labels from right to left, a gap after each.
-    row: [u8; ROW],
+    row: [u8; PADDED_ROW],
     /// Where the labels end in the row: at `n` the place of the gap after `n` labels.
     ends: [u8; 128],
     /// How many labels are in the row.
@@ -80,7 +82,7 @@ impl<'a> Spelled<'a> {
         let mut from_root = begins.iter().take(count).rev();
         let mut this = Self {
             top: label_at(*from_root.next()?)?,
-            row: [END; ROW],
+            row: [END; PADDED_ROW],
             ends: [0; 128],
             labels: 0,
         };
@@ -109,22 +111,43 @@ impl<'a> Spelled<'a> {
         Some(this)
     }
 
-    /// Calls `with` on the row of the parent with so many labels below the top, its end included,
-    /// and on its first symbols as a number. None where there are fewer labels.
+    /// Calls `with` on the row of the parent with so many labels below the top. None where there are
+    /// fewer labels.
     pub(super) fn with_row<R>(
         &mut self,
         labels: usize,
-        with: impl FnOnce(&[u8], u64) -> R,
+        with: impl FnOnce(&Wanted<'_>) -> R,
     ) -> Option<R> {
         if labels > self.labels {
             return None;
         }
         let end = usize::from(*self.ends.get(labels)?);
         let kept = std::mem::replace(self.row.get_mut(end)?, END);
-        let row = self.row.get(..=end)?;
-        let result = with(row, key(row));
+        let result = with(&Wanted {
+            row: self.row.get(..=end)?,
+            octets: &self.row,
+        });
         *self.row.get_mut(end)? = kept;
         Some(result)
+    }
+}
+
+/// A row that is looked for.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// Its symbols with its end.
+    pub(super) row: &'a [u8],
+    /// The same, and something behind it.
+    octets: &'a [u8; PADDED_ROW],
+}
+
+impl Wanted<'_> {
+    /// Its symbols from `at` on, eight of them, the first in the lowest octet; behind its end
+    /// stands anything.
+    #[inline(always)]
+    pub(super) fn eight(&self, at: usize) -> Option<u64> {
+        let octets = self.octets.get(at..)?.first_chunk()?;
+        Some(u64::from_le_bytes(*octets))
     }
 }
 
@@ -159,6 +182,12 @@ pub(super) fn from_key(key: u64, into: &mut [u8]) {
 pub(super) fn have_in_common(left: u64, right: u64, symbols: usize) -> bool {
     let beyond = BEYOND.get(symbols).copied().unwrap_or(1);
     left / beyond == right / beyond
+}
+
+/// With how many symbols the rows that begin with these numbers begin alike, as far as those tell.
+pub(super) fn in_common(left: u64, right: u64) -> usize {
+    let counts = (1..=KEY_SYMBOLS).take_while(|count| have_in_common(left, right, *count));
+    counts.last().unwrap_or(0)
 }
 
 /// For so many symbols, what the symbols of a number behind them amount to, and one more.
@@ -213,8 +242,8 @@ mod tests {
             let top = spelled.top;
             let mut wire = [0; MAX_NAME];
             let length = spelled
-                .with_row(labels, |row, _| {
-                    let (end, row) = row.split_last().unwrap();
+                .with_row(labels, |wanted| {
+                    let (end, row) = wanted.row.split_last().unwrap();
                     assert_eq!(*end, END);
                     to_wire(top, row, &mut wire).unwrap()
                 })
@@ -230,14 +259,18 @@ mod tests {
         let mut spelled = Spelled::new(name).unwrap();
         assert_eq!(spelled.labels, 1);
         assert_eq!(
-            spelled.with_row(1, |row, _| row.to_vec()),
+            spelled.with_row(1, |wanted| wanted.row.to_vec()),
             Some(vec![15, 16, END])
         );
         assert_eq!(
-            spelled.with_row(0, |row, key| (row.to_vec(), key)),
+            spelled.with_row(0, |wanted| (wanted.row.to_vec(), key(wanted.row))),
             Some((vec![END], 0))
         );
-        assert_eq!(spelled.with_row(2, |_, _| ()), None);
+        // Behind the end stands anything.
+        let three = |wanted: &Wanted<'_>, at| Some(wanted.eight(at)? & 0xff_ffff);
+        let found = spelled.with_row(1, |wanted| [0, 255, 256].map(|at| three(wanted, at)));
+        assert_eq!(found, Some([Some(0x10_0f), Some(0), None]));
+        assert_eq!(spelled.with_row(2, |_| ()), None);
     }
 
     #[test]
@@ -261,6 +294,7 @@ mod tests {
             other[count] = (other[count] + 1) % 40;
             assert!(have_in_common(key(&row), key(&other), count));
             assert!(count == KEY_SYMBOLS || !have_in_common(key(&row), key(&other), count + 1));
+            assert_eq!(in_common(key(&row), key(&other)), count);
         }
         assert_eq!(short_key(&row, 12), 9 * 1600);
         assert_eq!(short_key(&[39; 5], 1), 63_999);

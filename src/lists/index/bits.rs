@@ -59,6 +59,7 @@ pub(super) struct BitReader<'a> {
 
 impl<'a> BitReader<'a> {
     /// At octet `at` of `bytes`.
+    #[inline(always)]
     pub(super) fn new(bytes: &'a [u8], at: usize) -> Self {
         let mut this = Self {
             bytes,
@@ -106,6 +107,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// Goes to the bit at `place`.
+    #[inline(always)]
     pub(super) fn go_to(&mut self, place: usize) {
         *self = Self::new(self.bytes, place / 8);
         self.pass(place as u32 % 8);

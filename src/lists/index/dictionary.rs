@@ -7,12 +7,17 @@
 //! the *head*, behind those that all heads of the block have in common. So a search reads one group.
 //! There the head is written without what is in the separator of the block, and each other name as
 //! what differs from the name before.
+//!
+//! A search puts no name together: whether a name comes before the wanted one shows in how much it
+//! shares with the name before, mostly, and else in the few symbols behind.
 
 use std::cmp::Ordering;
 
-use super::alphabet::{END, KEY_SYMBOLS, ROW, from_key, have_in_common, short_key};
+use super::alphabet::{
+    END, KEY_SYMBOLS, ROW, Wanted, from_key, have_in_common, in_common, key, short_key,
+};
 use super::bits::BitReader;
-use super::model::{ModelDecoder, SetCode, shared_code};
+use super::model::{ModelDecoder, Rest, SetCode, shared_code};
 
 /// How many bits hold how many symbols the heads of a block have in common.
 pub(super) const PREFIX_BITS: u32 = 4;
@@ -20,6 +25,11 @@ pub(super) const PREFIX_BITS: u32 = 4;
 pub(super) const WIDTH_BITS: u32 = 5;
 /// How many bits a short separator has.
 pub(super) const SHORT_KEY_BITS: u32 = 16;
+
+/// Octets of a cache line.
+const LINE: usize = 64;
+/// How many cache lines a block has, about.
+const BLOCK_LINES: usize = 6;
 
 /// The parts of an index that hold names.
 #[derive(Clone, Copy)]
@@ -73,11 +83,10 @@ impl<'a> Dictionary<'a> {
         let key_of = |key: &[u8; 8]| u64::from_be_bytes(*key);
         let begin = self.top_keys.partition_point(|key| key_of(key) < wanted);
         let same = self.top_keys.get(begin..)?;
-        // Labels that begin alike stand in order.
-        let same = same.get(..same.partition_point(|key| key_of(key) == wanted))?;
         let number = match same {
-            [_] => begin,
-            several => {
+            [one, other, ..] if [one, other].map(key_of) == [wanted; 2] => {
+                // Labels that begin alike stand in order.
+                let several = same.get(..same.partition_point(|key| key_of(key) == wanted))?;
                 let is_before = |number: &usize| {
                     self.top(begin + number)
                         .is_some_and(|top| top.label < label)
@@ -93,12 +102,14 @@ impl<'a> Dictionary<'a> {
                 }
                 begin + from
             }
+            _ => begin,
         };
         self.top(number).filter(|top| top.label == label)
     }
 
-    /// The set of a name below `top`, given as a row with its end and as the number that begins it.
-    pub(super) fn find(&self, top: &Top<'_>, row: &[u8], key: u64) -> Option<SetCode> {
+    /// The set of a name below `top`.
+    pub(super) fn find(&self, top: &Top<'_>, wanted: &Wanted<'_>) -> Option<SetCode> {
+        let key = key(wanted.row);
         let blocks = self.blocks_of(top);
         let separators = self.separators.get(blocks.clone())?;
         let key_of = |separator: &[u8; 8]| u64::from_le_bytes(*separator);
@@ -113,7 +124,7 @@ impl<'a> Dictionary<'a> {
             while from < to {
                 let middle = from + (to - from) / 2;
                 let names = self.names_in_block(top, middle);
-                if self.head_is_after(blocks.start + middle, names, row)? {
+                if self.head_is_after(blocks.start + middle, names, wanted)? {
                     to = middle;
                 } else {
                     from = middle + 1;
@@ -122,7 +133,7 @@ impl<'a> Dictionary<'a> {
             number = from.checked_sub(1)?;
         }
         let names = self.names_in_block(top, number);
-        self.find_in_block(blocks.start + number, names, row, key)
+        self.find_in_block(blocks.start + number, names, wanted, key)
     }
 
     /// Calls `each` with the row, without its end, and the set of every name below `top`, in order.
@@ -156,11 +167,24 @@ impl<'a> Dictionary<'a> {
         (begin < self.names.len()).then(|| BitReader::new(self.names, begin))
     }
 
+    /// Reads an octet of each cache line of a block, so that all come from memory at once, and not
+    /// one after the other as a search gets to them.
+    #[inline(always)]
+    fn touch(&self, block: usize) {
+        let begin = self
+            .begins
+            .get(block)
+            .map_or(0, |begin| u32::from_le_bytes(*begin));
+        let octets = self.names.get(begin as usize..).unwrap_or_default();
+        let lines = octets.iter().step_by(LINE).take(BLOCK_LINES);
+        std::hint::black_box(lines.fold(0, |all, octet| all ^ octet));
+    }
+
     /// Begins to read a block of `names` names.
     #[inline(always)]
     fn block(&self, block: usize, names: usize) -> Option<Block<'a>> {
         let mut reader = self.reader(block)?;
-        let prefix = reader.take(PREFIX_BITS) as u8;
+        let prefix = reader.take(PREFIX_BITS) as usize;
         let width = reader.take(WIDTH_BITS);
         let others = names.div_ceil(1 << self.group_bits).checked_sub(1)?;
         let keys = reader.place();
@@ -168,7 +192,7 @@ impl<'a> Dictionary<'a> {
         Some(Block {
             reader,
             separator: u64::from_le_bytes(*self.separators.get(block)?),
-            prefix: prefix.min(KEY_SYMBOLS as u8),
+            prefix: prefix.min(KEY_SYMBOLS),
             width,
             others,
             offsets,
@@ -176,55 +200,68 @@ impl<'a> Dictionary<'a> {
         })
     }
 
-    /// Whether the first name of a block comes after `row`.
+    /// Whether the first name of a block, whose separator is that of `wanted`, comes after it.
     #[cold]
-    fn head_is_after(&self, block: usize, names: usize, row: &[u8]) -> Option<bool> {
-        let mut head = [END; ROW];
+    fn head_is_after(&self, block: usize, names: usize, wanted: &Wanted<'_>) -> Option<bool> {
         let mut block = self.block(block, names)?;
-        let length = block.take_head(0, self.model, &mut head)?;
-        Some(&head[..=usize::from(length)] > row)
+        block.go_to_group(0);
+        let head = self.model.take_rest(&mut block.reader);
+        let (order, _) = self.compare(head, &block.reader, wanted, block.prefix)?;
+        Some(order == Ordering::Greater)
     }
 
-    /// The set of a name in a block of `names` names; `key` is the number that begins `row`.
+    /// The set of a name in a block of `names` names; `key` is the number that begins the name.
     ///
-    /// `matched` is how many symbols the wanted row has in common with the name read last, which
+    /// `matched` is how many symbols the wanted name has in common with the name read last, which
     /// comes before it. A name that shares more with that one than `matched` comes before the wanted
     /// one too; one that shares less comes after it; only where it shares as many do symbols have to
     /// be compared.
-    fn find_in_block(&self, block: usize, names: usize, row: &[u8], key: u64) -> Option<SetCode> {
+    fn find_in_block(
+        &self,
+        block: usize,
+        names: usize,
+        wanted: &Wanted<'_>,
+        key: u64,
+    ) -> Option<SetCode> {
+        self.touch(block);
         let mut block = self.block(block, names)?;
-        let mut group = block.group_of(row, key);
-        let mut this = [END; ROW];
-        let (mut length, mut matched);
-        loop {
-            length = block.take_head(group, self.model, &mut this)?;
-            match compare(&this, length, row, 0) {
-                (Ordering::Less, all) => matched = all,
-                (Ordering::Equal, _) => return Some(self.model.take_set(&mut block.reader)),
-                // Its short separator is the same as that of the wanted name.
-                (Ordering::Greater, _) => {
-                    group = group.checked_sub(1)?;
-                    continue;
+        let (mut group, mut matched);
+        let mut set;
+        if have_in_common(block.separator, key, block.prefix) {
+            group = block.group_of(wanted);
+            loop {
+                block.go_to_group(group);
+                let head = self.model.take_rest(&mut block.reader);
+                set = head.set;
+                match self.compare(head, &block.reader, wanted, block.prefix)? {
+                    (Ordering::Less, all) => matched = all,
+                    (Ordering::Equal, _) => return Some(set),
+                    // Its short separator is the same as that of the wanted name.
+                    (Ordering::Greater, _) => {
+                        group = group.checked_sub(1)?;
+                        continue;
+                    }
                 }
+                break;
             }
-            break;
+        } else {
+            // The wanted name comes after all heads.
+            group = block.others;
+            block.go_to_group(group);
+            set = self.model.take_rest(&mut block.reader).set;
+            matched = in_common(block.separator, key);
         }
-        let names = (names - (group << self.group_bits)).min(1 << self.group_bits);
-        let reader = &mut block.reader;
-        let mut set = self.model.take_set(reader);
         let mut shared = 0;
-        for _ in 1..names {
-            shared = self.model.take_shared(shared_code(shared.into()), reader)?;
-            if usize::from(shared) < matched || shared > length {
+        let reader = &mut block.reader;
+        for _ in 1..self.names_in_group(group, names) {
+            shared = self.model.take_shared(shared_code(shared), reader)?;
+            let rest = self.model.take_rest(reader);
+            if shared < matched {
                 return None;
             }
-            length = self.model.take_row(&mut this, shared, false, reader)?;
-            match self.model.take_set(reader) {
-                SetCode::Same => {}
-                other => set = other,
-            }
-            if usize::from(shared) == matched {
-                match compare(&this, length, row, matched) {
+            set = rest.set.after(set);
+            if shared == matched {
+                match self.compare(rest, reader, wanted, matched)? {
                     (Ordering::Less, all) => matched = all,
                     (Ordering::Equal, _) => return Some(set),
                     (Ordering::Greater, _) => return None,
@@ -232,6 +269,41 @@ impl<'a> Dictionary<'a> {
             }
         }
         None
+    }
+
+    /// How a name stands to the wanted one, with which it has what is before `rest` in common, so
+    /// many symbols, and how many it really has.
+    #[inline(always)]
+    fn compare(
+        &self,
+        rest: Rest,
+        reader: &BitReader<'a>,
+        wanted: &Wanted<'_>,
+        matched: usize,
+    ) -> Option<(Ordering, usize)> {
+        let mut place = matched;
+        for token in self.model.tokens(rest, reader) {
+            let differing = (token.symbols() ^ wanted.eight(place)?) & token.mask();
+            if differing != 0 {
+                let symbol = differing.trailing_zeros() / 8;
+                place += symbol as usize;
+                let its = (token.symbols() >> (8 * symbol)) as u8;
+                // No token has an end.
+                return Some((its.cmp(wanted.row.get(place)?), place));
+            }
+            place += token.len();
+        }
+        let order = match *wanted.row.get(place)? {
+            END => Ordering::Equal,
+            _ => Ordering::Less,
+        };
+        Some((order, place))
+    }
+
+    /// How many names the group with this number in a block of `names` names has.
+    fn names_in_group(&self, group: usize, names: usize) -> usize {
+        let before = group << self.group_bits;
+        names.saturating_sub(before).min(1 << self.group_bits)
     }
 
     /// Calls `each` for every name of a block of `names` names. None when it cannot be read to its
@@ -244,24 +316,34 @@ impl<'a> Dictionary<'a> {
     ) -> Option<()> {
         let mut block = self.block(block, names)?;
         let mut this = [END; ROW];
+        let mut length = block.prefix;
+        from_key(block.separator, this.get_mut(..length)?);
         for group in 0..=block.others {
-            let mut length = block.take_head(group, self.model, &mut this)?;
+            block.go_to_group(group);
             let reader = &mut block.reader;
-            let mut set = self.model.take_set(reader);
-            each(&this[..usize::from(length)], set);
             let mut shared = 0;
-            let names = (names - (group << self.group_bits)).min(1 << self.group_bits);
-            for _ in 1..names {
-                shared = self.model.take_shared(shared_code(shared.into()), reader)?;
-                if shared > length {
+            let mut set = SetCode::Same;
+            for number in 0..self.names_in_group(group, names) {
+                let begin = if number == 0 {
+                    block.prefix
+                } else {
+                    shared = self.model.take_shared(shared_code(shared), reader)?;
+                    shared
+                };
+                if begin > length {
                     return None;
                 }
-                length = self.model.take_row(&mut this, shared, false, reader)?;
-                match self.model.take_set(reader) {
-                    SetCode::Same => {}
-                    other => set = other,
+                let rest = self.model.take_rest(reader);
+                set = rest.set.after(set);
+                length = begin;
+                for token in self.model.tokens(rest, reader) {
+                    let end = length + token.len();
+                    let symbols = token.symbols().to_le_bytes();
+                    let place = this.get_mut(length..end)?;
+                    place.copy_from_slice(symbols.get(..token.len())?);
+                    length = end;
                 }
-                each(&this[..usize::from(length)], set);
+                each(this.get(..length)?, set);
             }
         }
         Some(())
@@ -273,7 +355,7 @@ struct Block<'a> {
     reader: BitReader<'a>,
     separator: u64,
     /// How many symbols all heads have in common; they are those of the separator.
-    prefix: u8,
+    prefix: usize,
     /// Bits of an offset.
     width: u32,
     /// How many groups there are beside the first.
@@ -285,15 +367,11 @@ struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// The last group whose head does not come after `row`, if the short separators tell; there may
-    /// be heads with the same one that do.
+    /// The last group whose head does not come after a name that has the prefix, if the short
+    /// separators tell; there may be heads with the same one that do.
     #[inline(always)]
-    fn group_of(&mut self, row: &[u8], key: u64) -> usize {
-        if !have_in_common(self.separator, key, self.prefix.into()) {
-            // The wanted name comes after all heads.
-            return self.others;
-        }
-        let wanted = u32::from(short_key(row, self.prefix.into()));
+    fn group_of(&mut self, wanted: &Wanted<'_>) -> usize {
+        let wanted = u32::from(short_key(wanted.row, self.prefix));
         let mut group = 0;
         for number in 1..=self.others {
             if self.reader.take(SHORT_KEY_BITS) > wanted {
@@ -304,9 +382,9 @@ impl Block<'_> {
         group
     }
 
-    /// Reads the head of a group into `row` and says how many symbols it has.
+    /// Goes to the first name of a group.
     #[inline(always)]
-    fn take_head(&mut self, group: usize, model: &ModelDecoder, row: &mut [u8; ROW]) -> Option<u8> {
+    fn go_to_group(&mut self, group: usize) {
         let mut place = self.groups;
         if let Some(before) = group.checked_sub(1) {
             self.reader
@@ -314,34 +392,21 @@ impl Block<'_> {
             place += self.reader.take(self.width) as usize;
         }
         self.reader.go_to(place);
-        from_key(self.separator, row.get_mut(..usize::from(self.prefix))?);
-        model.take_row(row, self.prefix, true, &mut self.reader)
     }
 }
 
 /// The first eight octets of a label, filled up with zeroes, as a number that is in their order.
 pub(super) fn top_key(label: &[u8]) -> u64 {
-    let padded = label.iter().copied().chain(std::iter::repeat(0));
-    padded
-        .take(8)
-        .fold(0, |key, octet| key << 8 | u64::from(octet))
-}
-
-/// How a name stands to `row`, with which it has `matched` symbols in common, and how many it really
-/// has.
-#[inline(always)]
-fn compare(name: &[u8; ROW], length: u8, row: &[u8], matched: usize) -> (Ordering, usize) {
-    let mut place = matched;
-    // Both have an end, which is no other symbol.
-    while place <= usize::from(length) {
-        let (its, wanted) = (name[place], row.get(place).copied().unwrap_or(END));
-        match its.cmp(&wanted) {
-            Ordering::Equal if its == END => return (Ordering::Equal, place),
-            Ordering::Equal => place += 1,
-            other => return (other, place),
+    match label.first_chunk() {
+        Some(first) => u64::from_be_bytes(*first),
+        None => {
+            let key = label
+                .iter()
+                .fold(0, |key, octet| key << 8 | u64::from(*octet));
+            // Less than eight octets; of none the key is zero anyway.
+            key << (8 * (8 - label.len()) % 64)
         }
     }
-    (Ordering::Greater, place)
 }
 
 /// How many symbols two rows begin with alike.

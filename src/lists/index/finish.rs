@@ -11,12 +11,12 @@ use super::fault::WriteError;
 use super::filter::{self, BLOCK};
 use super::layout::{ALIGNMENT, HEADER, Header, Part};
 use super::meta;
-use super::model::{self, LONE_SET, ModelEncoder, SAME_SET, SETS, SetCode, spell};
+use super::model::{self, LONE_SET, Model, ModelEncoder, SAME_SET, SETS, SetCode};
 use super::record::{Record, Records};
 use super::spool::{Spool, Spooled};
 use super::write::{
     BLOCK_BITS, Contents, GROUP_BITS, IndexWriter, Neighbour, Role, Section, Totals, begins_block,
-    common_prefix,
+    common_prefix, rest,
 };
 use crate::name::MAX_LABEL;
 
@@ -37,7 +37,8 @@ pub(super) fn finish(
         names,
         mut separators,
         tops,
-        counts,
+        sample,
+        shared,
         sets,
         same_sets,
         lone_sets,
@@ -88,10 +89,10 @@ pub(super) fn finish(
         for (number, (_, count)) in (0..).zip(&sets) {
             symbols[usize::from(model::number_symbol(number))] += count;
         }
-        let model = model::fit(&counts, &symbols);
-        drop(counts);
-        // At most `MAX_CLASSES`.
-        header.classes = model.classes.len() as u32;
+        let model = Model::fit(&sample, &shared, &symbols);
+        drop(sample);
+        // At most `MAX_TOKENS`.
+        header.pairs = model.pairs.len() as u32;
         let codes = model.to_bytes();
         output.part(&mut header, Part::Codes, |output| output.put(&codes))?;
         let encoder = ModelEncoder::new(&model, sets.len());
@@ -203,12 +204,13 @@ impl NumberedSets {
 
 /// Writes blocks of names.
 struct Blocks<'a> {
-    encoder: &'a ModelEncoder,
+    encoder: &'a ModelEncoder<'a>,
     sets: &'a NumberedSets,
     separators: &'a mut Spool,
-    /// The heads of the block that is being written, and what follows them in their groups.
+    /// The heads of the block that is being written, their sets and what follows them in their
+    /// groups.
     heads: Vec<Vec<u8>>,
-    groups: Vec<BitWriter>,
+    groups: Vec<(SetCode, BitWriter)>,
     /// Number of the next name below its top.
     place: u64,
     name: Neighbour,
@@ -221,7 +223,11 @@ struct Blocks<'a> {
 }
 
 impl<'a> Blocks<'a> {
-    fn new(encoder: &'a ModelEncoder, sets: &'a NumberedSets, separators: &'a mut Spool) -> Self {
+    fn new(
+        encoder: &'a ModelEncoder<'a>,
+        sets: &'a NumberedSets,
+        separators: &'a mut Spool,
+    ) -> Self {
         Self {
             encoder,
             sets,
@@ -250,28 +256,6 @@ impl<'a> Blocks<'a> {
             self.end(output)?;
         }
         self.place += 1;
-        if role == Role::Head {
-            self.heads.push(record.row.to_vec());
-            self.groups.push(BitWriter::default());
-        }
-        let Some(group) = self.groups.last_mut() else {
-            return Ok(());
-        };
-        let encoder = self.encoder;
-        let mut shared = 0;
-        if role == Role::Plain {
-            let code;
-            (shared, code) = self.name.shared(record.row);
-            encoder.put_shared(code, shared, group);
-            spell(
-                record.row,
-                shared,
-                Some(self.name.row()),
-                |context, symbol| {
-                    encoder.put(context, symbol, group);
-                },
-            );
-        }
         let set = match record.set {
             Ok(given) if role == Role::Plain && self.last_set == Some(given) => SetCode::Same,
             Ok(given) => {
@@ -285,8 +269,17 @@ impl<'a> Blocks<'a> {
                 SetCode::At(place)
             }
         };
-        encoder.put_set(set, group);
         self.last_set = record.set.ok();
+        let mut shared = 0;
+        if role == Role::Head {
+            self.heads.push(record.row.to_vec());
+            self.groups.push((set, BitWriter::default()));
+        } else if let Some((_, group)) = self.groups.last_mut() {
+            let code;
+            (shared, code) = self.name.shared(record.row);
+            self.encoder.put_shared(code, shared, group);
+            self.encoder.put_rest(rest(record.row, shared), set, group);
+        }
         self.name.advance(record.row, shared);
         Ok(())
     }
@@ -306,12 +299,10 @@ impl<'a> Blocks<'a> {
         let prefix = common_prefix(&self.heads);
         let mut body = BitWriter::default();
         let mut offsets = Vec::new();
-        for (head, group) in self.heads.iter().zip(&self.groups) {
+        for (head, (set, group)) in self.heads.iter().zip(&self.groups) {
             // A block has some 300,000 bits at most.
             offsets.push(body.len() as u32);
-            spell(head, prefix, None, |context, symbol| {
-                self.encoder.put(context, symbol, &mut body);
-            });
+            self.encoder.put_rest(rest(head, prefix), *set, &mut body);
             body.append(group);
         }
         let width = u32::BITS - offsets.last().map_or(32, |last| last.leading_zeros());

@@ -7,7 +7,6 @@
 mod alphabet;
 mod beside;
 mod bits;
-mod classes;
 mod code;
 mod dictionary;
 mod fault;
@@ -21,6 +20,7 @@ mod model;
 mod record;
 mod sets;
 mod spool;
+mod tokens;
 mod write;
 
 use std::fmt;
@@ -164,7 +164,7 @@ impl Index {
         let model = match part(Part::Codes) {
             [] => None,
             bytes => Some(
-                ModelDecoder::new(bytes, header.classes as usize, header.sets as usize)
+                ModelDecoder::new(bytes, header.pairs as usize, header.sets as usize)
                     .ok_or(IndexFault::Malformed("the codes"))?,
             ),
         };
@@ -279,9 +279,8 @@ impl Index {
         while maybe != 0 {
             let count = maybe.ilog2();
             maybe &= !(1 << count);
-            let found = spelled.with_row(count as usize - 1, |row, key| {
-                dictionary.find(&top, row, key)
-            });
+            let found =
+                spelled.with_row(count as usize - 1, |wanted| dictionary.find(&top, wanted));
             if let Some(place) = found.flatten().and_then(|set| self.set_place(set)) {
                 self.tell(place, count as usize, labels, each);
             }

@@ -6,10 +6,11 @@ use super::alphabet::{END, KEY_SYMBOLS, Spelled, to_wire};
 use super::dictionary::matching;
 use super::fault::WriteError;
 use super::layout::Part;
-use super::model::{Counts, shared_code, spell};
+use super::model::{SharedCounts, shared_code};
 use super::record;
 use super::sets::{self, SetTable};
 use super::spool::Spool;
+use super::tokens::Sample;
 use crate::files::{FileError, Scratch};
 use crate::lists::{ListInfo, Posting};
 use crate::name::{MAX_NAME, NameRef};
@@ -17,12 +18,12 @@ use crate::name::{MAX_NAME, NameRef};
 /// Names in a block, as a power of two.
 pub(super) const BLOCK_BITS: u8 = 6;
 /// Names in a group of a block, as a power of two.
-pub(super) const GROUP_BITS: u8 = 3;
+pub(super) const GROUP_BITS: u8 = 4;
 
 /// Takes names in canonical order and writes an index.
 ///
 /// While names come in, they go to a working file, and what is needed to choose the codes is
-/// counted: which symbol in which context, which set how often. [`Self::finish`] reads the working
+/// collected: a sample of what they say, which set how often. [`Self::finish`] reads the working
 /// file again and writes the names in these codes. Memory does not depend on how many names there
 /// are.
 pub struct IndexWriter {
@@ -33,7 +34,8 @@ pub struct IndexWriter {
     pub(super) separators: Spool,
     /// The tops.
     pub(super) tops: Spool,
-    pub(super) counts: Counts,
+    pub(super) sample: Sample,
+    pub(super) shared: SharedCounts,
     pub(super) sets: SetTable,
     /// How often a set was that of the name before.
     pub(super) same_sets: u64,
@@ -107,6 +109,12 @@ pub(super) fn common_prefix(heads: &[Vec<u8>]) -> usize {
         [first, .., last] => matching(first, last),
     };
     common.min(KEY_SYMBOLS)
+}
+
+/// What a row says behind its first symbols, without its end.
+pub(super) fn rest(row: &[u8], shared: usize) -> &[u8] {
+    let body = row.strip_suffix(&[END]).unwrap_or(row);
+    body.get(shared..).unwrap_or_default()
 }
 
 /// The name before, with which the next one is compared.
@@ -244,7 +252,8 @@ impl IndexWriter {
             names: Spool::new(scratch()?),
             separators: Spool::new(scratch()?),
             tops: Spool::new(scratch()?),
-            counts: Counts::new(),
+            sample: Sample::new(),
+            shared: SharedCounts::new(),
             sets: SetTable::default(),
             same_sets: 0,
             lone_sets: 0,
@@ -300,8 +309,8 @@ impl IndexWriter {
         };
         let labels = name.label_count();
         let is_new_top = self.start_top(name, spelled.top)?;
-        let pushed = spelled.with_row(labels - 1, |row, _| {
-            self.push_row(name, row, is_new_top, &set, has_modifiers)
+        let pushed = spelled.with_row(labels - 1, |wanted| {
+            self.push_row(name, wanted.row, is_new_top, &set, has_modifiers)
         });
         pushed.unwrap_or_else(|| Err(WriteError::Alphabet(name.to_name())))?;
         self.set = set;
@@ -385,15 +394,8 @@ impl IndexWriter {
         } else {
             let code;
             (shared, code) = self.last.name.shared(row);
-            self.counts.add_shared(code, shared);
-            spell(
-                row,
-                shared,
-                Some(self.last.name.row()),
-                |context, symbol| {
-                    self.counts.add(context, symbol);
-                },
-            );
+            self.shared.add(code, shared);
+            self.sample.add(rest(row, shared));
         }
         let number = self.sets.number(set, has_modifiers);
         match number {
@@ -413,13 +415,11 @@ impl IndexWriter {
         Ok(())
     }
 
-    /// Counts the symbols of the heads of a block.
+    /// Takes note of the heads of a block.
     fn end_block(&mut self) {
         let prefix = common_prefix(&self.last.heads);
         for head in self.last.heads.drain(..) {
-            spell(&head, prefix, None, |context, symbol| {
-                self.counts.add(context, symbol)
-            });
+            self.sample.add(rest(&head, prefix));
         }
     }
 
