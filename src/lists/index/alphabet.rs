@@ -63,50 +63,50 @@ pub(super) struct Spelled<'a> {
 impl<'a> Spelled<'a> {
     /// Takes a name apart. Where an octet is no letter of a list's names, what is above that label
     /// is all there is. The root has no top.
+    #[inline]
     pub(super) fn new(name: NameRef<'a>) -> Option<Self> {
         let wire = name.as_wire();
-        let mut begins = [0_u8; 128];
-        let mut count = 0;
-        let mut at = 0;
-        for (label, place) in name.labels().zip(&mut begins) {
-            // A name has at most 255 octets.
-            *place = at as u8;
-            at += 1 + label.len();
-            count += 1;
-        }
-        let label_at = |begin: u8| {
-            let rest = wire.get(usize::from(begin)..).unwrap_or_default();
-            let (length, rest) = rest.split_first()?;
+        let label_at = |begin: usize| {
+            let (length, rest) = wire.get(begin..)?.split_first()?;
             rest.get(..usize::from(*length))
         };
-        let mut from_root = begins.iter().take(count).rev();
+        // Where the last label begins.
+        let mut top = 0;
+        let mut count = 0;
+        let mut at = 0;
+        for label in name.labels() {
+            top = at;
+            at += 1 + label.len();
+            count += 1_usize;
+        }
         let mut this = Self {
-            top: label_at(*from_root.next()?)?,
+            top: label_at(top)?,
             row: [END; PADDED_ROW],
             ends: [0; 128],
-            labels: 0,
+            labels: count.checked_sub(1)?,
         };
-        let mut end = 0;
-        for begin in from_root {
-            let label = label_at(*begin)?;
-            // The symbols and gaps of a name are fewer than its octets.
-            let room = this.row.get_mut(end..=end + label.len())?;
+        let mut begin = 0;
+        for labels in (1..count).rev() {
+            let label = label_at(begin)?;
+            // A label and its gap take as much of the row as the label and its length of the wire,
+            // in the opposite order.
+            let end = top.checked_sub(begin + 1)?;
+            let room = this.row.get_mut(end.checked_sub(label.len())?..=end)?;
             let mut all = 0;
             for (octet, place) in label.iter().zip(&mut *room) {
                 let symbol = SYMBOL_OF[usize::from(*octet)];
                 *place = symbol;
                 all |= symbol;
             }
-            if all & NONE_BIT != 0 {
-                break;
-            }
             if let Some(last) = room.last_mut() {
                 *last = GAP;
             }
-            end += label.len();
-            this.labels += 1;
-            *this.ends.get_mut(this.labels)? = end as u8;
-            end += 1;
+            // A name has at most 255 octets.
+            *this.ends.get_mut(labels)? = end as u8;
+            if all & NONE_BIT != 0 {
+                this.labels = labels - 1;
+            }
+            begin += 1 + label.len();
         }
         Some(this)
     }

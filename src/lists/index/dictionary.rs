@@ -12,6 +12,7 @@
 //! shares with the name before, mostly, and else in the few symbols behind.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use super::alphabet::{
     END, KEY_SYMBOLS, ROW, Wanted, from_key, have_in_common, in_common, key, short_key,
@@ -41,9 +42,9 @@ pub(super) struct Dictionary<'a> {
     /// The part that holds the tops, from its begin.
     pub(super) tops: &'a [u8],
     /// The separator of each block.
-    pub(super) separators: &'a [[u8; 8]],
-    /// Where each block begins among `names`.
-    pub(super) begins: &'a [[u8; 4]],
+    pub(super) separators: &'a [Separator],
+    /// The number of every [`STRIDE`]th separator, in memory.
+    pub(super) strides: &'a [u64],
     /// The blocks.
     pub(super) names: &'a [u8],
     pub(super) model: &'a ModelDecoder,
@@ -51,6 +52,22 @@ pub(super) struct Dictionary<'a> {
     pub(super) block_bits: u8,
     /// Names in a group, as a power of two.
     pub(super) group_bits: u8,
+}
+
+/// The separator of a block: a number of eight octets, then in four where the block begins among
+/// the names.
+pub(super) type Separator = [u8; 12];
+
+/// Every how manieth separator is in memory too, so that a search reads one place of the file to
+/// find the right one.
+pub(super) const STRIDE: usize = 16;
+
+/// The number of a separator.
+#[inline(always)]
+pub(super) fn separator_key(separator: &Separator) -> u64 {
+    separator
+        .first_chunk()
+        .map_or(0, |key| u64::from_le_bytes(*key))
 }
 
 /// A top-level label and the names below it.
@@ -111,38 +128,51 @@ impl<'a> Dictionary<'a> {
     pub(super) fn find(&self, top: &Top<'_>, wanted: &Wanted<'_>) -> Option<SetCode> {
         let key = key(wanted.row);
         let blocks = self.blocks_of(top);
-        let separators = self.separators.get(blocks.clone())?;
-        let key_of = |separator: &[u8; 8]| u64::from_le_bytes(*separator);
-        let end = separators.partition_point(|separator| key_of(separator) <= key);
-        let last = end.checked_sub(1)?;
-        let mut number = last;
-        if separators.get(last).map(key_of) == Some(key) {
+        let end = self.first_block(&blocks, |other| other > key)?;
+        let last = end.checked_sub(1).filter(|last| *last >= blocks.start)?;
+        let mut block = last;
+        if separator_key(self.separators.get(last)?) == key {
             // Only the first names of the blocks with this separator can tell which is the one; or
             // it is the block before them.
-            let begin = separators.partition_point(|separator| key_of(separator) < key);
+            let begin = self.first_block(&blocks, |other| other >= key)?;
             let (mut from, mut to) = (begin, end);
             while from < to {
                 let middle = from + (to - from) / 2;
                 let names = self.names_in_block(top, middle);
-                if self.head_is_after(blocks.start + middle, names, wanted)? {
+                if self.head_is_after(middle, names, wanted)? {
                     to = middle;
                 } else {
                     from = middle + 1;
                 }
             }
-            number = from.checked_sub(1)?;
+            block = from.checked_sub(1).filter(|it| *it >= blocks.start)?;
         }
-        let names = self.names_in_block(top, number);
-        self.find_in_block(blocks.start + number, names, wanted, key)
+        let names = self.names_in_block(top, block);
+        self.find_in_block(block, names, wanted, key)
+    }
+
+    /// The first of `blocks` whose separator has this property, which all behind it have too; or
+    /// where they end.
+    #[inline(always)]
+    fn first_block(&self, blocks: &Range<usize>, is_behind: impl Fn(u64) -> bool) -> Option<usize> {
+        let strides = blocks.start.div_ceil(STRIDE)..blocks.end.div_ceil(STRIDE);
+        let behind = strides.start
+            + self
+                .strides
+                .get(strides)?
+                .partition_point(|separator| !is_behind(*separator));
+        let end = (behind * STRIDE).min(blocks.end);
+        let begin = (behind * STRIDE).saturating_sub(STRIDE).max(blocks.start);
+        // They are few: to read all of them is quicker than to look which to read.
+        let before = self.separators.get(begin..end)?.iter();
+        let before = before.filter(|separator| !is_behind(separator_key(separator)));
+        Some(begin + before.count())
     }
 
     /// Calls `each` with the row, without its end, and the set of every name below `top`, in order.
     pub(super) fn walk(&self, top: &Top<'_>, mut each: impl FnMut(&[u8], SetCode)) {
-        for (number, block) in self.blocks_of(top).enumerate() {
-            if block >= self.begins.len() {
-                return;
-            }
-            let names = self.names_in_block(top, number);
+        for block in self.blocks_of(top) {
+            let names = self.names_in_block(top, block);
             if self.walk_block(block, names, &mut each).is_none() {
                 return;
             }
@@ -150,40 +180,41 @@ impl<'a> Dictionary<'a> {
     }
 
     /// The numbers of the blocks of a top.
-    fn blocks_of(&self, top: &Top<'_>) -> std::ops::Range<usize> {
+    fn blocks_of(&self, top: &Top<'_>) -> Range<usize> {
         let count = top.names.div_ceil(1 << self.block_bits);
         top.first_block..top.first_block.saturating_add(count)
     }
 
-    /// How many names the block with this number among those of a top has.
-    fn names_in_block(&self, top: &Top<'_>, number: usize) -> usize {
-        let before = number.saturating_mul(1 << self.block_bits);
+    /// How many names a block of a top has.
+    fn names_in_block(&self, top: &Top<'_>, block: usize) -> usize {
+        let before = block.saturating_sub(top.first_block);
+        let before = before.saturating_mul(1 << self.block_bits);
         top.names.saturating_sub(before).min(1 << self.block_bits)
     }
 
-    /// The bits of a block.
-    fn reader(&self, block: usize) -> Option<BitReader<'a>> {
-        let begin = u32::from_le_bytes(*self.begins.get(block)?) as usize;
-        (begin < self.names.len()).then(|| BitReader::new(self.names, begin))
-    }
-
-    /// Reads an octet of each cache line of a block, so that all come from memory at once, and not
-    /// one after the other as a search gets to them.
+    /// Where a block begins among the names.
     #[inline(always)]
-    fn touch(&self, block: usize) {
-        let begin = self
-            .begins
-            .get(block)
-            .map_or(0, |begin| u32::from_le_bytes(*begin));
-        let octets = self.names.get(begin as usize..).unwrap_or_default();
-        let lines = octets.iter().step_by(LINE).take(BLOCK_LINES);
-        std::hint::black_box(lines.fold(0, |all, octet| all ^ octet));
+    fn begin(separator: &Separator) -> usize {
+        let begin = separator
+            .last_chunk()
+            .map_or(0, |it| u32::from_le_bytes(*it));
+        begin as usize
     }
 
     /// Begins to read a block of `names` names.
     #[inline(always)]
     fn block(&self, block: usize, names: usize) -> Option<Block<'a>> {
-        let mut reader = self.reader(block)?;
+        let separator = self.separators.get(block)?;
+        let begin = Self::begin(separator);
+        let octets = self
+            .names
+            .get(begin..)
+            .filter(|octets| !octets.is_empty())?;
+        // So all lines come from memory at once, and not one after the other as a search gets to
+        // them.
+        let lines = octets.iter().step_by(LINE).take(BLOCK_LINES);
+        std::hint::black_box(lines.fold(0, |all, octet| all ^ octet));
+        let mut reader = BitReader::new(self.names, begin);
         let prefix = reader.take(PREFIX_BITS) as usize;
         let width = reader.take(WIDTH_BITS);
         let others = names.div_ceil(1 << self.group_bits).checked_sub(1)?;
@@ -191,7 +222,7 @@ impl<'a> Dictionary<'a> {
         let offsets = keys + others * SHORT_KEY_BITS as usize;
         Some(Block {
             reader,
-            separator: u64::from_le_bytes(*self.separators.get(block)?),
+            separator: separator_key(separator),
             prefix: prefix.min(KEY_SYMBOLS),
             width,
             others,
@@ -223,7 +254,6 @@ impl<'a> Dictionary<'a> {
         wanted: &Wanted<'_>,
         key: u64,
     ) -> Option<SetCode> {
-        self.touch(block);
         let mut block = self.block(block, names)?;
         let (mut group, mut matched);
         let mut set;

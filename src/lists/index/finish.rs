@@ -6,7 +6,7 @@ use twox_hash::XxHash3_64;
 
 use super::alphabet::{GAP, key, octet_of, short_key};
 use super::bits::BitWriter;
-use super::dictionary::{PREFIX_BITS, SHORT_KEY_BITS, WIDTH_BITS, top_key};
+use super::dictionary::{PREFIX_BITS, SHORT_KEY_BITS, Separator, WIDTH_BITS, top_key};
 use super::fault::WriteError;
 use super::filter::{self, BLOCK};
 use super::layout::{ALIGNMENT, HEADER, Header, Part};
@@ -129,7 +129,7 @@ pub(super) fn finish(
     })?;
     let mut separators = separators.finish()?;
     output.part(&mut header, Part::Separators, |output| {
-        put_columns(&mut separators, tally.blocks, output)
+        put_separators(&mut separators, tally.blocks, output)
     })?;
 
     output.part(&mut header, Part::Sets, |output| {
@@ -373,7 +373,7 @@ impl Slice {
             if let Some(place) = wire.get_mut(1..end) {
                 place.copy_from_slice(record.top);
             }
-            self.top = filter::hash_label(filter::SEED, wire.get(..end).unwrap_or_default());
+            self.top = filter::hash_label(filter::SEED, &wire, 0..end);
         }
         // What the last name shares has the same hashes.
         while self
@@ -400,7 +400,7 @@ impl Slice {
                 *place = octet_of(*symbol);
             }
             let end = begin + label.len();
-            hash = filter::hash_label(hash, wire.get(..=label.len()).unwrap_or_default());
+            hash = filter::hash_label(hash, &wire, 0..1 + label.len());
             self.labels.push((end, hash));
             begin = end + 1;
         }
@@ -446,19 +446,17 @@ fn put_tops<W: Write + Seek + ?Sized>(
     Ok(())
 }
 
-/// Writes the separators of all blocks, then where all blocks begin.
-fn put_columns<W: Write + Seek + ?Sized>(
+/// Writes the separators of all blocks.
+fn put_separators<W: Write + Seek + ?Sized>(
     separators: &mut Spooled,
     count: u64,
     output: &mut Output<'_, W>,
 ) -> Result<(), WriteError> {
-    let mut row = [0; 12];
-    for columns in [0..8, 8..12] {
-        let mut reader = separators.read()?;
-        for _ in 0..count {
-            reader.take(&mut row)?;
-            output.put(row.get(columns.clone()).unwrap_or_default())?;
-        }
+    let mut reader = separators.read()?;
+    let mut separator: Separator = [0; _];
+    for _ in 0..count {
+        reader.take(&mut separator)?;
+        output.put(&separator)?;
     }
     Ok(())
 }

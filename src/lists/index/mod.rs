@@ -82,6 +82,8 @@ pub struct Index {
     lists: Vec<ListInfo>,
     /// None without names.
     model: Option<Box<ModelDecoder>>,
+    /// Some of the separators.
+    strides: Box<[u64]>,
     patterns: Patterns,
     addresses: Addresses,
     sealed: Sealed,
@@ -102,6 +104,7 @@ impl Index {
             parts: [const { 0..0 }; PARTS],
             lists: Vec::new(),
             model: None,
+            strides: Box::default(),
             patterns: Patterns::default(),
             addresses: Addresses::default(),
             sealed: Sealed::default(),
@@ -168,6 +171,9 @@ impl Index {
                     .ok_or(IndexFault::Malformed("the codes"))?,
             ),
         };
+        let (separators, _) = part(Part::Separators).as_chunks();
+        let strides = separators.iter().step_by(dictionary::STRIDE);
+        let strides = strides.map(dictionary::separator_key).collect();
         let wrong = |part| move |what| IndexFault::Section { part, what };
         let patterns = Patterns::open(part(Part::Patterns)).map_err(wrong("patterns"))?;
         let addresses = Addresses::open(part(Part::Addresses)).map_err(wrong("addresses"))?;
@@ -184,6 +190,7 @@ impl Index {
             parts,
             lists,
             model,
+            strides,
             patterns,
             addresses,
             sealed,
@@ -240,8 +247,10 @@ impl Index {
         let mut end = at;
         for (count, begin) in (1..=most).zip(begins.iter().take(labels).rev()) {
             let begin = usize::from(*begin);
-            hash = filter::hash_label(hash, wire.get(begin..end).unwrap_or_default());
-            maybe |= u128::from(filter::may_hold(filter, hash)) << count;
+            hash = filter::hash_label(hash, wire, begin..end);
+            if count >= usize::from(self.header.fewest_labels) {
+                maybe |= u128::from(filter::may_hold(filter, hash)) << count;
+            }
             end = begin;
         }
         if maybe != 0 {
@@ -370,9 +379,11 @@ impl Index {
         self.octets.len() as u64
     }
 
-    /// Octets in memory beside the file: the codes. What is known of the lists is not counted.
+    /// Octets in memory beside the file: the codes and some separators. What is known of the lists
+    /// is not counted.
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.model.as_ref().map_or(0, |model| model.memory_bytes())
+        let model = self.model.as_ref().map_or(0, |model| model.memory_bytes());
+        size_of::<Self>() + model + size_of_val(&*self.strides)
     }
 
     /// What tells this compilation from another, as it was given.
@@ -404,9 +415,6 @@ impl Index {
 
     /// The names.
     fn dictionary(&self) -> Option<Dictionary<'_>> {
-        let separators = self.part(Part::Separators);
-        let blocks = self.header.blocks as usize;
-        let (separators, begins) = separators.split_at_checked(blocks * 8)?;
         let tops = self.part(Part::Tops);
         let count = self.header.tops as usize;
         let (top_keys, rest) = tops.split_at_checked(count * 8)?;
@@ -415,8 +423,8 @@ impl Index {
             top_keys: top_keys.as_chunks().0,
             top_places: top_places.as_chunks().0,
             tops,
-            separators: separators.as_chunks().0,
-            begins: begins.as_chunks().0,
+            separators: self.part(Part::Separators).as_chunks().0,
+            strides: &self.strides,
             names: self.part(Part::Names),
             model: self.model.as_deref()?,
             block_bits: self.header.block_bits,

@@ -165,7 +165,7 @@ impl Sample {
                 .collect();
             counts.sort_unstable_by_key(|(count, pair)| (std::cmp::Reverse(*count), *pair));
             let room = MAX_TOKENS - tokens.len();
-            counts.truncate(room.min(16.max(tokens.len() / 8)));
+            counts.truncate(room.min(64.max(tokens.len() / 4)));
             if counts.is_empty() {
                 return pairs;
             }
