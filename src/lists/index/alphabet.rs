@@ -52,46 +52,45 @@ pub(super) const fn octet_of(symbol: u8) -> u8 {
 pub(super) struct Spelled<'a> {
     /// The last label.
     pub(super) top: &'a [u8],
+    /// Where that begins in the name.
+    top_begin: usize,
+    /// From where in the name on all labels are in the row.
+    begin: usize,
     /// The symbols of the other labels from right to left, a gap after each.
     row: [u8; PADDED_ROW],
-    /// Where the labels end in the row: at `n` the place of the gap after `n` labels.
-    ends: [u8; 128],
-    /// How many labels are in the row.
-    labels: usize,
 }
 
 impl<'a> Spelled<'a> {
+    /// Of no name yet.
+    pub(super) const fn new() -> Self {
+        Self {
+            top: &[],
+            top_begin: 0,
+            begin: 0,
+            row: [END; PADDED_ROW],
+        }
+    }
+
     /// Takes a name apart. Where an octet is no letter of a list's names, what is above that label
     /// is all there is. The root has no top.
     #[inline]
-    pub(super) fn new(name: NameRef<'a>) -> Option<Self> {
+    pub(super) fn spell(&mut self, name: NameRef<'a>) -> Option<()> {
         let wire = name.as_wire();
         let label_at = |begin: usize| {
             let (length, rest) = wire.get(begin..)?.split_first()?;
             rest.get(..usize::from(*length))
         };
-        // Where the last label begins.
-        let mut top = 0;
-        let mut count = 0;
         let mut at = 0;
         for label in name.labels() {
-            top = at;
+            self.top_begin = at;
             at += 1 + label.len();
-            count += 1_usize;
         }
-        let mut this = Self {
-            top: label_at(top)?,
-            row: [END; PADDED_ROW],
-            ends: [0; 128],
-            labels: count.checked_sub(1)?,
-        };
+        self.top = label_at(self.top_begin).filter(|top| !top.is_empty())?;
         let mut begin = 0;
-        for labels in (1..count).rev() {
+        while begin < self.top_begin {
             let label = label_at(begin)?;
-            // A label and its gap take as much of the row as the label and its length of the wire,
-            // in the opposite order.
-            let end = top.checked_sub(begin + 1)?;
-            let room = this.row.get_mut(end.checked_sub(label.len())?..=end)?;
+            let end = end(self.top_begin, begin);
+            let room = self.row.get_mut(end.checked_sub(label.len())?..=end)?;
             let mut all = 0;
             for (octet, place) in label.iter().zip(&mut *room) {
                 let symbol = SYMBOL_OF[usize::from(*octet)];
@@ -101,27 +100,25 @@ impl<'a> Spelled<'a> {
             if let Some(last) = room.last_mut() {
                 *last = GAP;
             }
-            // A name has at most 255 octets.
-            *this.ends.get_mut(labels)? = end as u8;
-            if all & NONE_BIT != 0 {
-                this.labels = labels - 1;
-            }
             begin += 1 + label.len();
+            if all & NONE_BIT != 0 {
+                self.begin = begin;
+            }
         }
-        Some(this)
+        Some(())
     }
 
-    /// Calls `with` on the row of the parent with so many labels below the top. None where there are
-    /// fewer labels.
+    /// Calls `with` on the row of the parent that begins at `begin` in the name, which is where one
+    /// of its labels begins. None where that is not all in the row.
     pub(super) fn with_row<R>(
         &mut self,
-        labels: usize,
+        begin: usize,
         with: impl FnOnce(&Wanted<'_>) -> R,
     ) -> Option<R> {
-        if labels > self.labels {
+        if begin < self.begin {
             return None;
         }
-        let end = usize::from(*self.ends.get(labels)?);
+        let end = end(self.top_begin, begin);
         let kept = std::mem::replace(self.row.get_mut(end)?, END);
         let result = with(&Wanted {
             row: self.row.get(..=end)?,
@@ -130,6 +127,13 @@ impl<'a> Spelled<'a> {
         *self.row.get_mut(end)? = kept;
         Some(result)
     }
+}
+
+/// Where the row of the parent that begins at `begin` of a name ends, if its last label begins at
+/// `top`. A label and its gap take as much of the row as the label and its length of the name, in
+/// the opposite order; the last label takes nothing.
+const fn end(top: usize, begin: usize) -> usize {
+    top.saturating_sub(begin + 1)
 }
 
 /// A row that is looked for.
@@ -237,12 +241,12 @@ mod tests {
     fn names_come_back_from_their_symbols() {
         for text in ["org", "example.org", "a-b.c_d.0.z9.test", "a.b"] {
             let name = Name::parse(text).unwrap();
-            let mut spelled = Spelled::new(name.as_ref()).unwrap();
-            let labels = spelled.labels;
+            let mut spelled = Spelled::new();
+            spelled.spell(name.as_ref()).unwrap();
             let top = spelled.top;
             let mut wire = [0; MAX_NAME];
             let length = spelled
-                .with_row(labels, |wanted| {
+                .with_row(0, |wanted| {
                     let (end, row) = wanted.row.split_last().unwrap();
                     assert_eq!(*end, END);
                     to_wire(top, row, &mut wire).unwrap()
@@ -250,27 +254,28 @@ mod tests {
                 .unwrap();
             assert_eq!(&wire[..length], name.as_ref().as_wire());
         }
-        assert!(Spelled::new(NameRef::ROOT).is_none());
+        assert!(Spelled::new().spell(NameRef::ROOT).is_none());
     }
 
     #[test]
     fn what_is_no_letter_cuts_off_what_is_below() {
         let name = NameRef::from_wire(b"\x01a\x01*\x02bc\x03org\0").unwrap();
-        let mut spelled = Spelled::new(name).unwrap();
-        assert_eq!(spelled.labels, 1);
+        let mut spelled = Spelled::new();
+        spelled.spell(name).unwrap();
         assert_eq!(
-            spelled.with_row(1, |wanted| wanted.row.to_vec()),
+            spelled.with_row(4, |wanted| wanted.row.to_vec()),
             Some(vec![15, 16, END])
         );
         assert_eq!(
-            spelled.with_row(0, |wanted| (wanted.row.to_vec(), key(wanted.row))),
+            spelled.with_row(7, |wanted| (wanted.row.to_vec(), key(wanted.row))),
             Some((vec![END], 0))
         );
         // Behind the end stands anything.
         let three = |wanted: &Wanted<'_>, at| Some(wanted.eight(at)? & 0xff_ffff);
-        let found = spelled.with_row(1, |wanted| [0, 255, 256].map(|at| three(wanted, at)));
+        let found = spelled.with_row(4, |wanted| [0, 255, 256].map(|at| three(wanted, at)));
         assert_eq!(found, Some([Some(0x10_0f), Some(0), None]));
         assert_eq!(spelled.with_row(2, |_| ()), None);
+        assert_eq!(spelled.with_row(0, |_| ()), None);
     }
 
     #[test]

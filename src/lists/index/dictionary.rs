@@ -8,6 +8,10 @@
 //! There the head is written without what is in the separator of the block, and each other name as
 //! what differs from the name before.
 //!
+//! The names of a group are divided: first the tokens of all names, the last name's first and each
+//! name's last first; then, from the place on that the block tells, all else of them. So both are
+//! read from that place, in opposite directions.
+//!
 //! A search puts no name together: whether a name comes before the wanted one shows in how much it
 //! shares with the name before, mostly, and else in the few symbols behind.
 
@@ -18,7 +22,8 @@ use super::alphabet::{
     END, KEY_SYMBOLS, ROW, Wanted, from_key, have_in_common, in_common, key, short_key,
 };
 use super::bits::BitReader;
-use super::model::{ModelDecoder, Rest, SetCode, shared_code};
+use super::model::{ModelDecoder, SetCode, shared_code};
+use super::tokens::Token;
 
 /// How many bits hold how many symbols the heads of a block have in common.
 pub(super) const PREFIX_BITS: u32 = 4;
@@ -227,7 +232,7 @@ impl<'a> Dictionary<'a> {
             width,
             others,
             offsets,
-            groups: offsets + others * width as usize,
+            groups: offsets + (others + 1) * width as usize,
         })
     }
 
@@ -235,9 +240,10 @@ impl<'a> Dictionary<'a> {
     #[cold]
     fn head_is_after(&self, block: usize, names: usize, wanted: &Wanted<'_>) -> Option<bool> {
         let mut block = self.block(block, names)?;
-        block.go_to_group(0);
-        let head = self.model.take_rest(&mut block.reader);
-        let (order, _) = self.compare(head, &block.reader, wanted, block.prefix)?;
+        let tokens = block.go_to_group(0);
+        self.model.take_set(&mut block.reader);
+        let count = self.model.take_count(&mut SetCode::Same, &mut block.reader);
+        let (order, _) = self.compare(tokens, count, wanted, block.prefix)?;
         Some(order == Ordering::Greater)
     }
 
@@ -255,15 +261,22 @@ impl<'a> Dictionary<'a> {
         key: u64,
     ) -> Option<SetCode> {
         let mut block = self.block(block, names)?;
-        let (mut group, mut matched);
-        let mut set;
-        if have_in_common(block.separator, key, block.prefix) {
-            group = block.group_of(wanted);
-            loop {
-                block.go_to_group(group);
-                let head = self.model.take_rest(&mut block.reader);
-                set = head.set;
-                match self.compare(head, &block.reader, wanted, block.prefix)? {
+        let has_prefix = have_in_common(block.separator, key, block.prefix);
+        let mut group = if has_prefix {
+            block.group_of(wanted)
+        } else {
+            // The wanted name comes after all heads.
+            block.others
+        };
+        let (mut tokens, mut set, mut matched);
+        loop {
+            tokens = block.go_to_group(group);
+            set = self.model.take_set(&mut block.reader);
+            let count = self.model.take_count(&mut set, &mut block.reader);
+            if !has_prefix {
+                matched = in_common(block.separator, key);
+            } else {
+                match self.compare(tokens, count, wanted, block.prefix)? {
                     (Ordering::Less, all) => matched = all,
                     (Ordering::Equal, _) => return Some(set),
                     // Its short separator is the same as that of the wanted name.
@@ -272,47 +285,42 @@ impl<'a> Dictionary<'a> {
                         continue;
                     }
                 }
-                break;
             }
-        } else {
-            // The wanted name comes after all heads.
-            group = block.others;
-            block.go_to_group(group);
-            set = self.model.take_rest(&mut block.reader).set;
-            matched = in_common(block.separator, key);
+            tokens = tokens.checked_sub(self.model.bits_of(count))?;
+            break;
         }
         let mut shared = 0;
         let reader = &mut block.reader;
         for _ in 1..self.names_in_group(group, names) {
             shared = self.model.take_shared(shared_code(shared), reader)?;
-            let rest = self.model.take_rest(reader);
+            let count = self.model.take_count(&mut set, reader);
             if shared < matched {
                 return None;
             }
-            set = rest.set.after(set);
             if shared == matched {
-                match self.compare(rest, reader, wanted, matched)? {
+                match self.compare(tokens, count, wanted, matched)? {
                     (Ordering::Less, all) => matched = all,
                     (Ordering::Equal, _) => return Some(set),
                     (Ordering::Greater, _) => return None,
                 }
             }
+            tokens = tokens.checked_sub(self.model.bits_of(count))?;
         }
         None
     }
 
-    /// How a name stands to the wanted one, with which it has what is before `rest` in common, so
-    /// many symbols, and how many it really has.
+    /// How a name stands to the wanted one, with which it has `matched` symbols in common before its
+    /// tokens, which are so many and end where `tokens` says; and how many symbols those are in all.
     #[inline(always)]
     fn compare(
         &self,
-        rest: Rest,
-        reader: &BitReader<'a>,
+        tokens: usize,
+        count: usize,
         wanted: &Wanted<'_>,
         matched: usize,
     ) -> Option<(Ordering, usize)> {
         let mut place = matched;
-        for token in self.model.tokens(rest, reader) {
+        for token in self.tokens(tokens, count) {
             let differing = (token.symbols() ^ wanted.eight(place)?) & token.mask();
             if differing != 0 {
                 let symbol = differing.trailing_zeros() / 8;
@@ -328,6 +336,15 @@ impl<'a> Dictionary<'a> {
             _ => Ordering::Less,
         };
         Some((order, place))
+    }
+
+    /// So many tokens from `end` on backwards.
+    #[inline(always)]
+    fn tokens(&self, end: usize, count: usize) -> impl Iterator<Item = Token> {
+        (1..=count).map_while(move |number| {
+            let place = end.checked_sub(self.model.bits_of(number))?;
+            Some(self.model.token(self.names, place))
+        })
     }
 
     /// How many names the group with this number in a block of `names` names has.
@@ -349,10 +366,10 @@ impl<'a> Dictionary<'a> {
         let mut length = block.prefix;
         from_key(block.separator, this.get_mut(..length)?);
         for group in 0..=block.others {
-            block.go_to_group(group);
+            let mut tokens = block.go_to_group(group);
             let reader = &mut block.reader;
+            let mut set = self.model.take_set(reader);
             let mut shared = 0;
-            let mut set = SetCode::Same;
             for number in 0..self.names_in_group(group, names) {
                 let begin = if number == 0 {
                     block.prefix
@@ -360,19 +377,19 @@ impl<'a> Dictionary<'a> {
                     shared = self.model.take_shared(shared_code(shared), reader)?;
                     shared
                 };
+                let count = self.model.take_count(&mut set, reader);
                 if begin > length {
                     return None;
                 }
-                let rest = self.model.take_rest(reader);
-                set = rest.set.after(set);
                 length = begin;
-                for token in self.model.tokens(rest, reader) {
+                for token in self.tokens(tokens, count) {
                     let end = length + token.len();
                     let symbols = token.symbols().to_le_bytes();
                     let place = this.get_mut(length..end)?;
                     place.copy_from_slice(symbols.get(..token.len())?);
                     length = end;
                 }
+                tokens = tokens.checked_sub(self.model.bits_of(count))?;
                 each(this.get(..length)?, set);
             }
         }
@@ -390,9 +407,9 @@ struct Block<'a> {
     width: u32,
     /// How many groups there are beside the first.
     others: usize,
-    /// Where the offsets of the other groups are.
+    /// Where the offsets of the groups are.
     offsets: usize,
-    /// Where the first group is.
+    /// From where the offsets count.
     groups: usize,
 }
 
@@ -412,16 +429,14 @@ impl Block<'_> {
         group
     }
 
-    /// Goes to the first name of a group.
+    /// Goes to the first name of a group, and says where that is: there the tokens end.
     #[inline(always)]
-    fn go_to_group(&mut self, group: usize) {
-        let mut place = self.groups;
-        if let Some(before) = group.checked_sub(1) {
-            self.reader
-                .go_to(self.offsets + before * self.width as usize);
-            place += self.reader.take(self.width) as usize;
-        }
+    fn go_to_group(&mut self, group: usize) -> usize {
+        self.reader
+            .go_to(self.offsets + group * self.width as usize);
+        let place = self.groups + self.reader.take(self.width) as usize;
         self.reader.go_to(place);
+        place
     }
 }
 

@@ -11,7 +11,7 @@ use super::fault::WriteError;
 use super::filter::{self, BLOCK};
 use super::layout::{ALIGNMENT, HEADER, Header, Part};
 use super::meta;
-use super::model::{self, LONE_SET, Model, ModelEncoder, SAME_SET, SETS, SetCode};
+use super::model::{self, LONE_SET, Model, ModelEncoder, SETS, SetCode};
 use super::record::{Record, Records};
 use super::spool::{Spool, Spooled};
 use super::write::{
@@ -41,6 +41,7 @@ pub(super) fn finish(
         shared,
         sets,
         same_sets,
+        other_sets,
         lone_sets,
         tally,
         root,
@@ -84,12 +85,11 @@ pub(super) fn finish(
     let mut lone_octets = 0;
     if tally.tops > 0 {
         let mut symbols = [0; SETS];
-        symbols[usize::from(SAME_SET)] = same_sets;
         symbols[usize::from(LONE_SET)] = lone_sets;
         for (number, (_, count)) in (0..).zip(&sets) {
             symbols[usize::from(model::number_symbol(number))] += count;
         }
-        let model = Model::fit(&sample, &shared, &symbols);
+        let model = Model::fit(&sample, &shared, &symbols, [same_sets, other_sets]);
         drop(sample);
         // At most `MAX_TOKENS`.
         header.pairs = model.pairs.len() as u32;
@@ -207,10 +207,9 @@ struct Blocks<'a> {
     encoder: &'a ModelEncoder<'a>,
     sets: &'a NumberedSets,
     separators: &'a mut Spool,
-    /// The heads of the block that is being written, their sets and what follows them in their
-    /// groups.
+    /// The heads of the block that is being written, and their groups.
     heads: Vec<Vec<u8>>,
-    groups: Vec<(SetCode, BitWriter)>,
+    groups: Vec<Group>,
     /// Number of the next name below its top.
     place: u64,
     name: Neighbour,
@@ -220,6 +219,16 @@ struct Blocks<'a> {
     lone_octets: u64,
     /// Where the next block begins.
     at: u64,
+}
+
+/// Names of a group.
+struct Group {
+    /// The set of the head.
+    set: SetCode,
+    /// The other names without their tokens.
+    others: BitWriter,
+    /// The tokens of the other names.
+    tokens: Vec<u16>,
 }
 
 impl<'a> Blocks<'a> {
@@ -273,12 +282,19 @@ impl<'a> Blocks<'a> {
         let mut shared = 0;
         if role == Role::Head {
             self.heads.push(record.row.to_vec());
-            self.groups.push((set, BitWriter::default()));
-        } else if let Some((_, group)) = self.groups.last_mut() {
+            self.groups.push(Group {
+                set,
+                others: BitWriter::default(),
+                tokens: Vec::new(),
+            });
+        } else if let Some(group) = self.groups.last_mut() {
             let code;
             (shared, code) = self.name.shared(record.row);
-            self.encoder.put_shared(code, shared, group);
-            self.encoder.put_rest(rest(record.row, shared), set, group);
+            let tokens = self.encoder.tokens(rest(record.row, shared));
+            self.encoder.put_shared(code, shared, &mut group.others);
+            self.encoder.put_other_set(set, &mut group.others);
+            self.encoder.put_count(tokens.len(), &mut group.others);
+            group.tokens.extend(tokens);
         }
         self.name.advance(record.row, shared);
         Ok(())
@@ -299,11 +315,16 @@ impl<'a> Blocks<'a> {
         let prefix = common_prefix(&self.heads);
         let mut body = BitWriter::default();
         let mut offsets = Vec::new();
-        for (head, (set, group)) in self.heads.iter().zip(&self.groups) {
+        for (head, group) in self.heads.iter().zip(&self.groups) {
+            let tokens = self.encoder.tokens(rest(head, prefix));
+            for token in tokens.iter().chain(&group.tokens).rev() {
+                self.encoder.put_token(*token, &mut body);
+            }
             // A block has some 300,000 bits at most.
             offsets.push(body.len() as u32);
-            self.encoder.put_rest(rest(head, prefix), *set, &mut body);
-            body.append(group);
+            self.encoder.put_set(group.set, &mut body);
+            self.encoder.put_count(tokens.len(), &mut body);
+            body.append(&group.others);
         }
         let width = u32::BITS - offsets.last().map_or(32, |last| last.leading_zeros());
         let mut block = BitWriter::default();
@@ -312,7 +333,7 @@ impl<'a> Blocks<'a> {
         for head in self.heads.iter().skip(1) {
             block.put(short_key(head, prefix).into(), SHORT_KEY_BITS);
         }
-        for offset in offsets.iter().skip(1) {
+        for offset in &offsets {
             block.put(*offset, width);
         }
         block.append(&body);

@@ -254,7 +254,12 @@ impl Index {
             end = begin;
         }
         if maybe != 0 {
-            self.look_up_exactly(name, labels, maybe, &mut each);
+            self.look_up_exactly(
+                name,
+                begins.get(..labels).unwrap_or_default(),
+                maybe,
+                &mut each,
+            );
         }
         if let Some(root) = self.header.root.checked_sub(1) {
             self.tell(root as usize, 0, labels, &mut each);
@@ -267,31 +272,36 @@ impl Index {
         }
     }
 
-    /// Looks for the parents of a name whose bits are set.
+    /// Looks for the parents of a name whose bits are set; `begins` is where its labels begin.
     #[inline(never)]
     fn look_up_exactly(
         &self,
         name: NameRef<'_>,
-        labels: usize,
+        begins: &[u8],
         mut maybe: u128,
         each: &mut impl FnMut(Hit),
     ) {
         let Some(dictionary) = self.dictionary() else {
             return;
         };
-        let Some(mut spelled) = Spelled::new(name) else {
+        let mut spelled = Spelled::new();
+        if spelled.spell(name).is_none() {
             return;
-        };
+        }
         let Some(top) = dictionary.find_top(spelled.top) else {
             return;
         };
         while maybe != 0 {
-            let count = maybe.ilog2();
+            let count = maybe.ilog2() as usize;
             maybe &= !(1 << count);
+            let place = begins.len().checked_sub(count);
+            let Some(begin) = place.and_then(|place| begins.get(place)) else {
+                continue;
+            };
             let found =
-                spelled.with_row(count as usize - 1, |wanted| dictionary.find(&top, wanted));
+                spelled.with_row(usize::from(*begin), |wanted| dictionary.find(&top, wanted));
             if let Some(place) = found.flatten().and_then(|set| self.set_place(set)) {
-                self.tell(place, count as usize, labels, each);
+                self.tell(place, count, begins.len(), each);
             }
         }
     }

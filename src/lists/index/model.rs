@@ -1,11 +1,13 @@
-//! How a name is written: what it shares with the name before, what it says anew, its set.
+//! How a name is written: what it shares with the name before, its set, what it says anew.
 //!
-//! A name is four things, one behind the other: how many symbols it shares with the name before, in
-//! a code that depends on how many that name shared (not for the head of a group, whose block says
-//! it); how many tokens follow, in a code; its set of postings, in a code; the tokens. What comes
-//! before the tokens tells where the next name begins, so that a search reads the tokens of few.
+//! What it says anew is tokens, and stands apart. Before that come, each in a code: how many symbols
+//! it shares with the name before, in a code that depends on how many that name shared; that its
+//! set of postings is another than that of the name before, and which, only where it is; how many
+//! tokens it has. Of the head of a group the set, which is always there, and the number of tokens:
+//! what it shares with others is a matter of its block. So a search goes from name to name quickly
+//! and reads the tokens of few.
 
-use super::bits::{BitReader, BitWriter};
+use super::bits::{BitReader, BitWriter, bits_at};
 use super::code::{self, Decoder, Encoder};
 use super::tokens::{self, Divider, MAX_TOKENS, Sample, Token};
 
@@ -15,14 +17,14 @@ pub(super) const SHARED: usize = 32;
 const FAR: u8 = SHARED as u8 - 1;
 /// How many codes for shared lengths there are.
 pub(super) const SHARED_CODES: usize = 24;
-/// How many symbols the code of counts of tokens has: themselves, then [`MANY`].
-const COUNTS: usize = 16;
+/// How many symbols the code of counts of tokens has: themselves, then [`MANY`], then [`OTHER_SET`].
+const COUNTS: usize = 32;
 /// So many tokens or more: eight bits follow that hold how many.
-const MANY: u8 = COUNTS as u8 - 1;
-/// How many symbols the code of sets of postings has.
+const MANY: u8 = COUNTS as u8 - 2;
+/// In place of a count: the set follows, which is not that of the name before, and then the count.
+const OTHER_SET: u8 = COUNTS as u8 - 1;
+/// How many symbols the code of sets of postings has: numbers of sets, then these.
 pub(super) const SETS: usize = 64;
-/// The same set as the name before.
-pub(super) const SAME_SET: u8 = 0;
 /// The set with the number that follows, in as many bits as the highest number has.
 pub(super) const RARE_SET: u8 = 62;
 /// The set at the place that follows in 32 bits.
@@ -65,16 +67,25 @@ pub(super) struct Model {
 
 impl Model {
     /// The model for rows like those of the sample, for shared lengths and sets that occur so
-    /// often.
-    pub(super) fn fit(sample: &Sample, shared: &SharedCounts, sets: &[u64; SETS]) -> Self {
+    /// often, and so many names that have the set of the name before, or another.
+    pub(super) fn fit(
+        sample: &Sample,
+        shared: &SharedCounts,
+        sets: &[u64; SETS],
+        [same, other]: [u64; 2],
+    ) -> Self {
         let pairs = sample.pairs();
         let tokens = tokens::join(&pairs).unwrap_or_default();
         let divider = Divider::new(tokens);
         // Any count may come.
         let mut counts = [1; COUNTS];
+        let mut rows = 0;
         for row in sample.rows() {
             counts[divider.divide(row).len().min(usize::from(MANY))] += 1;
+            rows += 1;
         }
+        // As often among the rows of the sample as among all names.
+        counts[usize::from(OTHER_SET)] += rows * other / (same + other).max(1);
         Self {
             pairs,
             shared: shared.0.map(|counts| code::lengths(&counts)),
@@ -136,24 +147,38 @@ impl<'a> ModelEncoder<'a> {
         }
     }
 
-    /// Appends what a name says anew, given without its end, and its set.
-    pub(super) fn put_rest(&self, rest: &[u8], set: SetCode, out: &mut BitWriter) {
-        let tokens = self.divider.divide(rest);
-        // A row of symbols is shorter than 256.
-        self.counts
-            .put(tokens.len().min(usize::from(MANY)) as u8, out);
-        if tokens.len() >= usize::from(MANY) {
-            out.put(tokens.len() as u32, 8);
-        }
-        self.put_set(set, out);
-        for token in tokens {
-            out.put(token.into(), self.token_bits);
+    /// Appends that the set of a name is another than that of the name before, if it is.
+    pub(super) fn put_other_set(&self, set: SetCode, out: &mut BitWriter) {
+        if set != SetCode::Same {
+            self.counts.put(OTHER_SET, out);
+            self.put_set(set, out);
         }
     }
 
-    fn put_set(&self, set: SetCode, out: &mut BitWriter) {
+    /// Appends a number of tokens.
+    pub(super) fn put_count(&self, count: usize, out: &mut BitWriter) {
+        // A row of symbols is shorter than 256.
+        self.counts.put(count.min(usize::from(MANY)) as u8, out);
+        if count >= usize::from(MANY) {
+            out.put(count as u32, 8);
+        }
+    }
+
+    /// The tokens of what a name says anew, given without its end.
+    pub(super) fn tokens(&self, rest: &[u8]) -> Vec<u16> {
+        self.divider.divide(rest)
+    }
+
+    /// Appends a token.
+    pub(super) fn put_token(&self, token: u16, out: &mut BitWriter) {
+        out.put(token.into(), self.token_bits);
+    }
+
+    /// Appends a set.
+    pub(super) fn put_set(&self, set: SetCode, out: &mut BitWriter) {
         match set {
-            SetCode::Same => self.sets.put(SAME_SET, out),
+            // Stands in no place of its own.
+            SetCode::Same => {}
             SetCode::Number(number) => {
                 let symbol = number_symbol(number);
                 self.sets.put(symbol, out);
@@ -180,20 +205,9 @@ pub(super) enum SetCode {
     At(u32),
 }
 
-impl SetCode {
-    /// What it means for a name that follows one with the set `before`.
-    pub(super) const fn after(self, before: Self) -> Self {
-        match self {
-            Self::Same => before,
-            other => other,
-        }
-    }
-}
-
 /// The symbol of a numbered set.
 pub(super) fn number_symbol(number: u32) -> u8 {
-    // Below `RARE_SET`.
-    number.saturating_add(1).min(u32::from(RARE_SET)) as u8
+    number.min(u32::from(RARE_SET)) as u8
 }
 
 /// How many bits the highest of so many numbers has.
@@ -212,17 +226,6 @@ pub(super) struct ModelDecoder {
     counts: Decoder,
     sets: Decoder,
     set_bits: u32,
-}
-
-/// What stands before the tokens of a name.
-#[derive(Clone, Copy)]
-pub(super) struct Rest {
-    /// How many tokens follow.
-    tokens: usize,
-    /// Where.
-    place: usize,
-    /// The set.
-    pub(super) set: SetCode,
 }
 
 impl ModelDecoder {
@@ -277,42 +280,41 @@ impl ModelDecoder {
         })
     }
 
-    /// Reads what stands before the tokens of a name, and goes behind them.
+    /// Reads a number of tokens; before it, the set of the name if it is not `set`, that of the name
+    /// before.
     #[inline(always)]
-    pub(super) fn take_rest(&self, reader: &mut BitReader<'_>) -> Rest {
-        let tokens = match self.counts.take(reader) {
+    pub(super) fn take_count(&self, set: &mut SetCode, reader: &mut BitReader<'_>) -> usize {
+        let mut count = self.counts.take(reader);
+        if count == OTHER_SET {
+            *set = self.take_set(reader);
+            count = self.counts.take(reader);
+        }
+        match count {
             MANY => reader.take(8) as usize,
             few => few.into(),
-        };
-        let set = self.take_set(reader);
-        let place = reader.place();
-        reader.go_to(place + tokens * self.token_bits as usize);
-        Rest { tokens, place, set }
+        }
     }
 
-    /// The tokens of a name; `reader` stands anywhere in the same octets.
+    /// How many bits so many tokens take.
     #[inline(always)]
-    pub(super) fn tokens<'a>(
-        &'a self,
-        rest: Rest,
-        reader: &BitReader<'a>,
-    ) -> impl Iterator<Item = Token> + use<'a> {
-        let mut reader = reader.clone();
-        reader.go_to(rest.place);
-        (0..rest.tokens).map(move |_| {
-            let number = reader.take(self.token_bits) as usize;
-            self.tokens[number % MAX_TOKENS]
-        })
+    pub(super) const fn bits_of(&self, tokens: usize) -> usize {
+        tokens * self.token_bits as usize
+    }
+
+    /// The token at `place` of `names`.
+    #[inline(always)]
+    pub(super) fn token(&self, names: &[u8], place: usize) -> Token {
+        let number = bits_at(names, place, self.token_bits);
+        self.tokens[number as usize % MAX_TOKENS]
     }
 
     /// Reads a set.
     #[inline(always)]
-    fn take_set(&self, reader: &mut BitReader<'_>) -> SetCode {
+    pub(super) fn take_set(&self, reader: &mut BitReader<'_>) -> SetCode {
         match self.sets.take(reader) {
-            SAME_SET => SetCode::Same,
             RARE_SET => SetCode::Number(reader.take(self.set_bits)),
             LONE_SET => SetCode::At(reader.take(32)),
-            symbol => SetCode::Number(u32::from(symbol) - 1),
+            symbol => SetCode::Number(symbol.into()),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::name::{MAX_NAME, NameRef};
 /// Names in a block, as a power of two.
 pub(super) const BLOCK_BITS: u8 = 6;
 /// Names in a group of a block, as a power of two.
-pub(super) const GROUP_BITS: u8 = 4;
+pub(super) const GROUP_BITS: u8 = 3;
 
 /// Takes names in canonical order and writes an index.
 ///
@@ -37,8 +37,10 @@ pub struct IndexWriter {
     pub(super) sample: Sample,
     pub(super) shared: SharedCounts,
     pub(super) sets: SetTable,
-    /// How often a set was that of the name before.
+    /// How often a set was that of the name before, heads of groups not counted, and how often it
+    /// was another.
     pub(super) same_sets: u64,
+    pub(super) other_sets: u64,
     /// How often a set had no number.
     pub(super) lone_sets: u64,
     pub(super) tally: Tally,
@@ -256,6 +258,7 @@ impl IndexWriter {
             shared: SharedCounts::new(),
             sets: SetTable::default(),
             same_sets: 0,
+            other_sets: 0,
             lone_sets: 0,
             tally: Tally::default(),
             root: None,
@@ -299,17 +302,18 @@ impl IndexWriter {
         set.clear();
         sets::put(&mut set, postings);
         let has_modifiers = postings.iter().any(|posting| posting.modifiers.is_some());
-        let Some(mut spelled) = Spelled::new(name) else {
+        let mut spelled = Spelled::new();
+        if spelled.spell(name).is_none() {
             if self.tally.names > 0 {
                 return Err(self.wrong_order(name));
             }
             self.root = Some(set);
             self.tally.names = 1;
             return Ok(());
-        };
+        }
         let labels = name.label_count();
         let is_new_top = self.start_top(name, spelled.top)?;
-        let pushed = spelled.with_row(labels - 1, |wanted| {
+        let pushed = spelled.with_row(0, |wanted| {
             self.push_row(name, wanted.row, is_new_top, &set, has_modifiers)
         });
         pushed.unwrap_or_else(|| Err(WriteError::Alphabet(name.to_name())))?;
@@ -398,10 +402,14 @@ impl IndexWriter {
             self.sample.add(rest(row, shared));
         }
         let number = self.sets.number(set, has_modifiers);
-        match number {
-            Some(_) if role == Role::Plain && number == self.last.set => self.same_sets += 1,
-            Some(number) => self.sets.count(number),
-            None => self.lone_sets += 1,
+        if role == Role::Plain && number.is_some() && number == self.last.set {
+            self.same_sets += 1;
+        } else {
+            self.other_sets += u64::from(role == Role::Plain);
+            match number {
+                Some(number) => self.sets.count(number),
+                None => self.lone_sets += 1,
+            }
         }
         let before = if is_new_top {
             &[]
