@@ -44,6 +44,9 @@ pub(super) struct Dictionary<'a> {
     pub(super) top_keys: &'a [[u8; 8]],
     /// Where each top stands among `tops`.
     pub(super) top_places: &'a [[u8; 4]],
+    /// For each place of a label, the top with the most names of those with this place; see
+    /// [`likely_place`]. In memory.
+    pub(super) likely_tops: &'a [u16; LIKELY_TOPS],
     /// The part that holds the tops, from its begin.
     pub(super) tops: &'a [u8],
     /// The separator of each block.
@@ -102,6 +105,11 @@ impl<'a> Dictionary<'a> {
     /// The top with this label.
     pub(super) fn find_top(&self, label: &[u8]) -> Option<Top<'a>> {
         let wanted = top_key(label);
+        let likely = self.likely_tops.get(likely_place(wanted)).copied();
+        let likely = likely.and_then(|number| self.top(usize::from(number)));
+        if let Some(top) = likely.filter(|top| top.label == label) {
+            return Some(top);
+        }
         let key_of = |key: &[u8; 8]| u64::from_be_bytes(*key);
         let begin = self.top_keys.partition_point(|key| key_of(key) < wanted);
         let same = self.top_keys.get(begin..)?;
@@ -437,6 +445,30 @@ impl Block<'_> {
         let place = self.groups + self.reader.take(self.width) as usize;
         self.reader.go_to(place);
         place
+    }
+}
+
+/// How many places there are for tops that are found at once.
+pub(super) const LIKELY_TOPS: usize = 1024;
+
+/// The place of a top among those, from what [`top_key`] says of it.
+#[inline]
+fn likely_place(key: u64) -> usize {
+    // The high bits of a product depend on all bits below.
+    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - LIKELY_TOPS.ilog2())) as usize
+}
+
+impl Dictionary<'_> {
+    /// For each place the top with the most names of the first 65,536.
+    pub(super) fn most_likely_tops(&self) -> [u16; LIKELY_TOPS] {
+        let mut tops = [(0, 0); LIKELY_TOPS];
+        for (number, top) in (0..=u16::MAX).map_while(|it| Some((it, self.top(it.into())?))) {
+            let place = &mut tops[likely_place(top_key(top.label))];
+            if top.names > place.0 {
+                *place = (top.names, number);
+            }
+        }
+        tops.map(|(_, number)| number)
     }
 }
 

@@ -84,6 +84,7 @@ pub struct Index {
     model: Option<Box<ModelDecoder>>,
     /// Some of the separators.
     strides: Box<[u64]>,
+    likely_tops: Box<[u16; dictionary::LIKELY_TOPS]>,
     patterns: Patterns,
     addresses: Addresses,
     sealed: Sealed,
@@ -105,6 +106,7 @@ impl Index {
             lists: Vec::new(),
             model: None,
             strides: Box::default(),
+            likely_tops: Box::new([0; _]),
             patterns: Patterns::default(),
             addresses: Addresses::default(),
             sealed: Sealed::default(),
@@ -184,18 +186,22 @@ impl Index {
         {
             return Err(IndexFault::Malformed("a sealed list that is not there"));
         }
-        let this = Self {
+        let mut this = Self {
             octets,
             header,
             parts,
             lists,
             model,
             strides,
+            likely_tops: Box::new([0; _]),
             patterns,
             addresses,
             sealed,
         };
         this.check_tops()?;
+        if let Some(tops) = this.dictionary().map(|it| it.most_likely_tops()) {
+            *this.likely_tops = tops;
+        }
         this.octets.advise(false);
         Ok(this)
     }
@@ -393,7 +399,8 @@ impl Index {
     /// is not counted.
     pub fn memory_bytes(&self) -> usize {
         let model = self.model.as_ref().map_or(0, |model| model.memory_bytes());
-        size_of::<Self>() + model + size_of_val(&*self.strides)
+        let tables = size_of_val(&*self.strides) + size_of_val(&*self.likely_tops);
+        size_of::<Self>() + model + tables
     }
 
     /// What tells this compilation from another, as it was given.
@@ -435,6 +442,7 @@ impl Index {
             tops,
             separators: self.part(Part::Separators).as_chunks().0,
             strides: &self.strides,
+            likely_tops: &self.likely_tops,
             names: self.part(Part::Names),
             model: self.model.as_deref()?,
             block_bits: self.header.block_bits,
