@@ -32,6 +32,11 @@ pub(super) const WIDTH_BITS: u32 = 5;
 /// How many bits a short separator has.
 pub(super) const SHORT_KEY_BITS: u32 = 16;
 
+/// Every how manieth separator is in memory too, so that a search reads one place of the file to
+/// find the right one.
+pub(super) const STRIDE: usize = 16;
+/// How many places there are for tops that are found at once.
+pub(super) const LIKELY_TOPS: usize = 1024;
 /// Octets of a cache line.
 const LINE: usize = 64;
 /// How many cache lines a block has, about.
@@ -44,8 +49,7 @@ pub(super) struct Dictionary<'a> {
     pub(super) top_keys: &'a [[u8; 8]],
     /// Where each top stands among `tops`.
     pub(super) top_places: &'a [[u8; 4]],
-    /// For each place of a label, the top with the most names of those with this place; see
-    /// [`likely_place`]. In memory.
+    /// For each [`likely_place`], a top that may be the one; in memory.
     pub(super) likely_tops: &'a [u16; LIKELY_TOPS],
     /// The part that holds the tops, from its begin.
     pub(super) tops: &'a [u8],
@@ -65,10 +69,6 @@ pub(super) struct Dictionary<'a> {
 /// The separator of a block: a number of eight octets, then in four where the block begins among
 /// the names.
 pub(super) type Separator = [u8; 12];
-
-/// Every how manieth separator is in memory too, so that a search reads one place of the file to
-/// find the right one.
-pub(super) const STRIDE: usize = 16;
 
 /// The number of a separator.
 #[inline(always)]
@@ -135,6 +135,21 @@ impl<'a> Dictionary<'a> {
             _ => begin,
         };
         self.top(number).filter(|top| top.label == label)
+    }
+
+    /// What [`Self::likely_tops`] is: for each place the top with the most names.
+    pub(super) fn most_likely_tops(&self) -> [u16; LIKELY_TOPS] {
+        let mut tops = [(0, 0); LIKELY_TOPS];
+        for number in 0..=u16::MAX {
+            let Some(top) = self.top(number.into()) else {
+                break;
+            };
+            let place = &mut tops[likely_place(top_key(top.label))];
+            if top.names > place.0 {
+                *place = (top.names, number);
+            }
+        }
+        tops.map(|(_, number)| number)
     }
 
     /// The set of a name below `top`.
@@ -205,20 +220,11 @@ impl<'a> Dictionary<'a> {
         top.names.saturating_sub(before).min(1 << self.block_bits)
     }
 
-    /// Where a block begins among the names.
-    #[inline(always)]
-    fn begin(separator: &Separator) -> usize {
-        let begin = separator
-            .last_chunk()
-            .map_or(0, |it| u32::from_le_bytes(*it));
-        begin as usize
-    }
-
     /// Begins to read a block of `names` names.
     #[inline(always)]
     fn block(&self, block: usize, names: usize) -> Option<Block<'a>> {
         let separator = self.separators.get(block)?;
-        let begin = Self::begin(separator);
+        let begin = u32::from_le_bytes(*separator.last_chunk()?) as usize;
         let octets = self
             .names
             .get(begin..)
@@ -448,28 +454,11 @@ impl Block<'_> {
     }
 }
 
-/// How many places there are for tops that are found at once.
-pub(super) const LIKELY_TOPS: usize = 1024;
-
-/// The place of a top among those, from what [`top_key`] says of it.
+/// The place of a top among those that are found at once, from what [`top_key`] says of it.
 #[inline]
 fn likely_place(key: u64) -> usize {
     // The high bits of a product depend on all bits below.
-    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - LIKELY_TOPS.ilog2())) as usize
-}
-
-impl Dictionary<'_> {
-    /// For each place the top with the most names of the first 65,536.
-    pub(super) fn most_likely_tops(&self) -> [u16; LIKELY_TOPS] {
-        let mut tops = [(0, 0); LIKELY_TOPS];
-        for (number, top) in (0..=u16::MAX).map_while(|it| Some((it, self.top(it.into())?))) {
-            let place = &mut tops[likely_place(top_key(top.label))];
-            if top.names > place.0 {
-                *place = (top.names, number);
-            }
-        }
-        tops.map(|(_, number)| number)
-    }
+    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - LIKELY_TOPS.ilog2())) as usize
 }
 
 /// The first eight octets of a label, filled up with zeroes, as a number that is in their order.

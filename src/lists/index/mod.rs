@@ -34,7 +34,7 @@ use super::{ListInfo, Posting, Reach};
 use crate::files::{FileError, Files, Mapping};
 use crate::name::{MAX_LABEL, MAX_NAME, NameRef};
 use alphabet::Spelled;
-use dictionary::Dictionary;
+use dictionary::{Dictionary, LIKELY_TOPS};
 use layout::{Header, PARTS, Part};
 use mapped::Octets;
 use model::{ModelDecoder, SetCode};
@@ -51,8 +51,9 @@ pub use write::{Contents, IndexWriter, Section, Totals};
 /// Each parent of the name is looked for in a Bloom filter, which says "surely not listed" for
 /// nearly all that are not. What it lets through is looked for among the names themselves. Those
 /// stand in order, divided by top-level label, then into blocks of 64. A table of *separators* says
-/// how each block begins; the search ends in one block, which is read from name to name. A name is
-/// written as what differs from the one before, in a code in which frequent letters are short.
+/// how each block begins; the search ends in one block, in eight names of which it goes from name to
+/// name. A name is written as what differs from the one before, in *tokens*: frequent rows of
+/// letters, such as `com` or `shop-`, each a number of twelve bits.
 ///
 /// # A small example
 ///
@@ -82,9 +83,9 @@ pub struct Index {
     lists: Vec<ListInfo>,
     /// None without names.
     model: Option<Box<ModelDecoder>>,
-    /// Some of the separators.
+    /// Some of the separators, and some of the top-level labels.
     strides: Box<[u64]>,
-    likely_tops: Box<[u16; dictionary::LIKELY_TOPS]>,
+    likely_tops: Box<[u16; LIKELY_TOPS]>,
     patterns: Patterns,
     addresses: Addresses,
     sealed: Sealed,
@@ -106,7 +107,7 @@ impl Index {
             lists: Vec::new(),
             model: None,
             strides: Box::default(),
-            likely_tops: Box::new([0; _]),
+            likely_tops: Box::new([0; LIKELY_TOPS]),
             patterns: Patterns::default(),
             addresses: Addresses::default(),
             sealed: Sealed::default(),
@@ -193,7 +194,7 @@ impl Index {
             lists,
             model,
             strides,
-            likely_tops: Box::new([0; _]),
+            likely_tops: Box::new([0; LIKELY_TOPS]),
             patterns,
             addresses,
             sealed,
@@ -395,8 +396,8 @@ impl Index {
         self.octets.len() as u64
     }
 
-    /// Octets in memory beside the file: the codes and some separators. What is known of the lists
-    /// is not counted.
+    /// Octets in memory beside the file: the codes, some separators, some top-level labels. What is
+    /// known of the lists is not counted.
     pub fn memory_bytes(&self) -> usize {
         let model = self.model.as_ref().map_or(0, |model| model.memory_bytes());
         let tables = size_of_val(&*self.strides) + size_of_val(&*self.likely_tops);
@@ -475,5 +476,83 @@ impl fmt::Debug for Index {
             .field("names", &self.header.names)
             .field("octets", &self.octets)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lists::{Effect, Entry, IndexBuilder, ListKind};
+    use crate::name::Name;
+    use crate::verdict::Tier;
+    use twox_hash::XxHash3_64;
+
+    /// The octets of an index of these names.
+    fn octets(names: &[Name]) -> Vec<u8> {
+        let mut builder = IndexBuilder::new();
+        let info = ListInfo::new("a", "ads", ListKind::Block, Tier::Lists);
+        let entry = |name: &Name| Entry {
+            name: name.clone(),
+            reach: Reach::Subtree,
+            effect: Effect::Listed,
+            modifiers: None,
+        };
+        let entries = names.iter().map(|name| (1, entry(name)));
+        builder.add_list(info, entries).unwrap();
+        builder.build().octets.to_vec()
+    }
+
+    /// The same octets with checksums that are right.
+    fn sealed(mut octets: Vec<u8>) -> Vec<u8> {
+        let (header, body) = octets.split_at_mut(layout::HEADER);
+        header[24..32].copy_from_slice(&XxHash3_64::oneshot(body).to_le_bytes());
+        let (covered, checksum) = header.split_at_mut(layout::HEADER - 8);
+        checksum.copy_from_slice(&XxHash3_64::oneshot(covered).to_le_bytes());
+        octets
+    }
+
+    #[test]
+    fn octets_that_make_no_sense_harm_nobody() {
+        let names: Vec<Name> = (0..3_000_u32)
+            .map(|n| {
+                let text = format!(
+                    "n{}.some-host{}.example{}.{}",
+                    n % 7,
+                    n,
+                    n / 9,
+                    ["com", "org"][n as usize % 2]
+                );
+                Name::parse(&text).unwrap()
+            })
+            .collect();
+        let whole = octets(&names);
+        assert_eq!(sealed(whole.clone()), whole);
+        let mut next = 1_u32;
+        let mut random = || {
+            next = next.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (next >> 8) as usize
+        };
+        let (mut opened, mut hits) = (0, 0);
+        for _ in 0..300 {
+            let mut octets = whole.clone();
+            for _ in 0..1 + random() % 30 {
+                // Behind the header, or what that says of the sizes of blocks.
+                let place = match random() % 8 {
+                    0 => 96 + random() % 4,
+                    _ => layout::HEADER + random() % (whole.len() - layout::HEADER),
+                };
+                octets[place] = random() as u8;
+            }
+            let Ok(index) = Index::from_bytes(sealed(octets)) else {
+                continue;
+            };
+            opened += 1;
+            for name in names.iter().step_by(13) {
+                index.look_up(name.as_ref(), |_| hits += 1);
+            }
+            index.walk(|_, _| ());
+        }
+        assert!(opened > 30, "{opened}");
+        assert!(hits > opened * 100, "{hits}");
     }
 }
