@@ -10,7 +10,7 @@ use super::fault::IndexFault;
 /// text does to them.
 const MAGIC: [u8; 8] = *b"\x8ehdgidx\n";
 /// The version written and read here.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Octets of the header.
 pub(super) const HEADER: usize = 288;
 /// Where sections begin is a multiple of this.
@@ -71,8 +71,8 @@ pub(super) struct Header {
     pub(super) sets: u32,
     /// One more than where the root's set stands; zero when nothing is said about the root.
     pub(super) root: u32,
-    /// Classes of contexts.
-    pub(super) classes: u32,
+    /// Pairs that make tokens.
+    pub(super) pairs: u32,
     /// The fewest labels of a name.
     pub(super) fewest_labels: u8,
     /// The most labels of a name.
@@ -102,7 +102,7 @@ impl Header {
             self.blocks,
             self.sets,
             self.root,
-            self.classes,
+            self.pairs,
         ];
         for count in counts {
             bytes.extend_from_slice(&count.to_le_bytes());
@@ -227,7 +227,7 @@ impl Reader<'_> {
             blocks: self.u32()?,
             sets: self.u32()?,
             root: self.u32()?,
-            classes: self.u32()?,
+            pairs: self.u32()?,
             ..Header::default()
         };
         [
@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(said(b"0.0.0.0 example.org\n"), "not an index of Hedgerow");
         let mut other = file.clone();
         other[8] = 3;
-        assert_eq!(said(&other), "version 3; this program reads version 1");
+        assert_eq!(said(&other), "version 3; this program reads version 2");
         assert_eq!(said(&file[..5]), "cut off: 5 of 288 bytes");
         assert_eq!(said(&file[..290]), "cut off: 290 of 292 bytes");
         assert_eq!(said(&[&file[..], b"x"].concat()), "1 bytes follow the end");
