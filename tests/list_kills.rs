@@ -155,6 +155,7 @@ fn compile_into(folder: &Path, files: &Files) {
         format: None,
         member: None,
         public_suffixes: false,
+        urls: Vec::new(),
     };
     let settings = Settings {
         // So little that there are runs, and so many of them that they are merged in several steps.

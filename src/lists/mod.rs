@@ -69,8 +69,10 @@ pub struct ListInfo {
     pub bad_lines: u64,
     /// The first [`KEPT_ERRORS`] of them.
     pub first_errors: Vec<LineNote>,
-    /// Lines that name a public suffix of a company (`github.io`): the name alone was taken. Those
-    /// of registries (`co.uk`) are among the lines not understood.
+    /// Lines that were understood and do not count, or not in full: those that would take a
+    /// protected name, those there is no room for, and those that name a public suffix of a company
+    /// (`github.io`), of which the name alone was taken. Those of registries (`co.uk`) are among the
+    /// lines not understood.
     pub flagged_lines: u64,
     /// The first [`KEPT_ERRORS`] of them.
     pub first_flags: Vec<LineNote>,

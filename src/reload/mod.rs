@@ -410,6 +410,7 @@ fn specs_of(sources: &[(ListSpec, Option<Stamp>)]) -> Vec<ListSpec> {
 
 /// What the compiler needs to know of a list.
 pub fn list_spec(list: &config::List) -> ListSpec {
+    let urls = list.download.iter().flat_map(config::Download::urls);
     ListSpec {
         id: list.id.clone(),
         category: list.category.clone(),
@@ -419,6 +420,7 @@ pub fn list_spec(list: &config::List) -> ListSpec {
         format: list.format,
         member: list.member.clone(),
         public_suffixes: list.public_suffixes,
+        urls: urls.map(str::to_owned).collect(),
     }
 }
 

@@ -314,12 +314,8 @@ impl Updater {
     /// What no list may take: what is always protected, and where lists come from. Made when a new
     /// version is read, since there is none on most days.
     fn protected(&self, current: &ListUpdateSpec) -> Protected {
-        let mut protected = Protected::starter();
         let others = self.lists.iter().map(|list| &list.spec);
-        for host in others.chain([current]).flat_map(ListUpdateSpec::hosts) {
-            protected.add_host(&host);
-        }
-        protected
+        Protected::with_servers(others.chain([current]).flat_map(ListUpdateSpec::urls))
     }
 
     /// Makes what is in `work` the last good copy.

@@ -28,6 +28,7 @@ mod verify;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::guard::Protected;
 use super::index::{Index, IndexError, Totals, WriteError};
 use super::parse::ReadOptions;
 use super::{ListFormat, ListInfo, ListKind};
@@ -64,9 +65,25 @@ pub struct ListSpec {
     pub member: Option<String>,
     /// Whether it may name public suffixes such as `co.uk` and `github.io` with all below them.
     pub public_suffixes: bool,
+    /// Where it is fetched from (the list, its deltas, its signature), if it is: servers that no
+    /// list may take.
+    pub urls: Vec<String>,
 }
 
 impl ListSpec {
+    /// What is protected from all of `specs`: what always is, and where they come from.
+    pub fn protected(specs: &[Self]) -> Protected {
+        let urls = specs.iter().flat_map(|spec| &spec.urls);
+        Protected::with_servers(urls.map(String::as_str))
+    }
+
+    /// Whether it may not take what is protected: a list that somebody else writes. Lines of the
+    /// configuration are the household's own.
+    const fn is_guarded(&self) -> bool {
+        matches!(self.kind, ListKind::Block | ListKind::Sealed)
+            && !matches!(self.source, ListSource::Inline(_))
+    }
+
     /// How to read it.
     pub fn read_options(&self) -> ReadOptions {
         ReadOptions {
@@ -273,8 +290,17 @@ pub fn compile(
         folder: folder.clone(),
     });
     let mut pipeline = Pipeline::new(workshop, settings.buffers());
-    read::read_all(specs, files, before, &mut pipeline, progress, cancelled)?;
-    let of_content = |lists: &[ListInfo]| recipe::of_content(specs, lists);
+    let protected = ListSpec::protected(specs);
+    read::read_all(
+        specs,
+        &protected,
+        files,
+        before,
+        &mut pipeline,
+        progress,
+        cancelled,
+    )?;
+    let of_content = |lists: &[ListInfo]| recipe::of_content(specs, &protected, lists);
     let mut tick = |done: u64, total: u64| {
         if cancelled() {
             return Err(CompileError::Cancelled);

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use super::*;
 use crate::files::MemoryFiles;
 use crate::lists::ListId;
+use crate::lists::guard::GuardLimits;
 use crate::name::Name;
 
 fn spec(id: &str, source: ListSource) -> ListSpec {
@@ -17,6 +18,7 @@ fn spec(id: &str, source: ListSource) -> ListSpec {
         format: None,
         member: None,
         public_suffixes: false,
+        urls: Vec::new(),
     }
 }
 
@@ -44,7 +46,10 @@ fn lists_come_from_everywhere_and_fail_one_by_one() {
             "own",
             ListSource::Inline(vec!["example.org".into(), "a.test".into()]),
         ),
-        spec("lifelines", ListSource::Embedded("lifelines.txt")),
+        ListSpec {
+            kind: ListKind::Lifeline,
+            ..spec("lifelines", ListSource::Embedded("lifelines.txt"))
+        },
         spec("lost", ListSource::Embedded("lost.txt")),
     ];
     let index = compile_in_memory(&specs, &memory.files(), None, &|| false).unwrap();
@@ -125,6 +130,7 @@ fn a_list_that_breaks_keeps_what_it_said_and_stops_no_other() {
         format: None,
         member: None,
         public_suffixes: false,
+        urls: Vec::new(),
     };
     let first =
         compile_in_memory(&[spec("a"), spec("b")], &memory.files(), None, &|| false).unwrap();
@@ -179,7 +185,11 @@ fn a_list_that_collapses_or_bursts_is_not_believed() {
         (50, 0, false),
         (50, 5_000, false),
     ] {
-        assert_eq!(read::is_collapse(then, now), broken, "{then} {now}");
+        assert_eq!(
+            GuardLimits::default().is_collapse(then, now),
+            broken,
+            "{then} {now}"
+        );
     }
     let memory = MemoryFiles::new();
     let many: String = (0..500)
@@ -195,6 +205,7 @@ fn a_list_that_collapses_or_bursts_is_not_believed() {
         format: None,
         member: None,
         public_suffixes: false,
+        urls: Vec::new(),
     };
     let specs = [spec];
     let first = compile_in_memory(&specs, &memory.files(), None, &|| false).unwrap();
@@ -323,10 +334,9 @@ fn a_disk_that_fills_up_leaves_the_old_index_and_nothing_else() {
 #[test]
 fn a_public_suffix_is_not_taken_at_its_word() {
     let memory = MemoryFiles::new();
-    memory.put(
-        "/l",
-        "||co.uk^\n||github.io^\n|com.au^\n||*.github.io^\n||example.co.uk^\n@@||blogspot.com^\n",
-    );
+    let lines = "||co.uk^\n||github.io^\n|com.au^\n||*.github.io^\n||example.co.uk^\n\
+                 @@||blogspot.com^";
+    memory.put("/l", lines);
     let mut list = spec("l", ListSource::File("/l".into()));
     list.format = Some(ListFormat::Adblock);
     let specs = [list];
@@ -363,8 +373,9 @@ fn a_public_suffix_is_not_taken_at_its_word() {
         );
     }
     let trusted = specs.map(|spec| ListSpec {
-        member: None,
         public_suffixes: true,
+        // Below both there is what a list of somebody else may not take.
+        source: ListSource::Inline(vec![lines.to_owned()]),
         ..spec
     });
     let index = compile_in_memory(&trusted, &memory.files(), None, &|| false).unwrap();
@@ -376,6 +387,84 @@ fn a_public_suffix_is_not_taken_at_its_word() {
     assert_eq!(told(&index, "shop.co.uk"), 1);
     // The second line covers the fourth.
     assert_eq!(told(&index, "somebody.github.io"), 1);
+}
+
+#[test]
+fn what_is_protected_is_left_out_of_lists_and_not_of_the_households_lines() {
+    let memory = MemoryFiles::new();
+    let lines = "||msftconnecttest.com^\n||ads.example^\n||lists.example^\n||a.lists.example^\n\
+                 /^www\\.msftconnect/\n||www.samaritans.org^$denyallow=x.www.samaritans.org\n";
+    memory.put("/l", lines);
+    let mut list = spec("l", ListSource::File("/l".into()));
+    list.format = Some(ListFormat::Adblock);
+    let own = ListSpec {
+        id: "own".into(),
+        source: ListSource::Inline(vec!["||www.msftconnecttest.com^".into()]),
+        ..list.clone()
+    };
+    let allow = ListSpec {
+        id: "allow".into(),
+        kind: ListKind::Allow,
+        ..list.clone()
+    };
+    let fetched = ListSpec {
+        id: "fetched".into(),
+        source: ListSource::Inline(vec!["other.example".into()]),
+        urls: vec!["https://lists.example/other.txt".into()],
+        ..list.clone()
+    };
+    let specs = [list, own, allow, fetched];
+    let index = compile_in_memory(&specs, &memory.files(), None, &|| false).unwrap();
+    for (name, expected) in [
+        ("www.msftconnecttest.com", &["own", "allow", "allow"][..]),
+        ("x.msftconnecttest.com", &["allow"]),
+        ("lists.example", &["allow"]),
+        ("a.lists.example", &["l", "allow", "allow"]),
+        ("www.samaritans.org", &["allow"]),
+        ("ads.example", &["l", "allow"]),
+    ] {
+        let mut named = lists_that_name(&index, name);
+        named.sort_by_key(|id| ["l", "own", "allow"].iter().position(|known| known == id));
+        assert_eq!(named, expected, "{name}");
+    }
+    let info = index.list(ListId(0));
+    assert_eq!(
+        (info.entries, info.bad_lines, info.flagged_lines),
+        (2, 0, 4)
+    );
+    let told: Vec<String> = info.first_flags.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "line 1: `||msftconnecttest.com^` would take the protected name \
+             `www.msftconnecttest.com`",
+            "line 3: `||lists.example^` would take the protected name `lists.example`",
+            "line 5: `/^www\\.msftconnect/` would take the protected name \
+             `www.msftconnecttest.com`",
+            "line 6: `||www.samaritans.org^$denyallow=x.www.samaritans.org` would take the \
+             protected name `samaritans.org`",
+        ]
+    );
+    let report = verify(&specs, &[], &memory.files(), &index, &mut |_| {});
+    assert_eq!((report.differences, &report.first), (0, &Vec::new()));
+    assert_eq!(report.left_out, 4);
+    let only = verify(&specs, &["l".into()], &memory.files(), &index, &mut |_| {});
+    assert_eq!((only.differences, only.left_out, only.replayed), (0, 4, 2));
+}
+
+#[test]
+fn a_list_of_protected_names_alone_is_none() {
+    let memory = MemoryFiles::new();
+    memory.put("/l", "samaritans.org\nwww.samaritans.org\n");
+    let specs = [spec("l", ListSource::File("/l".into()))];
+    let index = compile_in_memory(&specs, &memory.files(), None, &|| false).unwrap();
+    assert_eq!(
+        index.list(ListId(0)).failure.as_deref(),
+        Some(
+            "/l: none of its 2 entries can be used; line 1: `||samaritans.org^` would take the \
+             protected name `samaritans.org`"
+        )
+    );
 }
 
 #[test]
@@ -437,6 +526,10 @@ fn the_recipe_changes_with_what_goes_in() {
     differs(change(|it| it.format = Some(ListFormat::Hosts)));
     differs(change(|it| it.public_suffixes = true));
     differs(change(|it| it.source = ListSource::File("/b".into())));
+    // Another name is protected.
+    differs(change(|it| {
+        it.urls = vec!["https://lists.example/a".into()]
+    }));
     differs(change(|it| it.source = ListSource::Embedded("ads.txt")));
     differs(change(|it| {
         it.source = ListSource::Inline(vec!["a".into(), "b".into()])
@@ -501,7 +594,7 @@ fn a_list_that_breaks_keeps_its_patterns_addresses_and_fingerprints() {
     for (_, info) in first.lists() {
         assert_eq!((&info.failure, info.bad_lines), (&None, 0), "{info}");
     }
-    let report = verify(&specs, &memory.files(), &first, &mut |_| {});
+    let report = verify(&specs, &[], &memory.files(), &first, &mut |_| {});
     assert_eq!((report.differences, &report.first), (0, &Vec::new()));
     assert_eq!(report.replayed, 4 + 9000);
 

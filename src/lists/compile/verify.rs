@@ -12,10 +12,11 @@ use std::io::{self, Read};
 use sha2::{Digest, Sha256};
 
 use super::beside::Beside;
-use super::read::{MAX_HELD, Taken, length, open, reach_of};
+use super::read::{MAX_HELD, Made, length, open, reach_of};
 use super::{ListSpec, Progress, Stage};
 use crate::files::Files;
 use crate::lists::addresses::Addresses;
+use crate::lists::guard::Protected;
 use crate::lists::index::{Hit, Index, ListId, Matcher};
 use crate::lists::parse;
 use crate::lists::patterns::Patterns;
@@ -28,6 +29,9 @@ use crate::name::{Name, NameRef};
 pub struct VerifyReport {
     /// What lines say, each asked of the index.
     pub replayed: u64,
+    /// What lines say and no index holds: it would take what is protected, or is more than there is
+    /// room for.
+    pub left_out: u64,
     /// Names asked for the sake of what must not be said: those of the sample and near misses.
     pub near_misses: u64,
     /// How often the index says something else.
@@ -52,22 +56,26 @@ pub struct Difference {
     pub text: String,
 }
 
-/// Compares `index` with the lists it was compiled from.
+/// Compares `index` with the lists it was compiled from, or with those of the ids `only`, if any.
 ///
 /// A list whose source changed since, or that holds what it said before, is skipped.
 pub fn verify(
     specs: &[ListSpec],
+    only: &[String],
     files: &Files,
     index: &Index,
     progress: &mut dyn FnMut(Progress),
 ) -> VerifyReport {
     let mut report = VerifyReport::default();
+    let protected = ListSpec::protected(specs);
     let mut beside = Beside::new(None);
     let mut compared = Vec::new();
     let mut sample = sample(index);
-    let total = specs.iter().map(|spec| length(spec, files)).sum();
+    let wanted = |spec: &&ListSpec| only.is_empty() || only.contains(&spec.id);
+    let wanted = || specs.iter().filter(wanted);
+    let total = wanted().map(|spec| length(spec, files)).sum();
     let mut done = 0;
-    for spec in specs {
+    for spec in wanted() {
         let Some(list) = index.find(&spec.id) else {
             let why = "the index does not have it".to_owned();
             let id = crate::intern::intern(&spec.id);
@@ -78,7 +86,8 @@ pub fn verify(
             .get_mut(usize::from(list.0))
             .map(std::mem::take)
             .unwrap_or_default();
-        let mut one = OneList::new(spec, list, index, names);
+        let guard = spec.is_guarded().then_some(&protected);
+        let mut one = OneList::new(spec, list, index, guard, names);
         let result = one.replay(files, &mut |octets| {
             done += octets;
             progress(Progress {
@@ -245,7 +254,11 @@ struct OneList<'i> {
     spec: &'i ListSpec,
     list: ListId,
     index: &'i Index,
+    /// What the list may not take.
+    guard: Option<&'i Protected>,
     replayed: u64,
+    /// What is left out for its own sake.
+    left_out: u64,
     /// Names to ask for.
     asked: Vec<Name>,
     /// What the list says of them and their parents.
@@ -269,7 +282,13 @@ struct OneList<'i> {
 const MOST_LINES: usize = 10_000;
 
 impl<'i> OneList<'i> {
-    fn new(spec: &'i ListSpec, list: ListId, index: &'i Index, names: Vec<Name>) -> Self {
+    fn new(
+        spec: &'i ListSpec,
+        list: ListId,
+        index: &'i Index,
+        guard: Option<&'i Protected>,
+        names: Vec<Name>,
+    ) -> Self {
         let asked: Vec<Name> = names.iter().flat_map(near).collect();
         let suffixes = asked
             .iter()
@@ -279,7 +298,9 @@ impl<'i> OneList<'i> {
             spec,
             list,
             index,
+            guard,
             replayed: 0,
+            left_out: 0,
             asked,
             filtered: HashSet::new(),
             held: Vec::new(),
@@ -325,14 +346,23 @@ impl<'i> OneList<'i> {
     fn check(&mut self, line: u32, item: &Item) {
         match item {
             Item::Name(entry) => {
-                let reach = match reach_of(self.spec, entry) {
-                    Taken::Whole => entry.reach,
-                    Taken::NameAlone => Reach::Exact,
-                    Taken::Nothing => return,
+                let reach = match reach_of(self.spec, self.guard, entry) {
+                    Made::Whole => entry.reach,
+                    Made::NameAlone => Reach::Exact,
+                    Made::Nothing => return,
+                    Made::Protected(_) => {
+                        self.left_out += 1;
+                        return;
+                    }
                 };
                 self.check_name(line, entry, reach);
             }
             Item::Pattern(_) | Item::Address(_) => {
+                let taken = self.guard.and_then(|guard| guard.taken_by(item));
+                if taken.is_some_and(|taken| !taken.harmless) {
+                    self.left_out += 1;
+                    return;
+                }
                 self.replayed += 1;
                 if self.held.len() < MAX_HELD {
                     self.held.push((line, item.clone()));
@@ -409,6 +439,7 @@ impl<'i> OneList<'i> {
     /// Compares the index with the model, and adds what came of all to the report.
     fn finish(self, report: &mut VerifyReport) {
         report.replayed += self.replayed;
+        report.left_out += self.left_out;
         for (line, it) in &self.missing {
             if !self.filtered.contains(it) {
                 let text = || format!("the index does not say `{}`", it.rule());
@@ -543,6 +574,7 @@ mod tests {
             format: Some(ListFormat::Adblock),
             member: None,
             public_suffixes: false,
+            urls: Vec::new(),
         }
     }
 
@@ -562,7 +594,7 @@ mod tests {
     fn compared(kind: ListKind, list: &[&str], index_of: &[&str]) -> VerifyReport {
         let specs = [spec(kind, list)];
         let files = MemoryFiles::new().files();
-        verify(&specs, &files, &index(kind, index_of), &mut |_| {})
+        verify(&specs, &[], &files, &index(kind, index_of), &mut |_| {})
     }
 
     const LIST: [&str; 9] = [
@@ -582,7 +614,7 @@ mod tests {
         let files = MemoryFiles::new().files();
         let specs = [spec(ListKind::Block, &LIST)];
         let compiled = compile_in_memory(&specs, &files, None, &|| false).unwrap();
-        let report = verify(&specs, &files, &compiled, &mut |_| {});
+        let report = verify(&specs, &[], &files, &compiled, &mut |_| {});
         assert_eq!((report.differences, &report.first), (0, &Vec::new()));
         assert_eq!(report.replayed, LIST.len() as u64);
         assert!(report.near_misses > 15, "{report:?}");
@@ -663,7 +695,7 @@ mod tests {
         let files = memory.files();
         let index = compile_in_memory(&specs, &files, None, &|| false).unwrap();
         memory.put("/l", "||example.net^\n");
-        let report = verify(&specs, &files, &index, &mut |_| {});
+        let report = verify(&specs, &[], &files, &index, &mut |_| {});
         let why = "its source changed since it was compiled".to_owned();
         assert_eq!((report.differences, report.skipped), (0, vec![("l", why)]));
     }

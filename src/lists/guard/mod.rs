@@ -176,15 +176,8 @@ impl<'p> Guard<'p> {
         }
         self.passed.protected += 1;
         if self.passed.notes.len() < KEPT_ERRORS {
-            // What stands on a sealed list is shown nowhere; what it must not take is no secret.
-            let rule = match self.kind {
-                ListKind::Sealed => "an entry".to_owned(),
-                _ => format!("`{item}`"),
-            };
-            self.passed.notes.push(LineNote {
-                line,
-                text: format!("{rule} would take the protected name `{}`", taken.name),
-            });
+            let text = taken.told(self.kind, item);
+            self.passed.notes.push(LineNote { line, text });
         }
         false
     }
