@@ -14,7 +14,7 @@ use crate::lists::fault::quoted;
 use crate::lists::guard::{GuardLimits, Protected, Refusal, Taken};
 use crate::lists::index::{Index, ListId};
 use crate::lists::parse::{self, Report};
-use crate::lists::patterns::MAX_PATTERNS;
+use crate::lists::patterns::{MAX_PATTERNS, PatternFault};
 use crate::lists::sealed::SealedList;
 use crate::lists::{
     Effect, Entry, Item, KEPT_ERRORS, LineFault, LineNote, ListFault, ListFormat, ListInfo,
@@ -82,10 +82,26 @@ pub(super) fn read_all(
             }
         }
     }
-    match before {
-        Some(before) if !kept.is_empty() => keep(before, &kept, pipeline),
-        _ => Ok(()),
+    if let Some(before) = before.filter(|_| !kept.is_empty()) {
+        keep(before, &kept, pipeline)?;
     }
+    for lost in pipeline.beside.take_lost() {
+        let Some(info) = pipeline.list(lost.list) else {
+            continue;
+        };
+        info.entries = info.entries.saturating_sub(1);
+        leave_out(info, lost.line, lost.why);
+    }
+    Ok(())
+}
+
+/// Notes that what stands on a line does not count.
+pub(super) fn leave_out(info: &mut ListInfo, line: u32, why: String) {
+    info.flagged_lines += 1;
+    let text = said(info.kind, why);
+    let place = info.first_flags.partition_point(|note| note.line <= line);
+    info.first_flags.insert(place, LineNote { line, text });
+    info.first_flags.truncate(KEPT_ERRORS);
 }
 
 /// Takes over what lists said in the index `before`, where their ids are the first of each
@@ -149,7 +165,7 @@ fn read(
         list,
         guard,
         pipeline,
-        held: Vec::new(),
+        held: Held::default(),
         sealed,
         trouble: None,
         refused: 0,
@@ -167,14 +183,14 @@ fn read(
         trouble,
         refused,
         mut left_out,
-        mut errors,
+        errors,
         mut flags,
         ..
     } = intake;
     if let Some(trouble) = trouble {
         return Err(trouble);
     }
-    let mut bad = report.bad_lines + refused;
+    let bad = report.bad_lines + refused;
     let understood = report.entries - refused;
     let fault = report.failure.clone().or_else(|| {
         let lines = report.lines;
@@ -192,17 +208,15 @@ fn read(
         _ => None,
     };
     if failure.is_none() {
-        for (line, item) in &held {
+        for (line, item) in &held.items {
             if let Some(taken) = guard.and_then(|guard| guard.taken_by(item))
                 && !taken.harmless
             {
                 left_out += 1;
-                flags.tell(*line, taken.told(spec.kind, item));
-            } else if let Err(fault) = pipeline.beside.push(list, spec.kind, item) {
-                bad += 1;
+                flags.leave_out(*line, taken.told(spec.kind, item));
+            } else if let Err(fault) = pipeline.beside.push(list, spec.kind, *line, item) {
                 left_out += 1;
-                let text = said(spec.kind, fault);
-                errors.push(LineNote { line: *line, text });
+                flags.leave_out(*line, said(spec.kind, fault));
             }
         }
         if left_out > 0 && understood == left_out {
@@ -292,7 +306,7 @@ struct Intake<'p> {
     guard: Option<&'p Protected>,
     pipeline: &'p mut Pipeline,
     /// What waits until the list is found to be usable, with its line.
-    held: Vec<(u32, Item)>,
+    held: Held,
     /// The fingerprints.
     sealed: Spool,
     /// Why nothing more is taken.
@@ -324,7 +338,8 @@ impl Intake<'_> {
                 }
                 Made::Protected(taken) => {
                     self.left_out += 1;
-                    self.flags.tell(line, taken.told(self.spec.kind, entry));
+                    self.flags
+                        .leave_out(line, taken.told(self.spec.kind, entry));
                     Ok(())
                 }
             },
@@ -333,10 +348,10 @@ impl Intake<'_> {
                 Ok(())
             }
             Item::Pattern(_) | Item::Address(_) => {
-                if self.held.len() < MAX_HELD {
-                    self.held.push((line, item.clone()));
-                } else {
-                    self.refuse(line, &LineFault::TooManyAddresses);
+                if !self.held.take(line, item) {
+                    self.left_out += 1;
+                    self.flags
+                        .leave_out(line, said(self.spec.kind, Held::full_for(item)));
                 }
                 Ok(())
             }
@@ -376,11 +391,15 @@ struct Flags {
 }
 
 impl Flags {
-    /// Takes a line; what is told of it once is enough.
+    /// Takes a line that counts in part; what is told of it once is enough.
     fn tell(&mut self, line: u32, text: String) {
-        if self.lines > 0 && self.last_line == line {
-            return;
+        if self.lines == 0 || self.last_line != line {
+            self.leave_out(line, text);
         }
+    }
+
+    /// Takes an item that does not count.
+    fn leave_out(&mut self, line: u32, text: String) {
         self.last_line = line;
         self.lines += 1;
         if self.notes.len() < KEPT_ERRORS {
@@ -395,8 +414,37 @@ impl Flags {
     }
 }
 
-/// More patterns and addresses than an index has.
-pub(super) const MAX_HELD: usize = MAX_ADDRESSES + MAX_PATTERNS;
+/// Patterns and addresses of a list with their lines, as many as an index may have.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    pub(super) items: Vec<(u32, Item)>,
+    patterns: usize,
+}
+
+impl Held {
+    /// Takes a pattern or an address; whether there is room.
+    pub(super) fn take(&mut self, line: u32, item: &Item) -> bool {
+        let is_pattern = matches!(item, Item::Pattern(_));
+        let has_room = if is_pattern {
+            self.patterns < MAX_PATTERNS
+        } else {
+            self.items.len() - self.patterns < MAX_ADDRESSES
+        };
+        if has_room {
+            self.items.push((line, item.clone()));
+            self.patterns += usize::from(is_pattern);
+        }
+        has_room
+    }
+
+    /// What is told of an item for which there is none.
+    fn full_for(item: &Item) -> String {
+        match item {
+            Item::Pattern(_) => PatternFault::TooMany(MAX_PATTERNS).to_string(),
+            _ => LineFault::TooManyAddresses.to_string(),
+        }
+    }
+}
 
 /// What is made of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -621,3 +621,70 @@ fn a_list_that_breaks_keeps_its_patterns_addresses_and_fingerprints() {
         assert_eq!(hits, expected, "{name}");
     }
 }
+
+/// `count` patterns of a list, each of another text.
+fn many_patterns(list: &str, count: u32) -> String {
+    // What is rare stands in another place of each, or they would be looked for alike.
+    let text = |number: u32| format!("/{list}{:05}x/\n", number * 7919 % 100_000);
+    (0..count).map(text).collect()
+}
+
+#[test]
+fn a_long_list_of_patterns_leaves_room_for_a_short_one_behind_it() {
+    let memory = MemoryFiles::new();
+    memory.put("/ads", many_patterns("j", 2100));
+    memory.put("/safety", many_patterns("k", 40));
+    let mut specs = ["ads", "safety"].map(|id| {
+        let mut spec = spec(id, ListSource::File(format!("/{id}").into()));
+        spec.format = Some(ListFormat::Adblock);
+        spec
+    });
+    let first = compile_in_memory(&specs, &memory.files(), None, &|| false).unwrap();
+    let counts = |index: &Index| {
+        let of =
+            |(_, info): (ListId, &ListInfo)| (info.entries, info.bad_lines, info.flagged_lines);
+        index.lists().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(counts(&first), [(1960, 0, 140), (40, 0, 0)]);
+    let flags = &first.list(ListId(0)).first_flags;
+    assert_eq!(flags.len(), 20);
+    assert_eq!(
+        flags[0].to_string(),
+        "line 1961: more than 2000 patterns in all lists"
+    );
+    let report = verify(&specs, &[], &memory.files(), &first, &mut |_| {});
+    assert_eq!((report.differences, &report.first), (0, &Vec::new()));
+    assert_eq!((report.replayed, report.left_out), (2140, 140));
+    // One that cannot be read any more has to share what it said, and that is told.
+    memory.remove(Path::new("/ads"));
+    memory.put("/more", many_patterns("q", 100));
+    specs[1].id = "more".into();
+    specs[1].source = ListSource::File("/more".into());
+    let second = compile_in_memory(&specs, &memory.files(), Some(&first), &|| false).unwrap();
+    assert_eq!(counts(&second), [(1900, 0, 200), (100, 0, 0)]);
+    assert!(second.list(ListId(0)).stale.is_some());
+}
+
+#[test]
+fn more_than_a_name_can_hold_is_told() {
+    let memory = MemoryFiles::new();
+    let lines: String = (0..300)
+        .map(|number| format!("||example.org^$client=192.0.2.{}\n", number % 256))
+        .chain((0..44).map(|number| format!("||example.org^$client=198.51.100.{number}\n")))
+        .collect();
+    memory.put("/l", lines + "||example.net^\n");
+    let mut list = spec("l", ListSource::File("/l".into()));
+    list.format = Some(ListFormat::Adblock);
+    let specs = [list];
+    let index = compile_in_memory(&specs, &memory.files(), None, &|| false).unwrap();
+    assert_eq!(lists_that_name(&index, "example.org").len(), 256);
+    let info = index.list(ListId(0));
+    assert_eq!((info.entries, info.flagged_lines), (345 - 44, 44));
+    assert_eq!(
+        info.first_flags[0].to_string(),
+        "`example.org`: 256 lines of a list about one name are the most"
+    );
+    let report = verify(&specs, &[], &memory.files(), &index, &mut |_| {});
+    assert_eq!((report.differences, &report.first), (0, &Vec::new()));
+    assert_eq!(report.left_out, 44);
+}
