@@ -17,6 +17,7 @@ use crate::cache::Cache;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Config, Diagnostic, Loaded, Overrides};
 use crate::files::{Files, Stamp};
+use crate::lists::sealed::Day;
 use crate::lists::{CompileError, Index, ListKind, ListSource, ListSpec};
 use crate::policy::{SafeSearch, SafeSearchError};
 use crate::resolve::Resolver;
@@ -341,7 +342,8 @@ impl Reloader {
 
     fn shelf<'a>(&'a self, config: &'a Config) -> Shelf<'a> {
         let writes = !self.only_looks && self.source != Source::Demo;
-        Shelf::new(&self.files, &config.list_store, writes)
+        let today = Day::of(self.clock.wall());
+        Shelf::new(&self.files, &config.list_store, writes, today)
     }
 
     fn stamp_lists(&self, config: &Config) -> Vec<(ListSpec, Option<Stamp>)> {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::ListStore;
 use crate::files::{FileError, Files, Stamp};
-use crate::lists::sealed::{FeedHead, SealKeys, is_feed};
+use crate::lists::sealed::{Day, FeedHead, SealKeys, is_feed};
 use crate::lists::{
     self, CompileError, Index, IndexError, ListFormat, ListKind, ListSource, ListSpec, Settings,
     Target, starter,
@@ -41,15 +41,23 @@ pub(super) struct Shelf<'a> {
     store: &'a ListStore,
     /// Whether anything may be written.
     writes: bool,
+    /// By the household's clock.
+    today: Day,
 }
 
 impl<'a> Shelf<'a> {
     /// The shelf of `store`; one that only looks writes nothing and compiles in memory.
-    pub(super) const fn new(files: &'a Files, store: &'a ListStore, writes: bool) -> Self {
+    pub(super) const fn new(
+        files: &'a Files,
+        store: &'a ListStore,
+        writes: bool,
+        today: Day,
+    ) -> Self {
         Self {
             files,
             store,
             writes,
+            today,
         }
     }
 
@@ -233,16 +241,20 @@ impl<'a> Shelf<'a> {
         }
         // A line somebody got wrong costs that line, and the file is left to be put right.
         let mut is_sound = true;
+        // A key may be there before the list it is for; it stays while there is room.
+        let mut spare = SealKeys::new();
+        let used: Vec<_> = served.index.sealed_lists().map(|it| it.key_id).collect();
         for line in kept.lines() {
             match SealKeys::parse(line) {
                 Ok(mut one) => {
-                    let used: Vec<_> = served.index.sealed_lists().map(|it| it.key_id).collect();
+                    spare.extend(one.clone());
                     one.keep(|id| used.contains(&id));
                     keys.extend(one);
                 }
                 Err(_) => is_sound = false,
             }
         }
+        keys.extend(spare);
         if !is_sound {
             let place = path.display();
             served
@@ -255,6 +267,15 @@ impl<'a> Shelf<'a> {
                 "list `{id}` blocks nothing: its key {} is not on this machine",
                 info.key_id
             ));
+        }
+        // A feed that is no longer made must not open what it closed, but somebody has to know.
+        for info in served.index.sealed_lists() {
+            if let Some(last) = info.expires.filter(|last| *last < self.today) {
+                let id = served.index.list(info.list).id;
+                served.warnings.push(format!(
+                    "list `{id}` was to be used until {last}; it goes on blocking"
+                ));
+            }
         }
         let text = keys.to_file();
         if self.writes
