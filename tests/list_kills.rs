@@ -161,6 +161,7 @@ fn compile_into(folder: &Path, files: &Files) {
         // So little that there are runs, and so many of them that they are merged in several steps.
         memory: 1_000,
         folder: Some(folder.join("state")),
+        accept: Vec::new(),
     };
     let path = folder.join("state/lists.index");
     let target = Target::File(&path);

@@ -77,6 +77,13 @@ impl ListSpec {
         Protected::with_servers(urls.map(String::as_str))
     }
 
+    /// Whether it may have broken since it was compiled last: a file that somebody writes here.
+    /// What is downloaded was judged when it came, and a copy of another address may be of another
+    /// size; lines of the configuration are what they are.
+    const fn may_collapse(&self) -> bool {
+        matches!(self.source, ListSource::File(_)) && self.urls.is_empty()
+    }
+
     /// Whether it may not take what is protected: a list that somebody else writes. Lines of the
     /// configuration are the household's own.
     const fn is_guarded(&self) -> bool {
@@ -138,6 +145,8 @@ pub struct Settings {
     /// The folder for working files, which have no names and vanish with the process; none keeps
     /// everything in memory, whatever it takes.
     pub folder: Option<PathBuf>,
+    /// Ids of lists in files that are taken however much they shrank or grew.
+    pub accept: Vec<String>,
 }
 
 impl Settings {
@@ -149,6 +158,7 @@ impl Settings {
         Self {
             memory: Self::MEMORY,
             folder: Some(folder.into()),
+            accept: Vec::new(),
         }
     }
 
@@ -157,6 +167,7 @@ impl Settings {
         Self {
             memory: Self::MEMORY,
             folder: None,
+            accept: Vec::new(),
         }
     }
 
@@ -293,6 +304,7 @@ pub fn compile(
     let protected = ListSpec::protected(specs);
     read::read_all(
         specs,
+        &settings.accept,
         &protected,
         files,
         before,

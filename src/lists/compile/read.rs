@@ -24,6 +24,7 @@ use crate::lists::{
 /// Reads all lists. Those that cannot be loaded get what they said `before`, if they did.
 pub(super) fn read_all(
     specs: &[ListSpec],
+    accept: &[String],
     protected: &Protected,
     files: &Files,
     before: Option<&Index>,
@@ -48,7 +49,9 @@ pub(super) fn read_all(
                 total,
             });
         };
-        let then = good.map(|(index, id)| index.list(id).entries);
+        let is_judged = spec.may_collapse() && !accept.contains(&spec.id);
+        let then = good.filter(|_| is_judged);
+        let then = then.map(|(index, id)| index.list(id).entries);
         let guard = spec.is_guarded().then_some(protected);
         let task = Task {
             spec,
@@ -130,7 +133,7 @@ struct Task<'t> {
     list: ListId,
     /// What it may not take.
     guard: Option<&'t Protected>,
-    /// How many entries it had when it was compiled last.
+    /// How many entries it had when it was compiled last, where that is of interest.
     then: Option<u64>,
 }
 
@@ -203,7 +206,7 @@ fn read(
     let mut failure = match (fault, then) {
         (Some(fault), _) => Some(fault.to_string()),
         (None, Some(then)) if GuardLimits::default().is_collapse(then, now) => {
-            Some(Refusal::Changed { then, now }.to_string())
+            Some(Refusal::Changed { then, now }.told(&spec.id))
         }
         _ => None,
     };

@@ -215,7 +215,8 @@ fn a_list_that_collapses_or_bursts_is_not_believed() {
     let stale = second.list(ListId(0)).stale.clone().unwrap();
     assert_eq!(
         stale,
-        "/l: 1 entries after 500; that looks cut off or wrong"
+        "/l: 1 entries after 500; that looks cut off or wrong; `hedgerow lists update --force l` \
+         takes it all the same"
     );
 }
 
@@ -225,6 +226,7 @@ fn small(specs: &[ListSpec], memory: usize, files: &MemoryFilesHandle) -> Vec<u8
     let settings = Settings {
         memory,
         folder: Some("/work".into()),
+        accept: Vec::new(),
     };
     let outcome = compile(
         specs,
@@ -292,6 +294,7 @@ fn a_disk_that_fills_up_leaves_the_old_index_and_nothing_else() {
     let settings = Settings {
         memory: 20_000,
         folder: Some("/state".into()),
+        accept: Vec::new(),
     };
     let path = Path::new("/state/lists.index");
     memory.put(path, "the old index");

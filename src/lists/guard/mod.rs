@@ -109,6 +109,18 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// What is told of the list `id`: with the way round, where there is one.
+    pub fn told(&self, id: &str) -> String {
+        match self {
+            Self::Changed { .. } => {
+                format!("{self}; `hedgerow lists update --force {id}` takes it all the same")
+            }
+            _ => self.to_string(),
+        }
+    }
+}
+
 /// What a list that may be used lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
