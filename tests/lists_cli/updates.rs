@@ -145,7 +145,7 @@ fn what_must_not_be_believed_leaves_the_last_good_copy() {
 fn a_file_that_shrank_is_taken_when_somebody_says_so() {
     let section = "[[list]]\nid = \"own\"\ncategory = \"ads\"\nfile = \"own.txt\"\n";
     let here = Household::new(section);
-    here.write("own.txt", &names(500));
+    here.write("own.txt", names(500));
     here.lists("compile").fine();
     here.write("own.txt", "one.example\n");
     let done = here.lists("compile");

@@ -44,6 +44,7 @@ pub use suffix::{PublicSuffix, public_suffix};
 pub use verify::{Difference, VerifyReport, verify};
 
 use pipeline::Pipeline;
+use read::Terms;
 use run::Workshop;
 
 /// A list to compile.
@@ -302,10 +303,13 @@ pub fn compile(
     });
     let mut pipeline = Pipeline::new(workshop, settings.buffers());
     let protected = ListSpec::protected(specs);
+    let terms = Terms {
+        accept: &settings.accept,
+        protected: &protected,
+    };
     read::read_all(
         specs,
-        &settings.accept,
-        &protected,
+        terms,
         files,
         before,
         &mut pipeline,

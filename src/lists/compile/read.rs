@@ -21,11 +21,19 @@ use crate::lists::{
     ListKind, Reach, starter,
 };
 
+/// On what terms lists are taken.
+#[derive(Clone, Copy)]
+pub(super) struct Terms<'t> {
+    /// Ids of those that may shrink and grow as they like.
+    pub(super) accept: &'t [String],
+    /// What those of somebody else may not take.
+    pub(super) protected: &'t Protected,
+}
+
 /// Reads all lists. Those that cannot be loaded get what they said `before`, if they did.
 pub(super) fn read_all(
     specs: &[ListSpec],
-    accept: &[String],
-    protected: &Protected,
+    terms: Terms<'_>,
     files: &Files,
     before: Option<&Index>,
     pipeline: &mut Pipeline,
@@ -49,10 +57,10 @@ pub(super) fn read_all(
                 total,
             });
         };
-        let is_judged = spec.may_collapse() && !accept.contains(&spec.id);
+        let is_judged = spec.may_collapse() && !terms.accept.contains(&spec.id);
         let then = good.filter(|_| is_judged);
         let then = then.map(|(index, id)| index.list(id).entries);
-        let guard = spec.is_guarded().then_some(protected);
+        let guard = spec.is_guarded().then_some(terms.protected);
         let task = Task {
             spec,
             list,
@@ -226,17 +234,13 @@ fn read(
             failure = Some(nothing_left(understood, &flags));
         }
     }
-    if failure.is_none() {
-        if let Some(head) = &report.sealed {
-            let expires = head.edition.expires;
-            let key_id = head.key_id;
-            let sealed_list = SealedList {
-                list,
-                key_id,
-                expires,
-            };
-            pipeline.beside.push_sealed(sealed_list, sealed)?;
-        }
+    if let (None, Some(head)) = (&failure, &report.sealed) {
+        let sealed_list = SealedList {
+            list,
+            key_id: head.key_id,
+            expires: head.edition.expires,
+        };
+        pipeline.beside.push_sealed(sealed_list, sealed)?;
     }
     if let Some(info) = pipeline.list(list) {
         note(info, report, errors);

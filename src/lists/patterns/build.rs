@@ -413,7 +413,7 @@ fn matches_everything(steps: &[Step], sets: &[OctetSet]) -> bool {
     let steps: Vec<u8> = steps.iter().flat_map(|step| step.to_bytes()).collect();
     let sets: Vec<u8> = sets.iter().flat_map(|set| set.to_bytes()).collect();
     let finds = |name: &&str| run(&steps, &sets, name.as_bytes(), &mut { u32::MAX }) == Some(true);
-    NAMES.iter().all(|name| finds(&name))
+    NAMES.iter().all(finds)
 }
 
 /// The parts of the section.
