@@ -335,12 +335,13 @@ impl Resolver {
         out: &mut Vec<u8>,
     ) -> Step {
         outcome.source = source;
-        let name = query.question.qname.as_ref();
+        let (name, qtype) = (query.question.qname.as_ref(), query.question.qtype);
         let allowed = match outcome.verdict {
-            Verdict::Rewrite(..) => reason_to_allow(name, query.question.qtype, view),
+            Verdict::Rewrite(..) => reason_to_allow(name, qtype, view),
             other => other.reason(),
         };
-        if let Verdict::Block(reason) = judge_answer(name, hit.answer.facts(), allowed, view) {
+        let facts = hit.answer.facts();
+        if let Verdict::Block(reason) = judge_answer(name, qtype, facts, allowed, view) {
             outcome.verdict = Verdict::Block(reason);
             let code = synth::block(query, view.profile, &reason, frame, out);
             return self.done(outcome, code);

@@ -48,7 +48,7 @@ pub struct List {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct BadLine {
-    /// The line, from 1.
+    /// The line, from 1; 0 where nobody knows.
     pub line: u32,
     /// What is wrong with it.
     pub error: String,

@@ -14,7 +14,8 @@ mod updates;
 pub use explain::explain;
 pub use household::Daemon;
 pub use lists::{
-    compile_lists, list_specs, list_states, list_summary, update_specs, updated, wanted_ids,
+    WantedLists, accepted, compile_lists, list_specs, list_states, list_summary, update_specs,
+    updated, wanted_lists,
 };
 pub use search::search_lists;
 pub use updates::update_settings;
@@ -299,6 +300,10 @@ async fn run(
                 Err(error) => error!(%error, "looking for new lists broke off"),
             },
             () = tokio::time::sleep(daemon.updates.patience()), if downloads.is_empty() => {}
+            // The lists could not be compiled, or one that collapsed stayed so long enough.
+            () = tokio::time::sleep(daemon.reloader.patience()), if reloads.is_empty() => {
+                again = true;
+            }
             // Also after a reload that the control API asked for.
             () = daemon.reloaded.notified() => watcher.watch(daemon.reloader.interest()),
             () = watchdog.tick(&crew) => {}

@@ -43,6 +43,8 @@ pub(super) struct Shelf<'a> {
     writes: bool,
     /// By the household's clock.
     today: Day,
+    /// See [`Settings::accept`].
+    accept: &'a [String],
 }
 
 impl<'a> Shelf<'a> {
@@ -58,7 +60,13 @@ impl<'a> Shelf<'a> {
             store,
             writes,
             today,
+            accept: &[],
         }
+    }
+
+    /// The same, where the lists `accept` are taken however much they shrank or grew.
+    pub(super) const fn accepting(self, accept: &'a [String]) -> Self {
+        Self { accept, ..self }
     }
 
     /// What serves first.
@@ -180,6 +188,7 @@ impl<'a> Shelf<'a> {
         let settings = Settings {
             memory: usize::try_from(self.store.compile_memory).unwrap_or(Settings::MEMORY),
             folder: can_work.then_some(work),
+            accept: self.accept.to_vec(),
         };
         let quiet = &mut |_| {};
         let done = lists::compile(
