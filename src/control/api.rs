@@ -5,6 +5,7 @@
 //! is never taken away or given another meaning within `/api/v1`.
 
 use serde::{Deserialize, Serialize};
+#[cfg(test)]
 use utoipa::ToSchema;
 
 pub use super::lists::{
@@ -15,7 +16,8 @@ pub use crate::journal::{
 };
 
 /// How the daemon is doing.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct Status {
     /// Version of the program.
@@ -58,7 +60,8 @@ pub struct Status {
 }
 
 /// One address the daemon listens on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct Listener {
     /// Address and port.
@@ -70,7 +73,8 @@ pub struct Listener {
 }
 
 /// The cache of upstream answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct CacheStatus {
     /// Answers in it.
@@ -86,7 +90,8 @@ pub struct CacheStatus {
 }
 
 /// The lists in short.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct ListSummary {
     /// How many lists there are.
@@ -102,7 +107,8 @@ pub struct ListSummary {
 }
 
 /// One resolver we ask.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct UpstreamStatus {
     /// Address and port.
@@ -123,7 +129,8 @@ pub struct UpstreamStatus {
 }
 
 /// What came of a reload.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct ReloadReport {
     /// When.
@@ -143,7 +150,8 @@ pub struct ReloadReport {
 }
 
 /// Why a name would be answered as it would.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct Explanation {
     /// What was asked.
@@ -168,7 +176,8 @@ pub struct Explanation {
 }
 
 /// What was asked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct ExplainedQuestion {
     /// QNAME.
@@ -181,7 +190,8 @@ pub struct ExplainedQuestion {
 }
 
 /// The device an explanation is for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct ExplainedDevice {
     /// Its label.
@@ -191,7 +201,8 @@ pub struct ExplainedDevice {
 }
 
 /// The profile an explanation is for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct ExplainedProfile {
     /// Its name.
@@ -203,7 +214,8 @@ pub struct ExplainedProfile {
 }
 
 /// One voice about a name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct Voice {
     /// Its weight, as in `child-safety`.
@@ -227,7 +239,8 @@ pub struct Voice {
 }
 
 /// What a voice wants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum VoiceEffect {
     /// The name blocked.
@@ -257,7 +270,8 @@ impl VoiceEffect {
 }
 
 /// One device.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct Device {
     /// Its name.
@@ -278,7 +292,8 @@ pub struct Device {
 }
 
 /// One profile.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct Profile {
     /// Its name.
@@ -324,7 +339,8 @@ pub struct Profile {
 }
 
 /// What was thrown away.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct Flushed {
     /// Answers that were in the cache.
@@ -332,7 +348,8 @@ pub struct Flushed {
 }
 
 /// Why a request got no answer, as JSON.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct ErrorBody {
     /// What is wrong, lower-case, without a full stop.
     pub error: String,

@@ -3,9 +3,12 @@
 //! [`table`] is the whole of it. A test holds it against the OpenAPI document, so that neither
 //! knows a path the other does not.
 
-#![expect(
-    unused_qualifications,
-    reason = "what `utoipa::path` expands to names its parameters by their full paths"
+#![cfg_attr(
+    test,
+    expect(
+        unused_qualifications,
+        reason = "what `utoipa::path` expands to names its parameters by their full paths"
+    )
 )]
 
 use std::sync::Arc;
@@ -20,11 +23,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, watch};
+#[cfg(test)]
 use utoipa::{IntoParams, OpenApi};
 
+#[cfg(test)]
+use super::api::LogEntry;
 use super::api::{
-    Device, ErrorBody, Explanation, Flushed, List, ListSearch, ListUpdateReport, LogEntry, LogPage,
-    Profile, ReloadReport, Status, Top,
+    Device, ErrorBody, Explanation, Flushed, List, ListSearch, ListUpdateReport, LogPage, Profile,
+    ReloadReport, Status, Top,
 };
 use super::explain::ExplainQuery;
 use super::follow::Follow;
@@ -52,7 +58,9 @@ pub(super) struct Door {
     stopped: watch::Receiver<bool>,
 }
 
-/// The document that describes the API, in OpenAPI 3.1.
+/// The document that describes the API, in OpenAPI 3.1, as it follows from this code. A test holds
+/// [`openapi`] against it: making it takes half a megabyte of program, holding it a tenth.
+#[cfg(test)]
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -79,11 +87,14 @@ pub(super) struct Door {
 struct Document;
 
 /// The OpenAPI document as JSON.
-pub fn openapi() -> String {
-    Document::openapi()
-        .to_pretty_json()
-        // Plain data made at compile time; an empty document would fail the test of the routes.
-        .unwrap_or_default()
+pub const fn openapi() -> &'static str {
+    include_str!("openapi.json")
+}
+
+/// The same as it follows from the code.
+#[cfg(test)]
+pub(super) fn generated_openapi() -> String {
+    Document::openapi().to_pretty_json().unwrap() + "\n"
 }
 
 /// Every route: method, path, handler.
@@ -211,31 +222,31 @@ fn parameters<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ControlEr
 type Answer<T> = Result<axum::Json<T>, ControlError>;
 
 /// How the daemon is doing.
-#[utoipa::path(get, path = "/api/v1/status", responses((status = 200, body = Status)))]
+#[cfg_attr(test, utoipa::path(get, path = "/api/v1/status", responses((status = 200, body = Status))))]
 async fn status(State(door): State<Door>) -> axum::Json<Status> {
     axum::Json(door.household.status())
 }
 
 /// All devices.
-#[utoipa::path(get, path = "/api/v1/devices", responses((status = 200, body = Vec<Device>)))]
+#[cfg_attr(test, utoipa::path(get, path = "/api/v1/devices", responses((status = 200, body = Vec<Device>))))]
 async fn devices(State(door): State<Door>) -> axum::Json<Vec<Device>> {
     axum::Json(door.household.devices())
 }
 
 /// All profiles.
-#[utoipa::path(get, path = "/api/v1/profiles", responses((status = 200, body = Vec<Profile>)))]
+#[cfg_attr(test, utoipa::path(get, path = "/api/v1/profiles", responses((status = 200, body = Vec<Profile>))))]
 async fn profiles(State(door): State<Door>) -> axum::Json<Vec<Profile>> {
     axum::Json(door.household.profiles())
 }
 
 /// All lists.
-#[utoipa::path(get, path = "/api/v1/lists", responses((status = 200, body = Vec<List>)))]
+#[cfg_attr(test, utoipa::path(get, path = "/api/v1/lists", responses((status = 200, body = Vec<List>))))]
 async fn lists(State(door): State<Door>) -> axum::Json<Vec<List>> {
     axum::Json(door.household.lists())
 }
 
 /// Which lists name a name or a parent of it, with the lines that do.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/api/v1/lists/search",
     params(ListSearchQuery),
@@ -244,7 +255,7 @@ async fn lists(State(door): State<Door>) -> axum::Json<Vec<List>> {
         (status = 400, body = ErrorBody),
         (status = 503, body = ErrorBody)
     )
-)]
+))]
 async fn search_lists(
     State(door): State<Door>,
     query: Result<Query<ListSearchQuery>, QueryRejection>,
@@ -255,7 +266,7 @@ async fn search_lists(
 
 /// Looks for new versions of lists and puts them in force. A list that cannot be had, or that must
 /// not be believed, leaves the version before in use; the report says so for each.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post,
     path = "/api/v1/lists/update",
     params(ListUpdateQuery),
@@ -265,7 +276,7 @@ async fn search_lists(
         (status = 404, body = ErrorBody),
         (status = 503, body = ErrorBody)
     )
-)]
+))]
 async fn update_lists(
     State(door): State<Door>,
     query: Result<Query<ListUpdateQuery>, QueryRejection>,
@@ -285,8 +296,8 @@ async fn update_lists(
 }
 
 /// Which entries of the log are wanted.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(IntoParams), into_params(parameter_in = Query))]
 #[serde(default, deny_unknown_fields)]
 struct LogQuery {
     /// Only what came after this entry; without it, the newest.
@@ -312,12 +323,12 @@ impl LogQuery {
 }
 
 /// A page of the query log, the oldest entry first.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/api/v1/log",
     params(LogQuery),
     responses((status = 200, body = LogPage), (status = 400, body = ErrorBody))
-)]
+))]
 async fn log(
     State(door): State<Door>,
     query: Result<Query<LogQuery>, QueryRejection>,
@@ -329,8 +340,8 @@ async fn log(
 }
 
 /// Which entries of the log are followed.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(IntoParams), into_params(parameter_in = Query))]
 #[serde(default, deny_unknown_fields)]
 struct FollowQuery {
     /// Begin after this entry; without it, with what comes from now on. The header
@@ -346,7 +357,7 @@ struct FollowQuery {
 
 /// The query log as it grows, as server-sent events: an entry each, and `gap` with the number of
 /// entries that were gone before they could be sent.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/api/v1/log/stream",
     params(FollowQuery),
@@ -355,7 +366,7 @@ struct FollowQuery {
         (status = 400, body = ErrorBody),
         (status = 503, body = ErrorBody)
     )
-)]
+))]
 async fn log_stream(
     State(door): State<Door>,
     headers: HeaderMap,
@@ -388,8 +399,8 @@ async fn log_stream(
 }
 
 /// How long rankings are to be.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(IntoParams), into_params(parameter_in = Query))]
 #[serde(default, deny_unknown_fields)]
 struct TopQuery {
     /// Places in each; default 10, never more than 100.
@@ -397,12 +408,12 @@ struct TopQuery {
 }
 
 /// What was asked for most, over what the log holds.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/api/v1/top",
     params(TopQuery),
     responses((status = 200, body = Top), (status = 400, body = ErrorBody))
-)]
+))]
 async fn top(
     State(door): State<Door>,
     query: Result<Query<TopQuery>, QueryRejection>,
@@ -412,7 +423,7 @@ async fn top(
 }
 
 /// Why a name would be answered as it would.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/api/v1/explain",
     params(ExplainQuery),
@@ -421,7 +432,7 @@ async fn top(
         (status = 400, body = ErrorBody),
         (status = 404, body = ErrorBody)
     )
-)]
+))]
 async fn explain(
     State(door): State<Door>,
     query: Result<Query<ExplainQuery>, QueryRejection>,
@@ -432,11 +443,11 @@ async fn explain(
 
 /// Reads configuration and lists again. The report says whether they hold now; if not, the ones
 /// before still do.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post,
     path = "/api/v1/reload",
     responses((status = 200, body = ReloadReport), (status = 503, body = ErrorBody))
-)]
+))]
 async fn reload(State(door): State<Door>) -> Answer<ReloadReport> {
     // A task of its own: a caller that goes away must not leave a reload half done.
     let reloading = tokio::spawn(async move { door.household.reload().await });
@@ -449,21 +460,21 @@ async fn reload(State(door): State<Door>) -> Answer<ReloadReport> {
 }
 
 /// Empties the cache.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post,
     path = "/api/v1/cache/flush",
     responses((status = 200, body = Flushed))
-)]
+))]
 async fn flush_cache(State(door): State<Door>) -> axum::Json<Flushed> {
     axum::Json(door.household.flush_cache())
 }
 
 /// This document.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/api/v1/openapi.json",
     responses((status = 200, body = String, content_type = "application/json"))
-)]
+))]
 async fn document() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], openapi()).into_response()
 }

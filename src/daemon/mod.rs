@@ -167,13 +167,14 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         become_user(user)?;
     }
 
-    let reloader = Arc::new(Reloader::new(
+    let reloader = Reloader::new(
         options.source.clone(),
         options.overrides,
         addresses.clone(),
         files,
         clock.clone(),
-    ));
+    );
+    let reloader = Arc::new(reloader.with_processes());
     let journal = Arc::new(Journal::new(config.journal.max_bytes, clock.clone()));
     warnings.extend(doubts(&config));
     let snapshot = reloader.first(config, loaded.watched, &loaded.diagnostics)?;

@@ -27,8 +27,8 @@ use crate::verdict::Tier;
 
 pub use compile::{
     CompileError, Difference, Dropped, IndexBuilder, Line, ListSource, ListSpec, Outcome, Progress,
-    PublicSuffix, Settings, Stage, Target, VerifyReport, compile, compile_in_memory, lines_about,
-    open, public_suffix, recipe, verify,
+    PublicSuffix, Settings, Stage, Target, VerifyReport, compile, compile_in_memory,
+    let_others_go_first, lines_about, open, public_suffix, recipe, verify,
 };
 pub use fault::{LineFault, ListFault, Unsupported};
 pub use index::{
@@ -198,6 +198,9 @@ pub enum ListKind {
 }
 
 impl ListKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Block, Self::Allow, Self::Lifeline, Self::Sealed];
+
     /// The word for it in configuration and list heads.
     pub const fn label(self) -> &'static str {
         match self {

@@ -6,6 +6,7 @@
 //! known of upstreams) lives on while its own settings stay as they were, so a new rule costs a
 //! rule.
 
+mod apart;
 mod shelf;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ use crate::resolve::Resolver;
 use crate::snapshot::{Lasting, Snapshot};
 use crate::upstream::Upstreams;
 use crate::verdict::Tier;
+use apart::Apart;
+pub use apart::{VERB, compile_for_daemon};
 use shelf::Shelf;
 pub use shelf::note_sources;
 
@@ -105,6 +108,8 @@ pub struct Reloader {
     own_addresses: Vec<SocketAddr>,
     /// Whether nothing may be written.
     only_looks: bool,
+    /// Has lists compiled by another process, if this program may start one.
+    apart: Option<Apart>,
     /// Held as long as a reload takes.
     state: Mutex<State>,
     /// What it was after the last one, for those who only look. Held for a moment.
@@ -150,9 +155,17 @@ impl Reloader {
             overrides,
             own_addresses,
             only_looks: false,
+            apart: None,
             state: Mutex::default(),
             seen: Mutex::default(),
         }
+    }
+
+    /// Has lists compiled in a process of its own: by this program, run with [`VERB`].
+    #[must_use]
+    pub fn with_processes(mut self) -> Self {
+        self.apart = Some(Apart::default());
+        self
     }
 
     /// The first world, of a configuration that was read already.
@@ -379,7 +392,13 @@ impl Reloader {
     fn shelf<'a>(&'a self, config: &'a Config) -> Shelf<'a> {
         let writes = !self.only_looks && self.source != Source::Demo;
         let today = Day::of(self.clock.wall());
-        Shelf::new(&self.files, &config.list_store, writes, today)
+        Shelf::new(
+            &self.files,
+            &config.list_store,
+            writes,
+            today,
+            self.apart.as_ref(),
+        )
     }
 
     fn stamp_lists(&self, config: &Config) -> Vec<(ListSpec, Option<Stamp>)> {

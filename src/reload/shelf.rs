@@ -8,6 +8,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::apart::{Apart, ApartError, Work};
 use crate::config::ListStore;
 use crate::files::{FileError, Files, Stamp};
 use crate::lists::sealed::{Day, FeedHead, SealKeys, is_feed};
@@ -34,6 +35,20 @@ pub(super) struct Served {
     pub(super) warnings: Vec<String>,
 }
 
+/// Why there is no new index.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RenewError {
+    /// It cannot be compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The process that was to compile it did not.
+    #[error(transparent)]
+    Apart(ApartError),
+    /// What was compiled cannot be opened.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
+
 /// Where compiled lists are kept.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shelf<'a> {
@@ -45,6 +60,8 @@ pub(super) struct Shelf<'a> {
     today: Day,
     /// See [`Settings::accept`].
     accept: &'a [String],
+    /// Has another process compile, if there may be one.
+    apart: Option<&'a Apart>,
 }
 
 impl<'a> Shelf<'a> {
@@ -54,6 +71,7 @@ impl<'a> Shelf<'a> {
         store: &'a ListStore,
         writes: bool,
         today: Day,
+        apart: Option<&'a Apart>,
     ) -> Self {
         Self {
             files,
@@ -61,6 +79,7 @@ impl<'a> Shelf<'a> {
             writes,
             today,
             accept: &[],
+            apart,
         }
     }
 
@@ -124,14 +143,14 @@ impl<'a> Shelf<'a> {
     /// Compiles the lists anew. A list that cannot be read keeps what it says in `before`.
     ///
     /// # Errors
-    /// [`CompileError`]; the file on the disk is as it was then.
+    /// [`RenewError`]; the file on the disk is as it was then.
     pub(super) fn renew(
         &self,
         specs: &[ListSpec],
         before: Option<&Index>,
-    ) -> Result<Served, CompileError> {
+    ) -> Result<Served, RenewError> {
         if !self.writes {
-            return self.compile_in_memory(specs, before);
+            return Ok(self.compile_in_memory(specs, before)?);
         }
         // Without a folder of its own a daemon still serves: somebody tries it out, or the disk is
         // read-only. A disk that is full or breaks is another matter: there the last index stays.
@@ -146,11 +165,11 @@ impl<'a> Shelf<'a> {
         }
         let path = self.store.index();
         let sources = lists::recipe(specs, self.files);
-        self.compile(specs, before, Target::File(&path))?;
+        let warning = self.compile_to(&path, specs, before)?;
         let mut served = Served {
             index: Index::open(self.files, &path)?,
             is_current: true,
-            warnings: Vec::new(),
+            warnings: Vec::from_iter(warning),
         };
         let note = note_text(&sources, served.index.recipe());
         if let Err(error) = self.files.replace(&note_path(&path), note.as_bytes()) {
@@ -167,7 +186,7 @@ impl<'a> Shelf<'a> {
         specs: &[ListSpec],
         before: Option<&Index>,
     ) -> Result<Served, CompileError> {
-        let bytes = self.compile(specs, before, Target::Memory)?;
+        let bytes = self.compile(specs, before, &self.settings(), Target::Memory)?;
         let mut served = Served {
             index: Index::from_bytes(bytes.unwrap_or_default())?,
             is_current: true,
@@ -177,23 +196,42 @@ impl<'a> Shelf<'a> {
         Ok(served)
     }
 
+    /// Compiles to the file `path`, in another process where there can be one; gives what is to be
+    /// told of where there can be none.
+    fn compile_to(
+        &self,
+        path: &Path,
+        specs: &[ListSpec],
+        before: Option<&Index>,
+    ) -> Result<Option<String>, RenewError> {
+        let settings = self.settings();
+        let work = Work {
+            specs,
+            settings: &settings,
+            before,
+            target: path,
+        };
+        let warning = match self.apart.map(|apart| (apart, apart.compile(work))) {
+            Some((_, Ok(()))) => return Ok(None),
+            Some((apart, Err(error @ ApartError::NotStarted(_)))) => apart.tell_once(&error),
+            Some((_, Err(error))) => return Err(RenewError::Apart(error)),
+            None => None,
+        };
+        self.compile(specs, before, &settings, Target::File(path))?;
+        Ok(warning)
+    }
+
     fn compile(
         &self,
         specs: &[ListSpec],
         before: Option<&Index>,
+        settings: &Settings,
         target: Target<'_>,
     ) -> Result<Option<Vec<u8>>, CompileError> {
-        let work = self.store.work_folder_in(self.files);
-        let can_work = self.files.scratch(&work).is_ok();
-        let settings = Settings {
-            memory: usize::try_from(self.store.compile_memory).unwrap_or(Settings::MEMORY),
-            folder: can_work.then_some(work),
-            accept: self.accept.to_vec(),
-        };
         let quiet = &mut |_| {};
         let done = lists::compile(
             specs,
-            &settings,
+            settings,
             self.files,
             before,
             quiet,
@@ -201,6 +239,16 @@ impl<'a> Shelf<'a> {
             target,
         )?;
         Ok(done.bytes)
+    }
+
+    fn settings(&self) -> Settings {
+        let work = self.store.work_folder_in(self.files);
+        let can_work = self.files.scratch(&work).is_ok();
+        Settings {
+            memory: usize::try_from(self.store.compile_memory).unwrap_or(Settings::MEMORY),
+            folder: can_work.then_some(work),
+            accept: self.accept.to_vec(),
+        }
     }
 
     /// Whether `index` was made from what the lists are now.

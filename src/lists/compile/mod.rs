@@ -9,6 +9,7 @@
 //! What comes out depends on what the lists say and on nothing else: not on the memory, not on the
 //! number of working files, not on the order of lines.
 
+mod aside;
 mod beside;
 mod build;
 mod fold;
@@ -36,6 +37,7 @@ use crate::files::{FileError, Files};
 use crate::intern::intern;
 use crate::verdict::Tier;
 
+pub use aside::let_others_go_first;
 pub use build::IndexBuilder;
 pub use read::open;
 pub use recipe::recipe;

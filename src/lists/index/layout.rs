@@ -126,7 +126,8 @@ impl Header {
         header
     }
 
-    /// Reads and checks the header of a file, all of which is in `bytes`.
+    /// Reads and checks the header of a file, all of which is in `bytes`; what stands behind it is
+    /// for [`Self::check`].
     ///
     /// # Errors
     /// [`IndexFault`].
@@ -167,12 +168,19 @@ impl Header {
                 found: found - this.length,
             });
         }
-        let body = bytes.get(HEADER..).unwrap_or_default();
-        let (stored, computed) = (this.checksum, XxHash3_64::oneshot(body));
+        Ok(this)
+    }
+
+    /// Checks what stands behind the header by its checksum.
+    ///
+    /// # Errors
+    /// [`IndexFault::Checksum`].
+    pub(super) fn check(&self, computed: u64) -> Result<(), IndexFault> {
+        let stored = self.checksum;
         if stored != computed {
             return Err(IndexFault::Checksum { stored, computed });
         }
-        Ok(this)
+        Ok(())
     }
 
     /// Where a part stands among the octets of the file.
@@ -286,7 +294,11 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
-        let said = |bytes: &[u8]| Header::read(bytes).unwrap_err().to_string();
+        let said = |bytes: &[u8]| {
+            let body = bytes.get(HEADER..).unwrap_or_default();
+            let read = Header::read(bytes).and_then(|it| it.check(XxHash3_64::oneshot(body)));
+            read.unwrap_err().to_string()
+        };
         let file = file();
         assert_eq!(said(b""), "not an index of Hedgerow");
         assert_eq!(said(b"0.0.0.0 example.org\n"), "not an index of Hedgerow");

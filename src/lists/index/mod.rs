@@ -31,11 +31,11 @@ use super::addresses::Addresses;
 use super::patterns::Patterns;
 use super::sealed::Sealed;
 use super::{ListInfo, Posting, Reach};
-use crate::files::{FileError, Files, Mapping};
+use crate::files::{DiskFile, FileError, Files, Mapping};
 use crate::name::{MAX_LABEL, MAX_NAME, NameRef};
 use alphabet::Spelled;
 use dictionary::{Dictionary, LIKELY_TOPS};
-use layout::{Header, PARTS, Part};
+use layout::{HEADER, Header, PARTS, Part};
 use mapped::Octets;
 use model::{ModelDecoder, SetCode};
 use sets::SetReader;
@@ -122,7 +122,7 @@ impl Index {
     pub fn open(files: &Files, path: &Path) -> Result<Self, IndexError> {
         let octets = match files.mapping(path)? {
             Mapping::Bytes(bytes) => Octets::Owned(bytes),
-            Mapping::File(file) => Octets::map(&file).map_err(|source| FileError {
+            Mapping::File(file) => Octets::map(file).map_err(|source| FileError {
                 path: path.to_path_buf(),
                 doing: "cannot map",
                 source,
@@ -146,6 +146,7 @@ impl Index {
     fn read(octets: Octets) -> Result<Self, IndexFault> {
         octets.advise(true);
         let header = Header::read(&octets)?;
+        header.check(octets.checksum(HEADER))?;
         let mut parts = [const { 0..0 }; PARTS];
         for (place, part) in parts.iter_mut().zip(Part::ALL) {
             *place = header.range(part)?;
@@ -339,9 +340,16 @@ impl Index {
 
     /// Calls `each` for every name with its postings, in canonical order.
     pub fn walk(&self, mut each: impl FnMut(NameRef<'_>, &[Posting<'_>])) {
+        /// Names after which what was read of the file is let go: some half a megabyte.
+        const STRETCH: u32 = 1 << 16;
         let sets = self.part(Part::Sets);
         let mut postings = Vec::new();
+        let mut told = 0_u32;
         let mut tell = |name: NameRef<'_>, place: usize| {
+            told = told.wrapping_add(1);
+            if told.is_multiple_of(STRETCH) {
+                self.octets.let_go(0, self.octets.len());
+            }
             postings.clear();
             let known = SetReader::new(sets, place).map(|(posting, _)| posting);
             postings.extend(known.filter(|it| usize::from(it.list.0) < self.lists.len()));
@@ -394,6 +402,11 @@ impl Index {
     /// Octets of the whole file.
     pub fn file_bytes(&self) -> u64 {
         self.octets.len() as u64
+    }
+
+    /// The file, if it is searched in one: also after another took its place.
+    pub const fn file(&self) -> Option<&DiskFile> {
+        self.octets.file()
     }
 
     /// Octets in memory beside the file: the codes, some separators, some top-level labels. What is
@@ -504,9 +517,9 @@ mod tests {
 
     /// The same octets with checksums that are right.
     fn sealed(mut octets: Vec<u8>) -> Vec<u8> {
-        let (header, body) = octets.split_at_mut(layout::HEADER);
+        let (header, body) = octets.split_at_mut(HEADER);
         header[24..32].copy_from_slice(&XxHash3_64::oneshot(body).to_le_bytes());
-        let (covered, checksum) = header.split_at_mut(layout::HEADER - 8);
+        let (covered, checksum) = header.split_at_mut(HEADER - 8);
         checksum.copy_from_slice(&XxHash3_64::oneshot(covered).to_le_bytes());
         octets
     }
@@ -539,7 +552,7 @@ mod tests {
                 // Behind the header, or what that says of the sizes of blocks.
                 let place = match random() % 8 {
                     0 => 96 + random() % 4,
-                    _ => layout::HEADER + random() % (whole.len() - layout::HEADER),
+                    _ => HEADER + random() % (whole.len() - HEADER),
                 };
                 octets[place] = random() as u8;
             }
