@@ -214,6 +214,7 @@ pub(crate) fn spec(id: &str, kind: ListKind, source: ListSource, format: ListFor
         format: Some(format),
         member: None,
         public_suffixes: false,
+        urls: Vec::new(),
     }
 }
 

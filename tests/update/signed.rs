@@ -129,7 +129,7 @@ fn a_signed_list_may_be_empty_and_lie_elsewhere() {
     if let Some(signature) = &mut world.spec.signature {
         signature.url = Some("https://lists.example/signatures/ads".into());
     }
-    let long = crate::world::names(500);
+    let long = names(500);
     let signature = signer.sign(long.as_bytes(), "serial:1");
     world.serve("/ads.txt", Reply::ok(&long));
     world.serve("/signatures/ads", Reply::ok(signature));
