@@ -35,6 +35,7 @@ use tracing::{error, info, warn};
 use crate::clock::Clock;
 use crate::config::{Config, DeviceMatch, Diagnostic, Listen, LogTarget, Overrides};
 use crate::control::{self, Household, api};
+use crate::device::Neighbours;
 use crate::files::Files;
 use crate::journal::Journal;
 use crate::listener::{self, BindError, Bound, tcp, udp};
@@ -166,12 +167,14 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         become_user(user)?;
     }
 
+    let (neighbours, _service) = Neighbours::new();
     let reloader = Arc::new(Reloader::new(
         options.source.clone(),
         options.overrides,
         addresses.clone(),
         files,
         clock.clone(),
+        neighbours,
     ));
     let journal = Arc::new(Journal::new(config.journal.max_bytes, clock.clone()));
     warnings.extend(doubts(&config));

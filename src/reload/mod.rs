@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::cache::Cache;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Config, Diagnostic, Loaded, Overrides};
+use crate::device::Neighbours;
 use crate::files::{Files, Stamp};
 use crate::lists::{CompileError, Index, ListKind, ListSource, ListSpec};
 use crate::policy::{SafeSearch, SafeSearchError};
@@ -101,6 +102,8 @@ pub struct Reloader {
     overrides: Overrides,
     /// Where we listen: addresses never to be asked as upstreams.
     own_addresses: Vec<SocketAddr>,
+    /// Which MAC address stands behind an address.
+    neighbours: Arc<Neighbours>,
     /// Whether nothing may be written.
     only_looks: bool,
     /// Held as long as a reload takes.
@@ -133,6 +136,7 @@ impl Reloader {
         own_addresses: Vec<SocketAddr>,
         files: Files,
         clock: Clock,
+        neighbours: Arc<Neighbours>,
     ) -> Self {
         Self {
             files,
@@ -140,6 +144,7 @@ impl Reloader {
             source,
             overrides,
             own_addresses,
+            neighbours,
             only_looks: false,
             state: Mutex::default(),
             seen: Mutex::default(),
@@ -166,6 +171,7 @@ impl Reloader {
             safe_search: Arc::new(SafeSearch::embedded()?),
             cache: Arc::new(Cache::new(&config.cache)),
             upstream: Arc::new(self.upstreams(&config)),
+            neighbours: Arc::clone(&self.neighbours),
         };
         state.generation = 1;
         state.list_sources = sources;
@@ -385,6 +391,7 @@ pub fn offline_snapshot(
         Vec::new(),
         files.clone(),
         clock.clone(),
+        Neighbours::new().0,
     );
     reloader.only_looks = true;
     reloader.first(config, Vec::new(), &[])
