@@ -97,6 +97,7 @@ fn resolver() -> Resolver {
         vec![],
         files.files(),
         clock.clone(),
+        hedgerow::device::Neighbours::new().0,
     );
     let snapshot = reloader.first(config, vec![], &[]).expect("a world");
     let journal = Arc::new(Journal::new(1 << 20, clock.clone()));

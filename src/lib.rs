@@ -34,6 +34,7 @@ pub mod limit;
 pub mod listener;
 pub mod lists;
 pub mod logging;
+pub mod mac;
 pub mod message;
 pub mod name;
 pub mod policy;

@@ -19,7 +19,7 @@ use arc_swap::ArcSwap;
 
 use crate::cache::Hit;
 use crate::clock::{Clock, Moment};
-use crate::device::Origin;
+use crate::device::{Origin, Who};
 use crate::journal::{Journal, Outcome, Source, Transport};
 use crate::limit::{Client, CookieJar, Rate, RateLimiter, Whereabouts};
 use crate::message::{
@@ -85,7 +85,7 @@ pub enum Step {
     Error,
     /// Send nothing.
     Silence,
-    /// Upstream must be asked: go on with [`Resolver::answer_later`] when convenient.
+    /// The kernel or upstream must be asked: go on with [`Resolver::answer_later`] when convenient.
     Wait(Box<Pending>),
 }
 
@@ -96,13 +96,29 @@ pub struct Pending {
     snapshot: Arc<Snapshot>,
     origin: Origin,
     transport: Transport,
+    at: Moment,
+    /// None when it has to be found out first who asks.
+    asked: Option<Asked>,
+}
+
+/// Who asks, and how.
+struct Asker<'q> {
+    origin: &'q Origin,
+    transport: Transport,
+    /// The device; none is a guest.
+    index: Option<u16>,
+    at: Moment,
+}
+
+/// What is asked of upstream, and for whom.
+#[derive(Debug)]
+struct Asked {
     device: Option<u16>,
     verdict: Verdict,
     /// What upstream is asked: the query's question, or the restricted name in its place.
     question: Question,
     /// An answer past its time, should upstream be silent.
     stale: Option<Hit>,
-    at: Moment,
 }
 
 impl Resolver {
@@ -160,11 +176,25 @@ impl Resolver {
         let snapshot = self.world.load();
         let server = &snapshot.config.server;
         let is_ours = server.serve.iter().any(|net| net.contains(&origin.client));
-        let index = snapshot.devices.identify(origin);
+        let who = snapshot.devices.identify(origin, None);
+        let index = match who {
+            Who::Device(index) => Some(index),
+            Who::Guest | Who::Unseen => None,
+        };
         // Before anything is said: an error costs as much to send as an answer.
         if !self.admit(&snapshot, origin, transport, index, &decoded, at) {
             count(&self.refused.limited);
             return self.answer_limited(&decoded, transport, out);
+        }
+        if who == Who::Unseen && is_ours && matches!(decoded, Decoded::Ask(_)) {
+            return Step::Wait(Box::new(Pending {
+                message: message.into(),
+                snapshot: Arc::clone(&snapshot),
+                origin: *origin,
+                transport,
+                at,
+                asked: None,
+            }));
         }
         let query = match decoded {
             Decoded::Ask(query) => query,
@@ -178,20 +208,43 @@ impl Resolver {
                 return Step::Silence;
             }
         };
-        let frame = self.frame(&snapshot, &query, origin, transport, at);
-        if !is_ours {
-            count(&self.refused.foreign);
-            let last = &self.refused.last_foreign;
-            *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(origin.client);
-            // Not an octet more than was asked: the address may be forged (RFC 5358).
-            let bare = Frame {
-                extra: Extra::default(),
-                ..frame
+        if is_ours {
+            let asker = Asker {
+                origin,
+                transport,
+                index,
+                at,
             };
-            synth::error(&query, rcode::REFUSED, None, bare, out);
-            return Step::Error;
+            return self.answer_asker(&snapshot, &query, &asker, out);
         }
+        let frame = self.frame(&snapshot, &query, origin, transport, at);
+        count(&self.refused.foreign);
+        let last = &self.refused.last_foreign;
+        *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(origin.client);
+        // Not an octet more than was asked: the address may be forged (RFC 5358).
+        let bare = Frame {
+            extra: Extra::default(),
+            ..frame
+        };
+        synth::error(&query, rcode::REFUSED, None, bare, out);
+        Step::Error
+    }
 
+    /// The rest of the first half, once it is known who asks.
+    fn answer_asker(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        query: &Query<'_>,
+        asker: &Asker<'_>,
+        out: &mut Vec<u8>,
+    ) -> Step {
+        let &Asker {
+            origin,
+            transport,
+            index,
+            at,
+        } = asker;
+        let frame = self.frame(snapshot, query, origin, transport, at);
         let (device, view) = snapshot.view_of(index, Some(origin.client));
         let question = query.question;
         let mut outcome = Outcome {
@@ -210,7 +263,7 @@ impl Resolver {
         };
         let asked = match outcome.verdict {
             Verdict::Block(reason) => {
-                let code = synth::block(&query, view.profile, &reason, frame, out);
+                let code = synth::block(query, view.profile, &reason, frame, out);
                 return self.done(outcome, code);
             }
             Verdict::Rewrite(target, _) => Question {
@@ -220,13 +273,13 @@ impl Resolver {
             Verdict::Allow(_) => question,
         };
         if question.qtype == rtype::ANY {
-            let code = synth::any(&query, frame, out);
+            let code = synth::any(query, frame, out);
             return self.done(outcome, code);
         }
         let special = SpecialUse::of(asked.qname.as_ref());
         if let Some(special) = special.filter(|_| !snapshot.is_forwarded(asked.qname.as_ref())) {
             outcome.verdict = Verdict::Allow(SPECIAL_USE);
-            let code = synth::special_use(special, &query, frame, out);
+            let code = synth::special_use(special, query, frame, out);
             return self.done(outcome, code);
         }
 
@@ -234,51 +287,66 @@ impl Resolver {
         let failed = match &found {
             Some(hit) if !hit.stale => {
                 self.count_look_up(&self.cache_hits, &outcome);
-                return self.deliver(hit, Source::Cache, &query, &view, outcome, frame, out);
+                return self.deliver(hit, Source::Cache, query, &view, outcome, frame, out);
             }
             _ => snapshot.upstream.recent_failure(&asked, at),
         };
         self.count_look_up(&self.cache_misses, &outcome);
         match (failed, found) {
             (Some(_), Some(stale)) => {
-                return self.deliver(&stale, Source::Stale, &query, &view, outcome, frame, out);
+                return self.deliver(&stale, Source::Stale, query, &view, outcome, frame, out);
             }
-            (Some(failure), None) => return self.fail(&failure, &query, outcome, frame, out),
+            (Some(failure), None) => return self.fail(&failure, query, outcome, frame, out),
             _ => {}
         }
-        if message[2] & 0x01 == 0 {
+        if query.raw[2] & 0x01 == 0 {
             // RD=0 asks for what is known already (RFC 1035 section 4.1.1).
             let why = Some((
                 ede::OTHER,
                 "not in the cache, and recursion was not desired",
             ));
-            let code = synth::error(&query, rcode::REFUSED, why, frame, out);
+            let code = synth::error(query, rcode::REFUSED, why, frame, out);
             return self.done(outcome, code);
         }
         Step::Wait(Box::new(Pending {
-            message: message.into(),
-            snapshot: Arc::clone(&snapshot),
+            message: query.raw.into(),
+            snapshot: Arc::clone(snapshot),
             origin: *origin,
             transport,
-            device: index,
-            verdict: outcome.verdict,
-            question: asked,
-            stale: snapshot.cache.find(&asked, at),
             at,
+            asked: Some(Asked {
+                device: index,
+                verdict: outcome.verdict,
+                question: asked,
+                stale: snapshot.cache.find(&asked, at),
+            }),
         }))
     }
 
-    /// The second half: asks upstream, judges what it says, answers into `out`.
-    pub async fn answer_later(&self, pending: Pending, out: &mut Vec<u8>) -> Step {
+    /// The second half: finds out who asks where that is not known, asks upstream, judges what it
+    /// says, answers into `out`.
+    pub async fn answer_later(&self, mut pending: Pending, out: &mut Vec<u8>) -> Step {
+        let asked = match pending.asked.take() {
+            Some(asked) => asked,
+            None => match self.answer_stranger(&pending, out).await {
+                Step::Wait(next) => match *next {
+                    Pending {
+                        asked: Some(asked), ..
+                    } => asked,
+                    _ => return Step::Silence,
+                },
+                other => return other,
+            },
+        };
         let snapshot = &pending.snapshot;
         // The same message as in the first half: it is a query.
         let Decoded::Ask(query) = Query::decode(&pending.message) else {
             return Step::Silence;
         };
-        let (device, view) = snapshot.view_of(pending.device, Some(pending.origin.client));
+        let (device, view) = snapshot.view_of(asked.device, Some(pending.origin.client));
         let label = device.map(|device| device.name);
         let client = crate::upstream::Client::new(pending.origin.client, label);
-        let said = snapshot.upstream.resolve(&pending.question, client).await;
+        let said = snapshot.upstream.resolve(&asked.question, client).await;
 
         let now = self.clock.now();
         let frame = self.frame(snapshot, &query, &pending.origin, pending.transport, now);
@@ -291,14 +359,14 @@ impl Resolver {
             privacy: view.profile.privacy,
             qname: query.question.qname,
             qtype: query.question.qtype,
-            verdict: pending.verdict,
+            verdict: asked.verdict,
             source: Source::Upstream,
             rcode: 0,
             took: std::time::Duration::ZERO,
         };
-        match (said, &pending.stale) {
+        match (said, &asked.stale) {
             (Ok(answer), _) => {
-                snapshot.cache.store(&pending.question, &answer, now);
+                snapshot.cache.store(&asked.question, &answer, now);
                 let hit = Hit {
                     ttl: snapshot.cache.ttl_of_news(&answer),
                     answer,
@@ -311,6 +379,24 @@ impl Resolver {
             }
             (Err(failure), None) => self.fail(&failure, &query, outcome, frame, out),
         }
+    }
+
+    /// Waits until the kernel has resolved the client's address, as it must before it can deliver
+    /// the answer, and does the first half again.
+    async fn answer_stranger(&self, pending: &Pending, out: &mut Vec<u8>) -> Step {
+        let (snapshot, origin) = (&pending.snapshot, &pending.origin);
+        let neighbours = snapshot.devices.neighbours();
+        neighbours.ask(origin.client, origin.interface).await;
+        let Decoded::Ask(query) = Query::decode(&pending.message) else {
+            return Step::Silence;
+        };
+        let asker = Asker {
+            origin,
+            transport: pending.transport,
+            index: snapshot.devices.settle(origin, None),
+            at: pending.at,
+        };
+        self.answer_asker(snapshot, &query, &asker, out)
     }
 
     /// Enters an outcome into the journal, after its answer was sent.

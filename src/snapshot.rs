@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::cache::Cache;
 use crate::config::{Config, Listen};
-use crate::device::{Device, Devices, Origin};
+use crate::device::{Device, Devices, Neighbours, Origin};
 use crate::lists::Index;
 use crate::name::{Name, NameRef};
 use crate::policy::{RuleBook, RuleOwner, SafeSearch, View};
@@ -52,6 +52,8 @@ pub struct Lasting {
     pub cache: Arc<Cache>,
     /// Whom we ask.
     pub upstream: Arc<Upstreams>,
+    /// Which MAC address stands behind an address.
+    pub neighbours: Arc<Neighbours>,
 }
 
 impl Snapshot {
@@ -83,7 +85,7 @@ impl Snapshot {
         let forwarded = config.upstream.forward.iter();
         Self {
             generation,
-            devices: Devices::new(&config.devices, listeners),
+            devices: Devices::new(&config.devices, listeners, lasting.neighbours),
             profiles,
             // `Config` holds an index that exists, and far fewer than 65,536 profiles.
             guest: config.guest as u16,
@@ -104,12 +106,14 @@ impl Snapshot {
             safe_search: Arc::clone(&self.safe_search),
             cache: Arc::clone(&self.cache),
             upstream: Arc::clone(&self.upstream),
+            neighbours: Arc::clone(self.devices.neighbours()),
         }
     }
 
-    /// Whose query it is: the device, if somebody named it, and all its verdicts depend on.
+    /// Whose query it is as far as is known now: the device, if somebody named it, and all its
+    /// verdicts depend on.
     pub fn identify(&self, origin: &Origin) -> (Option<&Device>, View<'_>) {
-        self.view_of(self.devices.identify(origin), Some(origin.client))
+        self.view_of(self.devices.settle(origin, None), Some(origin.client))
     }
 
     /// What the verdicts on the device with this index depend on; none is a guest. `client` is its

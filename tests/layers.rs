@@ -28,7 +28,7 @@ const LAYERS: &[&[&str]] = &[
     &["message", "config", "update"],
     &["lists"],
     &["verdict", "files"],
-    &["name", "clock", "intern"],
+    &["name", "clock", "intern", "mac"],
 ];
 
 /// Something that has a home: outside of it, nobody touches it.

@@ -81,11 +81,21 @@ const LAYOUT: &[Layout] = &[
         ],
     ),
     (
+        "identity",
+        "[identity]",
+        &[
+            ("neighbours", "true"),
+            ("leases", "?[\"/tmp/dhcp.leases\"]"),
+            ("ethers", "\"/etc/ethers\""),
+        ],
+    ),
+    (
         "device",
         "# [[device]]",
         &[
             ("name", "\"tablet\""),
             ("profile", "\"schoolchild\""),
+            ("mac", "[\"00:00:5e:00:53:14\"]"),
             ("address", "[\"192.168.1.20\", \"2001:db8::20\"]"),
             ("interface", "\"br-kids\""),
             ("listener", "\"kids\""),
@@ -324,7 +334,7 @@ mod tests {
             .collect();
         assert_eq!(messages, ["`block-addresses` has no effect"], "{text}");
         let config = loaded.config.unwrap();
-        assert_eq!(config.devices[0].matches.len(), 4);
+        assert_eq!(config.devices[0].matches.len(), 5);
         assert_eq!(config.profiles.last().unwrap().name, "mia");
     }
 

@@ -11,9 +11,10 @@ use super::presets::UNKNOWN;
 use super::problems::Problems;
 use super::read::{Entry, Written};
 use super::resolve::{Around, missing, report_address};
-use super::spec::{DeviceSpec, Text};
+use super::spec::{DeviceSpec, Text, Word};
 use super::words::{label, rules};
 use super::{Device, DeviceMatch};
+use crate::mac::MacError;
 
 /// The devices that somebody named.
 pub(super) fn devices(
@@ -63,6 +64,7 @@ pub(super) fn devices(
             if let Some(first) = seen_matches.get(device_match) {
                 let (second, first) = (problems.place(span), problems.place(first));
                 let message = match device_match {
+                    DeviceMatch::Mac(mac) => format!("MAC address `{mac}` belongs to two devices"),
                     DeviceMatch::Net(net) if net.prefix_len() == net.max_prefix_len() => {
                         format!("address `{}` belongs to two devices", net.addr())
                     }
@@ -112,6 +114,12 @@ fn matches(
 ) -> Vec<(DeviceMatch, Range<usize>)> {
     let spec = &entry.spec;
     let mut matches = Vec::new();
+    for word in spec.mac.iter().flat_map(|words| words.value()) {
+        match word.text().parse() {
+            Ok(mac) => matches.push((DeviceMatch::Mac(mac), word.span())),
+            Err(error) => report_mac(word, error, problems),
+        }
+    }
     for word in spec.address.iter().flat_map(|words| words.value()) {
         match parse_net(word.text()) {
             Ok(net) => matches.push((DeviceMatch::Net(net), word.span())),
@@ -137,13 +145,11 @@ fn matches(
             problems.report_absence(diagnostic.known("known listeners", known()));
         }
     }
+    let is_empty = |words: &Option<Word<Vec<Text>>>| {
+        words.as_ref().is_none_or(|words| words.value().is_empty())
+    };
     let none = spec.interface.is_none() && spec.listener.is_none() && entry.whole;
-    if none
-        && spec
-            .address
-            .as_ref()
-            .is_none_or(|words| words.value().is_empty())
-    {
+    if none && is_empty(&spec.mac) && is_empty(&spec.address) {
         let name = spec.name.as_ref().map_or("", Text::text);
         problems.report_absence(
             Diagnostic::error(
@@ -152,11 +158,18 @@ fn matches(
             )
             .at(
                 problems.place(&entry.span),
-                "needs `address`, `interface` or `listener`",
+                "needs `mac`, `address`, `interface` or `listener`",
             ),
         );
     }
     matches
+}
+
+/// Reports a text that is no device's MAC address.
+fn report_mac(word: &Text, error: MacError, problems: &mut Problems) {
+    let message = format!("`{}` is no MAC address", word.text().escape_debug());
+    let place = problems.place(&word.span());
+    problems.report(Diagnostic::error("bad-mac", message).at(place, error.to_string()));
 }
 
 /// The interfaces of this machine, as far as it tells.

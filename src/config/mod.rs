@@ -51,6 +51,7 @@ use ipnet::IpNet;
 use crate::files::Files;
 pub use crate::lists::ListSource;
 use crate::lists::{ListFormat, ListKind};
+use crate::mac::Mac;
 use crate::name::Name;
 use crate::verdict::Tier;
 
@@ -73,6 +74,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// The daemon's own log.
     pub log: Log,
+    /// How devices are told apart.
+    pub identity: Identity,
     /// Rules for everybody.
     pub household: Rules,
     /// All profiles, presets included, each with its inheritance resolved.
@@ -288,6 +291,17 @@ pub struct Log {
     pub target: LogTarget,
 }
 
+/// How devices are told apart beyond what each of them says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Whether the kernel's neighbour table is asked. Default yes.
+    pub neighbours: bool,
+    /// Lease files of DHCP servers; none looks at the usual places.
+    pub leases: Option<Vec<PathBuf>>,
+    /// MAC addresses and the names or addresses that belong to them. Default `/etc/ethers`.
+    pub ethers: PathBuf,
+}
+
 /// What is written to the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
@@ -452,6 +466,8 @@ pub struct Device {
 /// How a device is recognised.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum DeviceMatch {
+    /// By MAC address.
+    Mac(Mac),
     /// By address or prefix.
     Net(IpNet),
     /// By the interface its queries come in on.

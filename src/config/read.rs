@@ -29,6 +29,7 @@ pub(super) struct Written {
     pub(super) metrics: MetricsSpec,
     pub(super) log: LogSpec,
     pub(super) household: HouseholdSpec,
+    pub(super) identity: IdentitySpec,
     pub(super) devices: Vec<Entry<DeviceSpec>>,
     pub(super) lists: Vec<Entry<ListSpec>>,
     pub(super) lists_section: ListsSpec,
@@ -45,7 +46,7 @@ pub(super) struct Entry<T> {
 }
 
 /// The sections of a file: `true` for those written `[[name]]`.
-const SECTIONS: [(&str, bool); 15] = [
+const SECTIONS: [(&str, bool); 16] = [
     ("server", false),
     ("listener", true),
     ("limits", false),
@@ -57,6 +58,7 @@ const SECTIONS: [(&str, bool); 15] = [
     ("metrics", false),
     ("log", false),
     ("household", false),
+    ("identity", false),
     ("device", true),
     ("list", true),
     ("lists", false),
@@ -207,6 +209,7 @@ fn read_section(
         "journal" => w.journal.overlay(read_table(value, "journal", problems)),
         "control" => w.control.overlay(read_table(value, "control", problems)),
         "metrics" => w.metrics.overlay(read_table(value, "metrics", problems)),
+        "identity" => w.identity.overlay(read_table(value, "identity", problems)),
         "log" => w.log.overlay(read_table(value, "log", problems)),
         "lists" => w
             .lists_section
@@ -359,12 +362,7 @@ fn read_whole<T: Section>(
 }
 
 /// Settings that exist in later versions, with what to do today.
-const LATER: [(&str, &str, &str); 6] = [
-    (
-        "device",
-        "mac",
-        "devices are known by hardware address in a later version; use `address`",
-    ),
+const LATER: [(&str, &str, &str); 5] = [
     (
         "device",
         "client-id",
@@ -423,7 +421,7 @@ fn header_of(section: &str) -> String {
 
 /// The headers of the sections that have a key `name`; empty when none has.
 fn owners_of(name: &str) -> String {
-    let sections: [(&str, &[&str]); 15] = [
+    let sections: [(&str, &[&str]); 16] = [
         ("server", keys_of::<ServerSpec>()),
         ("listener", keys_of::<ListenerSpec>()),
         ("limits", keys_of::<LimitsSpec>()),
@@ -435,6 +433,7 @@ fn owners_of(name: &str) -> String {
         ("metrics", keys_of::<MetricsSpec>()),
         ("log", keys_of::<LogSpec>()),
         ("household", keys_of::<HouseholdSpec>()),
+        ("identity", keys_of::<IdentitySpec>()),
         ("device", keys_of::<DeviceSpec>()),
         ("list", keys_of::<ListSpec>()),
         ("lists", keys_of::<ListsSpec>()),

@@ -16,7 +16,7 @@ use super::problems::Problems;
 use super::read::{Entry, Written};
 use super::spec::{CacheSpec, JournalSpec, LimitsSpec, Text};
 use super::words::{choice, duration, size, whole};
-use super::{Cache, Config, Control, Journal, Limits, Log, LogLevel, LogTarget, Metrics};
+use super::{Cache, Config, Control, Identity, Journal, Limits, Log, LogLevel, LogTarget, Metrics};
 use crate::files::Files;
 
 const KIB: u64 = 1 << 10;
@@ -62,6 +62,19 @@ pub(super) fn resolve(
             socket(word, "address for metrics", METRICS_PORT, problems)
         }),
     };
+    let identity = Identity {
+        neighbours: written.identity.neighbours.unwrap_or(true),
+        leases: written
+            .identity
+            .leases
+            .as_ref()
+            .map(|words| words.iter().map(|word| around.path(word)).collect()),
+        ethers: written
+            .identity
+            .ethers
+            .as_ref()
+            .map_or_else(|| PathBuf::from("/etc/ethers"), |word| around.path(word)),
+    };
     let log = log(written, problems);
     let household = household::resolve(written, around, problems);
     if household
@@ -84,6 +97,7 @@ pub(super) fn resolve(
         control,
         metrics,
         log,
+        identity,
         household: household.rules,
         profiles: household.profiles,
         guest: household.guest,

@@ -206,6 +206,16 @@ sections! {
         block: Vec<Text>,
     }
 
+    /// How devices are told apart beyond what `[[device]]` says.
+    struct IdentitySpec {
+        /// Ask the kernel which MAC address stands behind an address, and follow what changes.
+        neighbours: bool,
+        /// Lease files of DHCP servers. The usual places are looked at unless said; `[]` for none.
+        leases: Vec<Text>,
+        /// File of MAC addresses and the names or addresses that belong to them.
+        ethers: Text,
+    }
+
     /// A device and the profile it belongs to. Of several devices that match, the most specific
     /// counts.
     struct DeviceSpec {
@@ -213,6 +223,9 @@ sections! {
         name: Text,
         /// Its profile.
         profile: Text,
+        /// MAC addresses it has, one for each of its network interfaces. A device with any is not
+        /// known by `address` where its MAC address can be seen.
+        mac: Word<Vec<Text>>,
         /// Addresses or prefixes it asks from.
         address: Word<Vec<Text>>,
         /// Network interface its queries come in on.
@@ -357,6 +370,7 @@ pub(super) struct Spec {
     metrics: Option<MetricsSpec>,
     log: Option<LogSpec>,
     household: Option<HouseholdSpec>,
+    identity: Option<IdentitySpec>,
     device: Option<Vec<DeviceSpec>>,
     list: Option<Vec<ListSpec>>,
     lists: Option<ListsSpec>,
@@ -394,7 +408,7 @@ mod tests {
         let schema: serde_json::Value = serde_json::from_str(schema()).unwrap();
         assert_eq!(schema["additionalProperties"], false);
         let sections = schema["$defs"].as_object().unwrap();
-        assert_eq!(sections.len(), 15);
+        assert_eq!(sections.len(), 16);
         for (name, section) in sections {
             assert_eq!(section["additionalProperties"], false, "{name}");
             // Every key is optional: a later file may say the rest.

@@ -121,8 +121,8 @@ fn recognise(snapshot: &Snapshot, asker: &Asker) -> Result<(Option<u16>, String)
                 interface: 0,
                 listener: u16::MAX,
             };
-            let known_by = snapshot.devices.known_by(&origin).to_string();
-            Ok((snapshot.devices.identify(&origin), known_by))
+            let known_by = snapshot.devices.known_by(&origin, None).to_string();
+            Ok((snapshot.devices.settle(&origin, None), known_by))
         }
     }
 }

@@ -366,6 +366,7 @@ fn counted_device(statistics: api::DeviceStatistics) -> api::Device {
 
 fn match_text(known_by: &DeviceMatch) -> String {
     match known_by {
+        DeviceMatch::Mac(mac) => mac.to_string(),
         DeviceMatch::Net(net) if net.prefix_len() == net.max_prefix_len() => net.addr().to_string(),
         DeviceMatch::Net(net) => net.to_string(),
         DeviceMatch::Interface(name) => format!("interface {name}"),

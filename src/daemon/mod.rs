@@ -36,6 +36,7 @@ use tracing::{error, info, warn};
 use crate::clock::Clock;
 use crate::config::{Config, DeviceMatch, Diagnostic, Listen, LogTarget, Overrides};
 use crate::control::{self, Household, api};
+use crate::device::Neighbours;
 use crate::files::Files;
 use crate::journal::Journal;
 use crate::listener::{self, BindError, Bound, tcp, udp};
@@ -167,12 +168,14 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         become_user(user)?;
     }
 
+    let (neighbours, _service) = Neighbours::new();
     let reloader = Reloader::new(
         options.source.clone(),
         options.overrides,
         addresses.clone(),
         files,
         clock.clone(),
+        neighbours,
     );
     let reloader = Arc::new(reloader.with_processes());
     let journal = Arc::new(Journal::new(config.journal.max_bytes, clock.clone()));

@@ -18,6 +18,7 @@ use std::time::Duration;
 use crate::cache::Cache;
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::config::{self, Config, Diagnostic, Loaded, Overrides};
+use crate::device::Neighbours;
 use crate::files::{Files, Stamp};
 use crate::lists::sealed::Day;
 use crate::lists::{CompileError, Index, ListKind, ListSource, ListSpec};
@@ -106,6 +107,8 @@ pub struct Reloader {
     overrides: Overrides,
     /// Where we listen: addresses never to be asked as upstreams.
     own_addresses: Vec<SocketAddr>,
+    /// Which MAC address stands behind an address.
+    neighbours: Arc<Neighbours>,
     /// Whether nothing may be written.
     only_looks: bool,
     /// Has lists compiled by another process, if this program may start one.
@@ -147,6 +150,7 @@ impl Reloader {
         own_addresses: Vec<SocketAddr>,
         files: Files,
         clock: Clock,
+        neighbours: Arc<Neighbours>,
     ) -> Self {
         Self {
             files,
@@ -154,6 +158,7 @@ impl Reloader {
             source,
             overrides,
             own_addresses,
+            neighbours,
             only_looks: false,
             apart: None,
             state: Mutex::default(),
@@ -188,6 +193,7 @@ impl Reloader {
             safe_search: Arc::new(SafeSearch::embedded()?),
             cache: Arc::new(Cache::new(&config.cache)),
             upstream: Arc::new(self.upstreams(&config)),
+            neighbours: Arc::clone(&self.neighbours),
         };
         state.generation = 1;
         state.list_sources = sources;
@@ -493,6 +499,7 @@ pub fn offline_snapshot(
         Vec::new(),
         files.clone(),
         clock.clone(),
+        Neighbours::new().0,
     );
     reloader.only_looks = true;
     reloader.first(config, Vec::new(), &[])

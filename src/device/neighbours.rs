@@ -1,0 +1,776 @@
+//! Which MAC address stands behind a client's address: the living table that evidence writes and
+//! queries read.
+//!
+//! Evidence comes in as [`Change`]s, from the kernel's neighbour table, from leases, from
+//! `/etc/ethers`. A query finds its client with one hash look-up and no lock: the table is divided
+//! into shards, and a change replaces the one shard it is in.
+//!
+//! A client that nobody has seen yet is asked about with [`Neighbours::ask`]. That waits for the
+//! kernel to resolve the address, as the answer to the query would have to anyway: the kernel cannot
+//! deliver it before.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+use tokio::sync::{mpsc, oneshot};
+
+use super::lease::Lease;
+use crate::mac::Mac;
+
+/// A client's address as one knows it on its link: a link-local address means something on one
+/// interface only.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place([u8; 16]);
+
+impl Place {
+    /// The address, IPv4 or IPv6, seen on the interface with this number of the kernel.
+    pub fn new(address: IpAddr, interface: u32) -> Self {
+        let address = match address {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+            IpAddr::V6(v6) => v6,
+        };
+        let mut octets = address.octets();
+        if address.is_unicast_link_local() {
+            // Octets 2 to 7 of a link-local address are zero (RFC 4291 section 2.5.6).
+            octets[2..6].copy_from_slice(&interface.to_be_bytes());
+        }
+        Self(octets)
+    }
+
+    /// The address, and for a link-local one the interface.
+    pub fn address(self) -> (IpAddr, Option<u32>) {
+        let mut octets = self.0;
+        let address = Ipv6Addr::from(octets);
+        if !address.is_unicast_link_local() {
+            return (IpAddr::V6(address).to_canonical(), None);
+        }
+        let interface = u32::from_be_bytes([octets[2], octets[3], octets[4], octets[5]]);
+        octets[2..6].fill(0);
+        (IpAddr::V6(octets.into()), Some(interface))
+    }
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.address() {
+            (address, None) => write!(f, "{address}"),
+            (address, Some(interface)) => write!(f, "{address}%{interface}"),
+        }
+    }
+}
+
+/// Who says which MAC address stands behind an address, the best witness first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Witness {
+    /// The kernel's neighbour table.
+    Kernel,
+    /// A DHCP server's leases: who was given the address, not who uses it.
+    Lease,
+    /// `/etc/ethers`.
+    Ethers,
+}
+
+impl Witness {
+    /// How many there are.
+    const COUNT: usize = 3;
+
+    /// As people read it.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Kernel => "neighbour table",
+            Self::Lease => "DHCP lease",
+            Self::Ethers => "/etc/ethers",
+        }
+    }
+}
+
+/// Something that a witness says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The address.
+    pub place: Place,
+    /// Who says it.
+    pub witness: Witness,
+    /// The MAC address behind it; none when it is no longer known.
+    pub mac: Option<Mac>,
+}
+
+/// The number of a MAC address for the life of the process; one that the configuration names is
+/// never given to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MacId(u16);
+
+impl MacId {
+    /// As an index.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What is known of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// What each witness says, or [`NOBODY`].
+    by: [u16; Witness::COUNT],
+}
+
+/// No MAC address.
+const NOBODY: u16 = u16::MAX;
+
+impl Known {
+    const NOTHING: Self = Self {
+        by: [NOBODY; Witness::COUNT],
+    };
+
+    /// The MAC address of the best witness, and who that is.
+    #[inline]
+    pub fn best(self) -> Option<(MacId, Witness)> {
+        const ORDER: [Witness; Witness::COUNT] = [Witness::Kernel, Witness::Lease, Witness::Ethers];
+        let mut said = self.by.into_iter().zip(ORDER);
+        said.find_map(|(id, witness)| (id != NOBODY).then_some((MacId(id), witness)))
+    }
+
+    /// What one witness says.
+    pub fn by(self, witness: Witness) -> Option<MacId> {
+        let id = self.by[witness as usize];
+        (id != NOBODY).then_some(MacId(id))
+    }
+}
+
+/// An address of this machine, with the prefix that is on its link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The kernel's number of the interface.
+    pub interface: u32,
+    /// The address and its prefix.
+    pub net: IpNet,
+}
+
+/// Somebody wants to know who is behind an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The address, IPv4 in its own form.
+    pub address: IpAddr,
+    /// The interface its query came in on; 0 if unknown.
+    pub interface: u32,
+}
+
+/// How many MAC addresses are remembered.
+pub const MAX_MACS: usize = 4_096;
+/// How many addresses are remembered. Kernels keep 1,024 for each family unless told otherwise.
+pub const MAX_PLACES: usize = 16_384;
+/// How many addresses of one MAC address are remembered.
+pub const MAX_PLACES_OF_ONE: u16 = 256;
+/// How many leases are remembered.
+pub const MAX_LEASES: usize = 4_096;
+/// A MAC address with so many IPv4 addresses is a router or a repeater with others behind it.
+pub const SHARED: u16 = 4;
+/// How many queries may wait at a time until their client is known.
+const MAX_WAITING: usize = 256;
+/// How long a query waits until its client is known. Kernels give up after three seconds.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Parts of the table, a power of two.
+const SHARDS: usize = 64;
+
+/// Bit of a MAC address's marks: it asked something.
+const ASKED: u8 = 1;
+/// Bit of a MAC address's marks: others stand behind it.
+const IS_SHARED: u8 = 2;
+
+type Shard = HashMap<Place, Known, RandomState>;
+
+/// The living table.
+#[derive(Debug)]
+pub struct Neighbours {
+    hasher: RandomState,
+    shards: Box<[ArcSwap<Shard>]>,
+    /// By number of the MAC address.
+    marks: Box<[AtomicU8]>,
+    links: ArcSwap<Vec<Link>>,
+    leases: ArcSwap<Vec<Lease>>,
+    /// Whether the kernel tells us.
+    is_watching: AtomicBool,
+    state: Mutex<State>,
+    requests: mpsc::Sender<Request>,
+    /// MAC addresses that asked for the first time.
+    arrivals: mpsc::Sender<MacId>,
+}
+
+/// The other ends of the table's channels, for whoever serves it.
+#[derive(Debug)]
+pub struct Service {
+    /// Addresses to be resolved.
+    pub requests: mpsc::Receiver<Request>,
+    /// MAC addresses that nobody named and that asked for the first time.
+    pub arrivals: mpsc::Receiver<MacId>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ids: HashMap<Mac, MacId>,
+    macs: Vec<MacEntry>,
+    free: Vec<MacId>,
+    /// How many addresses there are.
+    places: usize,
+    waiting: HashMap<Place, Vec<oneshot::Sender<()>>>,
+    waiters: usize,
+}
+
+#[derive(Debug)]
+struct MacEntry {
+    mac: Mac,
+    /// Named by a configuration of this process.
+    is_named: bool,
+    /// How many addresses a witness says it has.
+    places: u16,
+    /// How many of them are IPv4 ones that the kernel says.
+    kernel_v4: u16,
+}
+
+impl Neighbours {
+    /// An empty table.
+    pub fn new() -> (Arc<Self>, Service) {
+        let (requests, served) = mpsc::channel(MAX_WAITING);
+        let (arrivals, arrived) = mpsc::channel(64);
+        let hasher = RandomState::new();
+        let shards = (0..SHARDS).map(|_| {
+            let shard: Shard = HashMap::with_hasher(hasher.clone());
+            ArcSwap::from_pointee(shard)
+        });
+        let this = Self {
+            shards: shards.collect(),
+            hasher,
+            marks: (0..MAX_MACS).map(|_| AtomicU8::new(0)).collect(),
+            links: ArcSwap::default(),
+            leases: ArcSwap::default(),
+            is_watching: AtomicBool::new(false),
+            state: Mutex::default(),
+            requests,
+            arrivals,
+        };
+        let service = Service {
+            requests: served,
+            arrivals: arrived,
+        };
+        (Arc::new(this), service)
+    }
+
+    /// What is known of an address.
+    #[inline]
+    pub fn find(&self, place: Place) -> Option<Known> {
+        self.shards[self.shard_of(place)]
+            .load()
+            .get(&place)
+            .copied()
+    }
+
+    /// Enters what witnesses say.
+    pub fn apply(&self, changes: impl IntoIterator<Item = Change>) {
+        // By shard, so that each is copied once.
+        let mut by_shard: BTreeMap<usize, Vec<Change>> = BTreeMap::new();
+        for change in changes {
+            let shard = self.shard_of(change.place);
+            by_shard.entry(shard).or_default().push(change);
+        }
+        let mut state = self.state();
+        for (number, changes) in by_shard {
+            let mut shard = Shard::clone(&self.shards[number].load());
+            for change in &changes {
+                self.enter(&mut state, &mut shard, change);
+            }
+            self.shards[number].store(Arc::new(shard));
+            // Only now does a query find them.
+            for change in changes {
+                let told = change.witness == Witness::Kernel;
+                if let Some(waiting) = told.then(|| state.waiting.remove(&change.place)).flatten() {
+                    state.waiters -= waiting.len();
+                    for waiter in waiting {
+                        // It may have lost patience.
+                        let _ = waiter.send(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Enters one change into its shard.
+    fn enter(&self, state: &mut State, shard: &mut Shard, change: &Change) {
+        let witness = change.witness as usize;
+        let before = shard.get(&change.place).copied();
+        let mut known = before.unwrap_or(Known::NOTHING);
+        let id = match change.mac {
+            None => NOBODY,
+            Some(mac) => match state.id_of(mac, &self.marks) {
+                Some(id) => id.0,
+                // As many as there may be, all in use.
+                None => NOBODY,
+            },
+        };
+        if known.by[witness] == id {
+            return;
+        }
+        let is_full = before.is_none() && state.places >= MAX_PLACES;
+        let has_most = id != NOBODY && state.macs[usize::from(id)].places >= MAX_PLACES_OF_ONE;
+        let id = if is_full || has_most { NOBODY } else { id };
+        let old = std::mem::replace(&mut known.by[witness], id);
+        let kernel_v4 =
+            u16::from(change.witness == Witness::Kernel && change.place.address().0.is_ipv4());
+        if let Some(entry) = state.macs.get_mut(usize::from(old)) {
+            entry.places -= 1;
+            entry.kernel_v4 -= kernel_v4;
+        }
+        if let Some(entry) = state.macs.get_mut(usize::from(id)) {
+            entry.places += 1;
+            entry.kernel_v4 += kernel_v4;
+        }
+        if known == Known::NOTHING {
+            state.places -= usize::from(shard.remove(&change.place).is_some());
+        } else {
+            state.places += usize::from(shard.insert(change.place, known).is_none());
+        }
+        for id in [old, id] {
+            if let (Some(entry), Some(marks)) = (
+                state.macs.get(usize::from(id)),
+                self.marks.get(usize::from(id)),
+            ) {
+                if entry.kernel_v4 >= SHARED {
+                    marks.fetch_or(IS_SHARED, Ordering::Relaxed);
+                } else {
+                    marks.fetch_and(!IS_SHARED, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// Forgets all that a witness says except about `kept`: after a fresh look at all it knows.
+    pub fn retain(&self, witness: Witness, kept: impl Fn(Place) -> bool) {
+        let mut gone = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.load();
+            let of_it = shard
+                .iter()
+                .filter(|(_, known)| known.by(witness).is_some());
+            gone.extend(of_it.map(|(place, _)| *place).filter(|place| !kept(*place)));
+        }
+        self.apply(gone.into_iter().map(|place| Change {
+            place,
+            witness,
+            mac: None,
+        }));
+    }
+
+    /// The number of a MAC address that the configuration names.
+    pub fn name(&self, mac: Mac) -> Option<MacId> {
+        let mut state = self.state();
+        let id = state.id_of(mac, &self.marks)?;
+        state.macs[id.index()].is_named = true;
+        Some(id)
+    }
+
+    /// The number of a MAC address, if it was seen or named.
+    pub fn id(&self, mac: Mac) -> Option<MacId> {
+        self.state().ids.get(&mac).copied()
+    }
+
+    /// The MAC address with a number.
+    pub fn mac(&self, id: MacId) -> Option<Mac> {
+        self.state().macs.get(id.index()).map(|entry| entry.mac)
+    }
+
+    /// Whether others stand behind a MAC address: a router or repeater that lends them its own.
+    #[inline]
+    pub fn is_shared(&self, id: MacId) -> bool {
+        let marks = self.marks.get(id.index());
+        marks.is_some_and(|marks| marks.load(Ordering::Relaxed) & IS_SHARED != 0)
+    }
+
+    /// Notes that a MAC address nobody named asked something; the first time it is told of.
+    #[inline]
+    pub fn note_stranger(&self, id: MacId) {
+        let Some(marks) = self.marks.get(id.index()) else {
+            return;
+        };
+        if marks.load(Ordering::Relaxed) & ASKED == 0
+            && marks.fetch_or(ASKED, Ordering::Relaxed) & ASKED == 0
+            && self.arrivals.try_send(id).is_err()
+        {
+            // Told of at its next question.
+            marks.fetch_and(!ASKED, Ordering::Relaxed);
+        }
+    }
+
+    /// All addresses with what is known of them, in order.
+    pub fn all(&self) -> Vec<(Place, Known)> {
+        let shards = self.shards.iter().map(ArcSwap::load);
+        let mut all: Vec<_> = shards
+            .flat_map(|shard| {
+                shard
+                    .iter()
+                    .map(|(place, known)| (*place, *known))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        all.sort_unstable_by_key(|(place, _)| *place);
+        all
+    }
+
+    /// The addresses of one MAC address, in order.
+    pub fn places_of(&self, id: MacId) -> Vec<(Place, Witness)> {
+        let best = |(place, known): (Place, Known)| {
+            let (its, witness) = known.best()?;
+            (its == id).then_some((place, witness))
+        };
+        self.all().into_iter().filter_map(best).collect()
+    }
+
+    /// Takes over the addresses of this machine.
+    pub fn set_links(&self, links: Vec<Link>) {
+        self.links.store(Arc::new(links));
+    }
+
+    /// Takes over all leases there are now, as hints; what they say of MAC addresses comes by
+    /// [`Self::apply`]. Of more than [`MAX_LEASES`] the rest is left out.
+    pub fn set_leases(&self, mut leases: Vec<Lease>) {
+        leases.truncate(MAX_LEASES);
+        self.leases.store(Arc::new(leases));
+    }
+
+    /// All leases there are.
+    pub fn leases(&self) -> Arc<Vec<Lease>> {
+        self.leases.load_full()
+    }
+
+    /// Says whether the kernel tells us of its neighbours.
+    pub fn set_watching(&self, is_watching: bool) {
+        self.is_watching.store(is_watching, Ordering::Relaxed);
+    }
+
+    /// Whether the kernel tells us of its neighbours.
+    pub fn is_watching(&self) -> bool {
+        self.is_watching.load(Ordering::Relaxed)
+    }
+
+    /// Whether the kernel could resolve an address it has not told us about: it is on one of our
+    /// links, and not our own.
+    pub fn can_resolve(&self, address: IpAddr) -> bool {
+        if !self.is_watching() || address.is_loopback() {
+            return false;
+        }
+        let links = self.links.load();
+        let is_on_link = match address {
+            IpAddr::V6(v6) if v6.is_unicast_link_local() => true,
+            _ => links.iter().any(|link| link.net.contains(&address)),
+        };
+        is_on_link && !links.iter().any(|link| link.net.addr() == address)
+    }
+
+    /// Waits until the kernel has resolved an address or given up, a second at most. Afterwards
+    /// [`Self::find`] knows what there is to know.
+    pub async fn ask(&self, address: IpAddr, interface: u32) {
+        let place = Place::new(address, interface);
+        let (told, waiting) = oneshot::channel();
+        {
+            let mut state = self.state();
+            // It may have come since.
+            let is_known = || {
+                self.find(place)
+                    .is_some_and(|it| it.by(Witness::Kernel).is_some())
+            };
+            if state.waiters >= MAX_WAITING {
+                state.forget_impatient();
+            }
+            if is_known() || state.waiters >= MAX_WAITING {
+                return;
+            }
+            let others = state.waiting.entry(place).or_default();
+            let is_first = others.is_empty();
+            others.push(told);
+            state.waiters += 1;
+            let request = Request { address, interface };
+            if is_first && self.requests.try_send(request).is_err() {
+                state.stop_waiting(place);
+                return;
+            }
+        }
+        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+            self.state().stop_waiting(place);
+        }
+    }
+
+    /// Says that an address cannot be resolved: whoever waits for it goes on.
+    pub fn give_up(&self, place: Place) {
+        self.state().stop_waiting(place);
+    }
+
+    fn shard_of(&self, place: Place) -> usize {
+        // Other bits than those by which the shard's own table is ordered.
+        (self.hasher.hash_one(place) >> 32) as usize % SHARDS
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The number of a MAC address, a new one if need be. None when all are in use.
+    fn id_of(&mut self, mac: Mac, marks: &[AtomicU8]) -> Option<MacId> {
+        if let Some(id) = self.ids.get(&mac) {
+            return Some(*id);
+        }
+        let entry = MacEntry {
+            mac,
+            is_named: false,
+            places: 0,
+            kernel_v4: 0,
+        };
+        if self.macs.len() == MAX_MACS && self.free.is_empty() {
+            self.free_unused();
+        }
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.macs[id.index()] = entry;
+                if let Some(marks) = marks.get(id.index()) {
+                    marks.store(0, Ordering::Relaxed);
+                }
+                id
+            }
+            None if self.macs.len() < MAX_MACS => {
+                // Fewer than 4,096.
+                let id = MacId(self.macs.len() as u16);
+                self.macs.push(entry);
+                id
+            }
+            None => return None,
+        };
+        self.ids.insert(mac, id);
+        Some(id)
+    }
+
+    /// Gives the numbers of MAC addresses free that nobody named and that have no address.
+    fn free_unused(&mut self) {
+        for (index, entry) in self.macs.iter().enumerate() {
+            // Fewer than 4,096.
+            let id = MacId(index as u16);
+            let is_unused = !entry.is_named && entry.places == 0;
+            if is_unused && self.ids.get(&entry.mac) == Some(&id) {
+                self.ids.remove(&entry.mac);
+                self.free.push(id);
+            }
+        }
+    }
+
+    /// Forgets those that wait no longer.
+    fn forget_impatient(&mut self) {
+        self.waiting.retain(|_, waiting| {
+            waiting.retain(|waiter| !waiter.is_closed());
+            !waiting.is_empty()
+        });
+        self.waiters = self.waiting.values().map(Vec::len).sum();
+    }
+
+    /// Lets go whoever waits for an address.
+    fn stop_waiting(&mut self, place: Place) {
+        if let Some(waiting) = self.waiting.remove(&place) {
+            self.waiters -= waiting.len();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mac(last: u16) -> Mac {
+        let [high, low] = last.to_be_bytes();
+        Mac::new([2, 0, 0x5e, 0x10, high, low]).unwrap()
+    }
+
+    fn place(address: &str) -> Place {
+        Place::new(address.parse().unwrap(), 7)
+    }
+
+    fn says(witness: Witness, address: &str, mac: Option<Mac>) -> Change {
+        Change {
+            place: place(address),
+            witness,
+            mac,
+        }
+    }
+
+    fn best(table: &Neighbours, address: &str) -> Option<(Mac, Witness)> {
+        let (id, witness) = table.find(place(address))?.best()?;
+        Some((table.mac(id)?, witness))
+    }
+
+    #[test]
+    fn a_place_keeps_its_address_and_the_interface_where_it_matters() {
+        for (address, interface) in [
+            ("192.0.2.7", None),
+            ("2001:db8::7", None),
+            ("fe80::1:2:3:4", Some(9)),
+        ] {
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(Place::new(address, 9).address(), (address, interface));
+        }
+        let on = |interface| Place::new("fe80::1".parse().unwrap(), interface);
+        assert_ne!(on(2), on(3));
+        assert_eq!(
+            place("192.0.2.7"),
+            Place::new("::ffff:192.0.2.7".parse().unwrap(), 1)
+        );
+    }
+
+    #[test]
+    fn the_best_witness_decides_and_each_can_take_back_what_it_said() {
+        let (table, _service) = Neighbours::new();
+        let address = "192.0.2.7";
+        table.apply([
+            says(Witness::Ethers, address, Some(mac(1))),
+            says(Witness::Lease, address, Some(mac(2))),
+        ]);
+        assert_eq!(best(&table, address), Some((mac(2), Witness::Lease)));
+        table.apply([says(Witness::Kernel, address, Some(mac(3)))]);
+        assert_eq!(best(&table, address), Some((mac(3), Witness::Kernel)));
+        table.apply([says(Witness::Kernel, address, Some(mac(1)))]);
+        assert_eq!(best(&table, address), Some((mac(1), Witness::Kernel)));
+        table.apply([says(Witness::Kernel, address, None)]);
+        assert_eq!(best(&table, address), Some((mac(2), Witness::Lease)));
+        table.retain(Witness::Lease, |_| false);
+        assert_eq!(best(&table, address), Some((mac(1), Witness::Ethers)));
+        table.apply([says(Witness::Ethers, address, None)]);
+        assert_eq!(table.find(place(address)), None);
+        assert_eq!(table.state().places, 0);
+    }
+
+    #[test]
+    fn a_mac_address_with_many_ipv4_addresses_is_shared() {
+        let (table, _service) = Neighbours::new();
+        let addresses: Vec<String> = (0..SHARED).map(|n| format!("192.0.2.{n}")).collect();
+        let said = |mac| {
+            addresses
+                .iter()
+                .map(move |it| says(Witness::Kernel, it, mac))
+        };
+        table.apply(said(Some(mac(1))));
+        let id = table.id(mac(1)).unwrap();
+        assert!(table.is_shared(id));
+        table.apply([says(Witness::Kernel, "192.0.2.0", None)]);
+        assert!(!table.is_shared(id));
+        // One machine has many IPv6 addresses, and is one machine.
+        let (table, _service) = Neighbours::new();
+        table.apply((0..9).map(|n| says(Witness::Kernel, &format!("2001:db8::{n}"), Some(mac(1)))));
+        let id = table.id(mac(1)).unwrap();
+        assert!(!table.is_shared(id));
+        assert_eq!(table.places_of(id).len(), 9);
+    }
+
+    #[test]
+    fn numbers_come_back_unless_the_configuration_names_them() {
+        let (table, _service) = Neighbours::new();
+        let named = table.name(mac(0)).unwrap();
+        for n in 1..MAX_MACS as u16 {
+            let seen = says(Witness::Kernel, "192.0.2.1", Some(mac(n)));
+            table.apply([seen]);
+        }
+        // All numbers are given, all but two are of no use any more.
+        table.apply([says(Witness::Kernel, "192.0.2.2", Some(mac(5_000)))]);
+        assert_eq!(
+            best(&table, "192.0.2.2"),
+            Some((mac(5_000), Witness::Kernel))
+        );
+        assert_eq!(table.id(mac(0)), Some(named));
+        assert_eq!(table.id(mac(7)), None);
+        assert_eq!(
+            best(&table, "192.0.2.1").unwrap().0,
+            mac(MAX_MACS as u16 - 1)
+        );
+        // And again: what was given free once is not given free twice.
+        for n in 6_000..6_000 + 2 * MAX_MACS as u16 {
+            table.apply([says(Witness::Kernel, "192.0.2.3", Some(mac(n)))]);
+            assert_eq!(best(&table, "192.0.2.3").unwrap().0, mac(n));
+        }
+        assert_eq!(best(&table, "192.0.2.2").unwrap().0, mac(5_000));
+    }
+
+    #[test]
+    fn one_device_cannot_fill_the_table() {
+        let (table, _service) = Neighbours::new();
+        let flood = |n: u32| says(Witness::Kernel, &format!("2001:db8::{n:x}"), Some(mac(1)));
+        table.apply((0..u32::from(MAX_PLACES_OF_ONE) * 2).map(flood));
+        assert_eq!(table.all().len(), usize::from(MAX_PLACES_OF_ONE));
+        table.apply([says(Witness::Kernel, "192.0.2.9", Some(mac(2)))]);
+        assert!(best(&table, "192.0.2.9").is_some());
+    }
+
+    #[test]
+    fn a_stranger_is_told_of_once() {
+        let (table, mut service) = Neighbours::new();
+        table.apply([says(Witness::Kernel, "192.0.2.9", Some(mac(2)))]);
+        let id = table.id(mac(2)).unwrap();
+        table.note_stranger(id);
+        table.note_stranger(id);
+        assert_eq!(service.arrivals.try_recv(), Ok(id));
+        assert!(service.arrivals.try_recv().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_waits_for_the_kernel_and_not_longer_than_patience() {
+        let (table, mut service) = Neighbours::new();
+        let address = "192.0.2.9".parse().unwrap();
+        let asking = tokio::spawn({
+            let table = Arc::clone(&table);
+            async move { table.ask(address, 7).await }
+        });
+        let expected = Request {
+            address,
+            interface: 7,
+        };
+        assert_eq!(service.requests.recv().await, Some(expected));
+        // A lease is not what it waits for.
+        table.apply([says(Witness::Lease, "192.0.2.9", Some(mac(1)))]);
+        tokio::task::yield_now().await;
+        assert!(!asking.is_finished());
+        table.apply([says(Witness::Kernel, "192.0.2.9", Some(mac(2)))]);
+        asking.await.unwrap();
+        // Known by now: nobody is asked.
+        table.ask(address, 7).await;
+        assert!(service.requests.try_recv().is_err());
+
+        let begin = tokio::time::Instant::now();
+        table.ask("192.0.2.10".parse().unwrap(), 7).await;
+        assert_eq!(begin.elapsed(), PATIENCE);
+        assert_eq!(table.state().waiters, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_unknown_addresses_waits_for_nobody() {
+        let (table, mut service) = Neighbours::new();
+        let ask = |n: usize| {
+            let table = Arc::clone(&table);
+            let address = Ipv6Addr::from(0x2001_0db8_u128 << 96 | n as u128);
+            tokio::spawn(async move { table.ask(address.into(), 7).await })
+        };
+        let waiting: Vec<_> = (0..MAX_WAITING).map(ask).collect();
+        tokio::task::yield_now().await;
+        let begin = tokio::time::Instant::now();
+        ask(MAX_WAITING).await.unwrap();
+        assert_eq!(begin.elapsed(), Duration::ZERO);
+        // Those whose clients went away make room.
+        for it in waiting {
+            it.abort();
+            let _ = it.await;
+        }
+        while service.requests.try_recv().is_ok() {}
+        let late = ask(MAX_WAITING + 1);
+        tokio::task::yield_now().await;
+        assert_eq!(table.state().waiters, 1);
+        late.abort();
+    }
+}
