@@ -36,6 +36,9 @@ use crate::clock::Clock;
 use crate::config::{Config, DeviceMatch, Diagnostic, Listen, LogTarget, Overrides};
 use crate::control::{self, Household, api};
 use crate::device::Neighbours;
+use crate::device::neighbours::Service;
+use crate::evidence::Condition;
+use crate::evidence::netlink;
 use crate::files::Files;
 use crate::journal::Journal;
 use crate::listener::{self, BindError, Bound, tcp, udp};
@@ -167,7 +170,7 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         become_user(user)?;
     }
 
-    let (neighbours, _service) = Neighbours::new();
+    let (neighbours, service) = Neighbours::new();
     let reloader = Arc::new(Reloader::new(
         options.source.clone(),
         options.overrides,
@@ -199,6 +202,7 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         logging,
         reloaded: tokio::sync::Notify::new(),
         start_warnings: warnings.clone(),
+        neighbour_table: Condition::default(),
     });
     let ready = Ready {
         addresses,
@@ -208,9 +212,17 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         warnings,
     };
     drop(snapshot);
-    let ended = runtime.block_on(run(daemon, bound, control, metrics, workers, || {
-        on_ready(&ready);
-    }));
+    let ended = runtime.block_on(run(
+        daemon,
+        bound,
+        control,
+        metrics,
+        workers,
+        service,
+        || {
+            on_ready(&ready);
+        },
+    ));
     drop(guard);
     // A reload that waits for a disk is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(100));
@@ -224,6 +236,7 @@ async fn run(
     control: Option<control::socket::ControlSocket>,
     metrics: Option<tokio::net::TcpListener>,
     workers: usize,
+    service: Service,
     on_ready: impl FnOnce(),
 ) -> Result<(), ServeError> {
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -234,6 +247,17 @@ async fn run(
     let (changed, mut changes) = mpsc::channel(1);
     let mut watcher = FolderWatcher::new(changed);
     watcher.watch(daemon.reloader.interest());
+    // What the kernel knows of clients is known before they ask.
+    let table = Arc::clone(daemon.resolver.snapshot().devices.neighbours());
+    let condition = daemon.neighbour_table.clone();
+    let mut neighbours = netlink::Watcher::new(table, daemon.clock.clone(), condition);
+    neighbours.turn(daemon.wants_neighbours()).await;
+    let (wanted, wants) = watch::channel(daemon.wants_neighbours());
+    let Service {
+        requests,
+        arrivals: _arrivals,
+    } = service;
+    tokio::spawn(neighbours.serve(requests, wants));
     let crew = Crew::start(bound, workers, &daemon.resolver, &stopped)?;
     let door: Arc<dyn Household> = Arc::new(Arc::clone(&daemon));
     if let Some(socket) = control {
@@ -303,7 +327,10 @@ async fn run(
             },
             () = tokio::time::sleep(daemon.updates.patience()), if downloads.is_empty() => {}
             // Also after a reload that the control API asked for.
-            () = daemon.reloaded.notified() => watcher.watch(daemon.reloader.interest()),
+            () = daemon.reloaded.notified() => {
+                watcher.watch(daemon.reloader.interest());
+                wanted.send_replace(daemon.wants_neighbours());
+            }
             () = watchdog.tick(&crew) => {}
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 
@@ -152,6 +152,12 @@ pub struct Link {
     pub net: IpNet,
 }
 
+/// Where the kernel's word comes from.
+pub trait Feed: std::fmt::Debug + Send + Sync {
+    /// Enters what the kernel told until now, without waiting for it.
+    fn catch_up(&self, table: &Neighbours);
+}
+
 /// Somebody wants to know who is behind an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -183,6 +189,9 @@ const ASKED: u8 = 1;
 /// Bit of a MAC address's marks: others stand behind it.
 const IS_SHARED: u8 = 2;
 
+/// A pointer that is as wide as others.
+type FeedHandle = Arc<dyn Feed>;
+
 type Shard = HashMap<Place, Known, RandomState>;
 
 /// The living table.
@@ -196,6 +205,8 @@ pub struct Neighbours {
     leases: ArcSwap<Vec<Lease>>,
     /// Whether the kernel tells us.
     is_watching: AtomicBool,
+    /// What of it nobody has read yet.
+    feed: ArcSwapOption<FeedHandle>,
     state: Mutex<State>,
     requests: mpsc::Sender<Request>,
     /// MAC addresses that asked for the first time.
@@ -250,6 +261,7 @@ impl Neighbours {
             links: ArcSwap::default(),
             leases: ArcSwap::default(),
             is_watching: AtomicBool::new(false),
+            feed: ArcSwapOption::empty(),
             state: Mutex::default(),
             requests,
             arrivals,
@@ -287,7 +299,8 @@ impl Neighbours {
             self.shards[number].store(Arc::new(shard));
             // Only now does a query find them.
             for change in changes {
-                let told = change.witness == Witness::Kernel;
+                // Without a MAC address it is still being looked for.
+                let told = change.witness == Witness::Kernel && change.mac.is_some();
                 if let Some(waiting) = told.then(|| state.waiting.remove(&change.place)).flatten() {
                     state.waiters -= waiting.len();
                     for waiter in waiting {
@@ -420,6 +433,15 @@ impl Neighbours {
         all
     }
 
+    /// How many addresses a witness knows a MAC address of.
+    pub fn count_of(&self, witness: Witness) -> usize {
+        let of_shard = |shard: &ArcSwap<Shard>| {
+            let shard = shard.load();
+            shard.values().filter(|it| it.by(witness).is_some()).count()
+        };
+        self.shards.iter().map(of_shard).sum()
+    }
+
     /// The addresses of one MAC address, in order.
     pub fn places_of(&self, id: MacId) -> Vec<(Place, Witness)> {
         let best = |(place, known): (Place, Known)| {
@@ -456,18 +478,31 @@ impl Neighbours {
         self.is_watching.load(Ordering::Relaxed)
     }
 
+    /// Says where the kernel's word comes from.
+    pub fn set_feed(&self, feed: Option<Arc<dyn Feed>>) {
+        self.feed.store(feed.map(Arc::new));
+    }
+
+    /// Enters what the kernel told until now: a change of which it told before a query arrived must
+    /// not be overtaken by it. One system call, and no more if there was none.
+    #[inline]
+    pub fn catch_up(&self) {
+        if let Some(feed) = &*self.feed.load() {
+            feed.catch_up(self);
+        }
+    }
+
     /// Whether the kernel could resolve an address it has not told us about: it is on one of our
-    /// links, and not our own.
-    pub fn can_resolve(&self, address: IpAddr) -> bool {
+    /// links (a link-local one on that of `interface`), and not our own.
+    pub fn can_resolve(&self, address: IpAddr, interface: u32) -> bool {
         if !self.is_watching() || address.is_loopback() {
             return false;
         }
+        let is_local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
         let links = self.links.load();
-        let is_on_link = match address {
-            IpAddr::V6(v6) if v6.is_unicast_link_local() => true,
-            _ => links.iter().any(|link| link.net.contains(&address)),
-        };
-        is_on_link && !links.iter().any(|link| link.net.addr() == address)
+        let is_on =
+            |it: &Link| it.net.contains(&address) && (!is_local || it.interface == interface);
+        links.iter().any(is_on) && !links.iter().any(|link| link.net.addr() == address)
     }
 
     /// Waits until the kernel has resolved an address or given up, a second at most. Afterwards
@@ -501,6 +536,11 @@ impl Neighbours {
         if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
             self.state().stop_waiting(place);
         }
+    }
+
+    /// Whether anybody waits for an address.
+    pub fn is_awaited(&self, place: Place) -> bool {
+        self.state().waiting.contains_key(&place)
     }
 
     /// Says that an address cannot be resolved: whoever waits for it goes on.

@@ -468,6 +468,7 @@ fn differences(before: &Config, after: &Config) -> Vec<String> {
         ("household rules", before.household != after.household),
         ("upstream", before.upstream != after.upstream),
         ("cache", before.cache != after.cache),
+        ("identity", before.identity != after.identity),
         ("limits", before.limits != after.limits),
         ("journal", before.journal != after.journal),
         ("log", before.log != after.log),
