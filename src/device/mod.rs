@@ -30,6 +30,7 @@ use ipnet::IpNet;
 pub use self::claim::Claim;
 pub use self::lease::{HostName, Lease};
 
+use self::neighbours::Asked;
 pub use self::neighbours::{Neighbours, Place, Witness};
 use crate::config::{self, DeviceMatch};
 use crate::intern::intern;
@@ -83,8 +84,7 @@ pub enum Who {
     Device(u16),
     /// A guest's.
     Guest,
-    /// Somebody's whose address the kernel has not resolved yet: ask it with
-    /// [`Neighbours::ask`], then again here, with [`Devices::settle`].
+    /// Somebody's whose address the kernel has not resolved yet: see [`Devices::wait_for`].
     Unseen,
 }
 
@@ -261,6 +261,28 @@ impl Devices {
             Who::Device(index) => Some(index),
             Who::Guest | Who::Unseen => None,
         }
+    }
+
+    /// Whose query it is, once the kernel has resolved the client's address or does not try; none
+    /// when that is not known in time.
+    pub async fn wait_for(&self, origin: &Origin) -> Option<Who> {
+        // Somebody may make the kernel forget an address as soon as it has found it.
+        const LOOKS: usize = 8;
+        for _ in 0..LOOKS {
+            match self.neighbours.ask(origin.client, origin.interface).await {
+                Asked::Seen => {}
+                Asked::Hopeless => {
+                    let settled = self.settle(origin, None);
+                    return Some(settled.map_or(Who::Guest, Who::Device));
+                }
+                Asked::Late => return None,
+            }
+            let who = self.identify(origin, None);
+            if who != Who::Unseen {
+                return Some(who);
+            }
+        }
+        None
     }
 
     /// Who it is, given the MAC address behind its address.

@@ -167,6 +167,17 @@ pub struct Request {
     pub interface: u32,
 }
 
+/// What came of asking the kernel for an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// It was resolved; by now it may be forgotten again.
+    Seen,
+    /// The kernel does not even try: the way to that address is another.
+    Hopeless,
+    /// Not in time. Whom the kernel does not find it cannot bring an answer either.
+    Late,
+}
+
 /// How many MAC addresses are remembered.
 pub const MAX_MACS: usize = 4_096;
 /// How many addresses are remembered. Kernels keep 1,024 for each family unless told otherwise.
@@ -505,9 +516,9 @@ impl Neighbours {
         links.iter().any(is_on) && !links.iter().any(|link| link.net.addr() == address)
     }
 
-    /// Waits until the kernel has resolved an address or given up, a second at most. Afterwards
-    /// [`Self::find`] knows what there is to know.
-    pub async fn ask(&self, address: IpAddr, interface: u32) {
+    /// Waits until the kernel has resolved an address, or somebody knows that it will not, a second
+    /// at most.
+    pub async fn ask(&self, address: IpAddr, interface: u32) -> Asked {
         let place = Place::new(address, interface);
         let (told, waiting) = oneshot::channel();
         {
@@ -520,8 +531,11 @@ impl Neighbours {
             if state.waiters >= MAX_WAITING {
                 state.forget_impatient();
             }
-            if is_known() || state.waiters >= MAX_WAITING {
-                return;
+            if is_known() {
+                return Asked::Seen;
+            }
+            if state.waiters >= MAX_WAITING {
+                return Asked::Late;
             }
             let others = state.waiting.entry(place).or_default();
             let is_first = others.is_empty();
@@ -530,11 +544,16 @@ impl Neighbours {
             let request = Request { address, interface };
             if is_first && self.requests.try_send(request).is_err() {
                 state.stop_waiting(place);
-                return;
+                return Asked::Late;
             }
         }
-        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-            self.state().stop_waiting(place);
+        match tokio::time::timeout(PATIENCE, waiting).await {
+            Ok(Ok(())) => Asked::Seen,
+            Ok(Err(_)) => Asked::Hopeless,
+            Err(_) => {
+                self.state().forget_impatient();
+                Asked::Late
+            }
         }
     }
 
@@ -778,15 +797,35 @@ mod tests {
         tokio::task::yield_now().await;
         assert!(!asking.is_finished());
         table.apply([says(Witness::Kernel, "192.0.2.9", Some(mac(2)))]);
-        asking.await.unwrap();
+        assert_eq!(asking.await.unwrap(), Asked::Seen);
         // Known by now: nobody is asked.
-        table.ask(address, 7).await;
+        assert_eq!(table.ask(address, 7).await, Asked::Seen);
         assert!(service.requests.try_recv().is_err());
 
         let begin = tokio::time::Instant::now();
-        table.ask("192.0.2.10".parse().unwrap(), 7).await;
+        let late = table.ask("192.0.2.10".parse().unwrap(), 7).await;
+        assert_eq!(late, Asked::Late);
         assert_eq!(begin.elapsed(), PATIENCE);
         assert_eq!(table.state().waiters, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_an_address_that_is_forgotten_goes_on_waiting() {
+        let (table, mut service) = Neighbours::new();
+        let address = "192.0.2.9".parse().unwrap();
+        let asking = tokio::spawn({
+            let table = Arc::clone(&table);
+            async move { table.ask(address, 7).await }
+        });
+        service.requests.recv().await.unwrap();
+        // What the kernel had before was of no use, and it looks again.
+        table.apply([says(Witness::Kernel, "192.0.2.9", None)]);
+        tokio::task::yield_now().await;
+        assert!(!asking.is_finished());
+        assert!(table.is_awaited(place("192.0.2.9")));
+        table.give_up(place("192.0.2.9"));
+        assert_eq!(asking.await.unwrap(), Asked::Hopeless);
+        assert!(!table.is_awaited(place("192.0.2.9")));
     }
 
     #[tokio::test(start_paused = true)]
@@ -800,7 +839,7 @@ mod tests {
         let waiting: Vec<_> = (0..MAX_WAITING).map(ask).collect();
         tokio::task::yield_now().await;
         let begin = tokio::time::Instant::now();
-        ask(MAX_WAITING).await.unwrap();
+        assert_eq!(ask(MAX_WAITING).await.unwrap(), Asked::Late);
         assert_eq!(begin.elapsed(), Duration::ZERO);
         // Those whose clients went away make room.
         for it in waiting {

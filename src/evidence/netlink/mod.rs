@@ -32,7 +32,7 @@ use tracing::{debug, warn};
 use super::{Condition, State};
 use crate::clock::Clock;
 use crate::device::neighbours::{Change, Feed, Link, Neighbours, Place, Request, Witness};
-use probe::Probe;
+use probe::{Probe, ProbeError};
 use socket::{Events, Questions, Told};
 use wire::{Family, Message, Neighbour, Word};
 
@@ -40,6 +40,8 @@ use wire::{Family, Message, Neighbour, Word};
 const EVENTS_AT_ONCE: usize = 256;
 /// How often all is asked for when something changes meanwhile.
 const DUMPS: usize = 4;
+/// How often an entry that is gone at once is made.
+const PROBES: usize = 3;
 /// How many addresses are looked for again at a time.
 const MAX_AGAIN: usize = 256;
 
@@ -513,11 +515,22 @@ impl Asker {
         if !links::is_a_neighbours(links, request.address) {
             return false;
         }
-        if let Err(error) = self.probe.send(request.address, request.interface) {
-            debug!(address = %request.address, %error, "not looked for");
-            return false;
+        for _ in 0..PROBES {
+            match self.probe.send(request.address, request.interface) {
+                Ok(()) => {}
+                // Later; whoever waits asks again.
+                Err(ProbeError::TooMany) => return true,
+                Err(error) => {
+                    debug!(address = %request.address, %error, "not looked for");
+                    return false;
+                }
+            }
+            // Sending made the entry, unless the way to the address leads elsewhere, or somebody
+            // has deleted it since.
+            if !matches!(self.one(request, links), Entry::None) {
+                return true;
+            }
         }
-        // Sending made the entry, unless the way to the address leads elsewhere.
-        !matches!(self.one(request, links), Entry::None)
+        false
     }
 }
