@@ -37,6 +37,9 @@ use crate::clock::Clock;
 use crate::config::{Config, DeviceMatch, Diagnostic, Listen, LogTarget, Overrides};
 use crate::control::{self, Household, api};
 use crate::device::Neighbours;
+use crate::device::neighbours::Service;
+use crate::evidence::Condition;
+use crate::evidence::netlink;
 use crate::files::Files;
 use crate::journal::Journal;
 use crate::listener::{self, BindError, Bound, tcp, udp};
@@ -168,7 +171,7 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         become_user(user)?;
     }
 
-    let (neighbours, _service) = Neighbours::new();
+    let (neighbours, service) = Neighbours::new();
     let reloader = Reloader::new(
         options.source.clone(),
         options.overrides,
@@ -201,6 +204,7 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         logging,
         reloaded: tokio::sync::Notify::new(),
         start_warnings: warnings.clone(),
+        neighbour_table: Condition::default(),
     });
     let ready = Ready {
         addresses,
@@ -210,9 +214,17 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         warnings,
     };
     drop(snapshot);
-    let ended = runtime.block_on(run(daemon, bound, control, metrics, workers, || {
-        on_ready(&ready);
-    }));
+    let ended = runtime.block_on(run(
+        daemon,
+        bound,
+        control,
+        metrics,
+        workers,
+        service,
+        || {
+            on_ready(&ready);
+        },
+    ));
     drop(guard);
     // A reload that waits for a disk is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(100));
@@ -226,6 +238,7 @@ async fn run(
     control: Option<control::socket::ControlSocket>,
     metrics: Option<tokio::net::TcpListener>,
     workers: usize,
+    service: Service,
     on_ready: impl FnOnce(),
 ) -> Result<(), ServeError> {
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -236,6 +249,17 @@ async fn run(
     let (changed, mut changes) = mpsc::channel(1);
     let mut watcher = FolderWatcher::new(changed);
     watcher.watch(daemon.reloader.interest());
+    // What the kernel knows of clients is known before they ask.
+    let table = Arc::clone(daemon.resolver.snapshot().devices.neighbours());
+    let condition = daemon.neighbour_table.clone();
+    let mut neighbours = netlink::Watcher::new(table, daemon.clock.clone(), condition);
+    neighbours.turn(daemon.wants_neighbours()).await;
+    let (wanted, wants) = watch::channel(daemon.wants_neighbours());
+    let Service {
+        requests,
+        arrivals: _arrivals,
+    } = service;
+    tokio::spawn(neighbours.serve(requests, wants));
     let crew = Crew::start(bound, workers, &daemon.resolver, &stopped)?;
     let door: Arc<dyn Household> = Arc::new(Arc::clone(&daemon));
     if let Some(socket) = control {
@@ -309,7 +333,10 @@ async fn run(
                 again = true;
             }
             // Also after a reload that the control API asked for.
-            () = daemon.reloaded.notified() => watcher.watch(daemon.reloader.interest()),
+            () = daemon.reloaded.notified() => {
+                watcher.watch(daemon.reloader.interest());
+                wanted.send_replace(daemon.wants_neighbours());
+            }
             () = watchdog.tick(&crew) => {}
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,

@@ -30,6 +30,7 @@ use ipnet::IpNet;
 pub use self::claim::Claim;
 pub use self::lease::{HostName, Lease};
 
+use self::neighbours::Asked;
 pub use self::neighbours::{Neighbours, Place, Witness};
 use crate::config::{self, DeviceMatch};
 use crate::intern::intern;
@@ -83,8 +84,7 @@ pub enum Who {
     Device(u16),
     /// A guest's.
     Guest,
-    /// Somebody's whose address the kernel has not resolved yet: ask it with
-    /// [`Neighbours::ask`], then again here, with [`Devices::settle`].
+    /// Somebody's whose address the kernel has not resolved yet: see [`Devices::wait_for`].
     Unseen,
 }
 
@@ -224,18 +224,23 @@ impl Devices {
         if let Some(claim) = claim {
             return self.identify_claimed(origin, claim);
         }
+        if self.is_told_by_mac() {
+            self.neighbours.catch_up();
+        }
         let known = self
             .neighbours
             .find(Place::new(origin.client, origin.interface));
         let best = known.and_then(neighbours::Known::best);
         let is_seen = best.is_some_and(|(_, witness)| witness == Witness::Kernel);
-        if !is_seen && self.is_told_by_mac() && self.neighbours.can_resolve(origin.client) {
+        if !is_seen && self.could_be_seen(origin) {
             return Who::Unseen;
         }
         self.decide(origin, best)
     }
 
-    /// The same after the kernel was asked: whom it does not know nobody knows.
+    /// The same after the kernel was asked. Whom it does not see where it could is none of those
+    /// that are known by MAC address, whatever a lease says: who does not answer the kernel in time
+    /// must not gain by it.
     pub fn settle(&self, origin: &Origin, claim: Option<&Claim>) -> Option<u16> {
         let who = match claim {
             Some(claim) => self.identify_claimed(origin, claim),
@@ -243,13 +248,41 @@ impl Devices {
                 let known = self
                     .neighbours
                     .find(Place::new(origin.client, origin.interface));
-                self.decide(origin, known.and_then(neighbours::Known::best))
+                let best = known.and_then(neighbours::Known::best);
+                let is_seen = best.is_some_and(|(_, witness)| witness == Witness::Kernel);
+                if !is_seen && self.could_be_seen(origin) {
+                    self.by_where(origin, |device| !device.has_mac)
+                } else {
+                    self.decide(origin, best)
+                }
             }
         };
         match who {
             Who::Device(index) => Some(index),
             Who::Guest | Who::Unseen => None,
         }
+    }
+
+    /// Whose query it is, once the kernel has resolved the client's address or does not try; none
+    /// when that is not known in time.
+    pub async fn wait_for(&self, origin: &Origin) -> Option<Who> {
+        // Somebody may make the kernel forget an address as soon as it has found it.
+        const LOOKS: usize = 8;
+        for _ in 0..LOOKS {
+            match self.neighbours.ask(origin.client, origin.interface).await {
+                Asked::Seen => {}
+                Asked::Hopeless => {
+                    let settled = self.settle(origin, None);
+                    return Some(settled.map_or(Who::Guest, Who::Device));
+                }
+                Asked::Late => return None,
+            }
+            let who = self.identify(origin, None);
+            if who != Who::Unseen {
+                return Some(who);
+            }
+        }
+        None
     }
 
     /// Who it is, given the MAC address behind its address.
@@ -306,6 +339,11 @@ impl Devices {
             }
             None => Who::Guest,
         }
+    }
+
+    /// Whether the kernel could find out the client's MAC address, and it matters.
+    fn could_be_seen(&self, origin: &Origin) -> bool {
+        self.is_told_by_mac() && self.neighbours.can_resolve(origin.client, origin.interface)
     }
 
     /// Whether any device is known by MAC address: only then is one worth waiting for.
@@ -403,6 +441,13 @@ mod tests {
             client: address.parse().unwrap(),
             interface: 0,
             listener: 0,
+        }
+    }
+
+    fn on_link(net: &str) -> neighbours::Link {
+        neighbours::Link {
+            interface: 3,
+            net: net.parse().unwrap(),
         }
     }
 
@@ -570,13 +615,16 @@ mod tests {
         // Nobody tells us anything: what there is counts.
         assert_eq!(ask("192.168.1.20"), Who::Device(1));
         neighbours.set_watching(true);
-        neighbours.set_links(vec![neighbours::Link {
-            interface: 3,
-            net: "192.168.1.1/24".parse().unwrap(),
-        }]);
+        neighbours.set_links(vec![on_link("192.168.1.1/24"), on_link("fe80::1/64")]);
         assert_eq!(ask("192.168.1.20"), Who::Unseen);
         assert_eq!(ask("192.168.1.99"), Who::Unseen);
-        assert_eq!(ask("fe80::5"), Who::Unseen);
+        let on = |interface| Origin {
+            interface,
+            ..from("fe80::5")
+        };
+        assert_eq!(devices.identify(&on(3), None), Who::Unseen);
+        // Where there are no neighbours, as behind a tunnel.
+        assert_eq!(devices.identify(&on(4), None), Who::Guest);
         for (address, who) in [
             // Routed, this machine itself, and loopback.
             ("192.168.2.5", Who::Device(3)),
@@ -591,6 +639,26 @@ mod tests {
         let without = [device("printer", vec![net("192.168.1.30/32")])];
         let without = Devices::new(&without, &[], Arc::clone(&neighbours));
         assert_eq!(without.identify(&from("192.168.1.55"), None), Who::Guest);
+    }
+
+    #[test]
+    fn who_does_not_answer_the_kernel_gains_nothing_by_it() {
+        let (devices, neighbours) = family();
+        neighbours.set_watching(true);
+        neighbours.set_links(vec![on_link("192.168.1.1/24")]);
+        sees(&neighbours, Witness::Lease, "192.168.1.10", 1);
+        for (address, expected) in [
+            // A lease says it is the tablet's, and the laptop has the other.
+            ("192.168.1.10", None),
+            ("192.168.1.20", None),
+            // Known by nothing but its address.
+            ("192.168.1.30", Some("printer")),
+        ] {
+            assert_eq!(name_of(&devices, address), expected, "{address}");
+        }
+        // Where the kernel cannot be asked, a lease is what there is.
+        neighbours.set_watching(false);
+        assert_eq!(name_of(&devices, "192.168.1.10"), Some("tablet"));
     }
 
     #[test]

@@ -578,6 +578,7 @@ fn differences(before: &Config, after: &Config) -> Vec<String> {
         ("household rules", before.household != after.household),
         ("upstream", before.upstream != after.upstream),
         ("cache", before.cache != after.cache),
+        ("identity", before.identity != after.identity),
         ("limits", before.limits != after.limits),
         ("journal", before.journal != after.journal),
         ("log", before.log != after.log),
@@ -701,6 +702,7 @@ mod tests {
                 Vec::new(),
                 memory.files(),
                 clock.clone(),
+                Neighbours::new().0,
             );
             let first = reloader.first(loaded.config.unwrap(), loaded.watched, &[]);
             let journal = Arc::new(Journal::new(1 << 16, clock.clone()));
