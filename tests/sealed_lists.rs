@@ -167,6 +167,7 @@ fn start(memory: &Arc<MemoryFiles>, day: &str, feed: &str) -> Vec<String> {
         Vec::new(),
         memory.files(),
         ManualTime::starting_at(moment).clock(),
+        hedgerow::device::Neighbours::new().0,
     );
     reloader
         .first(loaded.config.unwrap(), Vec::new(), &[])
