@@ -146,6 +146,12 @@ impl Resolver {
         self.world.store(next);
     }
 
+    /// To be called when queries have arrived, before [`Self::answer_now`] looks at them: who is
+    /// behind which address is known up to this moment then.
+    pub fn catch_up(&self) {
+        self.world.load().devices.catch_up();
+    }
+
     /// Messages that did not become queries.
     pub const fn refused(&self) -> &Refused {
         &self.refused
@@ -350,6 +356,7 @@ impl Resolver {
 
         // The answer reaches whoever has the address now. If that is another by now, the one it was
         // judged for is gone, and the other asks again.
+        snapshot.devices.catch_up();
         let is_same = match snapshot.devices.identify(&pending.origin, None) {
             Who::Device(index) => asked.device == Some(index),
             Who::Guest => asked.device.is_none(),

@@ -219,13 +219,20 @@ impl Devices {
         }
     }
 
+    /// Takes in what the kernel told of its neighbours until now. Whoever reads queries calls this
+    /// when some have arrived and before [`Self::identify`] looks at any of them: a change the kernel
+    /// told of before they came must not be overtaken by them.
+    #[inline]
+    pub fn catch_up(&self) {
+        if self.is_told_by_mac() {
+            self.neighbours.catch_up();
+        }
+    }
+
     /// Whose query it is, with one hash look-up for a client whose MAC address somebody named.
     pub fn identify(&self, origin: &Origin, claim: Option<&Claim>) -> Who {
         if let Some(claim) = claim {
             return self.identify_claimed(origin, claim);
-        }
-        if self.is_told_by_mac() {
-            self.neighbours.catch_up();
         }
         let known = self
             .neighbours
@@ -277,6 +284,7 @@ impl Devices {
                 }
                 Asked::Late => return None,
             }
+            self.catch_up();
             let who = self.identify(origin, None);
             if who != Who::Unseen {
                 return Some(who);

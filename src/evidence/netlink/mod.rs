@@ -9,8 +9,9 @@
 //! datagram to the client makes it find out (`probe`).
 //!
 //! Events are read without ever waiting, also by whoever is about to answer a query: what the kernel
-//! told before the query came is known then, however busy the loop is. Questions may take the kernel a moment, since some of its
-//! versions answer them only while nobody changes an interface; so they are asked beside the loop.
+//! told before the query came is known then, however busy the loop is. Questions may take the kernel a
+//! moment, since some of its versions answer them only while nobody changes an interface; so they are
+//! asked beside the loop.
 
 mod links;
 mod probe;
