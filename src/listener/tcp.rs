@@ -163,11 +163,8 @@ pub async fn serve(
                 continue;
             }
         };
-        let origin = Origin {
-            client: peer.ip().to_canonical(),
-            interface: interface_of(&stream, &peer),
-            listener,
-        };
+        let client = peer.ip().to_canonical();
+        let origin = Origin::new(client, interface_of(&stream, &peer), listener);
         let snapshot = resolver.snapshot();
         let serve = snapshot.config.server.serve.iter();
         if !serve.clone().any(|net| net.contains(&origin.client)) {
