@@ -70,8 +70,8 @@ pub struct Refused {
     pub last_foreign: Mutex<Option<IpAddr>>,
     /// Over a client's rate.
     pub limited: AtomicU64,
-    /// Of a forwarder's client, but which could not be read: its options said two things at once or
-    /// were malformed. Such a client is a guest.
+    /// Of a forwarder's client who cannot be told: its options said two things at once or were
+    /// malformed, or it was so that the forwarder may have written none. Such a client is a guest.
     pub void_claims: AtomicU64,
 }
 
@@ -185,7 +185,7 @@ impl Resolver {
         let server = &snapshot.config.server;
         let is_ours = server.serve.iter().any(|net| net.contains(&origin.client));
         let claim = match &decoded {
-            Decoded::Ask(query) => snapshot.devices.claim(origin, query.options),
+            Decoded::Ask(query) => snapshot.devices.claim(origin, query),
             Decoded::Error(_) | Decoded::Silence => None,
         };
         if claim.is_some_and(|claim| claim.is_void) {

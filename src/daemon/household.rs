@@ -122,9 +122,9 @@ impl Daemon {
         let void = self.resolver.refused().void_claims.load(Ordering::Relaxed);
         if void > 0 {
             warnings.push(format!(
-                "{void} queries of a forwarder named their client in two ways, or in one that cannot \
-                 be read, and were a guest's: does it overwrite what its clients write (dnsmasq: \
-                 `strip-mac`, `strip-subnet`)?"
+                "{void} queries of a forwarder were a guest's, since they named their client in two \
+                 ways or in one that cannot be read, or were signed or padded so that none could be \
+                 named: does it overwrite what its clients write (dnsmasq: `strip-mac`)?"
             ));
         }
         if let Some(report) = self.reloader.last_report() {

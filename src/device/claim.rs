@@ -10,14 +10,19 @@
 //! forwarder's would then choose who he is; nor answered with FORMERR, as RFC 7871 section 7.1.2
 //! would have it for a client subnet, since forwarders then ask again without any option, as if for
 //! themselves.
+//!
+//! A query without any option that counts is the forwarder's own. A client could pass for it who
+//! keeps the forwarder from writing one, and dnsmasq 2.90 writes none, and takes none away, where a
+//! query is signed or has no room left within 512 octets. So such queries are void, too.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use crate::config::{Forwarder, MAX_ID};
+use crate::config::{Forwarder, MAX_ID, Trust};
 use crate::mac::Mac;
+use crate::message::Query;
 use crate::message::query::options;
 
 /// What a forwarder we trust says of its client. Nobody else's word gets this far.
@@ -97,6 +102,11 @@ const CPE_ID: u16 = 65_074;
 /// RFC 7871.
 const CLIENT_SUBNET: u16 = 8;
 
+/// The longest query that every forwarder can write its options into, in octets, those it has
+/// written left out: a header, the longest name, EDNS and a cookie have 310. dnsmasq's own options
+/// find room in 512 beside them.
+const MAX_UNMARKED: usize = 320;
+
 /// An option that cannot be read, or contradicts the one before.
 struct Void;
 
@@ -110,17 +120,24 @@ impl Claim {
         is_void: true,
     };
 
-    /// What the EDNS options of a query from `forwarder` say; none when it says nothing that counts.
-    pub fn read(octets: &[u8], forwarder: &Forwarder) -> Option<Self> {
+    /// What the EDNS options of a query from `forwarder` say; none when it asks for itself.
+    pub fn read(query: &Query<'_>, forwarder: &Forwarder) -> Option<Self> {
+        if forwarder.trust == Trust::default() {
+            return None;
+        }
         let mut claim = Self::default();
-        let mut is_there = false;
-        for (code, value) in options(octets) {
+        let mut written = 0;
+        for (code, value) in options(query.options) {
             match claim.read_option(code, value, forwarder) {
-                Ok(counts) => is_there |= counts,
+                Ok(true) => written += 4 + value.len(),
+                Ok(false) => {}
                 Err(Void) => return Some(Self::VOID),
             }
         }
-        is_there.then_some(claim)
+        if query.has_more || query.raw.len() - written > MAX_UNMARKED {
+            return Some(Self::VOID);
+        }
+        (written > 0).then_some(claim)
     }
 
     /// Takes in one option; tells whether it is one that counts.
@@ -244,7 +261,7 @@ impl fmt::Display for Claim {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Trust;
+    use crate::message::Decoded;
 
     const ALL: Trust = Trust {
         mac: true,
@@ -262,18 +279,32 @@ mod tests {
         }
     }
 
-    fn octets(options: &[(u16, &[u8])]) -> Vec<u8> {
-        let mut out = Vec::new();
+    /// A query for the root with these options and what follows them.
+    fn message(options: &[(u16, &[u8])], tail: &[u8]) -> Vec<u8> {
+        let mut data = Vec::new();
         for (code, value) in options {
-            out.extend(code.to_be_bytes());
-            out.extend((value.len() as u16).to_be_bytes());
-            out.extend_from_slice(value);
+            data.extend(code.to_be_bytes());
+            data.extend((value.len() as u16).to_be_bytes());
+            data.extend_from_slice(value);
         }
+        let records = if tail.is_empty() { 1 } else { 2 };
+        let mut out = vec![0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, records];
+        out.extend([0, 0, 1, 0, 1, 0, 0, 41, 4, 0xd0, 0, 0, 0, 0]);
+        out.extend((data.len() as u16).to_be_bytes());
+        out.extend(data);
+        out.extend_from_slice(tail);
         out
     }
 
+    fn read_as(message: &[u8], trust: Trust) -> Option<Claim> {
+        let Decoded::Ask(query) = Query::decode(message) else {
+            panic!("not a query");
+        };
+        Claim::read(&query, &forwarder(trust))
+    }
+
     fn read(options: &[(u16, &[u8])]) -> Option<Claim> {
-        Claim::read(&octets(options), &forwarder(ALL))
+        read_as(&message(options, &[]), ALL)
     }
 
     const MAC: [u8; 6] = [0x02, 0, 0x5e, 0x10, 0, 0x01];
@@ -406,16 +437,36 @@ mod tests {
             (65_280, b"family-4711"),
             (CLIENT_SUBNET, b"junk"),
         ];
-        let octets = octets(&everything);
-        let nothing = forwarder(Trust::default());
-        assert_eq!(Claim::read(&octets, &nothing), None);
+        let message = message(&everything, &[]);
+        assert_eq!(read_as(&message, Trust::default()), None);
         let line = Trust {
             cpe_id: true,
             ..Trust::default()
         };
-        let claim = Claim::read(&octets, &forwarder(line)).unwrap();
+        let claim = read_as(&message, line).unwrap();
         assert_eq!(claim.to_string(), "CPE id `line-1`");
         assert_eq!(read(&[(10, b"cookie00"), (12, &[0; 8])]), None);
+    }
+
+    /// dnsmasq hands on a signed or a long query as it came, with what its client wrote into it: both
+    /// once passed for the forwarder's own word, or for its own question.
+    #[test]
+    fn what_a_forwarder_may_have_left_unmarked_is_nobodys() {
+        let signature = b"\0\0\xfa\0\xff\0\0\0\0\0\0";
+        for options in [&[(RAW_MAC, &MAC[..])][..], &[]] {
+            let signed = message(options, signature);
+            assert_eq!(read_as(&signed, ALL), Some(Claim::VOID));
+            assert_eq!(read_as(&signed, Trust::default()), None);
+        }
+        let short = message(&[], &[]).len();
+        let padding = vec![0; MAX_UNMARKED - short - 4];
+        let longer = vec![0; MAX_UNMARKED - short - 3];
+        let padded: [(u16, &[u8]); 2] = [(RAW_MAC, &MAC), (12, &padding)];
+        assert!(read(&padded).is_some_and(|claim| claim.mac.is_some()));
+        assert_eq!(read(&padded[1..]), None);
+        let padded: [(u16, &[u8]); 2] = [(RAW_MAC, &MAC), (12, &longer)];
+        assert_eq!(read(&padded), Some(Claim::VOID));
+        assert_eq!(read(&padded[1..]), Some(Claim::VOID));
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub use self::neighbours::{Neighbours, Place, Witness};
 use crate::config::{self, DeviceMatch, Forwarder};
 use crate::intern::intern;
 use crate::mac::Mac;
+use crate::message::Query;
 
 /// Where a query came from, as far as it can be seen from the packet or the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,14 +249,13 @@ impl Devices {
         Some(forwarder)
     }
 
-    /// What the EDNS options of a query say of the client; none unless they are the words of a
-    /// forwarder.
-    pub fn claim(&self, origin: &Origin, options: &[u8]) -> Option<Claim> {
+    /// What a forwarder says of the client it asks for; none when somebody asks for himself.
+    pub fn claim(&self, origin: &Origin, query: &Query<'_>) -> Option<Claim> {
         // A load balancer that hides its clients hands on what they wrote.
-        if options.is_empty() || origin.via == Via::Veil {
+        if self.forwarders.is_empty() || origin.via == Via::Veil {
             return None;
         }
-        Claim::read(options, self.forwarder(origin.client)?)
+        Claim::read(query, self.forwarder(origin.client)?)
     }
 
     fn add(&mut self, known_by: &DeviceMatch, index: u16, listeners: &[config::Listen]) {
@@ -486,6 +486,7 @@ impl Devices {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Decoded;
 
     fn device(name: &str, matches: Vec<DeviceMatch>) -> config::Device {
         config::Device {
@@ -581,17 +582,32 @@ mod tests {
         .with_forwarders(&[forwarder])
     }
 
-    fn options(all: &[(u16, &[u8])]) -> Vec<u8> {
-        let each = all.iter().flat_map(|(code, value)| {
+    /// A query with these EDNS options.
+    fn message(options: &[Opt<'_>]) -> Vec<u8> {
+        let each = options.iter().flat_map(|(code, value)| {
             let length = (value.len() as u16).to_be_bytes();
             [&code.to_be_bytes()[..], &length, value].concat()
         });
-        each.collect()
+        let data: Vec<u8> = each.collect();
+        let mut out = vec![0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 1];
+        out.extend([0, 0, 41, 4, 0xd0, 0, 0, 0, 0, 0, data.len() as u8]);
+        out.extend(data);
+        out
     }
 
-    const PARENT: (u16, &[u8]) = (65_001, &[2, 0, 0x5e, 0x10, 0, 2]);
-    const TABLET: (u16, &[u8]) = (65_001, &[2, 0, 0x5e, 0x10, 0, 1]);
-    const STRANGER: (u16, &[u8]) = (65_001, &[2, 0, 0x5e, 0x10, 0, 9]);
+    fn claimed(devices: &Devices, origin: &Origin, options: &[Opt<'_>]) -> Option<Claim> {
+        match Query::decode(&message(options)) {
+            Decoded::Ask(query) => devices.claim(origin, &query),
+            other => panic!("not a query: {other:?}"),
+        }
+    }
+
+    /// An EDNS option: its number, what it holds.
+    type Opt<'o> = (u16, &'o [u8]);
+
+    const PARENT: Opt<'_> = (65_001, &[2, 0, 0x5e, 0x10, 0, 2]);
+    const TABLET: Opt<'_> = (65_001, &[2, 0, 0x5e, 0x10, 0, 1]);
+    const STRANGER: Opt<'_> = (65_001, &[2, 0, 0x5e, 0x10, 0, 9]);
 
     #[test]
     fn a_forwarder_speaks_for_its_clients_in_a_stated_order() {
@@ -602,9 +618,9 @@ mod tests {
             ..from("192.0.2.1")
         };
         let client = |last: u8| [0, 1, 32, 0, 10, 0, 0, last];
-        let line: (u16, &[u8]) = (65_074, b"line-1");
-        let family: (u16, &[u8]) = (65_280, b"f-1");
-        let cases: [(&[(u16, &[u8])], &str); 18] = [
+        let line: Opt<'_> = (65_074, b"line-1");
+        let family: Opt<'_> = (65_280, b"f-1");
+        let cases: [(&[Opt<'_>], &str); 18] = [
             (&[], "router"),
             (&[(10, b"a cookie")], "router"),
             (&[TABLET], "tablet"),
@@ -627,8 +643,7 @@ mod tests {
             (&[(8, &[0, 1, 0, 0])], ""),
         ];
         for (said, expected) in cases {
-            let octets = options(said);
-            let claim = devices.claim(&forwarder, &octets);
+            let claim = claimed(&devices, &forwarder, said);
             let index = devices.settle(&forwarder, claim.as_ref());
             let name = index.map_or("", |index| devices.device(index).unwrap().name);
             assert_eq!(name, expected, "{said:?}");
@@ -638,9 +653,9 @@ mod tests {
                 "{said:?}"
             );
             // From anybody else it is not even looked at.
-            assert_eq!(devices.claim(&from("192.0.2.2"), &octets), None);
+            assert_eq!(claimed(&devices, &from("192.0.2.2"), said), None);
         }
-        let claim = devices.claim(&forwarder, &options(&[family, STRANGER]));
+        let claim = claimed(&devices, &forwarder, &[family, STRANGER]);
         assert_eq!(
             devices.known_by(&forwarder, claim.as_ref()).to_string(),
             "what its forwarder says: MAC address 02:00:5e:10:00:09, subscriber `f-1`"
@@ -660,7 +675,7 @@ mod tests {
             &[(65_001, b"junk")],
             &[(8, &[0, 1, 32, 0, 10, 0, 0, 2]), (65_001, b"junk")],
         ] {
-            let claim = devices.claim(&forwarder, &options(said));
+            let claim = claimed(&devices, &forwarder, said);
             assert_eq!(claim, Some(Claim::VOID), "{said:?}");
             assert_eq!(devices.settle(&forwarder, claim.as_ref()), None);
             let known_by = devices.known_by(&forwarder, claim.as_ref());
@@ -711,7 +726,7 @@ mod tests {
             ..from("192.0.2.1")
         };
         assert_eq!(name(&hidden), "");
-        assert_eq!(devices.claim(&hidden, &options(&[PARENT])), None);
+        assert_eq!(claimed(&devices, &hidden, &[PARENT]), None);
         let named = Origin {
             id: id(b"f-1"),
             ..hidden

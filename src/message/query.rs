@@ -20,6 +20,9 @@ pub struct Query<'m> {
     pub edns: Option<Edns>,
     /// All its EDNS options as they came: [`options`] reads them.
     pub options: &'m [u8],
+    /// Whether anything but EDNS stands in the additional section, such as a signature. No stub
+    /// resolver puts it there.
+    pub has_more: bool,
 }
 
 /// What a client said by EDNS (RFC 6891).
@@ -117,6 +120,7 @@ impl<'m> Query<'m> {
         };
         let edns = read_additional(raw, question_end, additionals)
             .map_err(|rcode| refuse(rcode, question_end, None))?;
+        let has_more = additionals != u16::from(edns.is_some());
         let options = edns.map_or(&[][..], |opt| opt.options);
         let version = edns.map_or(0, |opt| opt.version);
         let edns = edns.map(|opt| opt.edns);
@@ -157,6 +161,7 @@ impl<'m> Query<'m> {
             question_end,
             edns,
             options,
+            has_more,
         })
     }
 
@@ -371,6 +376,10 @@ mod tests {
             panic!("not a query");
         };
         assert_eq!(options(query.options).count(), 0);
+        assert!(!query.has_more);
+        let signature = b"\0\0\xfa\0\xff\0\0\0\0\0\0";
+        let signed = message([1, 0], [1, 0, 0, 2], &[&opt, &signature[..]].concat());
+        assert!(matches!(Query::decode(&signed), Decoded::Ask(query) if query.has_more));
         // Reading ends where they are cut off.
         assert_eq!(options(&data[..10]).count(), 1);
     }
