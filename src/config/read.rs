@@ -365,12 +365,7 @@ fn read_whole<T: Section>(
 }
 
 /// Settings that exist in later versions, with what to do today.
-const LATER: [(&str, &str, &str); 6] = [
-    (
-        "device",
-        "mac",
-        "devices are known by hardware address in a later version; use `address`",
-    ),
+const LATER: [(&str, &str, &str); 5] = [
     (
         "device",
         "client-id",

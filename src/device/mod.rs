@@ -746,4 +746,151 @@ mod tests {
         assert_eq!(devices.identify(&origin, None), Who::Device(0));
         assert_eq!(devices.identify(&from("203.0.113.1"), None), Who::Guest);
     }
+
+    fn mac(last: u8) -> Mac {
+        Mac::new([0x02, 0, 0x5e, 0x10, 0, last]).unwrap()
+    }
+
+    fn by_mac(last: u8) -> DeviceMatch {
+        DeviceMatch::Mac(mac(last))
+    }
+
+    /// A child's tablet and a parent's laptop that are known by MAC address, a printer by address.
+    fn family() -> (Devices, Arc<Neighbours>) {
+        let (neighbours, _) = Neighbours::new();
+        let devices = [
+            device("tablet", vec![by_mac(1), net("192.168.1.10/32")]),
+            device("laptop", vec![by_mac(2), net("192.168.1.20/32")]),
+            device("printer", vec![net("192.168.1.30/32")]),
+            device("cellar", vec![net("192.168.2.0/24")]),
+        ];
+        (
+            Devices::new(&devices, &[], Arc::clone(&neighbours)),
+            neighbours,
+        )
+    }
+
+    fn sees(neighbours: &Neighbours, witness: Witness, address: &str, last: u8) {
+        neighbours.apply([neighbours::Change {
+            place: Place::new(address.parse().unwrap(), 0),
+            witness,
+            mac: Some(mac(last)),
+        }]);
+    }
+
+    fn name_of(devices: &Devices, address: &str) -> Option<&'static str> {
+        let index = devices.settle(&from(address), None)?;
+        Some(devices.device(index).unwrap().name)
+    }
+
+    #[test]
+    fn all_addresses_of_a_mac_address_are_one_device() {
+        let (devices, neighbours) = family();
+        for address in ["192.168.1.77", "fe80::1", "2001:db8::1", "2001:db8::9999"] {
+            sees(&neighbours, Witness::Kernel, address, 1);
+            assert_eq!(name_of(&devices, address), Some("tablet"), "{address}");
+            let known_by = devices.known_by(&from(address), None);
+            assert_eq!(known_by, KnownBy::Mac(mac(1), Witness::Kernel));
+            assert_eq!(known_by.confidence(), Confidence::High);
+        }
+    }
+
+    #[test]
+    fn who_takes_the_address_of_another_does_not_become_that_one() {
+        let (devices, neighbours) = family();
+        assert_eq!(name_of(&devices, "192.168.1.20"), Some("laptop"));
+        // The child takes the parent's address.
+        sees(&neighbours, Witness::Kernel, "192.168.1.20", 1);
+        assert_eq!(name_of(&devices, "192.168.1.20"), Some("tablet"));
+        // The child makes up a MAC address, and keeps the parent's address.
+        sees(&neighbours, Witness::Kernel, "192.168.1.20", 9);
+        assert_eq!(name_of(&devices, "192.168.1.20"), None);
+        assert_eq!(
+            devices.known_by(&from("192.168.1.20"), None),
+            KnownBy::Nothing
+        );
+        // Who was named by address only is whoever has the address: nothing better was said.
+        sees(&neighbours, Witness::Kernel, "192.168.1.30", 9);
+        assert_eq!(name_of(&devices, "192.168.1.30"), Some("printer"));
+        assert_eq!(
+            devices.known_by(&from("192.168.1.30"), None).confidence(),
+            Confidence::Low
+        );
+    }
+
+    #[test]
+    fn a_lease_counts_until_the_kernel_says_otherwise() {
+        let (devices, neighbours) = family();
+        sees(&neighbours, Witness::Lease, "192.168.1.50", 2);
+        assert_eq!(name_of(&devices, "192.168.1.50"), Some("laptop"));
+        assert_eq!(
+            devices.known_by(&from("192.168.1.50"), None).confidence(),
+            Confidence::Medium
+        );
+        sees(&neighbours, Witness::Kernel, "192.168.1.50", 1);
+        assert_eq!(name_of(&devices, "192.168.1.50"), Some("tablet"));
+    }
+
+    #[test]
+    fn behind_a_repeater_addresses_count_before_its_mac_address() {
+        let (devices, neighbours) = family();
+        // The repeater has the tablet's MAC address as far as anybody can see.
+        for address in ["192.168.1.10", "192.168.1.20", "192.168.1.30"] {
+            sees(&neighbours, Witness::Kernel, address, 1);
+        }
+        assert_eq!(name_of(&devices, "192.168.1.20"), Some("tablet"));
+        sees(&neighbours, Witness::Kernel, "192.168.1.40", 1);
+        for (address, name) in [
+            ("192.168.1.10", "tablet"),
+            ("192.168.1.20", "laptop"),
+            ("192.168.1.30", "printer"),
+            ("192.168.1.40", "tablet"),
+        ] {
+            assert_eq!(name_of(&devices, address), Some(name), "{address}");
+        }
+    }
+
+    #[test]
+    fn only_somebody_on_our_link_is_waited_for() {
+        let (devices, neighbours) = family();
+        let ask = |address: &str| devices.identify(&from(address), None);
+        // Nobody tells us anything: what there is counts.
+        assert_eq!(ask("192.168.1.20"), Who::Device(1));
+        neighbours.set_watching(true);
+        neighbours.set_links(vec![neighbours::Link {
+            interface: 3,
+            net: "192.168.1.1/24".parse().unwrap(),
+        }]);
+        assert_eq!(ask("192.168.1.20"), Who::Unseen);
+        assert_eq!(ask("192.168.1.99"), Who::Unseen);
+        assert_eq!(ask("fe80::5"), Who::Unseen);
+        for (address, who) in [
+            // Routed, this machine itself, and loopback.
+            ("192.168.2.5", Who::Device(3)),
+            ("192.168.1.1", Who::Guest),
+            ("127.0.0.1", Who::Guest),
+        ] {
+            assert_eq!(ask(address), who, "{address}");
+        }
+        sees(&neighbours, Witness::Kernel, "192.168.1.99", 9);
+        assert_eq!(ask("192.168.1.99"), Who::Guest);
+        // Where nobody is known by MAC address there is nothing to wait for.
+        let without = [device("printer", vec![net("192.168.1.30/32")])];
+        let without = Devices::new(&without, &[], Arc::clone(&neighbours));
+        assert_eq!(without.identify(&from("192.168.1.55"), None), Who::Guest);
+    }
+
+    #[test]
+    fn a_number_that_is_new_since_the_configuration_was_read_is_nobodys() {
+        let (devices, neighbours) = family();
+        for last in 10..40 {
+            sees(&neighbours, Witness::Kernel, "192.168.1.99", last);
+            assert_eq!(name_of(&devices, "192.168.1.99"), None);
+        }
+        // The next configuration names it.
+        let later = [device("tablet", vec![by_mac(39)])];
+        let later = Devices::new(&later, &[], Arc::clone(&neighbours));
+        assert_eq!(name_of(&later, "192.168.1.99"), Some("tablet"));
+        assert_eq!(name_of(&devices, "192.168.1.99"), None);
+    }
 }
