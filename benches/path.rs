@@ -44,11 +44,7 @@ fn main() {
 }
 
 fn measure(what: &str, resolver: &Resolver, queries: &[Vec<u8>]) {
-    let origin = Origin {
-        client: [127, 0, 0, 3].into(),
-        interface: 0,
-        listener: 0,
-    };
+    let origin = Origin::new([127, 0, 0, 3].into(), 0, 0);
     let mut out = Vec::with_capacity(4096);
     let mut rounds: Vec<f64> = (0..ROUNDS)
         .map(|_| {

@@ -19,7 +19,7 @@ use arc_swap::ArcSwap;
 
 use crate::cache::Hit;
 use crate::clock::{Clock, Moment};
-use crate::device::{Origin, Who};
+use crate::device::{Origin, Via, Who};
 use crate::journal::{Journal, Outcome, Source, Transport};
 use crate::limit::{Client, CookieJar, Rate, RateLimiter, Whereabouts};
 use crate::message::{
@@ -70,6 +70,9 @@ pub struct Refused {
     pub last_foreign: Mutex<Option<IpAddr>>,
     /// Over a client's rate.
     pub limited: AtomicU64,
+    /// Of a forwarder's client who cannot be told: its options said two things at once or were
+    /// malformed, or it was so that the forwarder may have written none. Such a client is a guest.
+    pub void_claims: AtomicU64,
 }
 
 /// How the first half ended.
@@ -107,6 +110,9 @@ struct Asker<'q> {
     transport: Transport,
     /// The device; none is a guest.
     index: Option<u16>,
+    /// Its address for the log and for rules about clients: the forwarder's, unless that says all
+    /// of its client's.
+    client: IpAddr,
     at: Moment,
 }
 
@@ -114,6 +120,8 @@ struct Asker<'q> {
 #[derive(Debug)]
 struct Asked {
     device: Option<u16>,
+    /// The client's address for the log and for rules about clients.
+    client: IpAddr,
     verdict: Verdict,
     /// What upstream is asked: the query's question, or the restricted name in its place.
     question: Question,
@@ -182,13 +190,29 @@ impl Resolver {
         let snapshot = self.world.load();
         let server = &snapshot.config.server;
         let is_ours = server.serve.iter().any(|net| net.contains(&origin.client));
-        let who = snapshot.devices.identify(origin, None);
+        let claim = match &decoded {
+            Decoded::Ask(query) => snapshot.devices.claim(origin, query),
+            Decoded::Error(_) | Decoded::Silence => None,
+        };
+        if claim.is_some_and(|claim| claim.is_void) {
+            count(&self.refused.void_claims);
+        }
+        let who = snapshot.devices.identify(origin, claim.as_ref());
         let index = match who {
             Who::Device(index) => Some(index),
             Who::Guest | Who::Unseen => None,
         };
         // Before anything is said: an error costs as much to send as an answer.
-        if !self.admit(&snapshot, origin, transport, index, &decoded, at) {
+        let is_told = claim.is_some() || origin.via != Via::Nothing;
+        let device = index.and_then(|index| snapshot.devices.device(index));
+        let asker = match device {
+            Some(device) => Client::Device(device.name),
+            None => Client::Address(origin.client),
+        };
+        // The machine itself may always ask, since it asks for others; a device it asks for has the
+        // share of every other.
+        let is_free = origin.client.is_loopback() && !(is_told && device.is_some());
+        if !is_free && !self.admit(&snapshot, asker, origin, transport, &decoded, at) {
             count(&self.refused.limited);
             return self.answer_limited(&decoded, transport, out);
         }
@@ -219,6 +243,7 @@ impl Resolver {
                 origin,
                 transport,
                 index,
+                client: claim.and_then(|it| it.address()).unwrap_or(origin.client),
                 at,
             };
             return self.answer_asker(&snapshot, &query, &asker, out);
@@ -248,16 +273,17 @@ impl Resolver {
             origin,
             transport,
             index,
+            client,
             at,
         } = asker;
         let frame = self.frame(snapshot, query, origin, transport, at);
-        let (device, view) = snapshot.view_of(index, Some(origin.client));
+        let (device, view) = snapshot.view_of(index, Some(client));
         let question = query.question;
         let mut outcome = Outcome {
             at,
             transport,
             device: device.map_or(view.profile.name, |device| device.name),
-            client: origin.client,
+            client,
             profile: view.profile.name,
             privacy: view.profile.privacy,
             qname: question.qname,
@@ -322,6 +348,7 @@ impl Resolver {
             at,
             asked: Some(Asked {
                 device: index,
+                client,
                 verdict: outcome.verdict,
                 question: asked,
                 stale: snapshot.cache.find(&asked, at),
@@ -349,7 +376,7 @@ impl Resolver {
         let Decoded::Ask(query) = Query::decode(&pending.message) else {
             return Step::Silence;
         };
-        let (device, view) = snapshot.view_of(asked.device, Some(pending.origin.client));
+        let (device, view) = snapshot.view_of(asked.device, Some(asked.client));
         let label = device.map(|device| device.name);
         let client = crate::upstream::Client::new(pending.origin.client, label);
         let said = snapshot.upstream.resolve(&asked.question, client).await;
@@ -357,7 +384,9 @@ impl Resolver {
         // The answer reaches whoever has the address now. If that is another by now, the one it was
         // judged for is gone, and the other asks again.
         snapshot.devices.catch_up();
-        let is_same = match snapshot.devices.identify(&pending.origin, None) {
+        let claim = snapshot.devices.claim(&pending.origin, &query);
+        let who = snapshot.devices.identify(&pending.origin, claim.as_ref());
+        let is_same = match who {
             Who::Device(index) => asked.device == Some(index),
             Who::Guest => asked.device.is_none(),
             Who::Unseen => true,
@@ -374,7 +403,7 @@ impl Resolver {
             at: pending.at,
             transport: pending.transport,
             device: label.unwrap_or(view.profile.name),
-            client: pending.origin.client,
+            client: asked.client,
             profile: view.profile.name,
             privacy: view.profile.privacy,
             qname: query.question.qname,
@@ -417,7 +446,9 @@ impl Resolver {
         let asker = Asker {
             origin,
             transport: pending.transport,
+            // Whoever something else speaks for is never asked of the kernel.
             index,
+            client: origin.client,
             at: pending.at,
         };
         self.answer_asker(snapshot, &query, &asker, out)
@@ -501,13 +532,14 @@ impl Resolver {
         Step::Reply(outcome)
     }
 
-    /// Whether this client may ask once more. The machine itself may always: it asks for others.
+    /// Whether this client may ask once more. Those behind a forwarder that are no device share its
+    /// rate.
     fn admit(
         &self,
         snapshot: &Snapshot,
+        client: Client,
         origin: &Origin,
         transport: Transport,
-        device: Option<u16>,
         decoded: &Decoded<'_>,
         at: Moment,
     ) -> bool {
@@ -516,10 +548,6 @@ impl Resolver {
             per_second: limits.queries_per_second,
             burst: limits.burst,
         };
-        let device = device.and_then(|index| snapshot.devices.device(index));
-        let client = device.map_or(Client::Address(origin.client), |device| {
-            Client::Device(device.name)
-        });
         let admit = |whereabouts| self.limiter.admit(client, whereabouts, rate, at);
         // Whoever has shown where it is has a share that nobody can use up in its name.
         let has_shown = || {
@@ -527,9 +555,7 @@ impl Resolver {
                 || matches!(decoded, Decoded::Ask(Query { edns: Some(edns), .. })
                     if edns.cookie.is_some_and(|c| self.cookies.is_ours(&c, origin.client, at)))
         };
-        origin.client.is_loopback()
-            || admit(Whereabouts::Claimed)
-            || has_shown() && admit(Whereabouts::Shown)
+        admit(Whereabouts::Claimed) || has_shown() && admit(Whereabouts::Shown)
     }
 
     /// Over the limit: silence, but now and then an empty answer that says "come by TCP", so that

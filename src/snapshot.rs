@@ -85,7 +85,8 @@ impl Snapshot {
         let forwarded = config.upstream.forward.iter();
         Self {
             generation,
-            devices: Devices::new(&config.devices, listeners, lasting.neighbours),
+            devices: Devices::new(&config.devices, listeners, lasting.neighbours)
+                .with_forwarders(&config.forwarders),
             profiles,
             // `Config` holds an index that exists, and far fewer than 65,536 profiles.
             guest: config.guest as u16,

@@ -12,6 +12,8 @@ mod list_line;
 mod message;
 #[path = "../fuzz/checks/netlink.rs"]
 mod netlink;
+#[path = "../fuzz/checks/proxy.rs"]
+mod proxy;
 #[path = "../fuzz/checks/sections.rs"]
 mod sections;
 
@@ -45,6 +47,11 @@ fn netlink() {
 }
 
 #[test]
+fn proxy_headers() {
+    assert!(run("proxy", proxy::check) >= 18);
+}
+
+#[test]
 fn sections() {
     assert!(run("sections", sections::check) >= 25);
 }
@@ -73,6 +80,15 @@ proptest::proptest! {
         changes in proptest::collection::vec((proptest::num::u16::ANY, proptest::num::u8::ANY, 0_u8..3), 0..6),
     ) {
         netlink::check(&damaged("netlink", seed, &changes));
+    }
+
+    /// The same for what load balancers say.
+    #[test]
+    fn damaged_proxy_headers(
+        seed in 0_usize..1000,
+        changes in proptest::collection::vec((proptest::num::u16::ANY, proptest::num::u8::ANY, 0_u8..3), 0..6),
+    ) {
+        proxy::check(&damaged("proxy", seed, &changes));
     }
 }
 

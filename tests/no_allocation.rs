@@ -64,8 +64,14 @@ block = ["unwanted.example.org", "ads*.example.org"]
 [[device]]
 name = "tablet"
 profile = "schoolchild"
+mac = ["02:00:5e:10:00:01"]
+subscriber = ["family-4711"]
 address = ["192.168.1.7"]
 block = ["game.example.org"]
+
+[[forwarder]]
+address = ["192.168.1.2"]
+trust = ["mac", "cpe-id", "subscriber", "client-subnet"]
 "#;
 
 fn resolver() -> Resolver {
@@ -124,11 +130,7 @@ fn blocks_and_fresh_answers_cost_no_allocation() {
     let resolver = resolver();
     keep_in_cache(&resolver, "www.example.org", &[198, 51, 100, 1]);
     keep_in_cache(&resolver, "inside.example.org", &[192, 168, 1, 1]);
-    let child = Origin {
-        client: [192, 168, 1, 7].into(),
-        interface: 0,
-        listener: 0,
-    };
+    let child = Origin::new([192, 168, 1, 7].into(), 0, 0);
     let guest = Origin {
         client: [192, 168, 1, 99].into(),
         ..child
@@ -175,6 +177,42 @@ fn blocks_and_fresh_answers_cost_no_allocation() {
         }
     }
     assert_eq!(checked, 2 * cases.len() - 1);
+}
+
+/// What a forwarder says of its client is read where it stands, in each of its forms.
+#[test]
+fn claims_of_a_forwarder_cost_no_allocation() {
+    let resolver = resolver();
+    let forwarder = Origin::new([192, 168, 1, 2].into(), 0, 0);
+    let mut out = Vec::with_capacity(4096);
+    let options: [(&str, u16, &[u8]); 7] = [
+        ("block", 65_001, &[2, 0, 0x5e, 0x10, 0, 1]),
+        ("block", 65_073, b"02:00:5e:10:00:01"),
+        ("block", 65_073, b"AgBeEAAB"),
+        ("block", 65_280, b"family-4711"),
+        ("block", 8, &[0, 1, 32, 0, 192, 168, 1, 7]),
+        // No device, and nothing that can be read: guests, whom that rule does not block.
+        ("allow", 65_074, b"another line"),
+        ("allow", 65_001, b"junk"),
+    ];
+    keep_in_cache(&resolver, "game.example.org", &[198, 51, 100, 1]);
+    for (verdict, code, value) in options {
+        let mut message = query("game.example.org", 1);
+        let length = message.len();
+        message[length - 13] += 4 + value.len() as u8;
+        message.extend_from_slice(&code.to_be_bytes());
+        message.extend_from_slice(&(value.len() as u16).to_be_bytes());
+        message.extend_from_slice(value);
+        let what = format!("option {code}");
+        for _ in 0..2000 {
+            ask(&resolver, &message, &forwarder, &mut out, &what, verdict);
+        }
+        let before = ALLOCATIONS.get();
+        for _ in 0..100 {
+            ask(&resolver, &message, &forwarder, &mut out, &what, verdict);
+        }
+        assert_eq!(ALLOCATIONS.get() - before, 0, "{what}");
+    }
 }
 
 fn ask(

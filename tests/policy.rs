@@ -78,11 +78,7 @@ fn world(text: &str) -> Arc<Snapshot> {
 
 fn judge(world: &Snapshot, case: &Case) -> String {
     let (name, qtype) = case.ask.split_once(' ').unwrap_or((&case.ask, "A"));
-    let origin = Origin {
-        client: case.from,
-        interface: 0,
-        listener: 0,
-    };
+    let origin = Origin::new(case.from, 0, 0);
     let (_, view) = world.identify(&origin);
     let name = Name::parse(name).unwrap();
     match judge_name(name.as_ref(), parse_qtype(qtype).unwrap(), &view) {

@@ -4,6 +4,9 @@
 
 use hickory_proto::op::Message;
 
+use hedgerow::config::{Forwarder, Trust};
+use hedgerow::device::Claim;
+use hedgerow::message::query::options;
 use hedgerow::message::{Answer, Decoded, Extra, Fact, Query, Question, Reply, Ttl, ede, rcode};
 use hedgerow::name::NameBuf;
 
@@ -39,6 +42,36 @@ fn check_query(query: &Query<'_>, bytes: &[u8]) {
     let asked = &parsed.queries[0];
     assert_eq!(u16::from(asked.query_type()), query.question.qtype);
     assert_eq!(parsed.edns.is_some(), query.edns.is_some());
+    check_options(query);
+}
+
+/// Options that were let in are read to their end, and what they claim says nothing that a terminal
+/// would act upon.
+fn check_options(query: &Query<'_>) {
+    let read = options(query.options).map(|(_, value)| 4 + value.len());
+    assert_eq!(read.sum::<usize>(), query.options.len());
+    let mut forwarder = Forwarder {
+        addresses: vec![],
+        trust: Trust::default(),
+        subscriber_option: 65_280,
+        proxy: false,
+    };
+    assert_eq!(Claim::read(query, &forwarder), None);
+    forwarder.trust = Trust {
+        mac: true,
+        cpe_id: true,
+        subscriber: true,
+        client_subnet: true,
+    };
+    if let Some(claim) = Claim::read(query, &forwarder) {
+        assert!(
+            claim
+                .to_string()
+                .bytes()
+                .all(|it| matches!(it, b' '..=b'~'))
+        );
+        assert!(!claim.is_void || claim == Claim::VOID);
+    }
 }
 
 fn check_reply(query: &[u8], out: &[u8], limit: usize) {

@@ -90,12 +90,24 @@ const LAYOUT: &[Layout] = &[
         ],
     ),
     (
+        "forwarder",
+        "# [[forwarder]]",
+        &[
+            ("address", "[\"192.168.1.1\"]"),
+            ("trust", "[\"mac\"]"),
+            ("subscriber-option", "65280"),
+            ("proxy", "false"),
+        ],
+    ),
+    (
         "device",
         "# [[device]]",
         &[
             ("name", "\"tablet\""),
             ("profile", "\"schoolchild\""),
             ("mac", "[\"00:00:5e:00:53:14\"]"),
+            ("cpe-id", "[\"line-0815\"]"),
+            ("subscriber", "[\"family-4711\"]"),
             ("address", "[\"192.168.1.20\", \"2001:db8::20\"]"),
             ("interface", "\"br-kids\""),
             ("listener", "\"kids\""),
@@ -334,7 +346,7 @@ mod tests {
             .collect();
         assert_eq!(messages, ["`block-addresses` has no effect"], "{text}");
         let config = loaded.config.unwrap();
-        assert_eq!(config.devices[0].matches.len(), 5);
+        assert_eq!(config.devices[0].matches.len(), 7);
         assert_eq!(config.profiles.last().unwrap().name, "mia");
     }
 

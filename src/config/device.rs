@@ -13,7 +13,7 @@ use super::read::{Entry, Written};
 use super::resolve::{Around, missing, report_address};
 use super::spec::{DeviceSpec, Text, Word};
 use super::words::{label, rules};
-use super::{Device, DeviceMatch};
+use super::{Device, DeviceMatch, MAX_ID};
 use crate::mac::MacError;
 
 /// The devices that somebody named.
@@ -65,6 +65,12 @@ pub(super) fn devices(
                 let (second, first) = (problems.place(span), problems.place(first));
                 let message = match device_match {
                     DeviceMatch::Mac(mac) => format!("MAC address `{mac}` belongs to two devices"),
+                    DeviceMatch::CpeId(id) => {
+                        format!("CPE id `{}` belongs to two devices", id.escape_debug())
+                    }
+                    DeviceMatch::Subscriber(id) => {
+                        format!("subscriber `{}` belongs to two devices", id.escape_debug())
+                    }
                     DeviceMatch::Net(net) if net.prefix_len() == net.max_prefix_len() => {
                         format!("address `{}` belongs to two devices", net.addr())
                     }
@@ -120,6 +126,17 @@ fn matches(
             Err(error) => report_mac(word, error, problems),
         }
     }
+    for word in spec.cpe_id.iter().flat_map(|words| words.value()) {
+        if foreign_id(word, "cpe-id", problems) {
+            matches.push((DeviceMatch::CpeId(word.text().to_owned()), word.span()));
+        }
+    }
+    for word in spec.subscriber.iter().flat_map(|words| words.value()) {
+        if foreign_id(word, "subscriber", problems) {
+            let id = word.text().to_owned();
+            matches.push((DeviceMatch::Subscriber(id), word.span()));
+        }
+    }
     for word in spec.address.iter().flat_map(|words| words.value()) {
         match parse_net(word.text()) {
             Ok(net) => matches.push((DeviceMatch::Net(net), word.span())),
@@ -149,7 +166,8 @@ fn matches(
         words.as_ref().is_none_or(|words| words.value().is_empty())
     };
     let none = spec.interface.is_none() && spec.listener.is_none() && entry.whole;
-    if none && is_empty(&spec.mac) && is_empty(&spec.address) {
+    let lists = [&spec.mac, &spec.cpe_id, &spec.subscriber, &spec.address];
+    if none && lists.into_iter().all(is_empty) {
         let name = spec.name.as_ref().map_or("", Text::text);
         problems.report_absence(
             Diagnostic::error(
@@ -158,11 +176,28 @@ fn matches(
             )
             .at(
                 problems.place(&entry.span),
-                "needs `mac`, `address`, `interface` or `listener`",
+                "needs `mac`, `cpe-id`, `subscriber`, `address`, `interface` or `listener`",
             ),
         );
     }
     matches
+}
+
+/// Checks an id that somebody in front of us gave: it is compared octet by octet.
+fn foreign_id(word: &Text, key: &str, problems: &mut Problems) -> bool {
+    let wrong = if word.text().is_empty() {
+        "empty"
+    } else if word.text().len() > MAX_ID {
+        "longer than 64 octets"
+    } else if word.text().chars().any(char::is_control) {
+        "holds a control character"
+    } else {
+        return true;
+    };
+    let message = format!("this `{key}` cannot be used");
+    let place = problems.place(&word.span());
+    problems.report(Diagnostic::error("bad-id", message).at(place, wrong));
+    false
 }
 
 /// Reports a text that is no device's MAC address.

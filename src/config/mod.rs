@@ -10,6 +10,7 @@ mod device;
 mod diagnostic;
 mod download;
 mod endpoint;
+mod forwarder;
 mod household;
 mod layer;
 mod list;
@@ -76,6 +77,8 @@ pub struct Config {
     pub log: Log,
     /// How devices are told apart.
     pub identity: Identity,
+    /// Who in front of us may say for whom it asks.
+    pub forwarders: Vec<Forwarder>,
     /// Rules for everybody.
     pub household: Rules,
     /// All profiles, presets included, each with its inheritance resolved.
@@ -302,6 +305,36 @@ pub struct Identity {
     pub ethers: PathBuf,
 }
 
+/// A resolver or load balancer in front of us whose word about its clients counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forwarder {
+    /// Where it asks from.
+    pub addresses: Vec<IpNet>,
+    /// Which of its EDNS options count.
+    pub trust: Trust,
+    /// The EDNS option that holds a subscriber's id. Default 65280.
+    pub subscriber_option: u16,
+    /// Whether its TCP connections begin with a PROXY header.
+    pub proxy: bool,
+}
+
+/// The EDNS options in which a forwarder names its clients; none unless the admin says so, since
+/// what a forwarder does not write itself its clients can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trust {
+    /// MAC addresses: dnsmasq's `add-mac`.
+    pub mac: bool,
+    /// The id of a line or router: dnsmasq's `add-cpe-id`.
+    pub cpe_id: bool,
+    /// A subscriber's id.
+    pub subscriber: bool,
+    /// The client's address (RFC 7871).
+    pub client_subnet: bool,
+}
+
+/// The longest id of a subscriber, a line or a router, in octets: a SHA-256 in hexadecimal digits.
+pub const MAX_ID: usize = 64;
+
 /// What is written to the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
@@ -468,6 +501,10 @@ pub struct Device {
 pub enum DeviceMatch {
     /// By MAC address.
     Mac(Mac),
+    /// By the id of its line or router, at most [`MAX_ID`] octets.
+    CpeId(String),
+    /// By the id of its subscriber, at most [`MAX_ID`] octets.
+    Subscriber(String),
     /// By address or prefix.
     Net(IpNet),
     /// By the interface its queries come in on.

@@ -269,7 +269,7 @@ fn forwards(
 }
 
 /// Where each address is used; the second time is an error.
-fn once<K: Eq + std::hash::Hash>(
+pub(super) fn once<K: Eq + std::hash::Hash>(
     seen: &mut HashMap<K, Range<usize>>,
     key: K,
     span: Range<usize>,

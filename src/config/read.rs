@@ -30,6 +30,7 @@ pub(super) struct Written {
     pub(super) log: LogSpec,
     pub(super) household: HouseholdSpec,
     pub(super) identity: IdentitySpec,
+    pub(super) forwarders: Vec<Entry<ForwarderSpec>>,
     pub(super) devices: Vec<Entry<DeviceSpec>>,
     pub(super) lists: Vec<Entry<ListSpec>>,
     pub(super) lists_section: ListsSpec,
@@ -46,7 +47,7 @@ pub(super) struct Entry<T> {
 }
 
 /// The sections of a file: `true` for those written `[[name]]`.
-const SECTIONS: [(&str, bool); 16] = [
+const SECTIONS: [(&str, bool); 17] = [
     ("server", false),
     ("listener", true),
     ("limits", false),
@@ -59,6 +60,7 @@ const SECTIONS: [(&str, bool); 16] = [
     ("log", false),
     ("household", false),
     ("identity", false),
+    ("forwarder", true),
     ("device", true),
     ("list", true),
     ("lists", false),
@@ -224,6 +226,7 @@ fn read_section(
         }
         "listener" => read_entries(value, "listener", &mut w.listeners, problems),
         "forward" => read_entries(value, "forward", &mut w.forwards, problems),
+        "forwarder" => read_entries(value, "forwarder", &mut w.forwarders, problems),
         "device" => read_entries(value, "device", &mut w.devices, problems),
         "list" => read_entries(value, "list", &mut w.lists, problems),
         "profile" => read_profiles(value, &mut w.profiles, problems),
@@ -421,7 +424,7 @@ fn header_of(section: &str) -> String {
 
 /// The headers of the sections that have a key `name`; empty when none has.
 fn owners_of(name: &str) -> String {
-    let sections: [(&str, &[&str]); 16] = [
+    let sections: [(&str, &[&str]); 17] = [
         ("server", keys_of::<ServerSpec>()),
         ("listener", keys_of::<ListenerSpec>()),
         ("limits", keys_of::<LimitsSpec>()),
@@ -434,6 +437,7 @@ fn owners_of(name: &str) -> String {
         ("log", keys_of::<LogSpec>()),
         ("household", keys_of::<HouseholdSpec>()),
         ("identity", keys_of::<IdentitySpec>()),
+        ("forwarder", keys_of::<ForwarderSpec>()),
         ("device", keys_of::<DeviceSpec>()),
         ("list", keys_of::<ListSpec>()),
         ("lists", keys_of::<ListsSpec>()),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::diagnostic::Diagnostic;
 use super::endpoint::{AddressError, parse_socket};
+use super::forwarder::forwarders;
 use super::household;
 use super::load::Overrides;
 use super::network::{server, upstream};
@@ -75,6 +76,7 @@ pub(super) fn resolve(
             .as_ref()
             .map_or_else(|| PathBuf::from("/etc/ethers"), |word| around.path(word)),
     };
+    let forwarders = forwarders(written, problems);
     let log = log(written, problems);
     let household = household::resolve(written, around, problems);
     if household
@@ -98,6 +100,7 @@ pub(super) fn resolve(
         metrics,
         log,
         identity,
+        forwarders,
         household: household.rules,
         profiles: household.profiles,
         guest: household.guest,

@@ -216,6 +216,25 @@ sections! {
         ethers: Text,
     }
 
+    /// A resolver or load balancer in front of Hedgerow whose word about its clients counts. A query
+    /// it says nothing of is its own.
+    struct ForwarderSpec {
+        /// Addresses or prefixes it asks from.
+        address: Word<Vec<Text>>,
+        /// The EDNS options in which it names its clients: `mac` (numbers 65001 and 65073), `cpe-id`
+        /// (65074), `subscriber` (`subscriber-option`), `client-subnet` (8). Only what it always
+        /// writes itself belongs here: the rest is its clients' own to write.
+        #[cfg_attr(test, schemars(extend("items" = {
+            "type": "string", "enum": ["mac", "cpe-id", "subscriber", "client-subnet"],
+        })))]
+        trust: Vec<Text>,
+        /// Number of the EDNS option that holds the id of a subscriber, 65002 to 65534.
+        subscriber_option: Word<i64>,
+        /// Whether its TCP connections begin with a PROXY header of version 2, which names the
+        /// client. One without is closed then.
+        proxy: bool,
+    }
+
     /// A device and the profile it belongs to. Of several devices that match, the most specific
     /// counts.
     struct DeviceSpec {
@@ -226,6 +245,10 @@ sections! {
         /// MAC addresses it has, one for each of its network interfaces. A device with any is not
         /// known by `address` where its MAC address can be seen.
         mac: Word<Vec<Text>>,
+        /// Ids of its line or router, as a `[[forwarder]]` says them.
+        cpe_id: Word<Vec<Text>>,
+        /// Ids of its subscriber, as a `[[forwarder]]` says them.
+        subscriber: Word<Vec<Text>>,
         /// Addresses or prefixes it asks from.
         address: Word<Vec<Text>>,
         /// Network interface its queries come in on.
@@ -371,6 +394,7 @@ pub(super) struct Spec {
     log: Option<LogSpec>,
     household: Option<HouseholdSpec>,
     identity: Option<IdentitySpec>,
+    forwarder: Option<Vec<ForwarderSpec>>,
     device: Option<Vec<DeviceSpec>>,
     list: Option<Vec<ListSpec>>,
     lists: Option<ListsSpec>,
@@ -408,7 +432,7 @@ mod tests {
         let schema: serde_json::Value = serde_json::from_str(schema()).unwrap();
         assert_eq!(schema["additionalProperties"], false);
         let sections = schema["$defs"].as_object().unwrap();
-        assert_eq!(sections.len(), 16);
+        assert_eq!(sections.len(), 17);
         for (name, section) in sections {
             assert_eq!(section["additionalProperties"], false, "{name}");
             // Every key is optional: a later file may say the rest.

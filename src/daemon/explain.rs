@@ -116,11 +116,7 @@ fn recognise(snapshot: &Snapshot, asker: &Asker) -> Result<(Option<u16>, String)
             Ok((Some(found.ok_or_else(unknown)?), "its name".to_owned()))
         }
         Asker::Client(address) => {
-            let origin = Origin {
-                client: address.to_canonical(),
-                interface: 0,
-                listener: u16::MAX,
-            };
+            let origin = Origin::new(address.to_canonical(), 0, u16::MAX);
             let known_by = snapshot.devices.known_by(&origin, None).to_string();
             Ok((snapshot.devices.settle(&origin, None), known_by))
         }

@@ -146,6 +146,14 @@ impl Daemon {
                  {client}; if that is your home, add its prefix to `server.serve`"
             ));
         }
+        let void = self.resolver.refused().void_claims.load(Ordering::Relaxed);
+        if void > 0 {
+            warnings.push(format!(
+                "{void} queries of a forwarder were a guest's, since they named their client in two \
+                 ways or in one that cannot be read, or were signed or padded so that none could be \
+                 named: does it overwrite what its clients write (dnsmasq: `strip-mac`)?"
+            ));
+        }
         if let Some(report) = self.reloader.last_report() {
             if !report.ok {
                 warnings.push(
@@ -395,6 +403,8 @@ fn counted_device(statistics: api::DeviceStatistics) -> api::Device {
 fn match_text(known_by: &DeviceMatch) -> String {
     match known_by {
         DeviceMatch::Mac(mac) => mac.to_string(),
+        DeviceMatch::CpeId(id) => format!("CPE id {}", id.escape_debug()),
+        DeviceMatch::Subscriber(id) => format!("subscriber {}", id.escape_debug()),
         DeviceMatch::Net(net) if net.prefix_len() == net.max_prefix_len() => net.addr().to_string(),
         DeviceMatch::Net(net) => net.to_string(),
         DeviceMatch::Interface(name) => format!("interface {name}"),

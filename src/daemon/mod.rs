@@ -723,7 +723,10 @@ pub fn doubts(config: &Config) -> Vec<String> {
     {
         doubts.push(format!("`control.group`: there is no group `{group}`"));
     }
-    for device in &config.devices {
+    // Such a forwarder asks for clients wherever they are.
+    let mut forwarders = config.forwarders.iter();
+    let asks_for_all = forwarders.any(|forwarder| forwarder.trust.client_subnet);
+    for device in config.devices.iter().filter(|_| !asks_for_all) {
         for known_by in &device.matches {
             let DeviceMatch::Net(net) = known_by else {
                 continue;

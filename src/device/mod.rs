@@ -2,7 +2,10 @@
 //!
 //! # What counts, and in which order
 //!
-//! 1. What a forwarder we trust says of its client ([`Claim`]).
+//! 1. What something in front of us that we trust says: the id that came with the connection
+//!    ([`Origin::id`]), then what a forwarder says of its client ([`Claim`]): its MAC address, the id
+//!    of its line or router, that of its subscriber, its address or prefix. Nothing of the
+//!    forwarder's own but the address it asked counts for its clients.
 //! 2. The MAC address behind the client's address ([`neighbours`]): the kernel's word, then a
 //!    lease's, then that of `/etc/ethers`.
 //! 3. The client's address, then the longest prefix it lies in.
@@ -27,24 +30,53 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-pub use self::claim::Claim;
+pub use self::claim::{Claim, ForeignId, IdKind};
 pub use self::lease::{HostName, Lease};
 
 use self::neighbours::Asked;
 pub use self::neighbours::{Neighbours, Place, Witness};
-use crate::config::{self, DeviceMatch};
+use crate::config::{self, DeviceMatch, Forwarder};
 use crate::intern::intern;
 use crate::mac::Mac;
+use crate::message::Query;
 
-/// Where a query came from, as far as it can be seen from the packet.
+/// Where a query came from, as far as it can be seen from the packet or the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The client's address, IPv4 in its own form.
     pub client: IpAddr,
-    /// The kernel's number of the interface it came in on; 0 if unknown.
+    /// The kernel's number of the interface it came in on; 0 if unknown, or not the client's.
     pub interface: u32,
     /// Which of the listening addresses it asked.
     pub listener: u16,
+    /// How its address is known.
+    pub via: Via,
+    /// What the connection calls the client, for all its queries.
+    pub id: Option<ForeignId>,
+}
+
+/// What stands between a client and us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// Nothing that would hide it: the address is the packet's.
+    Nothing,
+    /// A load balancer, which says the client's address. The kernel need not know it.
+    Teller,
+    /// A load balancer that does not say who its client is; the address is its own.
+    Veil,
+}
+
+impl Origin {
+    /// That of a packet which speaks for itself.
+    pub const fn new(client: IpAddr, interface: u32, listener: u16) -> Self {
+        Self {
+            client,
+            interface,
+            listener,
+            via: Via::Nothing,
+            id: None,
+        }
+    }
 }
 
 /// A device as a query sees it.
@@ -67,11 +99,14 @@ pub struct Devices {
     /// By number of the MAC address: the device, or [`NOBODY`]. Shorter than there are numbers.
     of_mac: Vec<u16>,
     by_mac: HashMap<Mac, u16>,
+    by_id: HashMap<ForeignId, u16>,
     by_address: HashMap<IpAddr, u16>,
     /// Longest first.
     by_prefix: Vec<(IpNet, u16)>,
     by_interface: Vec<(String, u16)>,
     by_listener: HashMap<u16, u16>,
+    /// Whose word about its clients counts, the longest prefix first.
+    forwarders: Vec<(IpNet, Forwarder)>,
 }
 
 /// No device.
@@ -172,10 +207,12 @@ impl Devices {
             neighbours,
             of_mac: Vec::new(),
             by_mac: HashMap::new(),
+            by_id: HashMap::new(),
             by_address: HashMap::new(),
             by_prefix: Vec::new(),
             by_interface: Vec::new(),
             by_listener: HashMap::new(),
+            forwarders: Vec::new(),
         };
         for (device, index) in devices.iter().zip(0_u16..) {
             let is_mac = |it: &DeviceMatch| matches!(it, DeviceMatch::Mac(_));
@@ -193,6 +230,34 @@ impl Devices {
         this
     }
 
+    /// The same, believing `forwarders` what they say of their clients.
+    pub fn with_forwarders(mut self, forwarders: &[Forwarder]) -> Self {
+        let each = forwarders.iter().flat_map(|forwarder| {
+            let addresses = forwarder.addresses.iter();
+            addresses.map(move |net| (*net, forwarder.clone()))
+        });
+        self.forwarders = each.collect();
+        self.forwarders
+            .sort_by_key(|(net, _)| std::cmp::Reverse(net.prefix_len()));
+        self
+    }
+
+    /// The forwarder that asks from `address`.
+    pub fn forwarder(&self, address: IpAddr) -> Option<&Forwarder> {
+        let mut forwarders = self.forwarders.iter();
+        let (_, forwarder) = forwarders.find(|(net, _)| net.contains(&address))?;
+        Some(forwarder)
+    }
+
+    /// What a forwarder says of the client it asks for; none when somebody asks for himself.
+    pub fn claim(&self, origin: &Origin, query: &Query<'_>) -> Option<Claim> {
+        // A load balancer that hides its clients hands on what they wrote.
+        if self.forwarders.is_empty() || origin.via == Via::Veil {
+            return None;
+        }
+        Claim::read(query, self.forwarder(origin.client)?)
+    }
+
     fn add(&mut self, known_by: &DeviceMatch, index: u16, listeners: &[config::Listen]) {
         match known_by {
             DeviceMatch::Mac(mac) => {
@@ -204,6 +269,8 @@ impl Devices {
                     self.of_mac[id.index()] = index;
                 }
             }
+            DeviceMatch::CpeId(id) => self.add_id(IdKind::Cpe, id, index),
+            DeviceMatch::Subscriber(id) => self.add_id(IdKind::Subscriber, id, index),
             DeviceMatch::Net(net) if net.prefix_len() == net.max_prefix_len() => {
                 self.by_address.insert(net.addr(), index);
             }
@@ -229,10 +296,17 @@ impl Devices {
         }
     }
 
+    fn add_id(&mut self, kind: IdKind, id: &str, index: u16) {
+        // `Config` holds none that is empty or too long.
+        if let Some(id) = ForeignId::new(kind, id.as_bytes()) {
+            self.by_id.insert(id, index);
+        }
+    }
+
     /// Whose query it is, with one hash look-up for a client whose MAC address somebody named.
     pub fn identify(&self, origin: &Origin, claim: Option<&Claim>) -> Who {
-        if let Some(claim) = claim {
-            return self.identify_claimed(origin, claim);
+        if let Some(who) = self.identify_told(origin, claim) {
+            return who;
         }
         let known = self
             .neighbours
@@ -249,21 +323,18 @@ impl Devices {
     /// that are known by MAC address, whatever a lease says: who does not answer the kernel in time
     /// must not gain by it.
     pub fn settle(&self, origin: &Origin, claim: Option<&Claim>) -> Option<u16> {
-        let who = match claim {
-            Some(claim) => self.identify_claimed(origin, claim),
-            None => {
-                let known = self
-                    .neighbours
-                    .find(Place::new(origin.client, origin.interface));
-                let best = known.and_then(neighbours::Known::best);
-                let is_seen = best.is_some_and(|(_, witness)| witness == Witness::Kernel);
-                if !is_seen && self.could_be_seen(origin) {
-                    self.by_where(origin, |device| !device.has_mac)
-                } else {
-                    self.decide(origin, best)
-                }
+        let who = self.identify_told(origin, claim).unwrap_or_else(|| {
+            let known = self
+                .neighbours
+                .find(Place::new(origin.client, origin.interface));
+            let best = known.and_then(neighbours::Known::best);
+            let is_seen = best.is_some_and(|(_, witness)| witness == Witness::Kernel);
+            if !is_seen && self.could_be_seen(origin) {
+                self.by_where(origin, |device| !device.has_mac)
+            } else {
+                self.decide(origin, best)
             }
-        };
+        });
         match who {
             Who::Device(index) => Some(index),
             Who::Guest | Who::Unseen => None,
@@ -333,25 +404,49 @@ impl Devices {
         found.map_or(Who::Guest, |index| Who::Device(*index))
     }
 
-    /// Who it is by what its forwarder says. A client that is named by none of it is a guest: what
-    /// is known of the forwarder itself says nothing of those behind it.
-    fn identify_claimed(&self, origin: &Origin, claim: &Claim) -> Who {
-        let by_mac = claim.mac.and_then(|mac| self.by_mac.get(&mac));
-        if let Some(index) = by_mac {
-            return Who::Device(*index);
+    /// Who it is by what something in front of us says; none when that leaves it to the packet.
+    fn identify_told(&self, origin: &Origin, claim: Option<&Claim>) -> Option<Who> {
+        if let Some(index) = origin.id.and_then(|id| self.by_id.get(&id)) {
+            return Some(Who::Device(*index));
         }
-        match claim.address {
-            Some(client) => {
-                let origin = Origin { client, ..*origin };
-                self.by_where(&origin, |device| claim.mac.is_none() || !device.has_mac)
-            }
-            None => Who::Guest,
+        match (claim, origin.via) {
+            (Some(claim), _) => Some(self.identify_claimed(origin, claim)),
+            (None, Via::Veil) => Some(self.identify_claimed(origin, &Claim::default())),
+            (None, Via::Nothing | Via::Teller) => None,
         }
     }
 
-    /// Whether the kernel could find out the client's MAC address, and it matters.
+    /// Who it is by what its forwarder says. A client that is named by none of it is a guest: what
+    /// is known of the forwarder itself says nothing of those behind it, but for the address it
+    /// asked, which an admin may give to one forwarder alone.
+    fn identify_claimed(&self, origin: &Origin, claim: &Claim) -> Who {
+        let fits = |index: &&u16| {
+            let device = self.device(**index);
+            device.is_some_and(|device| claim.mac.is_none() || !device.has_mac)
+        };
+        let by_id = |id: Option<ForeignId>| self.by_id.get(&id?);
+        let found = claim
+            .mac
+            .and_then(|mac| self.by_mac.get(&mac))
+            .or_else(|| by_id(claim.cpe))
+            .or_else(|| by_id(claim.subscriber))
+            .or_else(|| self.by_address.get(&claim.address()?).filter(fits))
+            .or_else(|| {
+                let client = claim.address().map_or(claim.client?, IpNet::from);
+                let mut prefixes = self.by_prefix.iter();
+                let holds = |it: &&(IpNet, u16)| it.0.contains(&client) && fits(&&it.1);
+                Some(&prefixes.find(holds)?.1)
+            })
+            .or_else(|| self.by_listener.get(&origin.listener).filter(fits));
+        found.map_or(Who::Guest, |index| Who::Device(*index))
+    }
+
+    /// Whether the kernel could find out the client's MAC address, and it matters. It has to find the
+    /// way to whoever sent the packet, and to nobody else.
     fn could_be_seen(&self, origin: &Origin) -> bool {
-        self.is_told_by_mac() && self.neighbours.can_resolve(origin.client, origin.interface)
+        origin.via == Via::Nothing
+            && self.is_told_by_mac()
+            && self.neighbours.can_resolve(origin.client, origin.interface)
     }
 
     /// Whether any device is known by MAC address: only then is one worth waiting for.
@@ -361,15 +456,23 @@ impl Devices {
 
     /// How [`Self::settle`] comes to its answer.
     pub fn known_by(&self, origin: &Origin, claim: Option<&Claim>) -> KnownBy {
-        if let Some(claim) = claim {
-            return match self.identify_claimed(origin, claim) {
-                Who::Device(_) => KnownBy::Claim(claim.to_string()),
-                Who::Guest | Who::Unseen => KnownBy::Nothing,
-            };
+        if let Some(id) = origin.id.filter(|id| self.by_id.contains_key(id)) {
+            return KnownBy::Claim(id.to_string());
         }
-        let Some(index) = self.settle(origin, None) else {
+        let Some(index) = self.settle(origin, claim) else {
             return KnownBy::Nothing;
         };
+        if claim.is_some() || origin.via == Via::Veil {
+            let claim = claim.copied().unwrap_or_default();
+            let unasked = Origin {
+                listener: u16::MAX,
+                ..*origin
+            };
+            return match self.identify_claimed(&unasked, &claim) {
+                Who::Device(_) => KnownBy::Claim(claim.to_string()),
+                Who::Guest | Who::Unseen => KnownBy::Listener,
+            };
+        }
         let is_it = |other: Option<&u16>| other == Some(&index);
         if let Some((mac, witness)) = self.mac_of(origin)
             && is_it(self.by_mac.get(&mac))
@@ -430,6 +533,7 @@ impl Devices {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Decoded;
 
     fn device(name: &str, matches: Vec<DeviceMatch>) -> config::Device {
         config::Device {
@@ -445,11 +549,7 @@ mod tests {
     }
 
     fn from(address: &str) -> Origin {
-        Origin {
-            client: address.parse().unwrap(),
-            interface: 0,
-            listener: 0,
-        }
+        Origin::new(address.parse().unwrap(), 0, 0)
     }
 
     fn on_link(net: &str) -> neighbours::Link {
@@ -498,6 +598,194 @@ mod tests {
             devices.known_by(&from("192.168.1.71"), None).to_string(),
             "prefix 192.168.1.64/26"
         );
+    }
+
+    /// A family behind a forwarder at 192.0.2.1, which is a device itself.
+    fn behind_a_forwarder() -> Devices {
+        let mac = |text: &str| DeviceMatch::Mac(text.parse().unwrap());
+        let listeners = ["plain", "kids"].map(|name| config::Listen {
+            address: "127.0.0.1:53".parse().unwrap(),
+            name: Some(name.to_owned()),
+        });
+        let forwarder = Forwarder {
+            addresses: vec!["192.0.2.1/32".parse().unwrap()],
+            trust: config::Trust {
+                mac: true,
+                cpe_id: true,
+                subscriber: true,
+                client_subnet: true,
+            },
+            subscriber_option: 65_280,
+            proxy: false,
+        };
+        Devices::new(
+            &[
+                device("router", vec![net("192.0.2.1/32")]),
+                device("parent", vec![mac("02:00:5e:10:00:02"), net("10.0.0.2/32")]),
+                device("tablet", vec![mac("02:00:5e:10:00:01")]),
+                device("line", vec![DeviceMatch::CpeId("line-1".to_owned())]),
+                device("family", vec![DeviceMatch::Subscriber("f-1".to_owned())]),
+                device("printer", vec![net("10.0.0.9/32")]),
+                device("office", vec![net("10.1.0.0/16")]),
+                device("everybody", vec![DeviceMatch::Interface("lo".to_owned())]),
+                device("kids", vec![DeviceMatch::Listener("kids".to_owned())]),
+            ],
+            &listeners,
+            Neighbours::new().0,
+        )
+        .with_forwarders(&[forwarder])
+    }
+
+    /// A query with these EDNS options.
+    fn message(options: &[Opt<'_>]) -> Vec<u8> {
+        let each = options.iter().flat_map(|(code, value)| {
+            let length = (value.len() as u16).to_be_bytes();
+            [&code.to_be_bytes()[..], &length, value].concat()
+        });
+        let data: Vec<u8> = each.collect();
+        let mut out = vec![0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 1];
+        out.extend([0, 0, 41, 4, 0xd0, 0, 0, 0, 0, 0, data.len() as u8]);
+        out.extend(data);
+        out
+    }
+
+    fn claimed(devices: &Devices, origin: &Origin, options: &[Opt<'_>]) -> Option<Claim> {
+        match Query::decode(&message(options)) {
+            Decoded::Ask(query) => devices.claim(origin, &query),
+            other => panic!("not a query: {other:?}"),
+        }
+    }
+
+    /// An EDNS option: its number, what it holds.
+    type Opt<'o> = (u16, &'o [u8]);
+
+    const PARENT: Opt<'_> = (65_001, &[2, 0, 0x5e, 0x10, 0, 2]);
+    const TABLET: Opt<'_> = (65_001, &[2, 0, 0x5e, 0x10, 0, 1]);
+    const STRANGER: Opt<'_> = (65_001, &[2, 0, 0x5e, 0x10, 0, 9]);
+
+    #[test]
+    fn a_forwarder_speaks_for_its_clients_in_a_stated_order() {
+        let devices = behind_a_forwarder();
+        let lo = nix::net::if_::if_nametoindex("lo").unwrap();
+        let forwarder = Origin {
+            interface: lo,
+            ..from("192.0.2.1")
+        };
+        let client = |last: u8| [0, 1, 32, 0, 10, 0, 0, last];
+        let line: Opt<'_> = (65_074, b"line-1");
+        let family: Opt<'_> = (65_280, b"f-1");
+        let cases: [(&[Opt<'_>], &str); 18] = [
+            (&[], "router"),
+            (&[(10, b"a cookie")], "router"),
+            (&[TABLET], "tablet"),
+            (&[STRANGER], ""),
+            (&[line], "line"),
+            (&[(65_074, b"line-10")], ""),
+            (&[(65_074, b"f-1")], ""),
+            (&[family], "family"),
+            (&[family, line], "line"),
+            (&[family, line, TABLET], "tablet"),
+            (&[STRANGER, family], "family"),
+            (&[(8, &client(9))], "printer"),
+            (&[(8, &client(9)), family], "family"),
+            // The parent's address counts only while no MAC address is seen.
+            (&[(8, &client(2))], "parent"),
+            (&[(8, &client(2)), STRANGER], ""),
+            (&[(8, &[0, 1, 24, 0, 10, 1, 7])], "office"),
+            (&[(8, &[0, 1, 8, 0, 10])], ""),
+            // Neither the forwarder's own address nor its interface is its client's.
+            (&[(8, &[0, 1, 0, 0])], ""),
+        ];
+        for (said, expected) in cases {
+            let claim = claimed(&devices, &forwarder, said);
+            let index = devices.settle(&forwarder, claim.as_ref());
+            let name = index.map_or("", |index| devices.device(index).unwrap().name);
+            assert_eq!(name, expected, "{said:?}");
+            assert_ne!(
+                devices.identify(&forwarder, claim.as_ref()),
+                Who::Unseen,
+                "{said:?}"
+            );
+            // From anybody else it is not even looked at.
+            assert_eq!(claimed(&devices, &from("192.0.2.2"), said), None);
+        }
+        let claim = claimed(&devices, &forwarder, &[family, STRANGER]);
+        assert_eq!(
+            devices.known_by(&forwarder, claim.as_ref()).to_string(),
+            "what its forwarder says: MAC address 02:00:5e:10:00:09, subscriber `f-1`"
+        );
+    }
+
+    /// A child that puts a parent's MAC address beside the forwarder's own words, or junk to make
+    /// them void, is a guest: neither the parent, nor the forwarder.
+    #[test]
+    fn a_claim_that_is_void_is_nobodys() {
+        let devices = behind_a_forwarder();
+        let forwarder = from("192.0.2.1");
+        for said in [
+            &[PARENT, TABLET][..],
+            &[TABLET, PARENT],
+            &[TABLET, (65_073, b"02:00:5e:10:00:02")],
+            &[(65_001, b"junk")],
+            &[(8, &[0, 1, 32, 0, 10, 0, 0, 2]), (65_001, b"junk")],
+        ] {
+            let claim = claimed(&devices, &forwarder, said);
+            assert_eq!(claim, Some(Claim::VOID), "{said:?}");
+            assert_eq!(devices.settle(&forwarder, claim.as_ref()), None);
+            let known_by = devices.known_by(&forwarder, claim.as_ref());
+            assert_eq!(known_by, KnownBy::Nothing);
+        }
+        // A network of its own is what an admin gave that forwarder.
+        let kids = Origin {
+            listener: 1,
+            ..forwarder
+        };
+        let claim = Some(&Claim::VOID);
+        let index = devices.settle(&kids, claim).unwrap();
+        assert_eq!(devices.device(index).unwrap().name, "kids");
+        assert_eq!(devices.known_by(&kids, claim), KnownBy::Listener);
+    }
+
+    #[test]
+    fn a_connection_names_its_client() {
+        let devices = behind_a_forwarder();
+        let id = |id: &[u8]| ForeignId::new(IdKind::Subscriber, id);
+        let name = |origin: &Origin| {
+            assert_ne!(devices.identify(origin, None), Who::Unseen);
+            let index = devices.settle(origin, None);
+            index.map_or("", |index| devices.device(index).unwrap().name)
+        };
+        let told = |address: &str| Origin {
+            via: Via::Teller,
+            ..from(address)
+        };
+        assert_eq!(name(&told("10.0.0.9")), "printer");
+        assert_eq!(name(&told("10.9.9.9")), "");
+        let named = Origin {
+            id: id(b"f-1"),
+            ..told("10.0.0.9")
+        };
+        assert_eq!(name(&named), "family");
+        let known_by = devices.known_by(&named, None).to_string();
+        assert_eq!(known_by, "what its forwarder says: subscriber `f-1`");
+        let misnamed = Origin {
+            id: id(b"f-2"),
+            ..named
+        };
+        assert_eq!(name(&misnamed), "printer");
+        // Behind a load balancer that does not say who: its own address is nobody's, and what the
+        // client wrote into its query is not the load balancer's word.
+        let hidden = Origin {
+            via: Via::Veil,
+            ..from("192.0.2.1")
+        };
+        assert_eq!(name(&hidden), "");
+        assert_eq!(claimed(&devices, &hidden, &[PARENT]), None);
+        let named = Origin {
+            id: id(b"f-1"),
+            ..hidden
+        };
+        assert_eq!(name(&named), "family");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Bytes in and out: UDP, TCP, limits, time-outs.
 //!
 //! A listener hands each message to [`Resolver`] and sends what comes back; it knows nothing of what
-//! a message means. Read [`udp`] first. Sockets are bound before lists are loaded, so that a busy
+//! a message means. Read [`udp`] first; [`proxy`] is what load balancers put before the first message
+//! of a connection. Sockets are bound before lists are loaded, so that a busy
 //! port is told at once, and read only afterwards, so that no child gets an unfiltered answer.
 
+pub mod proxy;
 pub mod tcp;
 pub mod udp;
 

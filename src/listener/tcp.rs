@@ -17,8 +17,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use super::Resolver;
+use super::proxy::Header;
 use crate::config::Limits;
-use crate::device::Origin;
+use crate::device::{Origin, Via};
 use crate::journal::Transport;
 use crate::limit::Client;
 use crate::resolve::Step;
@@ -163,32 +164,123 @@ pub async fn serve(
                 continue;
             }
         };
-        let origin = Origin {
-            client: peer.ip().to_canonical(),
-            interface: interface_of(&stream, &peer),
-            listener,
+        let client = peer.ip().to_canonical();
+        let newcomer = Newcomer {
+            origin: Origin::new(client, interface_of(&stream, &peer), listener),
+            stream,
+            resolver: Arc::clone(&resolver),
+            places: Arc::clone(&places),
+            unread: Vec::with_capacity(512),
         };
         let snapshot = resolver.snapshot();
-        let serve = snapshot.config.server.serve.iter();
-        if !serve.clone().any(|net| net.contains(&origin.client)) {
+        let forwarder = snapshot.devices.forwarder(client);
+        if forwarder.is_some_and(|forwarder| forwarder.proxy) {
+            newcomer.await_header();
+        } else {
+            newcomer.admit();
+        }
+    }
+}
+
+/// A connection that has no place yet.
+struct Newcomer {
+    stream: TcpStream,
+    origin: Origin,
+    resolver: Arc<Resolver>,
+    places: Arc<Places>,
+    /// What was read behind a header.
+    unread: Vec<u8>,
+}
+
+impl Newcomer {
+    /// Waits in a task for the header of a load balancer, which says whose connection it is.
+    fn await_header(mut self) {
+        let limits = self.resolver.snapshot().config.limits.clone();
+        let patience = limits.tcp_read;
+        // A load balancer speaks for many: all places are there for it until it has said for whom.
+        let for_many = Limits {
+            tcp_per_client: limits.tcp_connections,
+            ..limits
+        };
+        let client = Client::Address(self.origin.client);
+        let Some(place) = self.places.take(client, &for_many) else {
+            debug!(?client, "too many connections");
+            return;
+        };
+        tokio::spawn(async move {
+            let header = tokio::select! {
+                header = timeout(patience, self.read_header()) => {
+                    header.unwrap_or_else(|_| Err(io::Error::other("a PROXY header takes too long")))
+                }
+                () = place.give_up.notified() => return,
+            };
+            // The client takes one of its own.
+            drop(place);
+            match header {
+                Ok(header) => {
+                    self.introduce(header);
+                    self.admit();
+                }
+                // Load balancers look whether a port is open.
+                Err(error) if self.unread.is_empty() => debug!(?client, %error, "no header came"),
+                Err(error) => warn_rarely(&self.origin, &error),
+            }
+        });
+    }
+
+    async fn read_header(&mut self) -> io::Result<Header> {
+        loop {
+            let read = Header::read(&self.unread).map_err(io::Error::other)?;
+            if let Some((header, used)) = read {
+                self.unread.drain(..used);
+                return Ok(header);
+            }
+            if self.stream.read_buf(&mut self.unread).await? == 0 {
+                return Err(io::Error::other("a PROXY header is cut off"));
+            }
+        }
+    }
+
+    /// Takes over what a load balancer said of its client. Where the connection came in says nothing
+    /// of that one.
+    fn introduce(&mut self, header: Header) {
+        let origin = self.origin;
+        self.origin = match header {
+            Header::Local => origin,
+            Header::Proxied { client, subscriber } => Origin {
+                client: client.unwrap_or(origin.client),
+                interface: 0,
+                via: client.map_or(Via::Veil, |_| Via::Teller),
+                id: subscriber,
+                ..origin
+            },
+        };
+    }
+
+    /// Takes a place and answers what comes, if the client may ask and has not too many.
+    fn admit(self) {
+        let origin = self.origin;
+        let snapshot = self.resolver.snapshot();
+        let mut serve = snapshot.config.server.serve.iter();
+        if !serve.any(|net| net.contains(&origin.client)) {
             // Strangers hold no place.
             debug!(client = %origin.client, "not served");
-            continue;
+            return;
         }
         let limits = snapshot.config.limits.clone();
         let device = snapshot.identify(&origin).0.map(|device| device.name);
         let client = device.map_or(Client::Address(origin.client), Client::Device);
-        let Some(place) = places.take(client, &limits) else {
+        let Some(place) = self.places.take(client, &limits) else {
             debug!(?client, "too many connections");
-            continue;
+            return;
         };
         let connection = Connection {
-            stream,
+            stream: self.stream,
             origin,
-            resolver: Arc::clone(&resolver),
+            resolver: self.resolver,
             limits,
             place,
-            unread: Vec::with_capacity(512),
+            unread: self.unread,
             waiting: JoinSet::new(),
         };
         tokio::spawn(async move {
@@ -196,6 +288,16 @@ pub async fn serve(
                 debug!(?client, %error, "a connection ended");
             }
         });
+    }
+}
+
+/// Says that a load balancer opened a connection otherwise than it should, at most once in a
+/// thousand times: it will do so again.
+fn warn_rarely(origin: &Origin, error: &io::Error) {
+    static TIMES: AtomicUsize = AtomicUsize::new(0);
+    let times = TIMES.fetch_add(1, Ordering::Relaxed);
+    if times.is_multiple_of(1000) {
+        warn!(client = %origin.client, %error, times, "a connection was closed");
     }
 }
 

@@ -96,11 +96,8 @@ async fn handle(
     if meta.addr.port() == 0 {
         return;
     }
-    let origin = Origin {
-        client: meta.addr.ip().to_canonical(),
-        interface: meta.interface_index.unwrap_or(0),
-        listener,
-    };
+    let client = meta.addr.ip().to_canonical();
+    let origin = Origin::new(client, meta.interface_index.unwrap_or(0), listener);
     match resolver.answer_now(message, &origin, Transport::Udp, answer) {
         Step::Reply(outcome) => {
             datagrams.send(answer, envelope).await;

@@ -18,6 +18,11 @@ pub struct Query<'m> {
     pub question_end: usize,
     /// What EDNS said, if the client speaks it.
     pub edns: Option<Edns>,
+    /// All its EDNS options as they came: [`options`] reads them.
+    pub options: &'m [u8],
+    /// Whether anything but EDNS stands in the additional section, such as a signature. No stub
+    /// resolver puts it there.
+    pub has_more: bool,
 }
 
 /// What a client said by EDNS (RFC 6891).
@@ -115,11 +120,14 @@ impl<'m> Query<'m> {
         };
         let edns = read_additional(raw, question_end, additionals)
             .map_err(|rcode| refuse(rcode, question_end, None))?;
-        let refuse = |rcode| refuse(rcode, question_end, edns.map(|(edns, _)| edns));
-        if edns.is_some_and(|(_, version)| version > 0) {
+        let has_more = additionals != u16::from(edns.is_some());
+        let options = edns.map_or(&[][..], |opt| opt.options);
+        let version = edns.map_or(0, |opt| opt.version);
+        let edns = edns.map(|opt| opt.edns);
+        let refuse = |rcode| refuse(rcode, question_end, edns);
+        if version > 0 {
             return Err(refuse(rcode::BADVERS));
         }
-        let edns = edns.map(|(edns, _)| edns);
         if questions == 0 {
             // A cookie alone asks for a cookie alone (RFC 7873 section 5.4).
             let wants_cookie = edns.is_some_and(|edns| edns.cookie.is_some());
@@ -152,6 +160,8 @@ impl<'m> Query<'m> {
             },
             question_end,
             edns,
+            options,
+            has_more,
         })
     }
 
@@ -166,8 +176,33 @@ impl<'m> Query<'m> {
     }
 }
 
+/// The options of an OPT record that was read before: their numbers and what they hold.
+pub fn options(mut octets: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let (code, value, rest) = cut_option(octets)?;
+        octets = rest;
+        Some((code, value))
+    })
+}
+
+/// The first option, and what follows it; none when there is none or it is cut off.
+fn cut_option(octets: &[u8]) -> Option<(u16, &[u8], &[u8])> {
+    let (&[code, code_low, length, length_low], rest) = octets.split_first_chunk::<4>()?;
+    let length = usize::from(u16::from_be_bytes([length, length_low]));
+    let (value, rest) = rest.split_at_checked(length)?;
+    Some((u16::from_be_bytes([code, code_low]), value, rest))
+}
+
+/// An OPT record.
+#[derive(Clone, Copy)]
+struct Opt<'m> {
+    edns: Edns,
+    version: u8,
+    options: &'m [u8],
+}
+
 /// Reads the additional section: only EDNS means anything to us. Gives the RCODE when it is wrong.
-fn read_additional(raw: &[u8], mut at: usize, count: u16) -> Result<Option<(Edns, u8)>, u16> {
+fn read_additional(raw: &[u8], mut at: usize, count: u16) -> Result<Option<Opt<'_>>, u16> {
     let mut found = None;
     for _ in 0..count {
         let record = Record::read(raw, at).map_err(|_| rcode::FORMERR)?;
@@ -189,7 +224,11 @@ fn read_additional(raw: &[u8], mut at: usize, count: u16) -> Result<Option<(Edns
         if version == 0 {
             read_options(record.data(raw), &mut edns)?;
         }
-        found = Some((edns, version));
+        found = Some(Opt {
+            edns,
+            version,
+            options: record.data(raw),
+        });
     }
     if at == raw.len() {
         Ok(found)
@@ -198,16 +237,15 @@ fn read_additional(raw: &[u8], mut at: usize, count: u16) -> Result<Option<(Edns
     }
 }
 
-/// The options we understand; the rest is for others and ends here (RFC 6891 section 6.1.2): the
-/// client subnet, whose privacy we keep, above all.
+/// The options we understand; the rest ends here (RFC 6891 section 6.1.2), the client subnet above
+/// all, whose privacy we keep. What a forwarder says of its client is read by
+/// [`crate::device::claim`], from those we trust.
 fn read_options(mut options: &[u8], edns: &mut Edns) -> Result<(), u16> {
     const COOKIE: u16 = 10;
     const KEEPALIVE: u16 = 11;
     while !options.is_empty() {
-        let code = read_u16(options, 0).map_err(|_| rcode::FORMERR)?;
-        let length = usize::from(read_u16(options, 2).map_err(|_| rcode::FORMERR)?);
-        let value = options.get(4..4 + length).ok_or(rcode::FORMERR)?;
-        options = &options[4 + length..];
+        let (code, value, rest) = cut_option(options).ok_or(rcode::FORMERR)?;
+        options = rest;
         match code {
             COOKIE => {
                 // 8 octets, or 8 and 8 to 32 more (RFC 7873 section 5.2.2).
@@ -318,6 +356,32 @@ mod tests {
         ] {
             assert_eq!(error_of(&raw), Some(rcode), "{what}");
         }
+    }
+
+    #[test]
+    fn options_are_kept_as_they_came() {
+        let data = [0, 8, 0, 4, 0, 1, 0, 0, 0xfd, 0xe9, 0, 0, 0, 12, 0, 2, 0, 0];
+        let mut opt = vec![0, 0, 41, 4, 0xd0, 0, 0, 0, 0, 0, data.len() as u8];
+        opt.extend_from_slice(&data);
+        let raw = message([1, 0], [1, 0, 0, 1], &opt);
+        let Decoded::Ask(query) = Query::decode(&raw) else {
+            panic!("not a query");
+        };
+        assert_eq!(query.options, data);
+        let all: Vec<_> = options(query.options).collect();
+        let expected: [(u16, &[u8]); 3] = [(8, &[0, 1, 0, 0]), (65_001, &[]), (12, &[0, 0])];
+        assert_eq!(all, expected);
+        let plain = message([1, 0], [1, 0, 0, 0], &[]);
+        let Decoded::Ask(query) = Query::decode(&plain) else {
+            panic!("not a query");
+        };
+        assert_eq!(options(query.options).count(), 0);
+        assert!(!query.has_more);
+        let signature = b"\0\0\xfa\0\xff\0\0\0\0\0\0";
+        let signed = message([1, 0], [1, 0, 0, 2], &[&opt, &signature[..]].concat());
+        assert!(matches!(Query::decode(&signed), Decoded::Ask(query) if query.has_more));
+        // Reading ends where they are cut off.
+        assert_eq!(options(&data[..10]).count(), 1);
     }
 
     #[test]
