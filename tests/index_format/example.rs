@@ -39,13 +39,7 @@ pub(crate) fn check(explain: impl FnOnce(&[u8]) -> Option<String>) {
     let octets = compile(&page);
     let mut written = vec![("octets of the header".to_owned(), dump(&octets, 0..HEADER))];
     for (number, part) in PARTS.iter().enumerate() {
-        let mut shown = String::new();
-        for range in shown_of(part, part_of(&octets, number)) {
-            if !shown.is_empty() {
-                shown.push_str("…\n");
-            }
-            shown.push_str(&dump(&octets, range));
-        }
+        let shown = dump(&octets, part_of(&octets, number));
         written.push((format!("octets of {part}"), shown));
     }
     written.push(("counts of the header".to_owned(), choices(&octets)));
@@ -98,7 +92,7 @@ fn choices(octets: &[u8]) -> String {
         ("top-level labels", number(76)),
         ("blocks of names", number(80)),
         ("sets with a number", number(84)),
-        ("classes", number(92)),
+        ("pairs of tokens", number(92)),
         ("names in a block", 1 << octets[98]),
         ("names in a group", 1 << octets[99]),
         ("octets of the filter", filter.len() as u32),
@@ -116,20 +110,6 @@ fn part_of(octets: &[u8], number: usize) -> Range<usize> {
     };
     let begin = place(104 + 16 * number);
     begin..begin + place(112 + 16 * number)
-}
-
-/// What is shown of a part: of the classes of contexts, of which there are thousands, a few.
-fn shown_of(part: &str, all: Range<usize>) -> Vec<Range<usize>> {
-    if part != "codes" {
-        return vec![all];
-    }
-    let next = all.start + 1600;
-    let lengths = next + 1600;
-    vec![
-        all.start..all.start + 3 * LINE,
-        next..next + 3 * LINE,
-        lengths..all.end,
-    ]
 }
 
 /// The octets as people show them: lines that are the same as the one before are a star.

@@ -127,7 +127,7 @@ fn another_reader_finds_what_the_program_finds_in_compiled_lists() {
 }
 
 /// What no list says and the format can: the root, hundreds of sets, sets without a number, names
-/// that begin alike for longer than a separator, top-level labels that do.
+/// that begin alike for longer than a separator, top-level labels that do, names of many tokens.
 #[test]
 fn another_reader_finds_what_the_program_finds_in_odd_indexes() {
     let mut numbers = questions::Numbers(11);
@@ -178,6 +178,9 @@ fn another_reader_finds_what_the_program_finds_in_odd_indexes() {
         add(&format!("lone{n}a.example"), Said::plain(2));
     }
     add(&("a.".repeat(126) + "b"), Said::plain(2));
+    // Hardly any two symbols that other names have in a row: so many tokens that their count
+    // stands apart.
+    add("z9y8x7w6v5u4t3s2r1q0ponmlkjihgfedcba_.b", Said::plain(2));
     let (octets, totals) = model.write(1 << 20).unwrap();
     assert!(totals.sets > 300, "{totals:?}");
     let index = Index::from_bytes(octets.clone()).unwrap();

@@ -166,51 +166,58 @@ class Code:
 class Codes:
     """The part `Codes`."""
 
-    def __init__(self, octets, classes, sets):
-        symbols, pairs = N["symbols"], N["symbols"] ** 2
-        need(classes <= N["most-classes"], "too many classes")
-        self.first, self.next = octets[:pairs], octets[pairs : 2 * pairs]
-        need(all(it < classes for it in self.first + self.next), "a class that is not there")
-        lengths = [half for it in octets[2 * pairs :] for half in (it & 15, it >> 4)]
-        counts = [symbols] * classes
-        counts += [N["shared-symbols"]] * N["shared-codes"] + [N["set-symbols"]]
+    def __init__(self, octets, pairs, sets):
+        self.tokens = [[] if symbol == END else [symbol] for symbol in range(N["symbols"])]
+        need(len(self.tokens) + pairs <= N["most-tokens"], "too many tokens")
+        for number in range(pairs):
+            first, second = (little(octets, 4 * number + half, 2) for half in (0, 2))
+            need(max(first, second) < len(self.tokens), "a pair of tokens that are not there")
+            token = self.tokens[first] + self.tokens[second]
+            need(len(token) <= N["token-symbols"], "a token of too many symbols")
+            self.tokens.append(token)
+        self.token_bits = (len(self.tokens) - 1).bit_length()
+        lengths = [half for it in octets[4 * pairs :] for half in (it & 15, it >> 4)]
+        counts = [N["shared-symbols"]] * N["shared-codes"]
+        counts += [N["count-symbols"], N["set-symbols"]]
         need(len(lengths) == sum(counts), "the length of the codes")
         codes = []
         for count in counts:
             codes.append(Code(lengths[:count]))
             del lengths[:count]
-        self.classes, self.shared = codes[:classes], codes[classes:-1]
-        self.sets = codes[-1]
+        *self.shared, self.counts, self.sets = codes
         self.set_bits = max(sets - 1, 0).bit_length()
-
-    def take_row(self, row, shared, base, bits):
-        """Reads the symbols behind the shared ones, with the end."""
-        row = row[:shared]
-        while not row or row[-1] != END:
-            need(len(row) < 256, "a name without an end")
-            last = row[-1] if row else GAP
-            before = row[-2] if len(row) > 1 else GAP
-            if base is not None and len(row) == shared:
-                need(shared < len(base), "more is shared than there is")
-                number = self.first[base[shared] * N["symbols"] + last]
-            else:
-                number = self.next[before * N["symbols"] + last]
-            row = row + [self.classes[number].take(bits)]
-        return row
 
     def take_shared(self, before, bits):
         length = self.shared[min(before, N["shared-codes"] - 1)].take(bits)
         return bits.take(N["far-bits"]) if length == N["shared-symbols"] - 1 else length
 
+    def take_count(self, bits):
+        """How many tokens; before that, the set if it is another one."""
+        count, said = self.counts.take(bits), None
+        if count == N["other-set"]:
+            said = self.take_set(bits)
+            count = self.counts.take(bits)
+            need(count != N["other-set"], "two sets of one name")
+        return said, bits.take(N["far-bits"]) if count == N["many-tokens"] else count
+
     def take_set(self, bits):
         symbol = self.sets.take(bits)
-        if symbol == N["same-set"]:
-            return "same", None
         if symbol == N["rare-set"]:
             return "number", bits.take(self.set_bits)
         if symbol == N["lone-set"]:
             return "place", bits.take(32)
-        return "number", symbol - 1
+        return "number", symbol
+
+    def tokens_before(self, end, count, begin, octets):
+        """So many tokens, the first right in front of the bit `end`, none in front of `begin`."""
+        tokens = []
+        for number in range(1, count + 1):
+            at = end - number * self.token_bits
+            need(at >= begin, "more tokens than there are")
+            token = Bits(octets, at).take(self.token_bits)
+            need(token < len(self.tokens), "a token that is not there")
+            tokens.append(token)
+        return tokens
 
 
 # --- Names ----------------------------------------------------------------------------------------
@@ -275,30 +282,37 @@ class Block:
         self.sizes = [min(size, names - at) for at in range(0, names, size)]
         others = len(self.sizes) - 1
         self.short = [self.bits.take(N["short-bits"]) for _ in range(others)]
-        self.offsets = [0] + [self.bits.take(self.width) for _ in range(others)]
+        self.offsets = [self.bits.take(self.width) for _ in self.sizes]
         self.groups = self.bits.at
 
     def head(self, group):
-        """The first name of a group, with its set still to be read."""
-        self.bits.at = self.groups + self.offsets[group]
-        return self.codes.take_row(self.separator[: self.prefix], self.prefix, None, self.bits)
+        """The first name of a group."""
+        return next(self.group(group))[0]
 
     def group(self, group, tell=lambda *_: None):
-        """The names of a group, each with its set."""
-        row = self.head(group)
-        saying = self.codes.take_set(self.bits)
-        need(saying[0] != "same", "the head of a group says what the name before says")
-        tell(None, row, saying)
-        yield row, saying
-        shared = 0
-        for _ in range(self.sizes[group] - 1):
-            shared = self.codes.take_shared(shared, self.bits)
-            base = row
-            row = self.codes.take_row(row, shared, base, self.bits)
-            said = self.codes.take_set(self.bits)
-            tell(shared, row, said)
-            if said[0] != "same":
-                saying = said
+        """The names of a group, each with its set. `tell` is told how each is read: from which bit
+        on, how much of it is shared, which symbols follow, which set it has if that is told, and
+        its tokens."""
+        end = self.bits.at = self.groups + self.offsets[group]
+        row, shared, saying = self.separator + [END], self.prefix, None
+        for number in range(self.sizes[group]):
+            begin = self.bits.at
+            if number == 0:
+                saying = self.codes.take_set(self.bits)
+            else:
+                shared = self.codes.take_shared(shared if number > 1 else 0, self.bits)
+            said, count = self.codes.take_count(self.bits)
+            need(number > 0 or said is None, "two sets of a head")
+            saying = said or saying
+            octets = self.index.part["names"]
+            tokens = self.codes.tokens_before(end, count, self.groups, octets)
+            end -= count * self.codes.token_bits
+            need(shared < len(row), "more is shared than there is")
+            rest = sum((self.codes.tokens[token] for token in tokens), [])
+            row = row[:shared] + rest + [END]
+            need(len(row) <= N["most-symbols"] + 1, "a name of too many symbols")
+            told = saying if number == 0 else said
+            tell(begin, None if number == 0 else shared, rest, told, tokens)
             yield row, saying
 
     def find(self, row):
@@ -681,8 +695,8 @@ class Index:
         self.recipe = octets[32:64]
         self.names = little(octets, 64, 8)
         counts = [little(octets, 72 + 4 * n, 4) for n in range(6)]
-        self.lists_count, tops, blocks, sets, self.root, classes = counts
-        self.most_labels, self.block_bits, self.group_bits = octets[97:100]
+        self.lists_count, tops, blocks, sets, self.root, pairs = counts
+        self.fewest_labels, self.most_labels, self.block_bits, self.group_bits = octets[96:100]
         need(self.group_bits <= self.block_bits <= N["most-block-bits"], "the size of a block")
         self.part = {}
         for number, name in enumerate(PARTS):
@@ -694,10 +708,10 @@ class Index:
         need(len(self.lists) == self.lists_count, "another number of lists")
         need(len(self.part["separators"]) == 12 * blocks, "the number of blocks")
         need(len(self.part["sets"]) >= 4 * sets, "the number of sets")
-        self.separators = [little(self.part["separators"], 8 * n, 8) for n in range(blocks)]
-        self.begins = [little(self.part["separators"], 8 * blocks + 4 * n, 4) for n in range(blocks)]
+        self.separators = [little(self.part["separators"], 12 * n, 8) for n in range(blocks)]
+        self.begins = [little(self.part["separators"], 12 * n + 8, 4) for n in range(blocks)]
         self.places = [little(self.part["sets"], 4 * n, 4) for n in range(sets)]
-        self.codes = Codes(self.part["codes"], classes, sets) if self.part["codes"] else None
+        self.codes = Codes(self.part["codes"], pairs, sets) if self.part["codes"] else None
         self.tops = self.read_tops(tops, blocks)
         self.patterns = Patterns(self.part["patterns"])
         self.addresses = Addresses(self.part["addresses"])
@@ -769,7 +783,7 @@ class Index:
             if len(labels) - cut > self.most_labels:
                 break
             state = hash_label(state, labels[cut])
-            if self.may_hold(state):
+            if len(labels) - cut >= self.fewest_labels and self.may_hold(state):
                 maybe.append(cut)
         places = [(len(labels) - cut, self.find(labels[cut:])) for cut in reversed(maybe)]
         if self.root:
@@ -816,40 +830,48 @@ def text_of(top, row):
     return ".".join(labels[::-1] + [top.decode()])
 
 
-def signs(row):
-    """A row of symbols, a dot for the gap and a bar for the end."""
-    return "".join({END: "|", GAP: "."}.get(symbol) or chr(OCTETS[symbol]) for symbol in row)
+def signs(symbols):
+    """Symbols as people read them: a dot for the gap, a bar for the end."""
+    return "".join({END: "|", GAP: "."}.get(symbol) or chr(OCTETS[symbol]) for symbol in symbols)
 
 
 def explain(index):
-    """How the blocks are read, bit by bit."""
+    """How names are read, bit by bit."""
+    if index.codes is None:
+        return
+    for number, token in enumerate(index.codes.tokens[N["symbols"] :], N["symbols"]):
+        print(f"token {number}: {signs(token)}")
     for top in index.tops:
         for number, names in index.blocks_of(top):
             block = Block(index, number, names)
-            begin = 8 * index.begins[number]
+            octets = index.part["names"]
             separator = signs(block.separator)
             print(f"block {number}: below `{top.decode()}`, {names} of them, separator {separator}")
-            head = Bits(index.part["names"], begin)
+            head = Bits(octets, 8 * index.begins[number])
             for bits, what in [(N["prefix-bits"], "shared by heads"), (N["width-bits"], "width")]:
                 print(f"  {head.peek(bits):0{bits}b}  {what} {head.take(bits)}")
             for bits, what, values in [
                 (N["short-bits"], "short separator", block.short),
-                (block.width, "offset", block.offsets[1:]),
+                (block.width, "offset", block.offsets),
             ]:
                 for value in values:
-                    print(f"  {head.take(bits):0{bits}b}  {what} {value}")
+                    taken = f"{head.take(bits):0{bits}b}" if bits else "no bits"
+                    print(f"  {taken}  {what} {value}")
             for group in range(len(block.sizes)):
-                last = block.bits.at = block.groups + block.offsets[group]
+                print(f"  group {group}, from its middle on")
 
-                def tell(shared, row, said):
-                    nonlocal last
-                    taken = Bits(index.part["names"], last).peek(block.bits.at - last)
-                    taken = f"{taken:0{block.bits.at - last}b}"
-                    last = block.bits.at
-                    new = signs(row[block.prefix if shared is None else shared :])
-                    shared = "head" if shared is None else f"shares {shared}"
-                    said = " ".join(str(it) for it in said if it is not None)
-                    print(f"  {taken}  {shared}, then {new} set {said}")
+                def tell(begin, shared, rest, said, tokens):
+                    length = block.bits.at - begin
+                    taken = f"{Bits(octets, begin).peek(length):0{length}b}"
+                    words = ["head" if shared is None else f"shares {shared}"]
+                    if said is not None:
+                        words.append("set {} {}".format(*said))
+                    if tokens:
+                        bits = " ".join(f"{token:0{index.codes.token_bits}b}" for token in tokens)
+                        words.append(f"then {signs(rest)}: {bits}")
+                    else:
+                        words.append("then nothing")
+                    print(f"    {taken}  {', '.join(words)}")
 
                 for _ in block.group(group, tell):
                     pass

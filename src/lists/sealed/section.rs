@@ -13,7 +13,7 @@
 //! at most 3,072 fingerprints of one list and a word of the filter for each six of them, so that
 //! the filter of a full chunk is a page of memory. A fingerprint is uniformly distributed by
 //! itself: octets 2 to 5 select its word, four times six bits of octets 6 to 9 the bits to set in
-//! it. About 2 % of the names nobody sealed pass the filter; only they touch the fingerprints.
+//! it. About 1.6 % of the names nobody sealed pass the filter; only they touch the fingerprints.
 //! No sealed list at all makes an empty section.
 
 use std::io::{self, Write};
