@@ -316,7 +316,7 @@ impl Neighbours {
                     state.waiters -= waiting.len();
                     for waiter in waiting {
                         // It may have lost patience.
-                        let _ = waiter.send(());
+                        let _gone = waiter.send(());
                     }
                 }
             }
@@ -844,7 +844,7 @@ mod tests {
         // Those whose clients went away make room.
         for it in waiting {
             it.abort();
-            let _ = it.await;
+            drop(it.await);
         }
         while service.requests.try_recv().is_ok() {}
         let late = ask(MAX_WAITING + 1);
