@@ -146,6 +146,8 @@ fn the_promises_stand_in_the_units() {
         "Requires=hedgerow.socket",
         "Type=notify",
         "WatchdogSec=30s",
+        // How the neighbour table is read.
+        "RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX",
     ] {
         assert!(service.lines().any(|found| found == line), "{line}");
     }
