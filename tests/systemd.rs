@@ -150,6 +150,8 @@ fn the_promises_stand_in_the_units() {
         "ExecPaths=/usr/bin/hedgerow -/usr/lib -/usr/lib64 -/lib -/lib64",
         "SystemCallFilter=setpriority",
         "OOMPolicy=continue",
+        // How the neighbour table is read.
+        "RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX",
     ] {
         assert!(service.lines().any(|found| found == line), "{line}");
     }

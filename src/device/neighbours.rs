@@ -316,7 +316,7 @@ impl Neighbours {
                     state.waiters -= waiting.len();
                     for waiter in waiting {
                         // It may have lost patience.
-                        waiter.send(()).ok();
+                        let _gone = waiter.send(());
                     }
                 }
             }

@@ -51,7 +51,7 @@ impl Events {
     pub(super) fn open() -> io::Result<Self> {
         let socket = open(SockFlag::SOCK_NONBLOCK, GROUPS)?;
         // With less room more is lost and asked for again.
-        let _ = setsockopt(&socket, sockopt::RcvBuf, &QUEUE);
+        let _smaller = setsockopt(&socket, sockopt::RcvBuf, &QUEUE);
         Ok(Self {
             socket: Arc::new(socket),
             room: vec![0; DATAGRAM].into(),
