@@ -35,6 +35,7 @@ use crate::config::Config;
 use crate::control::api::{ErrorBody, Explanation};
 use crate::control::client::{Client, ClientError};
 use crate::control::{ControlError, ExplainRequest};
+use crate::reload;
 
 /// Where the control socket is unless somebody says otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/hedgerow/control.sock";
@@ -250,9 +251,6 @@ enum Verb {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
-    /// Compile what a daemon wants compiled, which starts us for that
-    #[command(name = crate::reload::VERB, hide = true)]
-    CompileForDaemon,
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -411,11 +409,16 @@ pub fn execute(
     backend: &dyn Backend,
     output: &mut Output<'_>,
 ) -> Exit {
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
-        Err(error) => return usage(&error, output),
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // Nothing that people type: neither help nor completions know it.
+    let done = if matches!(&*arguments, [_, verb] if verb == reload::VERB) {
+        process::compile_for_daemon(output)
+    } else {
+        match Arguments::try_parse_from(arguments) {
+            Ok(arguments) => dispatch(arguments, socket, backend, output),
+            Err(error) => return usage(&error, output),
+        }
     };
-    let done = dispatch(arguments, socket, backend, output);
     let done = done.and_then(|()| Ok(output.out.flush()?));
     match done {
         Ok(()) => Exit::Fine,
@@ -439,7 +442,6 @@ fn dispatch(
         Verb::Check(check) => process::check(&check, backend, output),
         Verb::Schema => process::schema(backend, output),
         Verb::Completions { shell } => process::completions(shell, output),
-        Verb::CompileForDaemon => process::compile_for_daemon(output),
         Verb::Explain(explain) => explain::run(explain, &daemon(), backend, output),
         Verb::Status(format) => wait(status::run(format, &daemon(), output)),
         Verb::Log(log) => wait(log::run(log, &daemon(), output)),

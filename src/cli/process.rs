@@ -8,6 +8,7 @@ use super::output::{Style, counted, plain};
 use super::{
     Backend, CheckArguments, Exit, Failure, Output, ServeArguments, ServeOptions, command,
 };
+use crate::reload;
 
 /// `hedgerow serve`.
 pub(super) fn serve(
@@ -87,5 +88,5 @@ pub(super) fn completions(
 /// What a daemon starts us for.
 pub(super) fn compile_for_daemon(output: &mut Output<'_>) -> Result<(), Failure> {
     let input = io::stdin().lock();
-    Ok(crate::reload::compile_for_daemon(input, &mut output.out)?)
+    Ok(reload::compile_for_daemon(input, &mut output.out)?)
 }
