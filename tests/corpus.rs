@@ -6,6 +6,8 @@ use std::path::Path;
 
 #[path = "../fuzz/checks/config.rs"]
 mod config;
+#[path = "../fuzz/checks/leases.rs"]
+mod leases;
 #[path = "../fuzz/checks/list_line.rs"]
 mod list_line;
 #[path = "../fuzz/checks/message.rs"]
@@ -30,6 +32,11 @@ fn run(target: &str, check: impl Fn(&[u8])) -> usize {
 #[test]
 fn list_line() {
     assert!(run("list_line", list_line::check) >= 60);
+}
+
+#[test]
+fn lease_files() {
+    assert!(run("leases", leases::check) >= 15);
 }
 
 #[test]
@@ -70,6 +77,21 @@ proptest::proptest! {
         changes in proptest::collection::vec((proptest::num::u16::ANY, proptest::num::u8::ANY, 0_u8..3), 0..6),
     ) {
         list_line::check(&damaged("list_line", seed, &changes));
+    }
+
+    /// The same for files of leases.
+    #[test]
+    fn damaged_leases(
+        seed in 0_usize..1000,
+        changes in proptest::collection::vec((proptest::num::u16::ANY, proptest::num::u8::ANY, 0_u8..3), 0..6),
+    ) {
+        leases::check(&damaged("leases", seed, &changes));
+    }
+
+    /// Octets from nowhere.
+    #[test]
+    fn any_leases(octets in proptest::collection::vec(proptest::num::u8::ANY, 0..600)) {
+        leases::check(&octets);
     }
 
     /// The same for what stands in an index beside the names.
