@@ -211,6 +211,8 @@ sections! {
         leases: Vec<Text>,
         /// File of MAC addresses and the names or addresses that belong to them.
         ethers: Text,
+        /// Domain in which devices have names: `tablet.home.arpa`. `""` switches that off.
+        home_domain: Text,
     }
 
     /// A device and the profile it belongs to. Of several devices that match, the most specific

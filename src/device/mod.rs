@@ -18,6 +18,7 @@
 
 pub mod claim;
 pub mod lease;
+pub mod names;
 pub mod neighbours;
 
 use std::collections::HashMap;
@@ -29,6 +30,7 @@ use ipnet::IpNet;
 
 pub use self::claim::Claim;
 pub use self::lease::{HostName, Lease};
+pub use self::names::{Asking, HomeAnswer, HomeNames};
 
 pub use self::neighbours::{Neighbours, Place, Witness};
 use crate::config::{self, DeviceMatch};
