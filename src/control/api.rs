@@ -48,6 +48,8 @@ pub struct Status {
     pub lists: ListSummary,
     /// Who answers what we cannot.
     pub upstreams: Vec<UpstreamStatus>,
+    /// What devices are told apart by beyond their own addresses.
+    pub evidence: Vec<Evidence>,
     /// Bytes the query log and the statistics take.
     pub journal_bytes: u64,
     /// Resident memory of the process.
@@ -120,6 +122,18 @@ pub struct UpstreamStatus {
     pub latency_us: Option<u64>,
     /// What went wrong last.
     pub last_error: Option<String>,
+}
+
+/// Something that shows who stands behind an address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Evidence {
+    /// Such as `neighbour table`.
+    pub name: String,
+    /// `works`, `off` or `missing`.
+    pub state: String,
+    /// What there is of it, or why there is none.
+    pub detail: String,
 }
 
 /// What came of a reload.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::api::{
-    BadLine, CacheStatus, Device, ExplainedDevice, ExplainedProfile, ExplainedQuestion,
+    BadLine, CacheStatus, Device, Evidence, ExplainedDevice, ExplainedProfile, ExplainedQuestion,
     Explanation, Flushed, List, ListMatch, ListSearch, ListSummary, ListUpdateReport, ListUpdated,
     ListUpdates, Listener, Profile, ReloadReport, Status, UpstreamStatus, Voice, VoiceEffect,
 };
@@ -182,6 +182,11 @@ impl Household for FakeHousehold {
                 failures: 1,
                 latency_us: Some(12_300),
                 last_error: None,
+            }],
+            evidence: vec![Evidence {
+                name: "neighbour table".into(),
+                state: "missing".into(),
+                detail: "the kernel does not tell it: Operation not permitted".into(),
             }],
             journal_bytes: 70_000,
             memory_rss_bytes: Some(9_000_000),

@@ -10,6 +10,7 @@ use super::updates::Updates;
 use crate::clock::{Clock, Moment};
 use crate::config::{self, BlockAnswer, DeviceMatch, Privacy, Rule, WhenUnsure, Youtube};
 use crate::control::{Boxed, ControlError, ExplainRequest, Household, ListUpdateRequest, api};
+use crate::evidence::leases::{LeaseFile, Leases};
 use crate::files::Files;
 use crate::journal::{Journal, LogFilter, LogPage, Top};
 use crate::logging::Logging;
@@ -35,6 +36,8 @@ pub struct Daemon {
     pub(super) reloaded: tokio::sync::Notify,
     /// What went wrong at the start without stopping it.
     pub(super) start_warnings: Vec<String>,
+    /// What DHCP servers and `/etc/ethers` say.
+    pub(super) leases: Arc<Leases>,
 }
 
 impl Daemon {
@@ -57,6 +60,7 @@ impl Daemon {
         self.journal.set_max_bytes(config.journal.max_bytes);
         self.logging.set_level(config.log.level);
         self.updates.follow(&config);
+        self.leases.follow(&config.identity);
         self.reloaded.notify_one();
         for diagnostic in &report.diagnostics {
             if diagnostic.is_error() {
@@ -167,6 +171,7 @@ impl Household for Arc<Daemon> {
                 .iter()
                 .map(upstream_text)
                 .collect(),
+            evidence: self.leases.seen().iter().map(lease_file_text).collect(),
             journal_bytes: self.journal.memory_bytes() as u64,
             memory_rss_bytes: resident_bytes(),
             warnings: self.warnings(&snapshot),
@@ -351,6 +356,31 @@ fn upstream_text(server: &crate::upstream::ServerStatus) -> api::UpstreamStatus 
             .rtt
             .map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
         last_error: server.last_error.clone(),
+    }
+}
+
+/// What a file of leases tells, or why it tells nothing.
+fn lease_file_text(file: &LeaseFile) -> api::Evidence {
+    let LeaseFile {
+        path,
+        writer,
+        count,
+        problem,
+    } = file;
+    let count = match count {
+        1 => "1 entry".to_owned(),
+        count => format!("{count} entries"),
+    };
+    let (state, detail) = match (problem, *writer) {
+        (None, "unknown") => ("works", "empty".to_owned()),
+        (None, writer) => ("works", format!("{writer}, {count}")),
+        (Some(problem), "unknown") => ("missing", problem.clone()),
+        (Some(problem), writer) => ("works", format!("{writer}, {count}; {problem}")),
+    };
+    api::Evidence {
+        name: path.display().to_string(),
+        state: state.to_owned(),
+        detail,
     }
 }
 

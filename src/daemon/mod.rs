@@ -35,7 +35,8 @@ use tracing::{error, info, warn};
 use crate::clock::Clock;
 use crate::config::{Config, DeviceMatch, Diagnostic, Listen, LogTarget, Overrides};
 use crate::control::{self, Household, api};
-use crate::device::Neighbours;
+use crate::device::{self, Neighbours};
+use crate::evidence::leases::Leases;
 use crate::files::Files;
 use crate::journal::Journal;
 use crate::listener::{self, BindError, Bound, tcp, udp};
@@ -168,6 +169,14 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
     }
 
     let (neighbours, _service) = Neighbours::new();
+    let leases = Leases::new(
+        files.clone(),
+        clock.clone(),
+        Arc::clone(&neighbours),
+        config.identity.clone(),
+    );
+    // Before the first query: it may be of somebody who is known by nothing else.
+    leases.gather();
     let reloader = Arc::new(Reloader::new(
         options.source.clone(),
         options.overrides,
@@ -199,6 +208,7 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         logging,
         reloaded: tokio::sync::Notify::new(),
         start_warnings: warnings.clone(),
+        leases,
     });
     let ready = Ready {
         addresses,
@@ -234,6 +244,7 @@ async fn run(
     let (changed, mut changes) = mpsc::channel(1);
     let mut watcher = FolderWatcher::new(changed);
     watcher.watch(daemon.reloader.interest());
+    tokio::spawn(Arc::clone(&daemon.leases).run());
     let crew = Crew::start(bound, workers, &daemon.resolver, &stopped)?;
     let door: Arc<dyn Household> = Arc::new(Arc::clone(&daemon));
     if let Some(socket) = control {
@@ -707,6 +718,7 @@ pub fn doubts(config: &Config) -> Vec<String> {
             }
         }
     }
+    doubts.extend(device::names::doubts(config));
     doubts
 }
 

@@ -2,7 +2,9 @@
 //! calls itself.
 //!
 //! The bytes of a file go into [`read_leases`] or [`read_ethers`], plain functions that know nothing
-//! of files.
+//! of files;
+//! [`gather`] reads the files there are and enters the difference into the living table; [`watch`]
+//! notices when they change.
 //!
 //! Which program wrote a file is told by what it says, not by its name. Host names are what devices
 //! say of themselves, and some programs write them down as they came: a line with a field too many
@@ -11,16 +13,21 @@
 mod book;
 mod dnsmasq;
 mod ethers;
+pub mod gather;
 mod hex;
 mod isc;
 mod kea;
 mod odhcpd;
+mod places;
+pub mod watch;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
 pub use self::ethers::{Ethers, read_ethers};
+pub use self::gather::{Gatherer, LeaseFile};
+pub use self::watch::Leases;
 use crate::device::Lease;
 use book::Book;
 

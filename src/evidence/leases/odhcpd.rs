@@ -3,7 +3,7 @@
 //! ```text
 //! # br-lan 00030001020053000001 5e100001 mias-tablet 1795003600 7 128 2001:db8::7/128 fd00::7/128
 //! # br-lan 02005e100001 ipv4 mias-tablet 1795003600 c0000207 32 192.0.2.7/32
-//! 192.0.2.7	mias-tablet.lan	mias-tablet
+//! 192.0.2.7 mias-tablet.lan mias-tablet
 //! ```
 //!
 //! Behind `#`: interface; DUID, IAID, or MAC address and `ipv4`; host name or `-`; end, -1 for never,
