@@ -161,6 +161,36 @@ impl<'a> NameRef<'a> {
             .unwrap_or(self)
     }
 
+    /// The address whose reverse name this is, exactly; see [`NameBuf::reverse_of`].
+    pub fn to_reversed(self) -> Option<IpAddr> {
+        const V4: &[u8] = b"\x07in-addr\x04arpa\x00";
+        const V6: &[u8] = b"\x03ip6\x04arpa\x00";
+        if self.0.ends_with(V4) && self.label_count() == 6 {
+            let mut octets = [0; 4];
+            for (place, label) in octets.iter_mut().rev().zip(self.labels()) {
+                // Without leading zeroes, so that each address has one such name.
+                if label.len() > 1 && label[0] == b'0' || !label.iter().all(u8::is_ascii_digit) {
+                    return None;
+                }
+                *place = std::str::from_utf8(label).ok()?.parse().ok()?;
+            }
+            return Some(octets.into());
+        }
+        if self.0.ends_with(V6) && self.label_count() == 34 {
+            let mut octets = [0_u8; 16];
+            for (label, at) in self.labels().zip(0..32) {
+                let [digit] = label else {
+                    return None;
+                };
+                // One hexadecimal digit is below 16.
+                let value = char::from(*digit).to_digit(16)? as u8;
+                octets[15 - at / 2] |= value << (4 * (at % 2));
+            }
+            return Some(octets.into());
+        }
+        None
+    }
+
     /// An owned copy on the heap.
     pub fn to_name(self) -> Name {
         Name(self.0.into())
@@ -332,6 +362,21 @@ impl NameBuf {
         Ok(name)
     }
 
+    /// The name one label below another, if it is one. The label is in lower case.
+    pub fn below(label: &[u8], parent: NameRef<'_>) -> Option<Self> {
+        let end = 1 + label.len() + parent.0.len();
+        if !(1..=MAX_LABEL).contains(&label.len()) || end > MAX_NAME {
+            return None;
+        }
+        let mut name = Self::ROOT;
+        // At most 63 and at most 255, by the checks above.
+        name.bytes[0] = label.len() as u8;
+        name.length = end as u8;
+        name.bytes[1..=label.len()].copy_from_slice(label);
+        name.bytes[1 + label.len()..end].copy_from_slice(parent.0);
+        Some(name)
+    }
+
     /// The name under which the owner of `address` is found in reverse (RFC 1035 section 3.5,
     /// RFC 3596 section 2.5).
     pub fn reverse_of(address: IpAddr) -> Self {
@@ -485,5 +530,42 @@ mod tests {
         );
         let v6 = NameBuf::reverse_of("2001:db8::1".parse().unwrap()).to_string();
         assert!(v6.starts_with("1.0.0.0.") && v6.ends_with("8.b.d.0.1.0.0.2.ip6.arpa"));
+        for text in [
+            "192.0.2.7",
+            "0.0.0.0",
+            "2001:db8::1",
+            "fe80::1:2ff:fe03:4a5b",
+        ] {
+            let address: IpAddr = text.parse().unwrap();
+            let reverse = NameBuf::reverse_of(address);
+            assert_eq!(reverse.as_ref().to_reversed(), Some(address), "{text}");
+        }
+        let short = v6.strip_prefix("1.").unwrap();
+        let other = v6.replacen('1', "g", 1);
+        for text in [
+            "2.0.192.in-addr.arpa",
+            "1.7.2.0.192.in-addr.arpa",
+            "07.2.0.192.in-addr.arpa",
+            "256.2.0.192.in-addr.arpa",
+            "x.2.0.192.in-addr.arpa",
+            "7.2.0.192.in-addr.arpa.example",
+            "example.org",
+            short,
+            &other,
+        ] {
+            assert_eq!(name(text).as_ref().to_reversed(), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_label_goes_in_front_of_a_name() {
+        let parent = name("home.arpa");
+        let below = |label: &str| NameBuf::below(label.as_bytes(), parent.as_ref());
+        assert_eq!(below("tablet").unwrap().to_string(), "tablet.home.arpa");
+        assert_eq!(below(""), None);
+        assert!(below(&"a".repeat(63)).is_some());
+        assert_eq!(below(&"a".repeat(64)), None);
+        let long = name(&["a".repeat(60).as_str(); 4].join("."));
+        assert_eq!(NameBuf::below(b"tablettablet", long.as_ref()), None);
     }
 }

@@ -308,6 +308,11 @@ impl Resolver {
             let code = synth::any(query, frame, out);
             return self.done(outcome, code);
         }
+        if let Some(answer) = snapshot.ask_home(&asked, index, Some(origin.client)) {
+            outcome.verdict = Verdict::Allow(SPECIAL_USE);
+            let code = synth::home(&answer, query, frame, out);
+            return self.done(outcome, code);
+        }
         let special = SpecialUse::of(asked.qname.as_ref());
         if let Some(special) = special.filter(|_| !snapshot.is_forwarded(asked.qname.as_ref())) {
             outcome.verdict = Verdict::Allow(SPECIAL_USE);
@@ -630,7 +635,7 @@ impl Resolver {
     }
 }
 
-/// Why a special-use name is answered here.
+/// Why a special-use name, or one of the home, is answered here.
 pub const SPECIAL_USE: Reason = Reason {
     tier: Tier::Lists,
     cause: Cause::SpecialUse,

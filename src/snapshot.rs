@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use crate::cache::Cache;
 use crate::config::{Config, Listen};
-use crate::device::{Device, Devices, Neighbours, Origin};
+use crate::device::{Asking, Device, Devices, HomeAnswer, HomeNames, Neighbours, Origin};
 use crate::lists::Index;
+use crate::message::Question;
 use crate::name::{Name, NameRef};
 use crate::policy::{RuleBook, RuleOwner, SafeSearch, View};
 use crate::profile::Profile;
@@ -33,7 +34,10 @@ pub struct Snapshot {
     pub lists: Arc<Index>,
     /// The safe forms of search engines.
     pub safe_search: Arc<SafeSearch>,
-    /// Domains whose answers may point into the home, since the household has resolvers for them.
+    /// The names of its devices.
+    pub home: HomeNames,
+    /// Domains whose answers may point into the home: those the household has resolvers for, and its
+    /// own.
     pub private_domains: Vec<Name>,
     /// What upstream said; kept from one generation to the next while its settings stay.
     pub cache: Arc<Cache>,
@@ -82,16 +86,19 @@ impl Snapshot {
             .zip(&config.profiles)
             .map(|(id, profile)| Profile::compile(id, profile, &lasting.lists))
             .collect();
-        let forwarded = config.upstream.forward.iter();
+        let forwarded = config.upstream.forward.iter().map(|it| &it.domain);
+        let own = config.identity.home_domain.iter();
+        let devices = Devices::new(&config.devices, listeners, lasting.neighbours)
+            .with_forwarders(&config.forwarders);
         Self {
             generation,
-            devices: Devices::new(&config.devices, listeners, lasting.neighbours)
-                .with_forwarders(&config.forwarders),
+            home: HomeNames::new(&config, &devices),
+            devices,
             profiles,
             // `Config` holds an index that exists, and far fewer than 65,536 profiles.
             guest: config.guest as u16,
             rules,
-            private_domains: forwarded.map(|forward| forward.domain.clone()).collect(),
+            private_domains: forwarded.chain(own).cloned().collect(),
             lists: lasting.lists,
             safe_search: lasting.safe_search,
             cache: lasting.cache,
@@ -141,8 +148,26 @@ impl Snapshot {
 
     /// Whether the household has resolvers of its own for `name`.
     pub fn is_forwarded(&self, name: NameRef<'_>) -> bool {
-        self.private_domains
-            .iter()
-            .any(|domain| name.is_within(domain.as_ref()))
+        let mut forwarded = self.config.upstream.forward.iter();
+        forwarded.any(|forward| name.is_within(forward.domain.as_ref()))
+    }
+
+    /// What the home itself answers to a question of the device with this index, or of a guest at
+    /// `client`: of its devices' names and addresses nothing is asked of an upstream.
+    pub fn ask_home(
+        &self,
+        question: &Question,
+        index: Option<u16>,
+        client: Option<IpAddr>,
+    ) -> Option<HomeAnswer> {
+        let asking = Asking {
+            client,
+            is_device: index.is_some(),
+        };
+        let qname = question.qname.as_ref();
+        let answer = self
+            .home
+            .find(qname, question.qtype, &self.devices, asking)?;
+        (!self.is_forwarded(qname)).then_some(answer)
     }
 }

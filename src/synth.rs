@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::config::BlockAnswer;
+use crate::device::HomeAnswer;
 use crate::message::{Extra, Query, Reply, ede, rcode, rtype};
 use crate::policy::{self, SpecialUse};
 use crate::profile::Profile;
@@ -14,6 +15,9 @@ use crate::verdict::{Reason, Tier};
 const SPECIAL_USE_TTL: u32 = 3600;
 /// How long a client may keep the answer to ANY (RFC 8482 section 4.3 leaves it to us).
 const ANY_TTL: u32 = 3600;
+
+/// How long a client may keep what we say of devices in the home: their addresses change.
+const HOME_TTL: u32 = 30;
 
 /// What the OPT of every answer to one query carries, and how long the answer may be.
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +137,28 @@ pub fn special_use(
             reply.address(Ipv6Addr::LOCALHOST.into(), SPECIAL_USE_TTL);
         }
         _ => reply.soa(SPECIAL_USE_TTL),
+    }
+    reply.finish(frame.limit, frame.extra);
+    code
+}
+
+/// Answers a query about a device in the home.
+pub fn home(answer: &HomeAnswer, query: &Query<'_>, frame: Frame<'_>, out: &mut Vec<u8>) -> u16 {
+    let code = match answer {
+        HomeAnswer::Nowhere => rcode::NXDOMAIN,
+        _ => rcode::NOERROR,
+    };
+    let mut reply = Reply::to_query(query, code, out);
+    match answer {
+        HomeAnswer::Addresses(addresses) => {
+            for address in addresses {
+                reply.address(*address, HOME_TTL);
+            }
+        }
+        HomeAnswer::Pointer(name) => {
+            reply.record_of_question(rtype::PTR, HOME_TTL, name.as_ref().as_wire());
+        }
+        HomeAnswer::NoData | HomeAnswer::Nowhere => reply.soa(HOME_TTL),
     }
     reply.finish(frame.limit, frame.extra);
     code

@@ -4,8 +4,12 @@
 
 use std::path::Path;
 
+use hedgerow::evidence::leases::read_leases;
+
 #[path = "../fuzz/checks/config.rs"]
 mod config;
+#[path = "../fuzz/checks/leases.rs"]
+mod leases;
 #[path = "../fuzz/checks/list_line.rs"]
 mod list_line;
 #[path = "../fuzz/checks/message.rs"]
@@ -34,6 +38,51 @@ fn run(target: &str, check: impl Fn(&[u8])) -> usize {
 #[test]
 fn list_line() {
     assert!(run("list_line", list_line::check) >= 60);
+}
+
+#[test]
+fn lease_files() {
+    assert!(run("leases", leases::check) >= 15);
+}
+
+/// What servers wrote for one client that asked them in a namespace of its own: dnsmasq 2.90, Kea
+/// 2.2.0, ISC dhcpd 4.4.3.
+#[test]
+fn what_real_servers_wrote_is_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/leases");
+    for (file, format, expected) in [
+        (
+            "dnsmasq-2.90",
+            "dnsmasq",
+            &["192.0.2.57", "2001:db8:77::5a"][..],
+        ),
+        ("kea4-2.2", "Kea", &["192.0.2.50"]),
+        ("kea6-2.2", "Kea", &["2001:db8:77::50"]),
+        ("isc4-4.4.3", "ISC dhcpd", &["192.0.2.50"]),
+        ("isc6-4.4.3", "ISC dhcpd", &["2001:db8:77::60"]),
+    ] {
+        let reading = read_leases(&std::fs::read(folder.join(file)).unwrap(), 1_795_337_000);
+        assert_eq!(reading.format.unwrap().label(), format, "{file}");
+        assert_eq!(reading.faults.count, 0, "{file}: {}", reading.faults);
+        let addresses: Vec<_> = reading
+            .leases
+            .iter()
+            .map(|it| it.address.to_string())
+            .collect();
+        assert_eq!(addresses, expected, "{file}");
+        for lease in &reading.leases {
+            assert_eq!(lease.mac, "02:00:5e:10:00:01".parse().ok(), "{file}");
+            let name = lease.host_name.as_ref().map(ToString::to_string);
+            // ISC's file of IPv6 leases holds no names.
+            let expected = (file != "isc6-4.4.3").then(|| "mias-tablet".to_owned());
+            assert_eq!(name, expected, "{file}");
+            let hour = 1_795_340_000..1_795_341_000;
+            assert!(
+                lease.ends.is_some_and(|ends| hour.contains(&ends)),
+                "{file}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -102,6 +151,21 @@ proptest::proptest! {
         changes in proptest::collection::vec((proptest::num::u16::ANY, proptest::num::u8::ANY, 0_u8..3), 0..6),
     ) {
         list_line::check(&damaged("list_line", seed, &changes));
+    }
+
+    /// The same for files of leases.
+    #[test]
+    fn damaged_leases(
+        seed in 0_usize..1000,
+        changes in proptest::collection::vec((proptest::num::u16::ANY, proptest::num::u8::ANY, 0_u8..3), 0..6),
+    ) {
+        leases::check(&damaged("leases", seed, &changes));
+    }
+
+    /// Octets from nowhere.
+    #[test]
+    fn any_leases(octets in proptest::collection::vec(proptest::num::u8::ANY, 0..600)) {
+        leases::check(&octets);
     }
 
     /// The same for what stands in an index beside the names.

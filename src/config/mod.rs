@@ -303,7 +303,13 @@ pub struct Identity {
     pub leases: Option<Vec<PathBuf>>,
     /// MAC addresses and the names or addresses that belong to them. Default `/etc/ethers`.
     pub ethers: PathBuf,
+    /// The domain in which devices of the home have names; none switches that off. Default
+    /// `home.arpa` (RFC 8375).
+    pub home_domain: Option<Name>,
 }
+
+/// Where MAC addresses and what belongs to them are written down unless said otherwise.
+pub const USUAL_ETHERS: &str = "/etc/ethers";
 
 /// A resolver or load balancer in front of us whose word about its clients counts.
 #[derive(Clone, Debug, PartialEq, Eq)]

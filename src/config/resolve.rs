@@ -17,8 +17,12 @@ use super::problems::Problems;
 use super::read::{Entry, Written};
 use super::spec::{CacheSpec, JournalSpec, LimitsSpec, Text};
 use super::words::{choice, duration, size, whole};
-use super::{Cache, Config, Control, Identity, Journal, Limits, Log, LogLevel, LogTarget, Metrics};
+use super::{
+    Cache, Config, Control, Identity, Journal, Limits, Log, LogLevel, LogTarget, Metrics,
+    USUAL_ETHERS, rules,
+};
 use crate::files::Files;
+use crate::name::{MAX_LABEL, MAX_NAME, Name};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -41,6 +45,34 @@ impl Around<'_> {
     pub(super) fn path(&self, word: &Text) -> PathBuf {
         self.folder.join(word.text())
     }
+}
+
+/// The domain in which devices of the home have names.
+fn home_domain(word: Option<&Text>, problems: &mut Problems) -> Option<Name> {
+    /// With the longest label in front it is still a name.
+    const LONGEST: usize = MAX_NAME - MAX_LABEL - 1;
+    let Some(word) = word else {
+        // RFC 8375.
+        return Name::parse("home.arpa").ok();
+    };
+    if word.text().is_empty() {
+        return None;
+    }
+    let why = match rules::parse_name(word.text()) {
+        Ok(domain) if domain.as_ref().is_root() => "all names there are".to_owned(),
+        Ok(domain) if domain.as_ref().as_wire().len() > LONGEST => {
+            "leaves no room for the names of devices".to_owned()
+        }
+        Ok(domain) => return Some(domain),
+        Err(error) => error.to_string(),
+    };
+    let message = format!(
+        "`{}` is not a domain for the home",
+        word.text().escape_debug()
+    );
+    let place = problems.place(&word.span());
+    problems.report(Diagnostic::error("bad-domain", message).at(place, why));
+    None
 }
 
 /// The whole configuration, if nothing is wrong with it.
@@ -74,7 +106,8 @@ pub(super) fn resolve(
             .identity
             .ethers
             .as_ref()
-            .map_or_else(|| PathBuf::from("/etc/ethers"), |word| around.path(word)),
+            .map_or_else(|| PathBuf::from(USUAL_ETHERS), |word| around.path(word)),
+        home_domain: home_domain(written.identity.home_domain.as_ref(), problems),
     };
     let forwarders = forwarders(written, problems);
     let log = log(written, problems);

@@ -214,6 +214,8 @@ sections! {
         leases: Vec<Text>,
         /// File of MAC addresses and the names or addresses that belong to them.
         ethers: Text,
+        /// Domain in which devices have names: `tablet.home.arpa`. `""` switches that off.
+        home_domain: Text,
     }
 
     /// A resolver or load balancer in front of Hedgerow whose word about its clients counts. A query

@@ -6,11 +6,11 @@ use crate::control::api::{
     VoiceEffect,
 };
 use crate::control::{Asker, ControlError, ExplainRequest};
-use crate::device::Origin;
+use crate::device::{HomeAnswer, Origin};
 use crate::files::Files;
 use crate::journal::qtype_label;
 use crate::lists::{Effect, ListKind, ListSpec, lines_about};
-use crate::message::rtype;
+use crate::message::{Question, rtype};
 use crate::name::NameRef;
 use crate::policy::{SpecialUse, Stance, View, Voice, is_canary, judge_name, survey};
 use crate::profile::Profile;
@@ -45,8 +45,16 @@ pub fn explain(
     voices.sort_by_key(|(rank, _)| *rank);
     let mut notes = Vec::new();
     let special = SpecialUse::of(name).filter(|_| !snapshot.is_forwarded(name));
-    let reason = match (&verdict, special) {
-        (Verdict::Allow(_), Some(_)) => crate::resolve::SPECIAL_USE,
+    let question = Question {
+        qname: request.qname,
+        qtype: request.qtype,
+        dnssec_ok: false,
+        checking_disabled: false,
+    };
+    let home = snapshot.ask_home(&question, index, client);
+    let is_own = special.is_some() || home.is_some();
+    let reason = match &verdict {
+        Verdict::Allow(_) if is_own => crate::resolve::SPECIAL_USE,
         _ => verdict.reason(),
     };
     // Whoever asks typed the name; it must not stand in what is printed, saved or sent on.
@@ -54,7 +62,7 @@ pub fn explain(
     if is_sealed {
         notes.push("a sealed list holds it; such names are shown nowhere".to_owned());
     }
-    if !verdict.is_block() && special.is_none() {
+    if !verdict.is_block() && !is_own {
         notes.push(
             "the answer is judged too, once it is there: aliases, addresses and hints".to_owned(),
         );
@@ -96,7 +104,10 @@ pub fn explain(
         voices: voices.into_iter().map(|(_, voice)| voice).collect(),
         verdict: verdict.label().to_owned(),
         reason: reason.to_string(),
-        answer: answer_text(snapshot, &view, request, &verdict),
+        answer: match (&verdict, home) {
+            (Verdict::Allow(_), Some(home)) if request.qtype != rtype::ANY => home_text(&home),
+            _ => answer_text(snapshot, &view, request, &verdict),
+        },
         ttl: verdict.is_block().then_some(view.profile.block_ttl),
         notes,
     })
@@ -314,5 +325,18 @@ fn answer_text(
             },
             _ => "asked of upstream".to_owned(),
         },
+    }
+}
+
+/// What the home answers of its own devices.
+fn home_text(answer: &HomeAnswer) -> String {
+    match answer {
+        HomeAnswer::Addresses(addresses) => {
+            let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            texts.join(", ")
+        }
+        HomeAnswer::Pointer(name) => name.to_string(),
+        HomeAnswer::NoData => "no data".to_owned(),
+        HomeAnswer::Nowhere => "NXDOMAIN: nobody at home".to_owned(),
     }
 }

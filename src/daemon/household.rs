@@ -11,6 +11,7 @@ use crate::clock::{Clock, Moment};
 use crate::config::{self, BlockAnswer, DeviceMatch, Privacy, Rule, WhenUnsure, Youtube};
 use crate::control::{Boxed, ControlError, ExplainRequest, Household, ListUpdateRequest, api};
 use crate::device::Witness;
+use crate::evidence::leases::{LeaseFile, Leases};
 use crate::evidence::{Condition, State};
 use crate::files::Files;
 use crate::journal::{Journal, LogFilter, LogPage, Top};
@@ -39,6 +40,8 @@ pub struct Daemon {
     pub(super) start_warnings: Vec<String>,
     /// Whether the kernel's neighbour table is followed.
     pub(super) neighbour_table: Condition,
+    /// What DHCP servers and `/etc/ethers` say.
+    pub(super) leases: Arc<Leases>,
 }
 
 impl Daemon {
@@ -66,6 +69,7 @@ impl Daemon {
         self.journal.set_max_bytes(config.journal.max_bytes);
         self.logging.set_level(config.log.level);
         self.updates.follow(&config);
+        self.leases.follow(&config.identity);
         self.reloaded.notify_one();
         for diagnostic in &report.diagnostics {
             if diagnostic.is_error() {
@@ -124,11 +128,15 @@ impl Daemon {
             State::Off => ("off", "by `identity.neighbours`".to_owned()),
             State::Missing(why) => ("missing", format!("the kernel does not tell it: {why}")),
         };
-        vec![api::Evidence {
+        let kernel = api::Evidence {
             name: Witness::Kernel.label().to_owned(),
             state: state.to_owned(),
             detail,
-        }]
+        };
+        let files = self.leases.seen();
+        std::iter::once(kernel)
+            .chain(files.iter().map(lease_file_text))
+            .collect()
     }
 
     fn warnings(&self, snapshot: &Snapshot) -> Vec<String> {
@@ -387,6 +395,31 @@ fn upstream_text(server: &crate::upstream::ServerStatus) -> api::UpstreamStatus 
             .rtt
             .map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
         last_error: server.last_error.clone(),
+    }
+}
+
+/// What a file of leases tells, or why it tells nothing.
+fn lease_file_text(file: &LeaseFile) -> api::Evidence {
+    let LeaseFile {
+        path,
+        writer,
+        count,
+        problem,
+    } = file;
+    let count = match count {
+        1 => "1 entry".to_owned(),
+        count => format!("{count} entries"),
+    };
+    let (state, detail) = match (problem, *writer) {
+        (None, "unknown") => ("works", "empty".to_owned()),
+        (None, writer) => ("works", format!("{writer}, {count}")),
+        (Some(problem), "unknown") => ("missing", problem.clone()),
+        (Some(problem), writer) => ("works", format!("{writer}, {count}; {problem}")),
+    };
+    api::Evidence {
+        name: path.display().to_string(),
+        state: state.to_owned(),
+        detail,
     }
 }
 

@@ -36,9 +36,10 @@ use tracing::{error, info, warn};
 use crate::clock::Clock;
 use crate::config::{Config, DeviceMatch, Diagnostic, Listen, LogTarget, Overrides};
 use crate::control::{self, Household, api};
-use crate::device::Neighbours;
 use crate::device::neighbours::Service;
+use crate::device::{self, Neighbours};
 use crate::evidence::Condition;
+use crate::evidence::leases::Leases;
 use crate::evidence::netlink;
 use crate::files::Files;
 use crate::journal::Journal;
@@ -172,6 +173,14 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
     }
 
     let (neighbours, service) = Neighbours::new();
+    let leases = Leases::new(
+        files.clone(),
+        clock.clone(),
+        Arc::clone(&neighbours),
+        config.identity.clone(),
+    );
+    // Before the first query: it may be of somebody who is known by nothing else.
+    leases.gather();
     let reloader = Reloader::new(
         options.source.clone(),
         options.overrides,
@@ -205,6 +214,7 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         reloaded: tokio::sync::Notify::new(),
         start_warnings: warnings.clone(),
         neighbour_table: Condition::default(),
+        leases,
     });
     let ready = Ready {
         addresses,
@@ -260,6 +270,7 @@ async fn run(
         arrivals: _arrivals,
     } = service;
     tokio::spawn(neighbours.serve(requests, wants));
+    tokio::spawn(Arc::clone(&daemon.leases).run());
     let crew = Crew::start(bound, workers, &daemon.resolver, &stopped)?;
     let door: Arc<dyn Household> = Arc::new(Arc::clone(&daemon));
     if let Some(socket) = control {
@@ -743,6 +754,7 @@ pub fn doubts(config: &Config) -> Vec<String> {
             }
         }
     }
+    doubts.extend(device::names::doubts(config));
     doubts
 }
 

@@ -21,6 +21,7 @@
 
 pub mod claim;
 pub mod lease;
+pub mod names;
 pub mod neighbours;
 
 use std::collections::HashMap;
@@ -32,6 +33,7 @@ use ipnet::IpNet;
 
 pub use self::claim::{Claim, ForeignId, IdKind};
 pub use self::lease::{HostName, Lease};
+pub use self::names::{Asking, HomeAnswer, HomeNames};
 
 use self::neighbours::Asked;
 pub use self::neighbours::{Neighbours, Place, Witness};

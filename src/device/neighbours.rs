@@ -20,7 +20,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 
-use super::lease::Lease;
+use super::lease::{HostName, Lease};
+use super::names::LeaseNames;
 use crate::mac::Mac;
 
 /// A client's address as one knows it on its link: a link-local address means something on one
@@ -212,8 +213,14 @@ pub struct Neighbours {
     shards: Box<[ArcSwap<Shard>]>,
     /// By number of the MAC address.
     marks: Box<[AtomicU8]>,
+    /// The addresses of each, by its number; none while it has none.
+    places_of: Box<[ArcSwapOption<PlacesOf>]>,
     links: ArcSwap<Vec<Link>>,
     leases: ArcSwap<Vec<Lease>>,
+    /// Names that somebody gave to MAC addresses by hand.
+    host_names: ArcSwap<Vec<(Mac, HostName)>>,
+    /// What follows from those two.
+    lease_names: ArcSwap<LeaseNames>,
     /// Whether the kernel tells us.
     is_watching: AtomicBool,
     /// What of it nobody has read yet.
@@ -222,6 +229,14 @@ pub struct Neighbours {
     requests: mpsc::Sender<Request>,
     /// MAC addresses that asked for the first time.
     arrivals: mpsc::Sender<MacId>,
+}
+
+/// The addresses of a MAC address.
+#[derive(Debug)]
+struct PlacesOf {
+    /// Whose they are: a number is another's one day.
+    mac: Mac,
+    places: Vec<Place>,
 }
 
 /// The other ends of the table's channels, for whoever serves it.
@@ -269,8 +284,11 @@ impl Neighbours {
             shards: shards.collect(),
             hasher,
             marks: (0..MAX_MACS).map(|_| AtomicU8::new(0)).collect(),
+            places_of: (0..MAX_MACS).map(|_| ArcSwapOption::empty()).collect(),
             links: ArcSwap::default(),
             leases: ArcSwap::default(),
+            host_names: ArcSwap::default(),
+            lease_names: ArcSwap::default(),
             is_watching: AtomicBool::new(false),
             feed: ArcSwapOption::empty(),
             state: Mutex::default(),
@@ -342,7 +360,17 @@ impl Neighbours {
         let is_full = before.is_none() && state.places >= MAX_PLACES;
         let has_most = id != NOBODY && state.macs[usize::from(id)].places >= MAX_PLACES_OF_ONE;
         let id = if is_full || has_most { NOBODY } else { id };
+        let old_best = known.best().map(|(id, _)| id);
         let old = std::mem::replace(&mut known.by[witness], id);
+        let best = known.best().map(|(id, _)| id);
+        if old_best != best {
+            if let Some(id) = old_best {
+                self.edit_places(state, id, |places| places.retain(|it| *it != change.place));
+            }
+            if let Some(id) = best {
+                self.edit_places(state, id, |places| places.push(change.place));
+            }
+        }
         let kernel_v4 =
             u16::from(change.witness == Witness::Kernel && change.place.address().0.is_ipv4());
         if let Some(entry) = state.macs.get_mut(usize::from(old)) {
@@ -370,6 +398,22 @@ impl Neighbours {
                 }
             }
         }
+    }
+
+    /// Changes the addresses of one MAC address.
+    fn edit_places(&self, state: &State, id: MacId, edit: impl FnOnce(&mut Vec<Place>)) {
+        let (Some(entry), Some(held)) =
+            (state.macs.get(id.index()), self.places_of.get(id.index()))
+        else {
+            return;
+        };
+        let mut places = held
+            .load()
+            .as_ref()
+            .map_or_else(Vec::new, |held| held.places.clone());
+        edit(&mut places);
+        let mac = entry.mac;
+        held.store((!places.is_empty()).then(|| Arc::new(PlacesOf { mac, places })));
     }
 
     /// Forgets all that a witness says except about `kept`: after a fresh look at all it knows.
@@ -455,11 +499,34 @@ impl Neighbours {
 
     /// The addresses of one MAC address, in order.
     pub fn places_of(&self, id: MacId) -> Vec<(Place, Witness)> {
-        let best = |(place, known): (Place, Known)| {
-            let (its, witness) = known.best()?;
-            (its == id).then_some((place, witness))
+        let held = self.places_of.get(id.index());
+        let Some(held) = held.and_then(|held| held.load_full()) else {
+            return Vec::new();
         };
-        self.all().into_iter().filter_map(best).collect()
+        let best = |place: &Place| {
+            let (its, witness) = self.find(*place)?.best()?;
+            (its == id).then_some((*place, witness))
+        };
+        let mut places: Vec<_> = held.places.iter().filter_map(best).collect();
+        places.sort_unstable_by_key(|(place, _)| *place);
+        places
+    }
+
+    /// The addresses of one MAC address, without their links; none if the number is another's.
+    pub fn addresses_of(&self, mac: Mac, id: MacId) -> Vec<IpAddr> {
+        let held = self.places_of.get(id.index()).map(ArcSwapOption::load);
+        match held.as_deref() {
+            Some(Some(held)) if held.mac == mac => {
+                held.places.iter().map(|it| it.address().0).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a number is that of a MAC address which has an address.
+    pub fn is(&self, id: MacId, mac: Mac) -> bool {
+        let held = self.places_of.get(id.index()).map(ArcSwapOption::load);
+        matches!(held.as_deref(), Some(Some(held)) if held.mac == mac)
     }
 
     /// Takes over the addresses of this machine.
@@ -472,6 +539,38 @@ impl Neighbours {
     pub fn set_leases(&self, mut leases: Vec<Lease>) {
         leases.truncate(MAX_LEASES);
         self.leases.store(Arc::new(leases));
+        self.name_by_leases();
+    }
+
+    /// Takes over the names that somebody gave to MAC addresses by hand, as hints.
+    pub fn set_host_names(&self, names: Vec<(Mac, HostName)>) {
+        self.host_names.store(Arc::new(names));
+        self.name_by_leases();
+    }
+
+    /// The names that somebody gave to MAC addresses by hand.
+    pub fn host_names(&self) -> Arc<Vec<(Mac, HostName)>> {
+        self.host_names.load_full()
+    }
+
+    /// Which names belong to whom by leases and by hand.
+    pub(super) fn lease_names(&self) -> arc_swap::Guard<Arc<LeaseNames>> {
+        self.lease_names.load()
+    }
+
+    fn name_by_leases(&self) {
+        let (leases, by_hand) = (self.leases.load(), self.host_names.load());
+        let before = self.lease_names.load();
+        // A number is kept for what is written down by hand, seen or not.
+        let next = before.next(&leases, &by_hand, |mac| {
+            let is_by_hand = by_hand.iter().any(|(it, _)| *it == mac);
+            if is_by_hand {
+                self.name(mac)
+            } else {
+                self.id(mac)
+            }
+        });
+        self.lease_names.store(Arc::new(next));
     }
 
     /// All leases there are.

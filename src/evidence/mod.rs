@@ -6,6 +6,7 @@
 //! rest goes on without it. None of them is ever waited for by a query, but for the kernel itself,
 //! which must know a client's MAC address before it can deliver the answer.
 
+pub mod leases;
 pub mod netlink;
 
 use std::sync::Arc;

@@ -14,6 +14,7 @@ mod control;
 mod family;
 mod life;
 mod limits;
+mod names;
 mod regression;
 mod reload;
 mod transport;

@@ -1,0 +1,798 @@
+//! Names in the home (RFC 8375): `tablet.home.arpa` for a device, and for who told a DHCP server its
+//! name, and the other way round, from address to name.
+//!
+//! A name leads to the addresses that are its device's now: those of its MAC addresses in the living
+//! table, and those of its own in the configuration, unless somebody else has them at the moment.
+//! Nothing is searched for that: a MAC address knows its addresses, an address its MAC address.
+//!
+//! What somebody wrote into the configuration counts before `/etc/ethers`, and that before what
+//! devices say of themselves: a tablet that calls itself `printer` is not the printer. Of two that
+//! say the same, the one that said it first has the name as long as it has a lease.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use super::neighbours::{Known, MacId};
+use super::{Devices, HostName, Lease, Place};
+use crate::config::{Config, DeviceMatch};
+use crate::mac::Mac;
+use crate::message::rtype;
+use crate::name::{MAX_LABEL, Name, NameBuf, NameRef};
+
+/// The most addresses of one family in an answer: as many as fit into a datagram.
+pub const MAX_ADDRESSES: usize = 32;
+
+/// The names of the devices of a configuration.
+#[derive(Debug)]
+pub struct HomeNames {
+    /// None when there are no such names.
+    domain: Option<Name>,
+    by_label: HashMap<Box<str>, u16>,
+    /// By index.
+    devices: Vec<Named>,
+}
+
+#[derive(Debug)]
+struct Named {
+    /// None for one whose name is no label, or is another device's already.
+    label: Option<Box<str>>,
+    macs: Vec<(Mac, MacId)>,
+    /// Its addresses in the configuration.
+    fixed: Vec<IpAddr>,
+}
+
+/// What is answered to a question about the home.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HomeAnswer {
+    /// The addresses behind a name, of the family that was asked for.
+    Addresses(Vec<IpAddr>),
+    /// The name behind an address.
+    Pointer(Name),
+    /// The name is there, and nothing of the type that was asked for.
+    NoData,
+    /// There is no such name.
+    Nowhere,
+}
+
+/// Who asks about the home.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking {
+    /// Its address, if it asks from one.
+    pub client: Option<IpAddr>,
+    /// Whether it is a device that somebody named.
+    pub is_device: bool,
+}
+
+impl HomeNames {
+    /// The names of the devices in `config`, which `devices` were made of.
+    pub fn new(config: &Config, devices: &Devices) -> Self {
+        let domain = config.identity.home_domain.clone();
+        let mut by_label = HashMap::new();
+        let mut named = Vec::new();
+        for (device, index) in config.devices.iter().zip(0_u16..) {
+            let label = label_of(&device.name).filter(|label| !by_label.contains_key(&**label));
+            if let Some(label) = &label {
+                by_label.insert(label.clone(), index);
+            }
+            let mut entry = Named {
+                label,
+                macs: Vec::new(),
+                fixed: Vec::new(),
+            };
+            for known_by in &device.matches {
+                match known_by {
+                    DeviceMatch::Mac(mac) => {
+                        let id = devices.neighbours.id(*mac);
+                        entry.macs.extend(id.map(|id| (*mac, id)));
+                    }
+                    DeviceMatch::Net(net) if net.prefix_len() == net.max_prefix_len() => {
+                        entry.fixed.push(net.addr());
+                    }
+                    _ => {}
+                }
+            }
+            named.push(entry);
+        }
+        Self {
+            domain,
+            by_label,
+            devices: named,
+        }
+    }
+
+    /// What is answered to a question, if it is about the home.
+    pub fn find(
+        &self,
+        qname: NameRef<'_>,
+        qtype: u16,
+        devices: &Devices,
+        asking: Asking,
+    ) -> Option<HomeAnswer> {
+        let domain = self.domain.as_ref()?.as_ref();
+        if qname.as_wire().ends_with(domain.as_wire()) && qname.is_within(domain) {
+            return Some(self.find_name(qname, qtype, domain, devices));
+        }
+        let address = qname.to_reversed()?;
+        let label = self.label_behind(address, devices)?;
+        // Whoever is a guest could walk through the addresses and hear what is in the home.
+        let is_own = asking.client == Some(address);
+        let may_hear =
+            asking.is_device || is_own || asking.client.is_none_or(|client| client.is_loopback());
+        Some(match (label, qtype) {
+            (Some(label), rtype::PTR) if may_hear => {
+                match NameBuf::below(label.as_str().as_bytes(), domain) {
+                    Some(name) => HomeAnswer::Pointer(name.as_ref().to_name()),
+                    None => HomeAnswer::Nowhere,
+                }
+            }
+            (Some(_), _) if may_hear => HomeAnswer::NoData,
+            _ => HomeAnswer::Nowhere,
+        })
+    }
+
+    /// What is behind a name in the domain.
+    fn find_name(
+        &self,
+        qname: NameRef<'_>,
+        qtype: u16,
+        domain: NameRef<'_>,
+        devices: &Devices,
+    ) -> HomeAnswer {
+        if qname == domain {
+            return HomeAnswer::NoData;
+        }
+        let label = qname.labels().next().unwrap_or_default();
+        let is_below = qname.parent() == Some(domain);
+        let Some(label) = std::str::from_utf8(label).ok().filter(|_| is_below) else {
+            return HomeAnswer::Nowhere;
+        };
+        let wants = |address: &IpAddr| match qtype {
+            rtype::A => address.is_ipv4(),
+            rtype::AAAA => address.is_ipv6(),
+            _ => false,
+        };
+        let wants_any = matches!(qtype, rtype::A | rtype::AAAA);
+        let mut addresses = match self.by_label.get(label) {
+            Some(index) if wants_any => self.addresses_of(*index, devices),
+            Some(_) => Vec::new(),
+            None => {
+                let names = devices.neighbours.lease_names();
+                let Some(holder) = names.by_name.get(label) else {
+                    return HomeAnswer::Nowhere;
+                };
+                if wants_any {
+                    self.addresses_of_holder(holder, devices)
+                } else {
+                    Vec::new()
+                }
+            }
+        };
+        addresses.retain(wants);
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses.truncate(MAX_ADDRESSES);
+        if addresses.is_empty() {
+            HomeAnswer::NoData
+        } else {
+            HomeAnswer::Addresses(addresses)
+        }
+    }
+
+    /// The addresses that are a device's now.
+    fn addresses_of(&self, index: u16, devices: &Devices) -> Vec<IpAddr> {
+        let Some(named) = self.devices.get(usize::from(index)) else {
+            return Vec::new();
+        };
+        let seen = named.macs.iter();
+        let seen = seen.flat_map(|(mac, id)| devices.neighbours.addresses_of(*mac, *id));
+        let all = seen.chain(named.fixed.iter().copied());
+        all.filter(|address| can_be_told(*address) && self.holder(*address, devices) == Some(index))
+            .collect()
+    }
+
+    /// The addresses that belong to whoever has a name by its lease, or by `/etc/ethers`.
+    fn addresses_of_holder(&self, holder: &Holder, devices: &Devices) -> Vec<IpAddr> {
+        let id = holder.mac.map(|(_, id)| id);
+        let mut all = holder.addresses.clone();
+        if let Some((mac, id)) = holder.mac {
+            all.extend(devices.neighbours.addresses_of(mac, id));
+        }
+        all.retain(|address| {
+            let best = best(*address, devices);
+            can_be_told(*address) && best.is_none_or(|best| Some(best) == id)
+        });
+        all
+    }
+
+    /// The name behind an address: none if it is nobody's whom we know, `Some(None)` if that one has
+    /// no name.
+    fn label_behind(&self, address: IpAddr, devices: &Devices) -> Option<Option<Label>> {
+        if !can_be_told(address) {
+            return None;
+        }
+        if let Some(index) = self.holder(address, devices) {
+            let named = self.devices.get(usize::from(index));
+            let label = named.and_then(|named| named.label.clone());
+            return Some(label.map(Label::Device));
+        }
+        let names = devices.neighbours.lease_names();
+        let name = match best(address, devices) {
+            Some(id) => {
+                let (mac, name) = names.by_mac.get(&id)?;
+                // The number may be another's by now.
+                devices.neighbours.is(id, *mac).then_some(name)
+            }
+            None => names.by_address.get(&address),
+        }?;
+        // A device of the configuration has that name.
+        let is_free = !self.by_label.contains_key(name.as_str());
+        Some(is_free.then(|| Label::Host(name.clone())))
+    }
+
+    /// Which device an address is now; the same decision as for whoever asks from it, as far as it
+    /// rests on MAC addresses and single addresses.
+    fn holder(&self, address: IpAddr, devices: &Devices) -> Option<u16> {
+        let exact = devices.by_address.get(&address).copied();
+        let Some(id) = best(address, devices) else {
+            return exact;
+        };
+        if devices.neighbours.is_shared(id) && exact.is_some() {
+            return exact;
+        }
+        let named = devices.of_mac.get(id.index()).copied();
+        let named = named.filter(|index| *index != super::NOBODY);
+        named.or_else(|| {
+            exact.filter(|index| devices.device(*index).is_some_and(|device| !device.has_mac))
+        })
+    }
+}
+
+/// A label to be told.
+#[derive(Clone, Debug)]
+enum Label {
+    Device(Box<str>),
+    Host(HostName),
+}
+
+impl Label {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Device(label) => label,
+            Self::Host(name) => name.as_str(),
+        }
+    }
+}
+
+/// The MAC address behind an address.
+fn best(address: IpAddr, devices: &Devices) -> Option<MacId> {
+    let known = devices.neighbours.find(Place::new(address, 0));
+    Some(known.and_then(Known::best)?.0)
+}
+
+/// Whether an address is of use to others: a link-local one means something on one link only.
+const fn can_be_told(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => !v4.is_link_local(),
+        IpAddr::V6(v6) => !v6.is_unicast_link_local(),
+    }
+}
+
+/// A device's name as a label: `Mia's Tablet` is `mias-tablet`. Letters beyond ASCII become an
+/// A-label, as browsers make of what people type.
+pub fn label_of(name: &str) -> Option<Box<str>> {
+    let mut label = String::new();
+    for c in name.chars().flat_map(char::to_lowercase) {
+        if c.is_alphanumeric() {
+            label.push(c);
+        } else if !matches!(c, '\'' | '’' | 'ʼ' | '`') && !label.ends_with('-') {
+            label.push('-');
+        }
+    }
+    let label = label.trim_matches('-');
+    let label = idna::domain_to_ascii(label).ok()?;
+    let is_fine = (1..=MAX_LABEL).contains(&label.len())
+        && label
+            .bytes()
+            .all(|it| it.is_ascii_alphanumeric() || it == b'-');
+    is_fine.then(|| label.into())
+}
+
+/// What an administrator may not expect of the names of devices, one sentence each.
+pub fn doubts(config: &Config) -> Vec<String> {
+    let Some(domain) = &config.identity.home_domain else {
+        return Vec::new();
+    };
+    let mut doubts = Vec::new();
+    let mut seen: HashMap<Box<str>, &str> = HashMap::new();
+    for device in &config.devices {
+        let name = &device.name;
+        match label_of(name) {
+            None => doubts.push(format!(
+                "device `{name}` has no name in `{domain}`: nothing of its name can stand there"
+            )),
+            Some(label) => {
+                if let Some(first) = seen.get(&label) {
+                    doubts.push(format!(
+                        "device `{name}` has no name in `{domain}`: `{label}.{domain}` is device \
+                         `{first}`"
+                    ));
+                } else {
+                    seen.insert(label, name);
+                }
+            }
+        }
+    }
+    doubts
+}
+
+/// Which names belong to whom by leases and `/etc/ethers`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeaseNames {
+    by_name: HashMap<Box<str>, Holder>,
+    by_mac: HashMap<MacId, (Mac, HostName)>,
+    /// Of those whose MAC address nobody knows.
+    by_address: HashMap<IpAddr, HostName>,
+}
+
+/// Who has a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Holder {
+    who: Client,
+    mac: Option<(Mac, MacId)>,
+    /// Its addresses by its leases.
+    addresses: Vec<IpAddr>,
+}
+
+/// What stays the same of a client from lease to lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Client {
+    Mac(Mac),
+    Id(Box<[u8]>),
+    Address(IpAddr),
+}
+
+impl Client {
+    fn of(lease: &Lease) -> Self {
+        match (lease.mac, &lease.client_id) {
+            (Some(mac), _) => Self::Mac(mac),
+            (None, Some(id)) => Self::Id(id.clone()),
+            (None, None) => Self::Address(lease.address),
+        }
+    }
+}
+
+impl LeaseNames {
+    /// The names after a look at all leases, where these were the names before.
+    pub(super) fn next(
+        &self,
+        leases: &[Lease],
+        by_hand: &[(Mac, HostName)],
+        mut id_of: impl FnMut(Mac) -> Option<MacId>,
+    ) -> Self {
+        let mut next = Self::default();
+        for (mac, name) in by_hand {
+            let _another_s = next.claim(name, Client::Mac(*mac), &mut id_of).is_none();
+        }
+        // First those that had their names before.
+        let had = |lease: &Lease, name: &HostName| {
+            let holder = self.by_name.get(name.as_str());
+            holder.is_some_and(|holder| holder.who == Client::of(lease))
+        };
+        for keeps in [true, false] {
+            for lease in leases {
+                if let Some(name) = &lease.host_name
+                    && had(lease, name) == keeps
+                {
+                    next.claim_by_lease(name, lease, &mut id_of);
+                }
+            }
+        }
+        next
+    }
+
+    /// Gives a name to the client of a lease unless another has it.
+    fn claim_by_lease(
+        &mut self,
+        name: &HostName,
+        lease: &Lease,
+        id_of: &mut impl FnMut(Mac) -> Option<MacId>,
+    ) {
+        if let Some(holder) = self.claim(name, Client::of(lease), id_of) {
+            holder.addresses.push(lease.address);
+            if lease.mac.is_none() {
+                self.by_address.insert(lease.address, name.clone());
+            }
+        }
+    }
+
+    /// Gives a name to a client unless another has it.
+    fn claim(
+        &mut self,
+        name: &HostName,
+        who: Client,
+        id_of: &mut impl FnMut(Mac) -> Option<MacId>,
+    ) -> Option<&mut Holder> {
+        let by_mac = &mut self.by_mac;
+        let holder = self.by_name.entry(name.as_str().into()).or_insert_with(|| {
+            let mac = match who {
+                Client::Mac(mac) => id_of(mac).map(|id| (mac, id)),
+                Client::Id(_) | Client::Address(_) => None,
+            };
+            if let Some((mac, id)) = mac {
+                by_mac.entry(id).or_insert_with(|| (mac, name.clone()));
+            }
+            Holder {
+                who: who.clone(),
+                mac,
+                addresses: Vec::new(),
+            }
+        });
+        (holder.who == who).then_some(holder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::neighbours::{Change, Neighbours, Witness};
+    use super::*;
+    use crate::config::{Overrides, load_embedded};
+    use crate::files::MemoryFiles;
+
+    /// The household of these tests.
+    const HOME: &str = r#"
+[[device]]
+name = "Mia's Tablet"
+profile = "schoolchild"
+mac = ["02:00:5e:10:00:01"]
+
+[[device]]
+name = "printer"
+profile = "adult"
+address = ["192.0.2.9"]
+
+[[device]]
+name = "laptop"
+profile = "adult"
+mac = ["02:00:5e:10:00:02"]
+address = ["192.0.2.10", "192.0.2.64/26"]
+
+[[device]]
+name = "Printer"
+profile = "adult"
+address = ["192.0.2.11"]
+"#;
+
+    struct World {
+        neighbours: Arc<Neighbours>,
+        devices: Devices,
+        names: HomeNames,
+    }
+
+    fn config(text: &str) -> Config {
+        let files = MemoryFiles::new().files();
+        let loaded = load_embedded(text, &files, &Overrides::default());
+        loaded
+            .config
+            .unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
+    }
+
+    fn world(text: &str) -> World {
+        let config = config(text);
+        let neighbours = Neighbours::new().0;
+        let devices = Devices::new(&config.devices, &[], Arc::clone(&neighbours));
+        let names = HomeNames::new(&config, &devices);
+        World {
+            neighbours,
+            devices,
+            names,
+        }
+    }
+
+    fn mac(last: u8) -> Mac {
+        Mac::new([2, 0, 0x5e, 0x10, 0, last]).unwrap()
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn lease(text: &str, last: Option<u8>, name: &str) -> Lease {
+        Lease {
+            address: address(text),
+            mac: last.map(mac),
+            host_name: HostName::new(name),
+            client_id: None,
+            ends: None,
+        }
+    }
+
+    impl World {
+        fn says(&self, witness: Witness, text: &str, last: Option<u8>) {
+            self.neighbours.apply([Change {
+                place: Place::new(address(text), 7),
+                witness,
+                mac: last.map(mac),
+            }]);
+        }
+
+        fn lease(&self, leases: &[Lease]) {
+            for lease in leases {
+                self.neighbours.apply([Change {
+                    place: Place::new(lease.address, 0),
+                    witness: Witness::Lease,
+                    mac: lease.mac,
+                }]);
+            }
+            self.neighbours.set_leases(leases.to_vec());
+        }
+
+        fn ask(&self, qname: &str, qtype: u16) -> Option<HomeAnswer> {
+            self.ask_as(qname, qtype, None, true)
+        }
+
+        fn ask_as(
+            &self,
+            qname: &str,
+            qtype: u16,
+            client: Option<&str>,
+            is_device: bool,
+        ) -> Option<HomeAnswer> {
+            let asking = Asking {
+                client: client.map(address),
+                is_device,
+            };
+            let qname = Name::parse(qname).unwrap();
+            self.names
+                .find(qname.as_ref(), qtype, &self.devices, asking)
+        }
+
+        fn addresses(&self, label: &str, qtype: u16) -> Vec<String> {
+            match self.ask(&format!("{label}.home.arpa"), qtype) {
+                Some(HomeAnswer::Addresses(all)) => all.iter().map(ToString::to_string).collect(),
+                Some(HomeAnswer::NoData) => Vec::new(),
+                other => vec![format!("{other:?}")],
+            }
+        }
+
+        fn reverse(&self, text: &str, client: Option<&str>, is_device: bool) -> Option<HomeAnswer> {
+            let qname = NameBuf::reverse_of(address(text)).to_string();
+            self.ask_as(&qname, rtype::PTR, client, is_device)
+        }
+
+        fn name_of(&self, text: &str) -> String {
+            match self.reverse(text, Some("192.0.2.10"), true) {
+                Some(HomeAnswer::Pointer(name)) => name.to_string(),
+                other => format!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_for_people_becomes_a_label() {
+        for (name, expected) in [
+            ("tablet", Some("tablet")),
+            ("Mia's Tablet", Some("mias-tablet")),
+            ("Mia’s  iPad (new)", Some("mias-ipad-new")),
+            ("a.b_c", Some("a-b-c")),
+            ("-- x --", Some("x")),
+            ("Größe", Some("xn--gre-6ka8i")),
+            ("日本", Some("xn--wgv71a")),
+            ("!?", None),
+            ("'", None),
+        ] {
+            assert_eq!(label_of(name).as_deref(), expected, "{name}");
+        }
+        assert_eq!(label_of(&"a".repeat(64)), None);
+    }
+
+    #[test]
+    fn a_device_has_the_addresses_of_its_mac_addresses() {
+        let world = world(HOME);
+        for text in ["192.0.2.7", "2001:db8::7", "fd00::7", "fe80::7"] {
+            world.says(Witness::Kernel, text, Some(1));
+        }
+        world.says(Witness::Lease, "192.0.2.8", Some(1));
+        assert_eq!(
+            world.addresses("mias-tablet", rtype::A),
+            ["192.0.2.7", "192.0.2.8"]
+        );
+        assert_eq!(
+            world.addresses("MIAS-Tablet", rtype::AAAA),
+            ["2001:db8::7", "fd00::7"]
+        );
+        assert_eq!(world.name_of("2001:db8::7"), "mias-tablet.home.arpa");
+        assert_eq!(world.name_of("192.0.2.8"), "mias-tablet.home.arpa");
+        assert_eq!(world.name_of("fe80::7"), "None");
+        // Gone from the table, gone from the name.
+        world.says(Witness::Kernel, "2001:db8::7", None);
+        assert_eq!(world.addresses("mias-tablet", rtype::AAAA), ["fd00::7"]);
+        assert_eq!(world.name_of("2001:db8::7"), "None");
+    }
+
+    #[test]
+    fn an_address_in_the_configuration_counts_unless_somebody_else_has_it() {
+        let world = world(HOME);
+        assert_eq!(world.addresses("printer", rtype::A), ["192.0.2.9"]);
+        assert_eq!(world.addresses("laptop", rtype::A), ["192.0.2.10"]);
+        assert_eq!(world.name_of("192.0.2.9"), "printer.home.arpa");
+        // A prefix is nobody's address.
+        assert_eq!(world.name_of("192.0.2.70"), "None");
+        // The child takes both.
+        world.says(Witness::Kernel, "192.0.2.9", Some(1));
+        world.says(Witness::Kernel, "192.0.2.10", Some(1));
+        assert_eq!(world.addresses("printer", rtype::A), [""; 0]);
+        assert_eq!(world.addresses("laptop", rtype::A), [""; 0]);
+        assert_eq!(
+            world.addresses("mias-tablet", rtype::A),
+            ["192.0.2.9", "192.0.2.10"]
+        );
+        assert_eq!(world.name_of("192.0.2.9"), "mias-tablet.home.arpa");
+        // A stranger takes one: the printer has no MAC address to tell it by, the laptop has.
+        world.says(Witness::Kernel, "192.0.2.9", Some(9));
+        world.says(Witness::Kernel, "192.0.2.10", Some(9));
+        assert_eq!(world.addresses("printer", rtype::A), ["192.0.2.9"]);
+        assert_eq!(world.addresses("laptop", rtype::A), [""; 0]);
+        assert_eq!(world.name_of("192.0.2.10"), "None");
+    }
+
+    #[test]
+    fn who_told_a_dhcp_server_its_name_has_it_too() {
+        let world = world(HOME);
+        world.lease(&[
+            lease("192.0.2.20", Some(5), "TV"),
+            lease("2001:db8::20", Some(5), "tv"),
+            lease("192.0.2.21", None, "box"),
+            lease("192.0.2.22", Some(6), "tv"),
+            lease("192.0.2.23", Some(7), "printer"),
+            lease("192.0.2.24", Some(1), "android"),
+        ]);
+        world.says(Witness::Kernel, "fd00::20", Some(5));
+        assert_eq!(world.addresses("tv", rtype::A), ["192.0.2.20"]);
+        assert_eq!(
+            world.addresses("tv", rtype::AAAA),
+            ["2001:db8::20", "fd00::20"]
+        );
+        assert_eq!(world.name_of("fd00::20"), "tv.home.arpa");
+        assert_eq!(world.addresses("box", rtype::A), ["192.0.2.21"]);
+        assert_eq!(world.name_of("192.0.2.21"), "box.home.arpa");
+        // The second television has no name, and is nobody's business elsewhere.
+        assert_eq!(world.name_of("192.0.2.22"), "None");
+        // What the configuration calls so keeps its name.
+        assert_eq!(world.addresses("printer", rtype::A), ["192.0.2.9"]);
+        assert_eq!(world.name_of("192.0.2.23"), "Some(Nowhere)");
+        // A device's own name stands in front of what it calls itself.
+        assert_eq!(world.name_of("192.0.2.24"), "mias-tablet.home.arpa");
+        assert_eq!(world.addresses("android", rtype::A), ["192.0.2.24"]);
+    }
+
+    #[test]
+    fn who_had_a_name_first_keeps_it_as_long_as_it_has_a_lease() {
+        let world = world(HOME);
+        let first = lease("192.0.2.20", Some(5), "tv");
+        let second = lease("192.0.2.21", Some(6), "tv");
+        world.lease(std::slice::from_ref(&first));
+        // dnsmasq writes the newest lease first.
+        world.lease(&[second.clone(), first]);
+        assert_eq!(world.addresses("tv", rtype::A), ["192.0.2.20"]);
+        world.says(Witness::Lease, "192.0.2.20", None);
+        world.lease(&[second]);
+        assert_eq!(world.addresses("tv", rtype::A), ["192.0.2.21"]);
+        // What an administrator wrote counts before both.
+        let name = HostName::new("tv").unwrap();
+        world.neighbours.set_host_names(vec![(mac(8), name)]);
+        assert_eq!(world.addresses("tv", rtype::A), [""; 0]);
+        world.says(Witness::Kernel, "192.0.2.30", Some(8));
+        assert_eq!(world.addresses("tv", rtype::A), ["192.0.2.30"]);
+        assert_eq!(world.name_of("192.0.2.30"), "tv.home.arpa");
+    }
+
+    #[test]
+    fn an_address_that_another_uses_is_not_behind_a_lease_s_name() {
+        let world = world(HOME);
+        world.lease(&[lease("192.0.2.20", Some(5), "tv")]);
+        world.says(Witness::Kernel, "192.0.2.20", Some(1));
+        assert_eq!(world.addresses("tv", rtype::A), [""; 0]);
+        assert_eq!(world.name_of("192.0.2.20"), "mias-tablet.home.arpa");
+    }
+
+    #[test]
+    fn other_types_and_names_have_their_answers() {
+        let world = world(HOME);
+        for (qname, qtype, expected) in [
+            ("home.arpa", rtype::A, HomeAnswer::NoData),
+            ("home.arpa", rtype::SOA, HomeAnswer::NoData),
+            ("printer.home.arpa", 16, HomeAnswer::NoData),
+            ("printer.home.arpa", rtype::AAAA, HomeAnswer::NoData),
+            ("mias-tablet.home.arpa", rtype::A, HomeAnswer::NoData),
+            ("nobody.home.arpa", rtype::A, HomeAnswer::Nowhere),
+            ("x.printer.home.arpa", rtype::A, HomeAnswer::Nowhere),
+            ("9.2.0.192.in-addr.arpa", 16, HomeAnswer::NoData),
+        ] {
+            assert_eq!(world.ask(qname, qtype), Some(expected), "{qname} {qtype}");
+        }
+        for qname in [
+            "xhome.arpa",
+            "arpa",
+            "printer.home.arpa.example",
+            "2.0.192.in-addr.arpa",
+            "1.9.2.0.192.in-addr.arpa",
+            "200.2.0.192.in-addr.arpa",
+        ] {
+            assert_eq!(world.ask(qname, rtype::PTR), None, "{qname}");
+        }
+    }
+
+    #[test]
+    fn a_guest_cannot_walk_through_the_home() {
+        let world = world(HOME);
+        world.lease(&[lease("192.0.2.20", Some(5), "tv")]);
+        let pointer = |name: &str| {
+            let name = Name::parse(name).unwrap();
+            Some(HomeAnswer::Pointer(name))
+        };
+        for (asked, client, is_device, expected) in [
+            ("192.0.2.9", "192.0.2.20", false, Some(HomeAnswer::Nowhere)),
+            ("192.0.2.20", "192.0.2.20", false, pointer("tv.home.arpa")),
+            (
+                "192.0.2.9",
+                "192.0.2.10",
+                true,
+                pointer("printer.home.arpa"),
+            ),
+            (
+                "192.0.2.9",
+                "127.0.0.1",
+                false,
+                pointer("printer.home.arpa"),
+            ),
+        ] {
+            let said = world.reverse(asked, Some(client), is_device);
+            assert_eq!(said, expected, "{client} asks {asked}");
+        }
+    }
+
+    #[test]
+    fn the_domain_is_the_household_s_to_choose() {
+        let other = world(&format!("[identity]\nhome-domain = \"lan\"\n{HOME}"));
+        assert_eq!(
+            other.ask("printer.lan", rtype::A),
+            Some(HomeAnswer::Addresses(vec![address("192.0.2.9")]))
+        );
+        assert_eq!(other.ask("printer.home.arpa", rtype::A), None);
+        assert_eq!(other.name_of("192.0.2.9"), "printer.lan");
+        let off = world(&format!("[identity]\nhome-domain = \"\"\n{HOME}"));
+        assert_eq!(off.ask("printer.home.arpa", rtype::A), None);
+        assert_eq!(off.name_of("192.0.2.9"), "None");
+    }
+
+    #[test]
+    fn two_devices_with_one_label_are_told() {
+        assert_eq!(
+            doubts(&config(HOME)),
+            [
+                "device `Printer` has no name in `home.arpa`: `printer.home.arpa` is device `printer`"
+            ]
+        );
+        let odd = "[[device]]\nname = \"!?\"\nprofile = \"adult\"\naddress = [\"192.0.2.1\"]\n";
+        assert_eq!(
+            doubts(&config(odd)),
+            ["device `!?` has no name in `home.arpa`: nothing of its name can stand there"]
+        );
+        assert_eq!(
+            doubts(&config(&format!("[identity]\nhome-domain = \"\"\n{odd}"))),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn an_answer_fits_into_a_datagram() {
+        let world = world(HOME);
+        for n in 0..100 {
+            world.says(Witness::Kernel, &format!("2001:db8::{n:x}"), Some(1));
+        }
+        let all = world.addresses("mias-tablet", rtype::AAAA);
+        assert_eq!(all.len(), MAX_ADDRESSES);
+    }
+}
