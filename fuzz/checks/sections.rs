@@ -171,9 +171,13 @@ fn check_expression(text: &[u8]) {
                 let patterns = Patterns::open(&section).expect("a builder makes a section");
                 let single = single.expect("what a builder takes can be compiled");
                 for name in names() {
-                    let mut hit = false;
-                    patterns.look_up(&section, name.as_ref(), |_| hit = true);
-                    assert_eq!(hit, single.matches(name.as_ref()), "{text} {name}");
+                    let (mut hit, mut unsure) = (false, false);
+                    patterns.look_up(&section, name.as_ref(), |it| {
+                        (hit, unsure) = (true, it.unsure);
+                    });
+                    // What takes too long to find out counts as found.
+                    let expected = unsure || single.matches(name.as_ref());
+                    assert_eq!(hit, expected, "{text} {name}");
                 }
             }
             Err(fault) => assert!(!fault.to_string().chars().any(char::is_control)),
