@@ -87,6 +87,7 @@ const LAYOUT: &[Layout] = &[
             ("neighbours", "true"),
             ("leases", "?[\"/tmp/dhcp.leases\"]"),
             ("ethers", "\"/etc/ethers\""),
+            ("devices-file", "?\"/var/lib/hedgerow/devices.toml\""),
         ],
     ),
     (

@@ -33,6 +33,8 @@ pub(super) struct Around<'a> {
     pub(super) folder: &'a Path,
     /// What the command line said.
     pub(super) overrides: &'a Overrides,
+    /// The devices file, once it is known where it is.
+    pub(super) devices_file: Option<PathBuf>,
 }
 
 impl Around<'_> {
@@ -74,6 +76,7 @@ pub(super) fn resolve(
             .ethers
             .as_ref()
             .map_or_else(|| PathBuf::from("/etc/ethers"), |word| around.path(word)),
+        devices_file: around.devices_file.clone(),
     };
     let log = log(written, problems);
     let household = household::resolve(written, around, problems);
@@ -102,6 +105,7 @@ pub(super) fn resolve(
         profiles: household.profiles,
         guest: household.guest,
         devices: household.devices,
+        device_places: household.device_places,
         list_store: household.list_store,
         lists: household.lists,
     };

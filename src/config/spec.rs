@@ -211,6 +211,9 @@ sections! {
         leases: Vec<Text>,
         /// File of MAC addresses and the names or addresses that belong to them.
         ethers: Text,
+        /// File of the devices that `hedgerow device` names; its name ends in `.toml`. `devices.toml`
+        /// in the `folder` of `[lists]` unless said.
+        devices_file: Text,
     }
 
     /// A device and the profile it belongs to. Of several devices that match, the most specific
