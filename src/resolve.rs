@@ -245,6 +245,9 @@ impl Resolver {
             at,
         } = asker;
         let frame = self.frame(snapshot, query, origin, transport, at);
+        if index.is_none() {
+            snapshot.devices.note_guest(origin, None);
+        }
         let (device, view) = snapshot.view_of(index, Some(origin.client));
         let question = query.question;
         let mut outcome = Outcome {

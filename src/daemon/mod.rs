@@ -5,12 +5,16 @@
 //! that will read them again at a reload; and only when all of it stands is the first query taken
 //! from a socket, so that no child gets an unfiltered answer.
 
+mod devices;
+mod events;
 mod explain;
 mod household;
 mod lists;
+mod newcomers;
 mod search;
 mod updates;
 
+pub use events::{Event, Events};
 pub use explain::explain;
 pub use household::Daemon;
 pub use lists::{
@@ -27,6 +31,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use newcomers::Newcomers;
 use notify::Watcher;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -36,6 +41,7 @@ use crate::clock::Clock;
 use crate::config::{Config, DeviceMatch, Diagnostic, Listen, LogTarget, Overrides};
 use crate::control::{self, Household, api};
 use crate::device::Neighbours;
+use crate::device::neighbours::Service;
 use crate::files::Files;
 use crate::journal::Journal;
 use crate::listener::{self, BindError, Bound, tcp, udp};
@@ -129,7 +135,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(), ServeError> {
     let clock = Clock::system();
     let files = Files::disk();
-    let loaded = options.source.load(&files, &options.overrides);
+    let loaded = options.source.load_to_start(&files, &options.overrides);
     let Some(config) = loaded.config else {
         return Err(ServeError::Config(loaded.diagnostics));
     };
@@ -167,7 +173,7 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         become_user(user)?;
     }
 
-    let (neighbours, _service) = Neighbours::new();
+    let (neighbours, service) = Neighbours::new();
     let reloader = Arc::new(Reloader::new(
         options.source.clone(),
         options.overrides,
@@ -187,7 +193,17 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
     let resolve = updates::UpstreamResolve::new(Arc::clone(&resolver), runtime.handle().clone());
     let updates = updates::Updates::new(Files::disk(), clock.clone(), Arc::new(resolve));
     updates.follow(&snapshot.config);
+    let events = Events::default();
+    let seen = newcomers::path_in(&snapshot.config);
     let daemon = Arc::new(Daemon {
+        newcomers: Newcomers::load(
+            Files::disk(),
+            clock.clone(),
+            events.clone(),
+            seen.as_deref(),
+        ),
+        events,
+        editing: Mutex::default(),
         updates,
         resolver: Arc::clone(&resolver),
         reloader,
@@ -208,7 +224,7 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         warnings,
     };
     drop(snapshot);
-    let ended = runtime.block_on(run(daemon, bound, control, metrics, workers, || {
+    let ended = runtime.block_on(run(daemon, bound, control, metrics, service, || {
         on_ready(&ready);
     }));
     drop(guard);
@@ -223,7 +239,7 @@ async fn run(
     bound: Vec<Bound>,
     control: Option<control::socket::ControlSocket>,
     metrics: Option<tokio::net::TcpListener>,
-    workers: usize,
+    service: Service,
     on_ready: impl FnOnce(),
 ) -> Result<(), ServeError> {
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -234,7 +250,14 @@ async fn run(
     let (changed, mut changes) = mpsc::channel(1);
     let mut watcher = FolderWatcher::new(changed);
     watcher.watch(daemon.reloader.interest());
+    let workers = daemon.workers;
     let crew = Crew::start(bound, workers, &daemon.resolver, &stopped)?;
+    let Service {
+        requests: _requests,
+        arrivals,
+    } = service;
+    let following = devices::follow(Arc::clone(&daemon), arrivals, stopped.clone());
+    tokio::spawn(following);
     let door: Arc<dyn Household> = Arc::new(Arc::clone(&daemon));
     if let Some(socket) = control {
         let serving = control::server::serve(socket, Arc::clone(&door), wait_for(stopped.clone()));
@@ -314,6 +337,7 @@ async fn run(
     // The receivers may be gone already if a thread ended early.
     let _gone = stop.send(true);
     crew.finish().await;
+    daemon.look_who_is_there(true);
     Ok(())
 }
 

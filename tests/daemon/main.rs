@@ -10,6 +10,7 @@
 mod support;
 
 mod control;
+mod devices;
 mod family;
 mod life;
 mod limits;
