@@ -408,8 +408,8 @@ impl Neighbours {
         marks.is_some_and(|marks| marks.load(Ordering::Relaxed) & IS_SHARED != 0)
     }
 
-    /// Notes that somebody nobody named asked something; the first time it is told of. Never waits
-    /// and allocates nothing.
+    /// Notes that somebody nobody named asked something; the first time it is told of. Never waits;
+    /// who was told of already costs a comparison.
     #[inline]
     pub fn note_stranger(&self, arrival: Arrival) {
         let Arrival::Mac(id) = arrival else {
