@@ -27,6 +27,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod device;
+pub mod evidence;
 pub mod files;
 pub mod intern;
 pub mod journal;

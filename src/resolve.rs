@@ -146,6 +146,12 @@ impl Resolver {
         self.world.store(next);
     }
 
+    /// To be called when queries have arrived, before [`Self::answer_now`] looks at them: who is
+    /// behind which address is known up to this moment then.
+    pub fn catch_up(&self) {
+        self.world.load().devices.catch_up();
+    }
+
     /// Messages that did not become queries.
     pub const fn refused(&self) -> &Refused {
         &self.refused
@@ -351,7 +357,21 @@ impl Resolver {
         let client = crate::upstream::Client::new(pending.origin.client, label);
         let said = snapshot.upstream.resolve(&asked.question, client).await;
 
+        // The answer reaches whoever has the address now. If that is another by now, the one it was
+        // judged for is gone, and the other asks again.
+        snapshot.devices.catch_up();
+        let is_same = match snapshot.devices.identify(&pending.origin, None) {
+            Who::Device(index) => asked.device == Some(index),
+            Who::Guest => asked.device.is_none(),
+            Who::Unseen => true,
+        };
         let now = self.clock.now();
+        if !is_same {
+            if let Ok(answer) = &said {
+                snapshot.cache.store(&asked.question, answer, now);
+            }
+            return Step::Silence;
+        }
         let frame = self.frame(snapshot, &query, &pending.origin, pending.transport, now);
         let outcome = Outcome {
             at: pending.at,
@@ -388,15 +408,19 @@ impl Resolver {
     /// the answer, and does the first half again.
     async fn answer_stranger(&self, pending: &Pending, out: &mut Vec<u8>) -> Step {
         let (snapshot, origin) = (&pending.snapshot, &pending.origin);
-        let neighbours = snapshot.devices.neighbours();
-        neighbours.ask(origin.client, origin.interface).await;
+        let index = match snapshot.devices.wait_for(origin).await {
+            Some(Who::Device(index)) => Some(index),
+            Some(Who::Guest) => None,
+            // It asks again; a wrong answer it would keep.
+            Some(Who::Unseen) | None => return Step::Silence,
+        };
         let Decoded::Ask(query) = Query::decode(&pending.message) else {
             return Step::Silence;
         };
         let asker = Asker {
             origin,
             transport: pending.transport,
-            index: snapshot.devices.settle(origin, None),
+            index,
             at: pending.at,
         };
         self.answer_asker(snapshot, &query, &asker, out)
@@ -424,12 +448,13 @@ impl Resolver {
         out: &mut Vec<u8>,
     ) -> Step {
         outcome.source = source;
-        let name = query.question.qname.as_ref();
+        let (name, qtype) = (query.question.qname.as_ref(), query.question.qtype);
         let allowed = match outcome.verdict {
-            Verdict::Rewrite(..) => reason_to_allow(name, query.question.qtype, view),
+            Verdict::Rewrite(..) => reason_to_allow(name, qtype, view),
             other => other.reason(),
         };
-        if let Verdict::Block(reason) = judge_answer(name, hit.answer.facts(), allowed, view) {
+        let facts = hit.answer.facts();
+        if let Verdict::Block(reason) = judge_answer(name, qtype, facts, allowed, view) {
             outcome.verdict = Verdict::Block(reason);
             let code = synth::block(query, view.profile, &reason, frame, out);
             return self.done(outcome, code);

@@ -29,6 +29,7 @@ fn index(lists: &[(ListFormat, ListKind, &str)]) -> Index {
             format: Some(*format),
             member: None,
             public_suffixes: false,
+            urls: Vec::new(),
         });
     }
     let index = compile_in_memory(&specs, &memory.files(), None, &|| false).unwrap();
@@ -250,6 +251,7 @@ fn the_file_holds_neither_key_nor_sealed_name() {
         format: None,
         member: None,
         public_suffixes: false,
+        urls: Vec::new(),
     };
     let settings = Settings::in_memory();
     let target = Target::File("/lists.index".as_ref());

@@ -10,6 +10,8 @@ mod config;
 mod list_line;
 #[path = "../fuzz/checks/message.rs"]
 mod message;
+#[path = "../fuzz/checks/netlink.rs"]
+mod netlink;
 #[path = "../fuzz/checks/sections.rs"]
 mod sections;
 
@@ -38,6 +40,11 @@ fn messages() {
 }
 
 #[test]
+fn netlink() {
+    assert!(run("netlink", netlink::check) >= 10);
+}
+
+#[test]
 fn sections() {
     assert!(run("sections", sections::check) >= 25);
 }
@@ -57,6 +64,15 @@ proptest::proptest! {
         changes in proptest::collection::vec((proptest::num::u16::ANY, proptest::num::u8::ANY, 0_u8..3), 0..6),
     ) {
         message::check(&damaged("message", seed, &changes));
+    }
+
+    /// The same for what the kernel tells.
+    #[test]
+    fn damaged_netlink(
+        seed in 0_usize..1000,
+        changes in proptest::collection::vec((proptest::num::u16::ANY, proptest::num::u8::ANY, 0_u8..3), 0..6),
+    ) {
+        netlink::check(&damaged("netlink", seed, &changes));
     }
 }
 

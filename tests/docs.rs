@@ -219,7 +219,7 @@ fn the_manual_page_names_every_verb_and_option() {
 fn the_reference_names_every_setting() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference.md");
     let page = std::fs::read_to_string(page).unwrap();
-    let schema: serde_json::Value = serde_json::from_str(&config::schema()).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(config::schema()).unwrap();
     let mut keys = 0;
     for section in schema["$defs"].as_object().unwrap().values() {
         for key in section["properties"].as_object().unwrap().keys() {

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["daemon"],
-    &["listener", "reload", "control", "logging"],
+    &["listener", "reload", "control", "logging", "evidence"],
     &["resolve"],
     &["snapshot"],
     &[

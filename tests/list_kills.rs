@@ -155,11 +155,13 @@ fn compile_into(folder: &Path, files: &Files) {
         format: None,
         member: None,
         public_suffixes: false,
+        urls: Vec::new(),
     };
     let settings = Settings {
         // So little that there are runs, and so many of them that they are merged in several steps.
         memory: 1_000,
         folder: Some(folder.join("state")),
+        accept: Vec::new(),
     };
     let path = folder.join("state/lists.index");
     let target = Target::File(&path);

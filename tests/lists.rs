@@ -42,6 +42,7 @@ fn golden_reports() {
             format: None,
             member: None,
             public_suffixes: false,
+            urls: Vec::new(),
         };
         let index = compile_in_memory(&[spec], &memory.files(), None, &|| false).unwrap();
         let report = format!("{}\n", index.lists().next().unwrap().1);

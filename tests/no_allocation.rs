@@ -228,6 +228,7 @@ fn patterns_sealed_names_and_addresses_cost_no_allocation() {
         format: Some(format),
         member: None,
         public_suffixes: false,
+        urls: Vec::new(),
     });
     let files = MemoryFiles::new().files();
     let mut index = compile_in_memory(&specs, &files, None, &|| false).expect("an index");

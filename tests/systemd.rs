@@ -146,6 +146,10 @@ fn the_promises_stand_in_the_units() {
         "Requires=hedgerow.socket",
         "Type=notify",
         "WatchdogSec=30s",
+        // The daemon starts itself to compile lists, and dies last when memory runs out.
+        "ExecPaths=/usr/bin/hedgerow -/usr/lib -/usr/lib64 -/lib -/lib64",
+        "SystemCallFilter=setpriority",
+        "OOMPolicy=continue",
     ] {
         assert!(service.lines().any(|found| found == line), "{line}");
     }

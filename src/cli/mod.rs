@@ -251,6 +251,9 @@ enum Verb {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
+    /// Compile what a daemon wants compiled, which starts us for that
+    #[command(name = crate::reload::VERB, hide = true)]
+    CompileForDaemon,
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -482,6 +485,7 @@ fn dispatch(
         Verb::Check(check) => process::check(&check, backend, output),
         Verb::Schema => process::schema(backend, output),
         Verb::Completions { shell } => process::completions(shell, output),
+        Verb::CompileForDaemon => process::compile_for_daemon(output),
         Verb::Explain(explain) => explain::run(explain, &daemon(), backend, output),
         Verb::Status(format) => wait(status::run(format, &daemon(), output)),
         Verb::Log(log) => wait(log::run(log, &daemon(), output)),

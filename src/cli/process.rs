@@ -1,4 +1,5 @@
-//! Verbs that need the program itself and no daemon: `serve`, `check`, `schema`, `completions`.
+//! Verbs that need the program itself and no daemon: `serve`, `check`, `schema`, `completions`, and
+//! the one by which a daemon has its lists compiled.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -81,4 +82,10 @@ pub(super) fn completions(
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command(), "hedgerow", &mut script);
     Ok(io::copy(&mut script.as_slice(), &mut output.out).map(|_| ())?)
+}
+
+/// What a daemon starts us for.
+pub(super) fn compile_for_daemon(output: &mut Output<'_>) -> Result<(), Failure> {
+    let input = io::stdin().lock();
+    Ok(crate::reload::compile_for_daemon(input, &mut output.out)?)
 }

@@ -91,7 +91,7 @@ impl Backend for Program {
     }
 
     fn schema(&self) -> Result<String, BackendError> {
-        Ok(config::schema())
+        Ok(config::schema().to_owned())
     }
 }
 

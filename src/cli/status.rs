@@ -89,6 +89,11 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
     for server in &status.upstreams {
         facts.push(("upstream", upstream(server)));
     }
+    for evidence in &status.evidence {
+        let [name, state, detail] =
+            [&evidence.name, &evidence.state, &evidence.detail].map(|it| plain(it));
+        facts.push(("known by", format!("{name}: {state}, {detail}")));
+    }
     if let Some(bytes) = status.memory_rss_bytes {
         let journal = size(status.journal_bytes);
         facts.push(("memory", format!("{} (journal {journal})", size(bytes))));

@@ -8,7 +8,7 @@ use super::resolve::DEFAULT_SOCKET;
 /// A configuration file that says what holds anyway, with every setting explained; the lines that
 /// would change something or name somebody are comments.
 pub fn default_text() -> String {
-    let schema: Value = serde_json::from_str(&super::schema()).unwrap_or_default();
+    let schema: Value = serde_json::from_str(super::schema()).unwrap_or_default();
     let mut text = INTRODUCTION.to_owned();
     for (section, header, keys) in LAYOUT {
         let spec = spec_of(&schema, section);
@@ -347,7 +347,7 @@ mod tests {
 
     #[test]
     fn every_setting_is_there_with_its_docs() {
-        let schema: Value = serde_json::from_str(&super::super::schema()).unwrap();
+        let schema: Value = serde_json::from_str(super::super::schema()).unwrap();
         let sections = schema["properties"].as_object().unwrap();
         assert_eq!(sections.len(), LAYOUT.len());
         for section in sections.keys() {

@@ -521,6 +521,15 @@ pub struct Download {
     pub allow_private: bool,
 }
 
+impl Download {
+    /// Where it comes from: the list, its deltas, its signature.
+    pub fn urls(&self) -> impl Iterator<Item = &str> {
+        let signature = self.signature.as_ref().and_then(|it| it.url.as_ref());
+        let all = [Some(&self.url), self.delta_url.as_ref(), signature];
+        all.into_iter().flatten().map(String::as_str)
+    }
+}
+
 /// How a list is known to be its publisher's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {

@@ -536,7 +536,7 @@ mod tests {
 
     #[test]
     fn every_section_has_a_name_and_is_read() {
-        let schema: serde_json::Value = serde_json::from_str(&schema()).unwrap();
+        let schema: serde_json::Value = serde_json::from_str(schema()).unwrap();
         let mut named: Vec<_> = SECTIONS.iter().map(|(name, _)| *name).collect();
         named.sort_unstable();
         let shaped: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();

@@ -5,6 +5,7 @@
 //! text, so that a value out of range or misspelt is told with its legal values by
 //! [`super::resolve`] rather than by serde.
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -40,6 +41,7 @@ impl Text {
     }
 }
 
+#[cfg(test)]
 impl<T: JsonSchema> JsonSchema for Word<T> {
     fn inline_schema() -> bool {
         true
@@ -64,7 +66,8 @@ pub(super) trait Section: Default + serde::de::DeserializeOwned {
 macro_rules! sections {
     ($($(#[$about:meta])* struct $name:ident { $($(#[$meta:meta])* $key:ident: $type:ty,)* })*) => {$(
         $(#[$about])*
-        #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+        #[derive(Clone, Debug, Default, Deserialize)]
+        #[cfg_attr(test, derive(JsonSchema))]
         #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
         pub(super) struct $name { $($(#[$meta])* pub(super) $key: Option<$type>,)* }
 
@@ -186,10 +189,10 @@ sections! {
     /// The daemon's own log. It names no queries.
     struct LogSpec {
         /// What is written.
-        #[schemars(extend("enum" = ["error", "warn", "info", "debug", "trace"]))]
+        #[cfg_attr(test, schemars(extend("enum" = ["error", "warn", "info", "debug", "trace"])))]
         level: Text,
         /// Where to. `auto` is journald when systemd started the daemon, else standard error.
-        #[schemars(extend("enum" = ["auto", "stderr", "journald", "syslog"]))]
+        #[cfg_attr(test, schemars(extend("enum" = ["auto", "stderr", "journald", "syslog"])))]
         target: Text,
     }
 
@@ -246,7 +249,7 @@ sections! {
         category: Text,
         /// What its names are for: `block` (the default), `allow`, `lifeline` (never blocked) or
         /// `sealed` (blocked for everybody, its names shown nowhere).
-        #[schemars(extend("enum" = ["block", "allow", "lifeline", "sealed"]))]
+        #[cfg_attr(test, schemars(extend("enum" = ["block", "allow", "lifeline", "sealed"])))]
         kind: Text,
         /// An entry of the catalogue (`hedgerow lists catalogue`), which says `id`, `url`,
         /// `format` and `category` unless they stand here.
@@ -258,9 +261,9 @@ sections! {
         /// Its lines, instead of a file or an address.
         lines: Word<Vec<Text>>,
         /// Its syntax. Detected from the content unless said.
-        #[schemars(extend("enum" = [
+        #[cfg_attr(test, schemars(extend("enum" = [
             "domains", "hosts", "wildcards", "adblock", "dnsmasq", "unbound", "rpz", "regex", "sealed",
-        ]))]
+        ])))]
         format: Text,
         /// The folder to read of an archive that holds many lists.
         member: Text,
@@ -325,31 +328,32 @@ sections! {
         /// `unsafe-search`.
         block_unsafe_search: Word<bool>,
         /// Restriction of the video service.
-        #[schemars(extend("enum" = ["off", "moderate", "strict"]))]
+        #[cfg_attr(test, schemars(extend("enum" = ["off", "moderate", "strict"])))]
         youtube: Text,
         /// Ways round the filter are closed.
         close_bypass: bool,
         /// Public names that point into the home are not answered.
         block_rebinding: bool,
         /// How a block is answered. `null` is 0.0.0.0 and ::, `address` is `block-addresses`.
-        #[schemars(extend("enum" = ["null", "nxdomain", "nodata", "refused", "address"]))]
+        #[cfg_attr(test, schemars(extend("enum" = ["null", "nxdomain", "nodata", "refused", "address"])))]
         block_answer: Text,
         /// Addresses that stand in for what is blocked, such as a page that explains.
         block_addresses: Word<Vec<Text>>,
         /// How long a client may keep an answer of Hedgerow's own, "0" to "1h".
         block_ttl: Text,
         /// What holds when a list that is needed could not be loaded.
-        #[schemars(extend("enum" = ["allow", "block"]))]
+        #[cfg_attr(test, schemars(extend("enum" = ["allow", "block"])))]
         when_unsure: Text,
         /// What is remembered of queries: `names`, `categories` (and times), or `none` (totals
         /// only). Lifelines never are.
-        #[schemars(extend("enum" = ["names", "categories", "none"]))]
+        #[cfg_attr(test, schemars(extend("enum" = ["names", "categories", "none"])))]
         privacy: Text,
     }
 }
 
 /// Everything that can stand in a configuration file. It exists for the schema; files are read
 /// section by section ([`super::read`]).
+#[cfg(test)]
 #[derive(JsonSchema)]
 #[schemars(
     rename_all = "kebab-case",
@@ -376,19 +380,35 @@ pub(super) struct Spec {
     profile: Option<std::collections::BTreeMap<String, ProfileSpec>>,
 }
 
-/// The JSON schema of a configuration file, for editors.
-pub fn schema() -> String {
-    // Strings as keys and no maps of maps: this cannot fail, and a schema is no place to panic.
-    serde_json::to_string_pretty(&schemars::schema_for!(Spec)).unwrap_or_default() + "\n"
+/// The JSON schema of a configuration file, for editors: what follows from [`Spec`], kept beside the
+/// code since making it takes several times as much program.
+pub const fn schema() -> &'static str {
+    include_str!("schema.json")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::files::Files;
+
+    /// After a wanted change `HEDGEROW_BLESS=1` writes the schema anew, to be read in the diff.
+    #[test]
+    fn the_schema_says_what_the_code_says() {
+        let generated = schemars::schema_for!(Spec);
+        let generated = serde_json::to_string_pretty(&generated).unwrap() + "\n";
+        if std::env::var_os("HEDGEROW_BLESS").is_some() {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/schema.json");
+            Files::disk().replace(&path, generated.as_bytes()).unwrap();
+            return;
+        }
+        assert_eq!(schema(), generated);
+    }
 
     #[test]
     fn the_schema_refuses_what_reading_refuses() {
-        let schema: serde_json::Value = serde_json::from_str(&schema()).unwrap();
+        let schema: serde_json::Value = serde_json::from_str(schema()).unwrap();
         assert_eq!(schema["additionalProperties"], false);
         let sections = schema["$defs"].as_object().unwrap();
         assert_eq!(sections.len(), 16);

@@ -5,6 +5,7 @@
 //! is never taken away or given another meaning within `/api/v1`.
 
 use serde::{Deserialize, Serialize};
+#[cfg(test)]
 use utoipa::ToSchema;
 
 pub use super::devices::{DeviceChange, DeviceMac, LooksLike, NewDevice};
@@ -16,7 +17,8 @@ pub use crate::journal::{
 };
 
 /// How the daemon is doing.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct Status {
     /// Version of the program.
@@ -51,6 +53,8 @@ pub struct Status {
     pub lists: ListSummary,
     /// Who answers what we cannot.
     pub upstreams: Vec<UpstreamStatus>,
+    /// What devices are told apart by beyond their own addresses.
+    pub evidence: Vec<Evidence>,
     /// Bytes the query log and the statistics take.
     pub journal_bytes: u64,
     /// Resident memory of the process.
@@ -61,7 +65,8 @@ pub struct Status {
 }
 
 /// One address the daemon listens on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct Listener {
     /// Address and port.
@@ -73,7 +78,8 @@ pub struct Listener {
 }
 
 /// The cache of upstream answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct CacheStatus {
     /// Answers in it.
@@ -89,7 +95,8 @@ pub struct CacheStatus {
 }
 
 /// The devices in short.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct DeviceSummary {
     /// How many somebody named.
@@ -99,7 +106,8 @@ pub struct DeviceSummary {
 }
 
 /// The lists in short.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct ListSummary {
     /// How many lists there are.
@@ -115,7 +123,8 @@ pub struct ListSummary {
 }
 
 /// One resolver we ask.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct UpstreamStatus {
     /// Address and port.
@@ -135,8 +144,22 @@ pub struct UpstreamStatus {
     pub last_error: Option<String>,
 }
 
+/// Something that shows who stands behind an address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
+#[serde(default)]
+pub struct Evidence {
+    /// Such as `neighbour table`.
+    pub name: String,
+    /// `works`, `off` or `missing`.
+    pub state: String,
+    /// What there is of it, or why there is none.
+    pub detail: String,
+}
+
 /// What came of a reload.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct ReloadReport {
     /// When.
@@ -156,7 +179,8 @@ pub struct ReloadReport {
 }
 
 /// Why a name would be answered as it would.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct Explanation {
     /// What was asked.
@@ -181,7 +205,8 @@ pub struct Explanation {
 }
 
 /// What was asked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct ExplainedQuestion {
     /// QNAME.
@@ -194,7 +219,8 @@ pub struct ExplainedQuestion {
 }
 
 /// The device an explanation is for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct ExplainedDevice {
     /// Its label.
@@ -209,7 +235,8 @@ pub struct ExplainedDevice {
 }
 
 /// The profile an explanation is for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct ExplainedProfile {
     /// Its name.
@@ -221,7 +248,8 @@ pub struct ExplainedProfile {
 }
 
 /// One voice about a name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct Voice {
     /// Its weight, as in `child-safety`.
@@ -245,7 +273,8 @@ pub struct Voice {
 }
 
 /// What a voice wants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum VoiceEffect {
     /// The name blocked.
@@ -275,7 +304,8 @@ impl VoiceEffect {
 }
 
 /// One device.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct Device {
     /// Its name.
@@ -308,7 +338,8 @@ pub struct Device {
 }
 
 /// One profile.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct Profile {
     /// Its name.
@@ -354,7 +385,8 @@ pub struct Profile {
 }
 
 /// What was thrown away.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct Flushed {
     /// Answers that were in the cache.
@@ -362,7 +394,8 @@ pub struct Flushed {
 }
 
 /// Why a request got no answer, as JSON.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct ErrorBody {
     /// What is wrong, lower-case, without a full stop.
     pub error: String,

@@ -1,13 +1,15 @@
 //! The devices behind the door: what is known of those nobody named, and how they get names.
 
 use serde::{Deserialize, Serialize};
+#[cfg(test)]
 use utoipa::{IntoParams, ToSchema};
 
 use super::ControlError;
 use crate::mac::Mac;
 
 /// A MAC address of a device.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct DeviceMac {
     /// The MAC address.
@@ -19,7 +21,8 @@ pub struct DeviceMac {
 }
 
 /// Somebody who asked and whom nobody named.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct NewDevice {
     /// Its number, by which it can be named; kept until it is named or forgotten.
@@ -45,7 +48,8 @@ pub struct NewDevice {
 }
 
 /// A device that somebody new may be.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct LooksLike {
     /// The device, which is not seen any more.
@@ -59,8 +63,8 @@ pub struct LooksLike {
 }
 
 /// Whom to name, and how.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(IntoParams), into_params(parameter_in = Query))]
 #[serde(deny_unknown_fields)]
 pub struct NameDeviceQuery {
     /// A device's name, the number of a new one, a MAC address, an address, or the host name of a
@@ -71,8 +75,8 @@ pub struct NameDeviceQuery {
 }
 
 /// Whose a device is to be.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(IntoParams), into_params(parameter_in = Query))]
 #[serde(deny_unknown_fields)]
 pub struct AssignDeviceQuery {
     /// As for naming.
@@ -89,8 +93,8 @@ pub struct AssignDeviceQuery {
 }
 
 /// Which device to forget.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(IntoParams), into_params(parameter_in = Query))]
 #[serde(deny_unknown_fields)]
 pub struct ForgetDeviceQuery {
     /// As for naming.
@@ -166,7 +170,8 @@ impl TryFrom<AssignDeviceQuery> for DeviceRequest {
 }
 
 /// What was done to a device.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct DeviceChange {
     /// Its name now; of one that is forgotten, the name or what it was known by.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+#[cfg(test)]
 use utoipa::IntoParams;
 
 use super::ControlError;
@@ -11,8 +12,8 @@ use crate::journal::parse_qtype;
 use crate::name::{NameBuf, NameError};
 
 /// A question to explain, as written in the request or on the command line.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(IntoParams), into_params(parameter_in = Query))]
 #[serde(deny_unknown_fields)]
 pub struct ExplainQuery {
     /// The name asked for.

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::api::{
-    BadLine, CacheStatus, Device, DeviceChange, DeviceMac, DeviceSummary, ExplainedDevice,
-    ExplainedProfile, ExplainedQuestion, Explanation, Flushed, List, ListMatch, ListSearch,
-    ListSummary, ListUpdateReport, ListUpdated, ListUpdates, Listener, LooksLike, NewDevice,
-    Profile, ReloadReport, Status, UpstreamStatus, Voice, VoiceEffect,
+    BadLine, CacheStatus, Device, DeviceChange, DeviceMac, DeviceSummary, Evidence,
+    ExplainedDevice, ExplainedProfile, ExplainedQuestion, Explanation, Flushed, List, ListMatch,
+    ListSearch, ListSummary, ListUpdateReport, ListUpdated, ListUpdates, Listener, LooksLike,
+    NewDevice, Profile, ReloadReport, Status, UpstreamStatus, Voice, VoiceEffect,
 };
 use super::{
     Asker, Boxed, ControlError, DeviceRequest, ExplainRequest, Household, ListUpdateRequest,
@@ -195,6 +195,11 @@ impl Household for FakeHousehold {
                 failures: 1,
                 latency_us: Some(12_300),
                 last_error: None,
+            }],
+            evidence: vec![Evidence {
+                name: "neighbour table".into(),
+                state: "missing".into(),
+                detail: "the kernel does not tell it: Operation not permitted".into(),
             }],
             journal_bytes: 70_000,
             memory_rss_bytes: Some(9_000_000),

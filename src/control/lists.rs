@@ -1,6 +1,7 @@
 //! The lists behind the door: what is known of each, a search in them, what an update brought.
 
 use serde::{Deserialize, Serialize};
+#[cfg(test)]
 use utoipa::{IntoParams, ToSchema};
 
 use super::ControlError;
@@ -9,7 +10,8 @@ use super::explain::parse_name;
 use crate::name::NameBuf;
 
 /// One list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct List {
     /// Its id.
@@ -45,17 +47,19 @@ pub struct List {
 }
 
 /// A line of a list that somebody should look at.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct BadLine {
-    /// The line, from 1.
+    /// The line, from 1; 0 where nobody knows.
     pub line: u32,
     /// What is wrong with it.
     pub error: String,
 }
 
 /// How a list is kept up to date.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct ListUpdates {
     /// Where it comes from.
@@ -83,8 +87,8 @@ pub struct ListUpdates {
 }
 
 /// Which lists are looked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(IntoParams), into_params(parameter_in = Query))]
 #[serde(default, deny_unknown_fields)]
 pub struct ListUpdateQuery {
     /// Their ids, with a comma between them; without it, all that have an address.
@@ -116,7 +120,8 @@ impl ListUpdateQuery {
 }
 
 /// What came of looking for new versions of lists.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct ListUpdateReport {
     /// What came of each.
@@ -134,7 +139,8 @@ pub struct ListUpdateReport {
 }
 
 /// What came of looking for a new version of one list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct ListUpdated {
     /// Its id.
@@ -162,8 +168,8 @@ pub struct ListUpdated {
 }
 
 /// Which name is searched for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(IntoParams), into_params(parameter_in = Query))]
 #[serde(deny_unknown_fields)]
 pub struct ListSearchQuery {
     /// The name.
@@ -181,7 +187,8 @@ impl ListSearchQuery {
 }
 
 /// Which lists name a name or a parent of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct ListSearch {
     /// The name; withheld if a sealed list holds it.
@@ -193,7 +200,8 @@ pub struct ListSearch {
 }
 
 /// A line of a list that matches a name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct ListMatch {
     /// The list's id; of a sealed list not even that.

@@ -3,9 +3,12 @@
 //! [`table`] is the whole of it. A test holds it against the OpenAPI document, so that neither
 //! knows a path the other does not.
 
-#![expect(
-    unused_qualifications,
-    reason = "what `utoipa::path` expands to names its parameters by their full paths"
+#![cfg_attr(
+    test,
+    expect(
+        unused_qualifications,
+        reason = "what `utoipa::path` expands to names its parameters by their full paths"
+    )
 )]
 
 use std::sync::Arc;
@@ -20,11 +23,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, watch};
+#[cfg(test)]
 use utoipa::{IntoParams, OpenApi};
 
+#[cfg(test)]
+use super::api::LogEntry;
 use super::api::{
     Device, DeviceChange, ErrorBody, Explanation, Flushed, List, ListSearch, ListUpdateReport,
-    LogEntry, LogPage, NewDevice, Profile, ReloadReport, Status, Top,
+    LogPage, NewDevice, Profile, ReloadReport, Status, Top,
 };
 use super::devices::{AssignDeviceQuery, DeviceRequest, ForgetDeviceQuery, NameDeviceQuery};
 use super::explain::ExplainQuery;
@@ -53,7 +59,9 @@ pub(super) struct Door {
     stopped: watch::Receiver<bool>,
 }
 
-/// The document that describes the API, in OpenAPI 3.1.
+/// The document that describes the API, in OpenAPI 3.1, as it follows from this code. A test holds
+/// [`openapi`] against it: making it takes half a megabyte of program, holding it a tenth.
+#[cfg(test)]
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -84,11 +92,14 @@ pub(super) struct Door {
 struct Document;
 
 /// The OpenAPI document as JSON.
-pub fn openapi() -> String {
-    Document::openapi()
-        .to_pretty_json()
-        // Plain data made at compile time; an empty document would fail the test of the routes.
-        .unwrap_or_default()
+pub const fn openapi() -> &'static str {
+    include_str!("openapi.json")
+}
+
+/// The same as it follows from the code.
+#[cfg(test)]
+pub(super) fn generated_openapi() -> String {
+    Document::openapi().to_pretty_json().unwrap() + "\n"
 }
 
 /// Every route: method, path, handler.
@@ -220,30 +231,30 @@ fn parameters<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ControlEr
 type Answer<T> = Result<axum::Json<T>, ControlError>;
 
 /// How the daemon is doing.
-#[utoipa::path(get, path = "/api/v1/status", responses((status = 200, body = Status)))]
+#[cfg_attr(test, utoipa::path(get, path = "/api/v1/status", responses((status = 200, body = Status))))]
 async fn status(State(door): State<Door>) -> axum::Json<Status> {
     axum::Json(door.household.status())
 }
 
 /// All devices.
-#[utoipa::path(get, path = "/api/v1/devices", responses((status = 200, body = Vec<Device>)))]
+#[cfg_attr(test, utoipa::path(get, path = "/api/v1/devices", responses((status = 200, body = Vec<Device>))))]
 async fn devices(State(door): State<Door>) -> axum::Json<Vec<Device>> {
     axum::Json(door.household.devices())
 }
 
 /// Those who asked and whom nobody named.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/api/v1/devices/new",
     responses((status = 200, body = Vec<NewDevice>))
-)]
+))]
 async fn new_devices(State(door): State<Door>) -> axum::Json<Vec<NewDevice>> {
     axum::Json(door.household.new_devices())
 }
 
 /// Gives a new device a name, or another one to a device that has one. A new device keeps what
 /// guests get until it is assigned.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post,
     path = "/api/v1/devices/name",
     params(NameDeviceQuery),
@@ -253,7 +264,7 @@ async fn new_devices(State(door): State<Door>) -> axum::Json<Vec<NewDevice>> {
         (status = 404, body = ErrorBody),
         (status = 503, body = ErrorBody)
     )
-)]
+))]
 async fn name_device(
     State(door): State<Door>,
     query: Result<Query<NameDeviceQuery>, QueryRejection>,
@@ -262,7 +273,7 @@ async fn name_device(
 }
 
 /// Gives a device its profile, or one more MAC address.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post,
     path = "/api/v1/devices/assign",
     params(AssignDeviceQuery),
@@ -272,7 +283,7 @@ async fn name_device(
         (status = 404, body = ErrorBody),
         (status = 503, body = ErrorBody)
     )
-)]
+))]
 async fn assign_device(
     State(door): State<Door>,
     query: Result<Query<AssignDeviceQuery>, QueryRejection>,
@@ -281,7 +292,7 @@ async fn assign_device(
 }
 
 /// Takes a device's name away, so that it is a guest; or forgets that a new one asked.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post,
     path = "/api/v1/devices/forget",
     params(ForgetDeviceQuery),
@@ -291,7 +302,7 @@ async fn assign_device(
         (status = 404, body = ErrorBody),
         (status = 503, body = ErrorBody)
     )
-)]
+))]
 async fn forget_device(
     State(door): State<Door>,
     query: Result<Query<ForgetDeviceQuery>, QueryRejection>,
@@ -314,19 +325,19 @@ async fn change_device(door: Door, request: DeviceRequest) -> Answer<DeviceChang
 }
 
 /// All profiles.
-#[utoipa::path(get, path = "/api/v1/profiles", responses((status = 200, body = Vec<Profile>)))]
+#[cfg_attr(test, utoipa::path(get, path = "/api/v1/profiles", responses((status = 200, body = Vec<Profile>))))]
 async fn profiles(State(door): State<Door>) -> axum::Json<Vec<Profile>> {
     axum::Json(door.household.profiles())
 }
 
 /// All lists.
-#[utoipa::path(get, path = "/api/v1/lists", responses((status = 200, body = Vec<List>)))]
+#[cfg_attr(test, utoipa::path(get, path = "/api/v1/lists", responses((status = 200, body = Vec<List>))))]
 async fn lists(State(door): State<Door>) -> axum::Json<Vec<List>> {
     axum::Json(door.household.lists())
 }
 
 /// Which lists name a name or a parent of it, with the lines that do.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/api/v1/lists/search",
     params(ListSearchQuery),
@@ -335,7 +346,7 @@ async fn lists(State(door): State<Door>) -> axum::Json<Vec<List>> {
         (status = 400, body = ErrorBody),
         (status = 503, body = ErrorBody)
     )
-)]
+))]
 async fn search_lists(
     State(door): State<Door>,
     query: Result<Query<ListSearchQuery>, QueryRejection>,
@@ -346,7 +357,7 @@ async fn search_lists(
 
 /// Looks for new versions of lists and puts them in force. A list that cannot be had, or that must
 /// not be believed, leaves the version before in use; the report says so for each.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post,
     path = "/api/v1/lists/update",
     params(ListUpdateQuery),
@@ -356,7 +367,7 @@ async fn search_lists(
         (status = 404, body = ErrorBody),
         (status = 503, body = ErrorBody)
     )
-)]
+))]
 async fn update_lists(
     State(door): State<Door>,
     query: Result<Query<ListUpdateQuery>, QueryRejection>,
@@ -376,8 +387,8 @@ async fn update_lists(
 }
 
 /// Which entries of the log are wanted.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(IntoParams), into_params(parameter_in = Query))]
 #[serde(default, deny_unknown_fields)]
 struct LogQuery {
     /// Only what came after this entry; without it, the newest.
@@ -403,12 +414,12 @@ impl LogQuery {
 }
 
 /// A page of the query log, the oldest entry first.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/api/v1/log",
     params(LogQuery),
     responses((status = 200, body = LogPage), (status = 400, body = ErrorBody))
-)]
+))]
 async fn log(
     State(door): State<Door>,
     query: Result<Query<LogQuery>, QueryRejection>,
@@ -420,8 +431,8 @@ async fn log(
 }
 
 /// Which entries of the log are followed.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(IntoParams), into_params(parameter_in = Query))]
 #[serde(default, deny_unknown_fields)]
 struct FollowQuery {
     /// Begin after this entry; without it, with what comes from now on. The header
@@ -437,7 +448,7 @@ struct FollowQuery {
 
 /// The query log as it grows, as server-sent events: an entry each, and `gap` with the number of
 /// entries that were gone before they could be sent.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/api/v1/log/stream",
     params(FollowQuery),
@@ -446,7 +457,7 @@ struct FollowQuery {
         (status = 400, body = ErrorBody),
         (status = 503, body = ErrorBody)
     )
-)]
+))]
 async fn log_stream(
     State(door): State<Door>,
     headers: HeaderMap,
@@ -479,8 +490,8 @@ async fn log_stream(
 }
 
 /// How long rankings are to be.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(IntoParams), into_params(parameter_in = Query))]
 #[serde(default, deny_unknown_fields)]
 struct TopQuery {
     /// Places in each; default 10, never more than 100.
@@ -488,12 +499,12 @@ struct TopQuery {
 }
 
 /// What was asked for most, over what the log holds.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/api/v1/top",
     params(TopQuery),
     responses((status = 200, body = Top), (status = 400, body = ErrorBody))
-)]
+))]
 async fn top(
     State(door): State<Door>,
     query: Result<Query<TopQuery>, QueryRejection>,
@@ -503,7 +514,7 @@ async fn top(
 }
 
 /// Why a name would be answered as it would.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/api/v1/explain",
     params(ExplainQuery),
@@ -512,7 +523,7 @@ async fn top(
         (status = 400, body = ErrorBody),
         (status = 404, body = ErrorBody)
     )
-)]
+))]
 async fn explain(
     State(door): State<Door>,
     query: Result<Query<ExplainQuery>, QueryRejection>,
@@ -523,11 +534,11 @@ async fn explain(
 
 /// Reads configuration and lists again. The report says whether they hold now; if not, the ones
 /// before still do.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post,
     path = "/api/v1/reload",
     responses((status = 200, body = ReloadReport), (status = 503, body = ErrorBody))
-)]
+))]
 async fn reload(State(door): State<Door>) -> Answer<ReloadReport> {
     // A task of its own: a caller that goes away must not leave a reload half done.
     let reloading = tokio::spawn(async move { door.household.reload().await });
@@ -540,21 +551,21 @@ async fn reload(State(door): State<Door>) -> Answer<ReloadReport> {
 }
 
 /// Empties the cache.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post,
     path = "/api/v1/cache/flush",
     responses((status = 200, body = Flushed))
-)]
+))]
 async fn flush_cache(State(door): State<Door>) -> axum::Json<Flushed> {
     axum::Json(door.household.flush_cache())
 }
 
 /// This document.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get,
     path = "/api/v1/openapi.json",
     responses((status = 200, body = String, content_type = "application/json"))
-)]
+))]
 async fn document() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], openapi()).into_response()
 }

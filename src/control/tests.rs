@@ -1,6 +1,7 @@
 //! The door from outside: a real socket, a real journal, a made-up household.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::api::*;
 use super::client::{ClientError, Event};
 use super::fake::{FakeHousehold, FakeServer};
 use super::{DeviceRequest, Household, metrics, routes};
+use crate::files::Files;
 
 /// Longer than anything here takes; nothing waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -383,9 +385,21 @@ async fn the_document_and_the_routes_know_the_same_paths() {
     }
 }
 
+/// After a wanted change `HEDGEROW_BLESS=1` writes the document anew, to be read in the diff.
+#[test]
+fn the_document_says_what_the_code_says() {
+    let generated = routes::generated_openapi();
+    if std::env::var_os("HEDGEROW_BLESS").is_some() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/control/openapi.json");
+        Files::disk().replace(&path, generated.as_bytes()).unwrap();
+        return;
+    }
+    assert_eq!(super::openapi(), generated);
+}
+
 #[tokio::test]
 async fn the_document_defines_every_type_it_mentions() {
-    let document: Value = serde_json::from_str(&super::openapi()).unwrap();
+    let document: Value = serde_json::from_str(super::openapi()).unwrap();
     let text = document.to_string();
     let mut checked = 0;
     for mention in text.split("\"#/components/schemas/").skip(1) {

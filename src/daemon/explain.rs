@@ -12,7 +12,7 @@ use crate::control::{Asker, ControlError, ExplainRequest};
 use crate::device::{Confidence, Devices, KnownBy, Origin};
 use crate::files::Files;
 use crate::journal::qtype_label;
-use crate::lists::{Effect, ListKind, lines_about};
+use crate::lists::{Effect, ListKind, ListSpec, lines_about};
 use crate::message::rtype;
 use crate::name::NameRef;
 use crate::policy::{SpecialUse, Stance, View, Voice, is_canary, judge_name, survey};
@@ -323,10 +323,10 @@ fn with_line(
         return text;
     }
     let excepts = text.effect == VoiceEffect::Exception;
-    let list = snapshot.config.lists.iter().find(|it| it.id == list);
-    let lines = list.map(|list| {
-        let spec = list_spec(list);
-        lines_about(&spec, files, name).unwrap_or_default()
+    let specs: Vec<ListSpec> = snapshot.config.lists.iter().map(list_spec).collect();
+    let lines = specs.iter().find(|spec| spec.id == list).map(|spec| {
+        let protected = ListSpec::protected(&specs);
+        lines_about(spec, &protected, files, name).unwrap_or_default()
     });
     let fitting = lines.unwrap_or_default().into_iter();
     let wanted = if excepts {

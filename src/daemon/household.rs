@@ -14,7 +14,8 @@ use crate::config::{self, BlockAnswer, DeviceMatch, Privacy, Rule, WhenUnsure, Y
 use crate::control::{
     Boxed, ControlError, DeviceRequest, ExplainRequest, Household, ListUpdateRequest, api,
 };
-use crate::device::Who;
+use crate::device::{Who, Witness};
+use crate::evidence::{Condition, State};
 use crate::files::Files;
 use crate::journal::{Journal, LogFilter, LogPage, Top};
 use crate::logging::Logging;
@@ -46,9 +47,16 @@ pub struct Daemon {
     pub(super) reloaded: tokio::sync::Notify,
     /// What went wrong at the start without stopping it.
     pub(super) start_warnings: Vec<String>,
+    /// Whether the kernel's neighbour table is followed.
+    pub(super) neighbour_table: Condition,
 }
 
 impl Daemon {
+    /// Whether the kernel's neighbour table is to be followed.
+    pub(super) fn wants_neighbours(&self) -> bool {
+        self.resolver.snapshot().config.identity.neighbours
+    }
+
     /// Reads configuration and lists again, and says in the log what came of it.
     pub fn reload_now(&self) -> Report {
         self.reload_saying("nothing changed")
@@ -120,6 +128,24 @@ impl Daemon {
         }
     }
 
+    /// What devices are told apart by, and what of it is missing.
+    fn evidence(&self, snapshot: &Snapshot) -> Vec<api::Evidence> {
+        let neighbours = snapshot.devices.neighbours();
+        let (state, detail) = match self.neighbour_table.get() {
+            State::Works => {
+                let count = neighbours.count_of(Witness::Kernel);
+                ("works", format!("{count} addresses with a MAC address"))
+            }
+            State::Off => ("off", "by `identity.neighbours`".to_owned()),
+            State::Missing(why) => ("missing", format!("the kernel does not tell it: {why}")),
+        };
+        vec![api::Evidence {
+            name: Witness::Kernel.label().to_owned(),
+            state: state.to_owned(),
+            detail,
+        }]
+    }
+
     fn warnings(&self, snapshot: &Snapshot) -> Vec<String> {
         let mut warnings = self.start_warnings.clone();
         warnings.extend(self.reloader.oddities());
@@ -185,6 +211,7 @@ impl Household for Arc<Daemon> {
                 .iter()
                 .map(upstream_text)
                 .collect(),
+            evidence: self.evidence(&snapshot),
             journal_bytes: self.journal.memory_bytes() as u64,
             memory_rss_bytes: resident_bytes(),
             warnings: self.warnings(&snapshot),

@@ -133,7 +133,8 @@ pub fn list_specs(config: &Config) -> Vec<ListSpec> {
 }
 
 /// Compiles the lists of `config` to the file `target`, in `memory` octets. Lists that cannot be
-/// loaded keep what they said in the index `before`.
+/// loaded keep what they said in the index `before`; those of `accept` are taken however much they
+/// shrank or grew.
 ///
 /// # Errors
 /// [`CompileError`]; the file is as it was then.
@@ -142,6 +143,7 @@ pub fn compile_lists(
     files: &Files,
     before: Option<&Index>,
     memory: u64,
+    accept: &[String],
     target: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<lists::Outcome, CompileError> {
@@ -151,6 +153,7 @@ pub fn compile_lists(
     let settings = Settings {
         memory: usize::try_from(memory).unwrap_or(usize::MAX),
         folder: Some(store.work_folder_in(files)),
+        accept: accept.to_vec(),
     };
     let done = lists::compile(
         &specs,
@@ -192,41 +195,73 @@ pub fn update_specs(config: &Config) -> Vec<ListUpdateSpec> {
     specs.collect()
 }
 
-/// The ids `request` is about, each once.
+/// The lists `request` is about, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WantedLists {
+    /// Ids of those that are fetched.
+    pub fetch: Vec<String>,
+    /// Ids of those in files here, which are taken however much they shrank or grew.
+    pub accept: Vec<String>,
+}
+
+/// The lists `request` is about.
 ///
 /// # Errors
-/// [`ControlError::NotFound`] for one that no list with an address has.
-pub fn wanted_ids(
+/// [`ControlError::NotFound`] for an id that no list has, or one without an address unless it is
+/// to be taken as it is.
+pub fn wanted_lists(
     config: &Config,
     request: &ListUpdateRequest,
-) -> Result<Vec<String>, ControlError> {
+) -> Result<WantedLists, ControlError> {
     let with_address = || config.lists.iter().filter(|list| list.download.is_some());
+    let mut wanted = WantedLists::default();
     if request.ids.is_empty() {
-        return Ok(with_address().map(|list| list.id.clone()).collect());
+        wanted.fetch = with_address().map(|list| list.id.clone()).collect();
+        return Ok(wanted);
     }
-    let mut ids: Vec<String> = Vec::new();
     for id in &request.ids {
-        if !with_address().any(|list| list.id == *id) {
-            let known: Vec<&str> = with_address().map(|list| list.id.as_str()).collect();
-            let is_here = config.lists.iter().any(|list| list.id == *id);
-            let id = id.escape_debug();
-            let error = if is_here {
-                format!("list `{id}` has no address to fetch it from")
-            } else {
-                format!("there is no list `{id}`")
-            };
-            let help = if known.is_empty() {
-                "no list of the configuration has a `url`".to_owned()
-            } else {
-                format!("lists with an address: {}", known.join(", "))
-            };
-            return Err(ControlError::not_found(error, help));
-        }
+        let list = config.lists.iter().find(|list| list.id == *id);
+        let in_file = |list: &config::List| matches!(list.source, ListSource::File(_));
+        let ids = match list {
+            Some(list) if list.download.is_some() => &mut wanted.fetch,
+            Some(list) if request.force && in_file(list) => &mut wanted.accept,
+            _ => {
+                let known: Vec<&str> = with_address().map(|list| list.id.as_str()).collect();
+                let id = id.escape_debug();
+                let error = if list.is_some() {
+                    format!("list `{id}` has no address to fetch it from")
+                } else {
+                    format!("there is no list `{id}`")
+                };
+                let help = if known.is_empty() {
+                    "no list of the configuration has a `url`".to_owned()
+                } else {
+                    format!("lists with an address: {}", known.join(", "))
+                };
+                return Err(ControlError::not_found(error, help));
+            }
+        };
         if !ids.contains(id) {
             ids.push(id.clone());
         }
     }
-    Ok(ids)
+    Ok(wanted)
+}
+
+/// What came of taking the list `id` of a file as it is, as far as `compiled` tells.
+pub fn accepted(id: &str, compiled: Option<&ListInfo>) -> ListUpdated {
+    let trouble = compiled.and_then(|info| info.failure.clone().or_else(|| info.stale.clone()));
+    ListUpdated {
+        id: id.to_owned(),
+        outcome: if trouble.is_some() {
+            "failed".to_owned()
+        } else {
+            "accepted".to_owned()
+        },
+        entries: compiled.map(|info| info.entries),
+        error: trouble,
+        ..ListUpdated::default()
+    }
 }
 
 /// What came of one list, for people and programs.

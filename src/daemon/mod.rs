@@ -18,7 +18,8 @@ pub use events::{Event, Events};
 pub use explain::explain;
 pub use household::Daemon;
 pub use lists::{
-    compile_lists, list_specs, list_states, list_summary, update_specs, updated, wanted_ids,
+    WantedLists, accepted, compile_lists, list_specs, list_states, list_summary, update_specs,
+    updated, wanted_lists,
 };
 pub use search::search_lists;
 pub use updates::update_settings;
@@ -42,6 +43,8 @@ use crate::config::{Config, DeviceMatch, Diagnostic, Listen, LogTarget, Override
 use crate::control::{self, Household, api};
 use crate::device::Neighbours;
 use crate::device::neighbours::Service;
+use crate::evidence::Condition;
+use crate::evidence::netlink;
 use crate::files::Files;
 use crate::journal::Journal;
 use crate::listener::{self, BindError, Bound, tcp, udp};
@@ -174,14 +177,15 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
     }
 
     let (neighbours, service) = Neighbours::new();
-    let reloader = Arc::new(Reloader::new(
+    let reloader = Reloader::new(
         options.source.clone(),
         options.overrides,
         addresses.clone(),
         files,
         clock.clone(),
         neighbours,
-    ));
+    );
+    let reloader = Arc::new(reloader.with_processes());
     let journal = Arc::new(Journal::new(config.journal.max_bytes, clock.clone()));
     warnings.extend(doubts(&config));
     let snapshot = reloader.first(config, loaded.watched, &loaded.diagnostics)?;
@@ -215,6 +219,7 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         logging,
         reloaded: tokio::sync::Notify::new(),
         start_warnings: warnings.clone(),
+        neighbour_table: Condition::default(),
     });
     let ready = Ready {
         addresses,
@@ -251,11 +256,15 @@ async fn run(
     let mut watcher = FolderWatcher::new(changed);
     watcher.watch(daemon.reloader.interest());
     let workers = daemon.workers;
+    // What the kernel knows of clients is known before they ask.
+    let table = Arc::clone(daemon.resolver.snapshot().devices.neighbours());
+    let condition = daemon.neighbour_table.clone();
+    let mut neighbours = netlink::Watcher::new(table, daemon.clock.clone(), condition);
+    neighbours.turn(daemon.wants_neighbours()).await;
+    let (wanted, wants) = watch::channel(daemon.wants_neighbours());
+    let Service { requests, arrivals } = service;
+    tokio::spawn(neighbours.serve(requests, wants));
     let crew = Crew::start(bound, workers, &daemon.resolver, &stopped)?;
-    let Service {
-        requests: _requests,
-        arrivals,
-    } = service;
     let following = devices::follow(Arc::clone(&daemon), arrivals, stopped.clone());
     tokio::spawn(following);
     let door: Arc<dyn Household> = Arc::new(Arc::clone(&daemon));
@@ -325,8 +334,15 @@ async fn run(
                 Err(error) => error!(%error, "looking for new lists broke off"),
             },
             () = tokio::time::sleep(daemon.updates.patience()), if downloads.is_empty() => {}
+            // The lists could not be compiled, or one that collapsed stayed so long enough.
+            () = tokio::time::sleep(daemon.reloader.patience()), if reloads.is_empty() => {
+                again = true;
+            }
             // Also after a reload that the control API asked for.
-            () = daemon.reloaded.notified() => watcher.watch(daemon.reloader.interest()),
+            () = daemon.reloaded.notified() => {
+                watcher.watch(daemon.reloader.interest());
+                wanted.send_replace(daemon.wants_neighbours());
+            }
             () = watchdog.tick(&crew) => {}
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,

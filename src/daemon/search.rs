@@ -3,7 +3,7 @@
 use crate::config::{self, Config};
 use crate::control::api::{ListMatch, ListSearch, VoiceEffect};
 use crate::files::Files;
-use crate::lists::{Dropped, Effect, Index, Line, ListKind, ListSource, lines_about};
+use crate::lists::{Dropped, Effect, Index, Line, ListKind, ListSource, ListSpec, lines_about};
 use crate::name::NameRef;
 use crate::reload::{list_spec, tier_of};
 
@@ -21,12 +21,14 @@ pub fn search_lists(
         name: name.to_string(),
         ..ListSearch::default()
     };
+    let specs: Vec<ListSpec> = config.lists.iter().map(list_spec).collect();
+    let protected = ListSpec::protected(&specs);
     let hits = index.map(|index| ids_of_hits(index, name));
-    for list in &config.lists {
+    for (list, spec) in config.lists.iter().zip(&specs) {
         let id = &list.id;
         let in_index = hits.as_ref().map(|hits| hits.contains(&id.as_str()));
         let is_sealed = list.kind == ListKind::Sealed;
-        let lines = match lines_about(&list_spec(list), files, name) {
+        let lines = match lines_about(spec, &protected, files, name) {
             Ok(lines) => lines,
             // That a sealed list says nothing of the name must not be told apart.
             Err(_) if is_sealed => Vec::new(),
@@ -114,6 +116,7 @@ const fn why_dropped(why: Dropped) -> &'static str {
         Dropped::PublicSuffix => {
             "a public suffix: the line counts for the name alone, or not at all"
         }
+        Dropped::Protected => "left out: it would take a name that no list may take",
         Dropped::BadFilter => "taken out by `badfilter`",
     }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::household::Daemon;
-use super::lists::{update_specs, updated, wanted_ids};
+use super::lists::{accepted, update_specs, updated, wanted_lists};
 use crate::clock::{Clock, Moment};
 use crate::config::{Config, ListStore};
 use crate::control::{ControlError, ListUpdateRequest, api};
@@ -280,9 +280,10 @@ impl Daemon {
         request: &ListUpdateRequest,
     ) -> Result<api::ListUpdateReport, ControlError> {
         let started = self.clock.now();
-        let ids = wanted_ids(&self.resolver.snapshot().config, request)?;
-        let results = self.updates.update(&ids, request.force);
-        let any_new = results.iter().any(is_new);
+        let wanted = wanted_lists(&self.resolver.snapshot().config, request)?;
+        let results = self.updates.update(&wanted.fetch, request.force);
+        self.reloader.accept(&wanted.accept);
+        let any_new = results.iter().any(is_new) || !wanted.accept.is_empty();
         let mut report = api::ListUpdateReport {
             lists: results.into_iter().map(updated).collect(),
             ..api::ListUpdateReport::default()
@@ -297,6 +298,11 @@ impl Daemon {
             }
         }
         let lists = &self.resolver.snapshot().lists;
+        let accepted = wanted.accept.iter().map(|id| {
+            let info = lists.find(id).map(|list| lists.list(list));
+            accepted(id, info)
+        });
+        report.lists.extend(accepted);
         report.names = lists.name_count() as u64;
         report.bytes = lists.file_bytes();
         let took = self.clock.now().since(started).as_millis();

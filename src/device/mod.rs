@@ -30,6 +30,7 @@ use ipnet::IpNet;
 pub use self::claim::Claim;
 pub use self::lease::{HostName, Lease};
 
+use self::neighbours::Asked;
 pub use self::neighbours::{Arrival, Neighbours, Place, Witness};
 use crate::config::{self, DeviceMatch};
 use crate::intern::intern;
@@ -83,8 +84,7 @@ pub enum Who {
     Device(u16),
     /// A guest's.
     Guest,
-    /// Somebody's whose address the kernel has not resolved yet: ask it with
-    /// [`Neighbours::ask`], then again here, with [`Devices::settle`].
+    /// Somebody's whose address the kernel has not resolved yet: see [`Devices::wait_for`].
     Unseen,
 }
 
@@ -219,6 +219,16 @@ impl Devices {
         }
     }
 
+    /// Takes in what the kernel told of its neighbours until now. Whoever reads queries calls this
+    /// when some have arrived and before [`Self::identify`] looks at any of them: a change the kernel
+    /// told of before they came must not be overtaken by them.
+    #[inline]
+    pub fn catch_up(&self) {
+        if self.is_told_by_mac() {
+            self.neighbours.catch_up();
+        }
+    }
+
     /// Whose query it is, with one hash look-up for a client whose MAC address somebody named.
     pub fn identify(&self, origin: &Origin, claim: Option<&Claim>) -> Who {
         if let Some(claim) = claim {
@@ -229,13 +239,15 @@ impl Devices {
             .find(Place::new(origin.client, origin.interface));
         let best = known.and_then(neighbours::Known::best);
         let is_seen = best.is_some_and(|(_, witness)| witness == Witness::Kernel);
-        if !is_seen && self.is_told_by_mac() && self.neighbours.can_resolve(origin.client) {
+        if !is_seen && self.could_be_seen(origin) {
             return Who::Unseen;
         }
         self.decide(origin, best)
     }
 
-    /// The same after the kernel was asked: whom it does not know nobody knows.
+    /// The same after the kernel was asked. Whom it does not see where it could is none of those
+    /// that are known by MAC address, whatever a lease says: who does not answer the kernel in time
+    /// must not gain by it.
     pub fn settle(&self, origin: &Origin, claim: Option<&Claim>) -> Option<u16> {
         let who = match claim {
             Some(claim) => self.identify_claimed(origin, claim),
@@ -243,13 +255,42 @@ impl Devices {
                 let known = self
                     .neighbours
                     .find(Place::new(origin.client, origin.interface));
-                self.decide(origin, known.and_then(neighbours::Known::best))
+                let best = known.and_then(neighbours::Known::best);
+                let is_seen = best.is_some_and(|(_, witness)| witness == Witness::Kernel);
+                if !is_seen && self.could_be_seen(origin) {
+                    self.by_where(origin, |device| !device.has_mac)
+                } else {
+                    self.decide(origin, best)
+                }
             }
         };
         match who {
             Who::Device(index) => Some(index),
             Who::Guest | Who::Unseen => None,
         }
+    }
+
+    /// Whose query it is, once the kernel has resolved the client's address or does not try; none
+    /// when that is not known in time.
+    pub async fn wait_for(&self, origin: &Origin) -> Option<Who> {
+        // Somebody may make the kernel forget an address as soon as it has found it.
+        const LOOKS: usize = 8;
+        for _ in 0..LOOKS {
+            match self.neighbours.ask(origin.client, origin.interface).await {
+                Asked::Seen => {}
+                Asked::Hopeless => {
+                    let settled = self.settle(origin, None);
+                    return Some(settled.map_or(Who::Guest, Who::Device));
+                }
+                Asked::Late => return None,
+            }
+            self.catch_up();
+            let who = self.identify(origin, None);
+            if who != Who::Unseen {
+                return Some(who);
+            }
+        }
+        None
     }
 
     /// Who it is, given the MAC address behind its address.
@@ -322,6 +363,11 @@ impl Devices {
             }
             None => Who::Guest,
         }
+    }
+
+    /// Whether the kernel could find out the client's MAC address, and it matters.
+    fn could_be_seen(&self, origin: &Origin) -> bool {
+        self.is_told_by_mac() && self.neighbours.can_resolve(origin.client, origin.interface)
     }
 
     /// Whether any device is known by MAC address: only then is one worth waiting for.
@@ -422,6 +468,13 @@ mod tests {
         }
     }
 
+    fn on_link(net: &str) -> neighbours::Link {
+        neighbours::Link {
+            interface: 3,
+            net: net.parse().unwrap(),
+        }
+    }
+
     #[test]
     fn the_most_specific_match_wins() {
         let listeners = [config::Listen {
@@ -474,5 +527,175 @@ mod tests {
         };
         assert_eq!(devices.identify(&origin, None), Who::Device(0));
         assert_eq!(devices.identify(&from("203.0.113.1"), None), Who::Guest);
+    }
+
+    fn mac(last: u8) -> Mac {
+        Mac::new([0x02, 0, 0x5e, 0x10, 0, last]).unwrap()
+    }
+
+    fn by_mac(last: u8) -> DeviceMatch {
+        DeviceMatch::Mac(mac(last))
+    }
+
+    /// A child's tablet and a parent's laptop that are known by MAC address, a printer by address.
+    fn family() -> (Devices, Arc<Neighbours>) {
+        let (neighbours, _) = Neighbours::new();
+        let devices = [
+            device("tablet", vec![by_mac(1), net("192.168.1.10/32")]),
+            device("laptop", vec![by_mac(2), net("192.168.1.20/32")]),
+            device("printer", vec![net("192.168.1.30/32")]),
+            device("cellar", vec![net("192.168.2.0/24")]),
+        ];
+        (
+            Devices::new(&devices, &[], Arc::clone(&neighbours)),
+            neighbours,
+        )
+    }
+
+    fn sees(neighbours: &Neighbours, witness: Witness, address: &str, last: u8) {
+        neighbours.apply([neighbours::Change {
+            place: Place::new(address.parse().unwrap(), 0),
+            witness,
+            mac: Some(mac(last)),
+        }]);
+    }
+
+    fn name_of(devices: &Devices, address: &str) -> Option<&'static str> {
+        let index = devices.settle(&from(address), None)?;
+        Some(devices.device(index).unwrap().name)
+    }
+
+    #[test]
+    fn all_addresses_of_a_mac_address_are_one_device() {
+        let (devices, neighbours) = family();
+        for address in ["192.168.1.77", "fe80::1", "2001:db8::1", "2001:db8::9999"] {
+            sees(&neighbours, Witness::Kernel, address, 1);
+            assert_eq!(name_of(&devices, address), Some("tablet"), "{address}");
+            let known_by = devices.known_by(&from(address), None);
+            assert_eq!(known_by, KnownBy::Mac(mac(1), Witness::Kernel));
+            assert_eq!(known_by.confidence(), Confidence::High);
+        }
+    }
+
+    #[test]
+    fn who_takes_the_address_of_another_does_not_become_that_one() {
+        let (devices, neighbours) = family();
+        assert_eq!(name_of(&devices, "192.168.1.20"), Some("laptop"));
+        // The child takes the parent's address.
+        sees(&neighbours, Witness::Kernel, "192.168.1.20", 1);
+        assert_eq!(name_of(&devices, "192.168.1.20"), Some("tablet"));
+        // The child makes up a MAC address, and keeps the parent's address.
+        sees(&neighbours, Witness::Kernel, "192.168.1.20", 9);
+        assert_eq!(name_of(&devices, "192.168.1.20"), None);
+        assert_eq!(
+            devices.known_by(&from("192.168.1.20"), None),
+            KnownBy::Nothing
+        );
+        // Who was named by address only is whoever has the address: nothing better was said.
+        sees(&neighbours, Witness::Kernel, "192.168.1.30", 9);
+        assert_eq!(name_of(&devices, "192.168.1.30"), Some("printer"));
+        assert_eq!(
+            devices.known_by(&from("192.168.1.30"), None).confidence(),
+            Confidence::Low
+        );
+    }
+
+    #[test]
+    fn a_lease_counts_until_the_kernel_says_otherwise() {
+        let (devices, neighbours) = family();
+        sees(&neighbours, Witness::Lease, "192.168.1.50", 2);
+        assert_eq!(name_of(&devices, "192.168.1.50"), Some("laptop"));
+        assert_eq!(
+            devices.known_by(&from("192.168.1.50"), None).confidence(),
+            Confidence::Medium
+        );
+        sees(&neighbours, Witness::Kernel, "192.168.1.50", 1);
+        assert_eq!(name_of(&devices, "192.168.1.50"), Some("tablet"));
+    }
+
+    #[test]
+    fn behind_a_repeater_addresses_count_before_its_mac_address() {
+        let (devices, neighbours) = family();
+        // The repeater has the tablet's MAC address as far as anybody can see.
+        for address in ["192.168.1.10", "192.168.1.20", "192.168.1.30"] {
+            sees(&neighbours, Witness::Kernel, address, 1);
+        }
+        assert_eq!(name_of(&devices, "192.168.1.20"), Some("tablet"));
+        sees(&neighbours, Witness::Kernel, "192.168.1.40", 1);
+        for (address, name) in [
+            ("192.168.1.10", "tablet"),
+            ("192.168.1.20", "laptop"),
+            ("192.168.1.30", "printer"),
+            ("192.168.1.40", "tablet"),
+        ] {
+            assert_eq!(name_of(&devices, address), Some(name), "{address}");
+        }
+    }
+
+    #[test]
+    fn only_somebody_on_our_link_is_waited_for() {
+        let (devices, neighbours) = family();
+        let ask = |address: &str| devices.identify(&from(address), None);
+        // Nobody tells us anything: what there is counts.
+        assert_eq!(ask("192.168.1.20"), Who::Device(1));
+        neighbours.set_watching(true);
+        neighbours.set_links(vec![on_link("192.168.1.1/24"), on_link("fe80::1/64")]);
+        assert_eq!(ask("192.168.1.20"), Who::Unseen);
+        assert_eq!(ask("192.168.1.99"), Who::Unseen);
+        let on = |interface| Origin {
+            interface,
+            ..from("fe80::5")
+        };
+        assert_eq!(devices.identify(&on(3), None), Who::Unseen);
+        // Where there are no neighbours, as behind a tunnel.
+        assert_eq!(devices.identify(&on(4), None), Who::Guest);
+        for (address, who) in [
+            // Routed, this machine itself, and loopback.
+            ("192.168.2.5", Who::Device(3)),
+            ("192.168.1.1", Who::Guest),
+            ("127.0.0.1", Who::Guest),
+        ] {
+            assert_eq!(ask(address), who, "{address}");
+        }
+        sees(&neighbours, Witness::Kernel, "192.168.1.99", 9);
+        assert_eq!(ask("192.168.1.99"), Who::Guest);
+        // Where nobody is known by MAC address there is nothing to wait for.
+        let without = [device("printer", vec![net("192.168.1.30/32")])];
+        let without = Devices::new(&without, &[], Arc::clone(&neighbours));
+        assert_eq!(without.identify(&from("192.168.1.55"), None), Who::Guest);
+    }
+
+    #[test]
+    fn who_does_not_answer_the_kernel_gains_nothing_by_it() {
+        let (devices, neighbours) = family();
+        neighbours.set_watching(true);
+        neighbours.set_links(vec![on_link("192.168.1.1/24")]);
+        sees(&neighbours, Witness::Lease, "192.168.1.10", 1);
+        for (address, expected) in [
+            // A lease says it is the tablet's, and the laptop has the other.
+            ("192.168.1.10", None),
+            ("192.168.1.20", None),
+            // Known by nothing but its address.
+            ("192.168.1.30", Some("printer")),
+        ] {
+            assert_eq!(name_of(&devices, address), expected, "{address}");
+        }
+        // Where the kernel cannot be asked, a lease is what there is.
+        neighbours.set_watching(false);
+        assert_eq!(name_of(&devices, "192.168.1.10"), Some("tablet"));
+    }
+
+    #[test]
+    fn a_number_that_is_new_since_the_configuration_was_read_is_nobodys() {
+        let (devices, neighbours) = family();
+        for last in 10..40 {
+            sees(&neighbours, Witness::Kernel, "192.168.1.99", last);
+            assert_eq!(name_of(&devices, "192.168.1.99"), None);
+        }
+        // The next configuration names it.
+        let later = [device("tablet", vec![by_mac(39)])];
+        let later = Devices::new(&later, &[], Arc::clone(&neighbours));
+        assert_eq!(name_of(&later, "192.168.1.99"), Some("tablet"));
+        assert_eq!(name_of(&devices, "192.168.1.99"), None);
     }
 }

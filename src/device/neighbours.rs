@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 
@@ -152,6 +152,12 @@ pub struct Link {
     pub net: IpNet,
 }
 
+/// Where the kernel's word comes from.
+pub trait Feed: std::fmt::Debug + Send + Sync {
+    /// Enters what the kernel told until now, without waiting for it.
+    fn catch_up(&self, table: &Neighbours);
+}
+
 /// Somebody wants to know who is behind an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -159,6 +165,17 @@ pub struct Request {
     pub address: IpAddr,
     /// The interface its query came in on; 0 if unknown.
     pub interface: u32,
+}
+
+/// What came of asking the kernel for an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// It was resolved; by now it may be forgotten again.
+    Seen,
+    /// The kernel does not even try: the way to that address is another.
+    Hopeless,
+    /// Not in time. Whom the kernel does not find it cannot bring an answer either.
+    Late,
 }
 
 /// How many MAC addresses are remembered.
@@ -196,6 +213,8 @@ pub enum Arrival {
     /// An address behind which no MAC address can be seen.
     Address(Place),
 }
+/// A pointer that is as wide as others.
+type FeedHandle = Arc<dyn Feed>;
 
 type Shard = HashMap<Place, Known, RandomState>;
 
@@ -210,6 +229,8 @@ pub struct Neighbours {
     leases: ArcSwap<Vec<Lease>>,
     /// Whether the kernel tells us.
     is_watching: AtomicBool,
+    /// What of it nobody has read yet.
+    feed: ArcSwapOption<FeedHandle>,
     state: Mutex<State>,
     requests: mpsc::Sender<Request>,
     /// What was told of addresses without a MAC address: a part of their hash, in the place that
@@ -267,6 +288,7 @@ impl Neighbours {
             links: ArcSwap::default(),
             leases: ArcSwap::default(),
             is_watching: AtomicBool::new(false),
+            feed: ArcSwapOption::empty(),
             state: Mutex::default(),
             requests,
             told: (0..TOLD).map(|_| AtomicU32::new(0)).collect(),
@@ -305,7 +327,8 @@ impl Neighbours {
             self.shards[number].store(Arc::new(shard));
             // Only now does a query find them.
             for change in changes {
-                let told = change.witness == Witness::Kernel;
+                // Without a MAC address it is still being looked for.
+                let told = change.witness == Witness::Kernel && change.mac.is_some();
                 if let Some(waiting) = told.then(|| state.waiting.remove(&change.place)).flatten() {
                     state.waiters -= waiting.len();
                     for waiter in waiting {
@@ -465,6 +488,15 @@ impl Neighbours {
         all
     }
 
+    /// How many addresses a witness knows a MAC address of.
+    pub fn count_of(&self, witness: Witness) -> usize {
+        let of_shard = |shard: &ArcSwap<Shard>| {
+            let shard = shard.load();
+            shard.values().filter(|it| it.by(witness).is_some()).count()
+        };
+        self.shards.iter().map(of_shard).sum()
+    }
+
     /// The addresses of one MAC address, in order.
     pub fn places_of(&self, id: MacId) -> Vec<(Place, Witness)> {
         let best = |(place, known): (Place, Known)| {
@@ -501,23 +533,36 @@ impl Neighbours {
         self.is_watching.load(Ordering::Relaxed)
     }
 
+    /// Says where the kernel's word comes from.
+    pub fn set_feed(&self, feed: Option<Arc<dyn Feed>>) {
+        self.feed.store(feed.map(Arc::new));
+    }
+
+    /// Enters what the kernel told until now: a change of which it told before a query arrived must
+    /// not be overtaken by it. One system call, and no more if there was none.
+    #[inline]
+    pub fn catch_up(&self) {
+        if let Some(feed) = &*self.feed.load() {
+            feed.catch_up(self);
+        }
+    }
+
     /// Whether the kernel could resolve an address it has not told us about: it is on one of our
-    /// links, and not our own.
-    pub fn can_resolve(&self, address: IpAddr) -> bool {
+    /// links (a link-local one on that of `interface`), and not our own.
+    pub fn can_resolve(&self, address: IpAddr, interface: u32) -> bool {
         if !self.is_watching() || address.is_loopback() {
             return false;
         }
+        let is_local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
         let links = self.links.load();
-        let is_on_link = match address {
-            IpAddr::V6(v6) if v6.is_unicast_link_local() => true,
-            _ => links.iter().any(|link| link.net.contains(&address)),
-        };
-        is_on_link && !links.iter().any(|link| link.net.addr() == address)
+        let is_on =
+            |it: &Link| it.net.contains(&address) && (!is_local || it.interface == interface);
+        links.iter().any(is_on) && !links.iter().any(|link| link.net.addr() == address)
     }
 
-    /// Waits until the kernel has resolved an address or given up, a second at most. Afterwards
-    /// [`Self::find`] knows what there is to know.
-    pub async fn ask(&self, address: IpAddr, interface: u32) {
+    /// Waits until the kernel has resolved an address, or somebody knows that it will not, a second
+    /// at most.
+    pub async fn ask(&self, address: IpAddr, interface: u32) -> Asked {
         let place = Place::new(address, interface);
         let (told, waiting) = oneshot::channel();
         {
@@ -530,8 +575,11 @@ impl Neighbours {
             if state.waiters >= MAX_WAITING {
                 state.forget_impatient();
             }
-            if is_known() || state.waiters >= MAX_WAITING {
-                return;
+            if is_known() {
+                return Asked::Seen;
+            }
+            if state.waiters >= MAX_WAITING {
+                return Asked::Late;
             }
             let others = state.waiting.entry(place).or_default();
             let is_first = others.is_empty();
@@ -540,12 +588,22 @@ impl Neighbours {
             let request = Request { address, interface };
             if is_first && self.requests.try_send(request).is_err() {
                 state.stop_waiting(place);
-                return;
+                return Asked::Late;
             }
         }
-        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-            self.state().stop_waiting(place);
+        match tokio::time::timeout(PATIENCE, waiting).await {
+            Ok(Ok(())) => Asked::Seen,
+            Ok(Err(_)) => Asked::Hopeless,
+            Err(_) => {
+                self.state().forget_impatient();
+                Asked::Late
+            }
         }
+    }
+
+    /// Whether anybody waits for an address.
+    pub fn is_awaited(&self, place: Place) -> bool {
+        self.state().waiting.contains_key(&place)
     }
 
     /// Says that an address cannot be resolved: whoever waits for it goes on.
@@ -802,15 +860,35 @@ mod tests {
         tokio::task::yield_now().await;
         assert!(!asking.is_finished());
         table.apply([says(Witness::Kernel, "192.0.2.9", Some(mac(2)))]);
-        asking.await.unwrap();
+        assert_eq!(asking.await.unwrap(), Asked::Seen);
         // Known by now: nobody is asked.
-        table.ask(address, 7).await;
+        assert_eq!(table.ask(address, 7).await, Asked::Seen);
         assert!(service.requests.try_recv().is_err());
 
         let begin = tokio::time::Instant::now();
-        table.ask("192.0.2.10".parse().unwrap(), 7).await;
+        let late = table.ask("192.0.2.10".parse().unwrap(), 7).await;
+        assert_eq!(late, Asked::Late);
         assert_eq!(begin.elapsed(), PATIENCE);
         assert_eq!(table.state().waiters, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_an_address_that_is_forgotten_goes_on_waiting() {
+        let (table, mut service) = Neighbours::new();
+        let address = "192.0.2.9".parse().unwrap();
+        let asking = tokio::spawn({
+            let table = Arc::clone(&table);
+            async move { table.ask(address, 7).await }
+        });
+        service.requests.recv().await.unwrap();
+        // What the kernel had before was of no use, and it looks again.
+        table.apply([says(Witness::Kernel, "192.0.2.9", None)]);
+        tokio::task::yield_now().await;
+        assert!(!asking.is_finished());
+        assert!(table.is_awaited(place("192.0.2.9")));
+        table.give_up(place("192.0.2.9"));
+        assert_eq!(asking.await.unwrap(), Asked::Hopeless);
+        assert!(!table.is_awaited(place("192.0.2.9")));
     }
 
     #[tokio::test(start_paused = true)]
@@ -824,7 +902,7 @@ mod tests {
         let waiting: Vec<_> = (0..MAX_WAITING).map(ask).collect();
         tokio::task::yield_now().await;
         let begin = tokio::time::Instant::now();
-        ask(MAX_WAITING).await.unwrap();
+        assert_eq!(ask(MAX_WAITING).await.unwrap(), Asked::Late);
         assert_eq!(begin.elapsed(), Duration::ZERO);
         // Those whose clients went away make room.
         for it in waiting {

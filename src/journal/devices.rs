@@ -1,13 +1,15 @@
 //! Statistics for each device: how much, how much blocked and for what, last seen.
 
 use serde::{Deserialize, Serialize};
+#[cfg(test)]
 use utoipa::ToSchema;
 
 use super::words::Words;
 use crate::clock::Moment;
 
 /// What one device did since the start, as read out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct DeviceStatistics {
     /// The device, or `others` for all that found no place of their own.
     pub device: String,
@@ -22,7 +24,8 @@ pub struct DeviceStatistics {
 }
 
 /// How often one category was met.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct CategoryCount {
     /// The category or the kind of rule.
     pub category: String,

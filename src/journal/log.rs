@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
+#[cfg(test)]
 use utoipa::{IntoParams, ToSchema};
 
 use super::record::Record;
@@ -13,7 +14,8 @@ use super::{Action, Journal, Source, Transport, qtype_label, rcode_label, record
 ///
 /// Where a profile keeps categories only, `name`, `qtype`, `client`, `transport`, `took_us` and
 /// `reason` are absent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct LogEntry {
     /// Its number; grows by one with every entry since the start.
     pub seq: u64,
@@ -56,7 +58,8 @@ pub struct LogEntry {
 }
 
 /// A page of the log.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct LogPage {
     /// The entries, the oldest first.
     pub entries: Vec<LogEntry>,
@@ -67,8 +70,8 @@ pub struct LogPage {
 }
 
 /// Which entries are wanted; all by default.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema, IntoParams), into_params(parameter_in = Query))]
 #[serde(default)]
 pub struct LogFilter {
     /// Only of this device.

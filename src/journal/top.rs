@@ -6,13 +6,15 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
+#[cfg(test)]
 use utoipa::ToSchema;
 
 use super::record::Record;
 use super::{Action, UNNAMED};
 
 /// Rankings over what the log still holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Top {
     /// The oldest entry that counts, RFC 3339; none if the log is empty.
     pub since: Option<String>,
@@ -31,7 +33,8 @@ pub struct Top {
 }
 
 /// One place in a ranking.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Ranked {
     /// The name, device or category.
     pub name: String,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+#[cfg(test)]
 use utoipa::ToSchema;
 
 use super::labels::rcode_label;
@@ -12,7 +13,8 @@ use super::words::Words;
 use super::{Action, Source, Transport};
 
 /// Everything counted since the start, as read out.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Totals {
     /// Queries answered.
     pub queries: u64,
@@ -37,7 +39,8 @@ pub struct Totals {
 }
 
 /// How often one kind of query arrived.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct KindCount {
     /// `udp` or `tcp`.
     pub transport: String,
@@ -50,7 +53,8 @@ pub struct KindCount {
 }
 
 /// How often one kind of answer was given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct ResponseCount {
     /// `allow`, `block` or `rewrite`.
     pub verdict: String,
@@ -61,7 +65,8 @@ pub struct ResponseCount {
 }
 
 /// How often one reason decided, and how.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct ReasonCount {
     /// The category or the kind of rule.
     pub reason: String,
@@ -74,7 +79,8 @@ pub struct ReasonCount {
 }
 
 /// A histogram of durations.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Durations {
     /// How many were measured.
     pub count: u64,
@@ -85,7 +91,8 @@ pub struct Durations {
 }
 
 /// One span of a histogram.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
 pub struct Bucket {
     /// The end of the span in seconds; it begins where the one before ends.
     pub up_to_s: Option<f64>,

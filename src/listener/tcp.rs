@@ -292,6 +292,7 @@ impl Connection {
     }
 
     async fn handle(&mut self, message: &[u8], answer: &mut Vec<u8>) -> io::Result<()> {
+        self.resolver.catch_up();
         let step = self
             .resolver
             .answer_now(message, &self.origin, Transport::Tcp, answer);

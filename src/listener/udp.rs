@@ -68,6 +68,7 @@ pub async fn serve(
                 continue;
             }
         };
+        resolver.catch_up();
         for (octets, meta) in room.iter().zip(&metas[..count]) {
             let stride = meta.stride.max(1);
             for message in octets[..meta.len.min(MAX_QUERY)].chunks(stride) {

@@ -27,8 +27,8 @@ use crate::verdict::Tier;
 
 pub use compile::{
     CompileError, Difference, Dropped, IndexBuilder, Line, ListSource, ListSpec, Outcome, Progress,
-    PublicSuffix, Settings, Stage, Target, VerifyReport, compile, compile_in_memory, lines_about,
-    open, public_suffix, recipe, verify,
+    PublicSuffix, Settings, Stage, Target, VerifyReport, compile, compile_in_memory,
+    let_others_go_first, lines_about, open, public_suffix, recipe, verify,
 };
 pub use fault::{LineFault, ListFault, Unsupported};
 pub use index::{
@@ -69,8 +69,10 @@ pub struct ListInfo {
     pub bad_lines: u64,
     /// The first [`KEPT_ERRORS`] of them.
     pub first_errors: Vec<LineNote>,
-    /// Lines that name a public suffix of a company (`github.io`): the name alone was taken. Those
-    /// of registries (`co.uk`) are among the lines not understood.
+    /// Lines that were understood and do not count, or not in full: those that would take a
+    /// protected name, those there is no room for, and those that name a public suffix of a company
+    /// (`github.io`), of which the name alone was taken. Those of registries (`co.uk`) are among the
+    /// lines not understood.
     pub flagged_lines: u64,
     /// The first [`KEPT_ERRORS`] of them.
     pub first_flags: Vec<LineNote>,
@@ -157,7 +159,7 @@ pub struct LineError {
 /// What is said about a line of a list, in words that can be kept in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineNote {
-    /// The line, from 1.
+    /// The line, from 1; 0 where nobody knows.
     pub line: u32,
     /// What is wrong with it; without a character that a terminal would act on.
     pub text: String,
@@ -165,7 +167,10 @@ pub struct LineNote {
 
 impl fmt::Display for LineNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.text)
+        match self.line {
+            0 => f.write_str(&self.text),
+            line => write!(f, "line {line}: {}", self.text),
+        }
     }
 }
 
@@ -193,6 +198,9 @@ pub enum ListKind {
 }
 
 impl ListKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Block, Self::Allow, Self::Lifeline, Self::Sealed];
+
     /// The word for it in configuration and list heads.
     pub const fn label(self) -> &'static str {
         match self {

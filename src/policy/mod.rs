@@ -172,20 +172,23 @@ pub fn reason_to_allow(name: NameRef<'_>, qtype: u16, view: &View<'_>) -> Reason
     panel.verdict().reason()
 }
 
-/// Judges an answer to a question that `allowed` let through: every alias, address, service target
-/// and hint in it like the question itself.
+/// Judges an answer to a question for `qtype` that `allowed` let through: every alias, address,
+/// service target and hint in it like the question itself.
 pub fn judge_answer(
     name: NameRef<'_>,
+    qtype: u16,
     facts: &[Fact],
     allowed: Reason,
     view: &View<'_>,
 ) -> Verdict {
     for fact in facts {
+        let target = |target: NameRef<'_>, trigger| judge_target(target, qtype, trigger, view);
+        let address = |address, trigger| judge_address(name, qtype, address, trigger, view);
         let verdict = match fact {
-            Fact::Cname(target) => judge_target(target.as_ref(), Trigger::Cname, view),
-            Fact::SvcbTarget(target) => judge_target(target.as_ref(), Trigger::SvcbTarget, view),
-            Fact::Address(address) => judge_address(name, *address, Trigger::Address, view),
-            Fact::SvcbHint(address) => judge_address(name, *address, Trigger::SvcbHint, view),
+            Fact::Cname(name) => target(name.as_ref(), Trigger::Cname),
+            Fact::SvcbTarget(name) => target(name.as_ref(), Trigger::SvcbTarget),
+            Fact::Address(found) => address(*found, Trigger::Address),
+            Fact::SvcbHint(found) => address(*found, Trigger::SvcbHint),
         };
         if let Some(reason) = verdict.filter(|reason| !relaxes(allowed, reason.tier)) {
             return Verdict::Block(reason);
@@ -208,9 +211,14 @@ const fn relaxes(allowed: Reason, tier: Tier) -> bool {
 
 /// What is against a name that an answer leads to. Only what speaks about the name itself counts:
 /// that it is missing from an allowlist is no reason, since the alias was not the child's choice.
-fn judge_target(name: NameRef<'_>, trigger: Trigger, view: &View<'_>) -> Option<Reason> {
+fn judge_target(
+    name: NameRef<'_>,
+    qtype: u16,
+    trigger: Trigger,
+    view: &View<'_>,
+) -> Option<Reason> {
     let mut panel = Panel::default();
-    survey(name, rtype::A, view, |voice| {
+    survey(name, qtype, view, |voice| {
         let about_the_name = matches!(voice.reason.cause, Cause::List { .. } | Cause::Rule { .. });
         if about_the_name {
             panel.hear(voice);
@@ -227,6 +235,7 @@ fn judge_target(name: NameRef<'_>, trigger: Trigger, view: &View<'_>) -> Option<
 /// rebinding).
 fn judge_address(
     name: NameRef<'_>,
+    qtype: u16,
     address: IpAddr,
     trigger: Trigger,
     view: &View<'_>,
@@ -237,7 +246,7 @@ fn judge_address(
         if view.is_private(name) {
             return;
         }
-        if let Some(voice) = view.voice_of(&hit, name, rtype::A) {
+        if let Some(voice) = view.voice_of(&hit, name, qtype) {
             panel.hear(voice);
         }
     });
@@ -431,7 +440,7 @@ fn outweighs(voice: &Voice, other: &Voice) -> bool {
 mod tests {
     use super::*;
     use crate::config::{self, BlockAnswer, Pattern, Privacy, Rule, Rules, Youtube};
-    use crate::lists::{Entry, IndexBuilder, ListInfo, Reach};
+    use crate::lists::{Entry, IndexBuilder, ListFormat, ListInfo, Reach};
     use crate::name::{Name, NameBuf};
 
     fn name(text: &str) -> Name {
@@ -543,7 +552,18 @@ mod tests {
                 &["games.example", "kids.wide.example", "fonts.example"],
             );
             let lists = builder.build();
-            let mut profile = config::Profile {
+            let mut profile = Self::profile();
+            change(&mut profile);
+            Self {
+                profile: Profile::compile(0, &profile, &lists),
+                lists,
+                rules: RuleBook::new(owned.iter().map(|(owner, rules)| (*owner, rules))),
+                safe_search: SafeSearch::embedded().unwrap(),
+            }
+        }
+
+        fn profile() -> config::Profile {
+            config::Profile {
                 name: "mia".to_owned(),
                 preset: "schoolchild".to_owned(),
                 lineage: vec![],
@@ -561,13 +581,6 @@ mod tests {
                 when_unsure: WhenUnsure::Allow,
                 privacy: Privacy::Names,
                 block_ttl: 10,
-            };
-            change(&mut profile);
-            Self {
-                profile: Profile::compile(0, &profile, &lists),
-                lists,
-                rules: RuleBook::new(owned.iter().map(|(owner, rules)| (*owner, rules))),
-                safe_search: SafeSearch::embedded().unwrap(),
             }
         }
 
@@ -592,7 +605,13 @@ mod tests {
         fn judge_facts(&self, asked: &str, facts: &[Fact]) -> Verdict {
             let asked = name(asked);
             let verdict = judge_name(asked.as_ref(), rtype::A, &self.view());
-            judge_answer(asked.as_ref(), facts, verdict.reason(), &self.view())
+            judge_answer(
+                asked.as_ref(),
+                rtype::A,
+                facts,
+                verdict.reason(),
+                &self.view(),
+            )
         }
     }
 
@@ -732,8 +751,74 @@ mod tests {
             let verdict = judge_name(asked.as_ref(), rtype::A, &view);
             assert_eq!(verdict.label(), "rewrite");
             let allowed = reason_to_allow(asked.as_ref(), rtype::A, &view);
-            let verdict = judge_answer(asked.as_ref(), &behind, allowed, &view);
+            let verdict = judge_answer(asked.as_ref(), rtype::A, &behind, allowed, &view);
             assert_eq!(verdict.is_block(), blocked);
+        }
+    }
+
+    /// A household with a list of adblock and RPZ lines.
+    fn home_with(lines: &str, addresses: &str) -> Home {
+        let mut items = Vec::new();
+        for (format, text) in [(ListFormat::Adblock, lines), (ListFormat::Rpz, addresses)] {
+            for line in text.lines() {
+                format.read_line(line.as_bytes(), &mut items).unwrap();
+            }
+        }
+        let mut home = Home::new(|_| {}, &[]);
+        let mut builder = IndexBuilder::new();
+        let info = ListInfo::new("l", "ads", ListKind::Block, Tier::Lists);
+        builder.add_list(info, (1..).zip(items)).unwrap();
+        home.lists = builder.build();
+        let profile = &config::Profile {
+            block_lists: vec!["l".to_owned()],
+            ..Home::profile()
+        };
+        home.profile = Profile::compile(0, profile, &home.lists);
+        home
+    }
+
+    #[test]
+    fn what_an_answer_leads_to_is_judged_by_the_type_that_was_asked_for() {
+        let home = home_with(
+            "||alias.example^$dnstype=AAAA\n||service.example^$dnstype=HTTPS",
+            "",
+        );
+        let asked = name("a.example");
+        for (qtype, alias, service) in [
+            (rtype::A, false, false),
+            (rtype::AAAA, true, false),
+            (rtype::HTTPS, false, true),
+        ] {
+            for (fact, expected) in [
+                (Fact::Cname(name("x.alias.example")), alias),
+                (Fact::SvcbTarget(name("service.example")), service),
+            ] {
+                let facts = std::slice::from_ref(&fact);
+                let view = home.view();
+                let verdict = judge_answer(asked.as_ref(), qtype, facts, Reason::UNLISTED, &view);
+                assert_eq!(verdict.is_block(), expected, "{qtype} {fact:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_households_own_resolvers_say_of_its_names_is_no_lists_business() {
+        let home = home_with("", "32.1.113.0.203.rpz-ip CNAME .");
+        let private = [name("home.example")];
+        let facts = [Fact::Address("203.0.113.1".parse().unwrap())];
+        for (asked, expected) in [
+            ("www.example.org", true),
+            ("nas.home.example", false),
+            ("home.example", false),
+            ("nothome.example", true),
+        ] {
+            let asked = name(asked);
+            let view = View {
+                private_domains: &private,
+                ..home.view()
+            };
+            let verdict = judge_answer(asked.as_ref(), rtype::A, &facts, Reason::UNLISTED, &view);
+            assert_eq!(verdict.is_block(), expected, "{}", asked.as_ref());
         }
     }
 

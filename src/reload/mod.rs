@@ -6,24 +6,29 @@
 //! known of upstreams) lives on while its own settings stay as they were, so a new rule costs a
 //! rule.
 
+mod apart;
 mod shelf;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::cache::Cache;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Moment, Timestamp};
 use crate::config::{self, Config, DevicesRead, Diagnostic, GivenDevices, Loaded, Overrides};
 use crate::device::Neighbours;
 use crate::files::{FileError, Files, Stamp};
+use crate::lists::sealed::Day;
 use crate::lists::{CompileError, Index, ListKind, ListSource, ListSpec};
 use crate::policy::{SafeSearch, SafeSearchError};
 use crate::resolve::Resolver;
 use crate::snapshot::{Lasting, Snapshot};
 use crate::upstream::Upstreams;
 use crate::verdict::Tier;
+use apart::Apart;
+pub use apart::{VERB, compile_for_daemon};
 use shelf::Shelf;
 pub use shelf::note_sources;
 
@@ -111,6 +116,8 @@ pub struct Reloader {
     neighbours: Arc<Neighbours>,
     /// Whether nothing may be written.
     only_looks: bool,
+    /// Has lists compiled by another process, if this program may start one.
+    apart: Option<Apart>,
     /// Held as long as a reload takes.
     state: Mutex<State>,
     /// What it was after the last one, for those who only look. Held for a moment.
@@ -125,6 +132,13 @@ struct State {
     lists_are_current: bool,
     /// What is odd about where the index is kept.
     shelf_warnings: Vec<String>,
+    /// How often compiling failed in a row, and when it is tried again.
+    failures: u32,
+    retry: Option<Moment>,
+    /// Lists that are taken at the next reload however much they shrank or grew.
+    accept: Vec<String>,
+    /// Files that hold what is not believed, and since when.
+    doubted: BTreeMap<String, (Option<Stamp>, Moment)>,
     watched: Vec<PathBuf>,
     last: Option<Report>,
     /// What is odd in the configuration in force, one line each.
@@ -151,9 +165,17 @@ impl Reloader {
             own_addresses,
             neighbours,
             only_looks: false,
+            apart: None,
             state: Mutex::default(),
             seen: Mutex::default(),
         }
+    }
+
+    /// Has lists compiled in a process of its own: by this program, run with [`VERB`].
+    #[must_use]
+    pub fn with_processes(mut self) -> Self {
+        self.apart = Some(Apart::default());
+        self
     }
 
     /// The first world, of a configuration that was read already.
@@ -180,6 +202,7 @@ impl Reloader {
         };
         state.generation = 1;
         state.list_sources = sources;
+        state.doubt(&lasting.lists, self.clock.now());
         state.watched = watched;
         state.oddities = diagnostics.iter().map(Diagnostic::one_line).collect();
         let config = Arc::new(config);
@@ -279,8 +302,11 @@ impl Reloader {
         let mut lasting = current.lasting();
         let sources = self.stamp_lists(&config);
         let moved = config.list_store != current.config.list_store;
-        if sources != state.list_sources || !state.lists_are_current || moved {
-            let shelf = self.shelf(&config);
+        let now = self.clock.now();
+        let accept = state.accepted(&sources, now);
+        let is_new = sources != state.list_sources || moved || !accept.is_empty();
+        if is_new || !state.lists_are_current {
+            let shelf = self.shelf(&config).accepting(&accept);
             match shelf.renew(&specs_of(&sources), Some(&current.lists)) {
                 Ok(served) => {
                     let names = served.index.name_count();
@@ -289,11 +315,17 @@ impl Reloader {
                     state.list_sources = sources;
                     state.lists_are_current = true;
                     state.shelf_warnings = served.warnings;
+                    (state.failures, state.retry) = (0, None);
+                    state.accept.clear();
+                    state.doubted.retain(|id, _| !accept.contains(id));
+                    state.doubt(&lasting.lists, now);
                 }
                 Err(error) => {
                     let why = format!("the lists stay as they were: {error}");
                     state.lists_are_current = false;
                     state.shelf_warnings = vec![why];
+                    state.retry = Some(now.after(retry_after(state.failures)));
+                    state.failures = state.failures.saturating_add(1);
                 }
             }
         }
@@ -323,6 +355,24 @@ impl Reloader {
             .collect();
         report.ok = true;
         report.generation = state.generation;
+    }
+
+    /// Takes these lists, which are in files, at the next reload however much they shrank or grew.
+    pub fn accept(&self, ids: &[String]) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.accept.extend_from_slice(ids);
+    }
+
+    /// How long until a reload is due although nobody asks for one: because the lists could not be
+    /// compiled, or a file holds long enough what was not believed.
+    pub fn patience(&self) -> Duration {
+        /// Where nothing is due.
+        const LONG: Duration = Duration::from_hours(24);
+        /// Where something is.
+        const PAUSE: Duration = Duration::from_secs(1);
+        let due = self.seen().due();
+        // Never at once: whatever a reload comes to, this must not become a busy loop.
+        due.map_or(LONG, |due| due.since(self.clock.now()).max(PAUSE))
     }
 
     fn show(&self, state: &State) {
@@ -388,7 +438,14 @@ impl Reloader {
 
     fn shelf<'a>(&'a self, config: &'a Config) -> Shelf<'a> {
         let writes = !self.only_looks && self.source != Source::Demo;
-        Shelf::new(&self.files, &config.list_store, writes)
+        let today = Day::of(self.clock.wall());
+        Shelf::new(
+            &self.files,
+            &config.list_store,
+            writes,
+            today,
+            self.apart.as_ref(),
+        )
     }
 
     fn stamp_lists(&self, config: &Config) -> Vec<(ListSpec, Option<Stamp>)> {
@@ -414,6 +471,57 @@ impl Reloader {
             self.clock.clone(),
         )
     }
+}
+
+impl State {
+    /// When a reload is due; none where nothing is, or where only another configuration helps.
+    fn due(&self) -> Option<Moment> {
+        if self.last.as_ref().is_some_and(|report| !report.ok) {
+            return None;
+        }
+        let believed = self.doubted.values().map(|(_, since)| since.after(DOUBT));
+        self.retry.or_else(|| believed.min())
+    }
+
+    /// The lists that are taken now however much they shrank or grew, where files are as `sources`
+    /// say.
+    fn accepted(&self, sources: &[(ListSpec, Option<Stamp>)], now: Moment) -> Vec<String> {
+        let is_long = |(spec, stamp): &&(ListSpec, Option<Stamp>)| {
+            let doubted = self.doubted.get(&spec.id);
+            doubted.is_some_and(|(then, since)| then == stamp && now.since(*since) >= DOUBT)
+        };
+        let long = sources.iter().filter(is_long);
+        let mut ids: Vec<String> = long.map(|(spec, _)| spec.id.clone()).collect();
+        ids.extend_from_slice(&self.accept);
+        ids
+    }
+
+    /// Notes which files `lists` does not believe, and since when they are as they are.
+    fn doubt(&mut self, lists: &Index, now: Moment) {
+        let before = std::mem::take(&mut self.doubted);
+        for (spec, stamp) in &self.list_sources {
+            let list = lists.find(&spec.id).map(|list| lists.list(list));
+            let is_doubted = list.is_some_and(|list| list.stale.is_some());
+            if !is_doubted || !spec.urls.is_empty() || stamp.is_none() {
+                continue;
+            }
+            let since = match before.get(&spec.id) {
+                Some((then, since)) if then == stamp => *since,
+                _ => now,
+            };
+            self.doubted.insert(spec.id.clone(), (*stamp, since));
+        }
+    }
+}
+
+/// For how long a file has to stay as it is before it is believed although it shrank or grew a lot.
+const DOUBT: Duration = Duration::from_hours(24);
+
+/// How long after that many failures before compiling is tried again.
+fn retry_after(failures: u32) -> Duration {
+    const FIRST: Duration = Duration::from_secs(30);
+    const LAST: Duration = Duration::from_hours(2);
+    FIRST.saturating_mul(1 << failures.min(16)).min(LAST)
 }
 
 /// A world for one question, such as `explain` without a daemon asks: it may be looked at, and
@@ -458,6 +566,7 @@ fn specs_of(sources: &[(ListSpec, Option<Stamp>)]) -> Vec<ListSpec> {
 
 /// What the compiler needs to know of a list.
 pub fn list_spec(list: &config::List) -> ListSpec {
+    let urls = list.download.iter().flat_map(config::Download::urls);
     ListSpec {
         id: list.id.clone(),
         category: list.category.clone(),
@@ -467,6 +576,7 @@ pub fn list_spec(list: &config::List) -> ListSpec {
         format: list.format,
         member: list.member.clone(),
         public_suffixes: list.public_suffixes,
+        urls: urls.map(str::to_owned).collect(),
     }
 }
 
@@ -509,6 +619,7 @@ fn differences(before: &Config, after: &Config) -> Vec<String> {
         ("household rules", before.household != after.household),
         ("upstream", before.upstream != after.upstream),
         ("cache", before.cache != after.cache),
+        ("identity", before.identity != after.identity),
         ("limits", before.limits != after.limits),
         ("journal", before.journal != after.journal),
         ("log", before.log != after.log),
@@ -594,6 +705,160 @@ impl Interest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::ManualTime;
+    use crate::files::MemoryFiles;
+    use crate::journal::Journal;
+
+    /// A household with one list in a file, whose clock and disk are ours.
+    struct World {
+        memory: Arc<MemoryFiles>,
+        time: Arc<ManualTime>,
+        reloader: Reloader,
+        resolver: Resolver,
+    }
+
+    const LIST: &str = "/lists/games.txt";
+
+    fn names(count: usize) -> String {
+        (0..count)
+            .map(|number| format!("n{number}.example\n"))
+            .collect()
+    }
+
+    impl World {
+        fn new() -> Self {
+            let memory = MemoryFiles::new();
+            let path = "/etc/hedgerow.toml";
+            let text = "[lists]\nstarter = false\nfolder = \"/state\"\nwork-folder = \"/work\"\n\
+                        [[list]]\nid = \"games\"\ncategory = \"games\"\nfile = \"/lists/games.txt\"\n";
+            memory.put(path, text);
+            memory.put(LIST, names(500));
+            let time = ManualTime::starting_at(Timestamp::UNIX_EPOCH);
+            let clock = time.clock();
+            let source = Source::File(path.into());
+            let loaded = source.load(&memory.files(), &Overrides::default());
+            let reloader = Reloader::new(
+                source,
+                Overrides::default(),
+                Vec::new(),
+                memory.files(),
+                clock.clone(),
+                Neighbours::new().0,
+            );
+            let first = reloader.first(loaded.config.unwrap(), loaded.watched, &[]);
+            let journal = Arc::new(Journal::new(1 << 16, clock.clone()));
+            let resolver = Resolver::new(first.unwrap(), journal, clock);
+            Self {
+                memory,
+                time,
+                reloader,
+                resolver,
+            }
+        }
+
+        fn reload(&self) -> Report {
+            let report = self.reloader.reload(&self.resolver);
+            assert!(report.ok, "{report:?}");
+            report
+        }
+
+        fn entries(&self) -> u64 {
+            let lists = &self.resolver.snapshot().lists;
+            lists.list(lists.find("games").unwrap()).entries
+        }
+    }
+
+    #[test]
+    fn a_file_that_collapsed_is_believed_when_it_stays_so_for_a_day() {
+        let world = World::new();
+        assert_eq!(world.entries(), 500);
+        assert_eq!(world.reloader.patience(), DOUBT);
+        world.memory.put(LIST, names(2));
+        let report = world.reload();
+        assert_eq!(
+            report.warnings,
+            [
+                "list `games` holds what it said before: /lists/games.txt: 2 entries after 500; \
+                 that looks cut off or wrong; `hedgerow lists update --force games` takes it all \
+                 the same"
+            ]
+        );
+        world.time.advance(DOUBT / 2);
+        world.reload();
+        assert_eq!(world.entries(), 500);
+        assert_eq!(world.reloader.patience(), DOUBT / 2);
+        // Whoever writes it again begins a new day.
+        world.memory.put(LIST, names(3));
+        world.time.advance(DOUBT / 2);
+        world.reload();
+        assert_eq!(world.entries(), 500);
+        assert_eq!(world.reloader.patience(), DOUBT);
+        world.time.advance(DOUBT);
+        assert_eq!(world.reloader.patience(), Duration::from_secs(1));
+        let report = world.reload();
+        assert_eq!((world.entries(), report.warnings), (3, vec![]));
+        assert_eq!(world.reloader.patience(), DOUBT);
+    }
+
+    #[test]
+    fn who_knows_better_has_it_believed_at_once() {
+        let world = World::new();
+        world.memory.put(LIST, "");
+        world.reload();
+        assert_eq!(world.entries(), 500);
+        world.reloader.accept(&["games".to_owned()]);
+        world.reload();
+        assert_eq!(world.entries(), 0);
+        // Once, and not for ever.
+        world.memory.put(LIST, names(500));
+        world.reload();
+        world.memory.put(LIST, names(1));
+        world.reload();
+        assert_eq!(world.entries(), 500);
+    }
+
+    #[test]
+    fn compiling_is_tried_again_with_growing_patience() {
+        let world = World::new();
+        world.memory.put(LIST, names(600));
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            // The configuration and the list can be read, and then the disk is full.
+            let failed = (1..40).find(|successes| {
+                world
+                    .memory
+                    .fail_after(*successes, std::io::ErrorKind::StorageFull);
+                let report = world.reloader.reload(&world.resolver);
+                world.memory.recover();
+                report.ok && !world.reloader.lists_are_current()
+            });
+            assert!(failed.is_some());
+            waits.push(world.reloader.patience().as_secs());
+            world.time.advance(world.reloader.patience());
+        }
+        assert_eq!(waits[..4], [30, 60, 120, 240]);
+        assert_eq!(waits[11], 7200);
+        assert_eq!(world.entries(), 500);
+        world.reload();
+        assert_eq!(world.entries(), 600);
+        assert!(world.reloader.lists_are_current());
+        assert_eq!(world.reloader.patience(), DOUBT);
+    }
+
+    #[test]
+    fn who_looks_sees_what_the_last_reload_left_and_does_not_wait() {
+        let world = World::new();
+        // As long as a reload goes on.
+        let state = world.reloader.state.lock().unwrap();
+        assert!(world.reloader.lists_are_current());
+        assert!(world.reloader.last_report().is_none());
+        assert!(world.reloader.interest().covers(Path::new(LIST)));
+        assert!(world.reloader.shelf_warnings().is_empty());
+        drop(state);
+        world.memory.put(LIST, names(2));
+        world.reload();
+        assert_eq!(world.reloader.last_report().unwrap().warnings.len(), 1);
+    }
 
     #[test]
     fn only_configuration_and_lists_matter() {

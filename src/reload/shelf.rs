@@ -8,9 +8,10 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::apart::{Apart, ApartError, Work};
 use crate::config::ListStore;
 use crate::files::{FileError, Files, Stamp};
-use crate::lists::sealed::{FeedHead, SealKeys, is_feed};
+use crate::lists::sealed::{Day, FeedHead, SealKeys, is_feed};
 use crate::lists::{
     self, CompileError, Index, IndexError, ListFormat, ListKind, ListSource, ListSpec, Settings,
     Target, starter,
@@ -34,6 +35,20 @@ pub(super) struct Served {
     pub(super) warnings: Vec<String>,
 }
 
+/// Why there is no new index.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RenewError {
+    /// It cannot be compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The process that was to compile it did not.
+    #[error(transparent)]
+    Apart(ApartError),
+    /// What was compiled cannot be opened.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
+
 /// Where compiled lists are kept.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shelf<'a> {
@@ -41,16 +56,36 @@ pub(super) struct Shelf<'a> {
     store: &'a ListStore,
     /// Whether anything may be written.
     writes: bool,
+    /// By the household's clock.
+    today: Day,
+    /// See [`Settings::accept`].
+    accept: &'a [String],
+    /// Has another process compile, if there may be one.
+    apart: Option<&'a Apart>,
 }
 
 impl<'a> Shelf<'a> {
     /// The shelf of `store`; one that only looks writes nothing and compiles in memory.
-    pub(super) const fn new(files: &'a Files, store: &'a ListStore, writes: bool) -> Self {
+    pub(super) const fn new(
+        files: &'a Files,
+        store: &'a ListStore,
+        writes: bool,
+        today: Day,
+        apart: Option<&'a Apart>,
+    ) -> Self {
         Self {
             files,
             store,
             writes,
+            today,
+            accept: &[],
+            apart,
         }
+    }
+
+    /// The same, where the lists `accept` are taken however much they shrank or grew.
+    pub(super) const fn accepting(self, accept: &'a [String]) -> Self {
+        Self { accept, ..self }
     }
 
     /// What serves first.
@@ -108,14 +143,14 @@ impl<'a> Shelf<'a> {
     /// Compiles the lists anew. A list that cannot be read keeps what it says in `before`.
     ///
     /// # Errors
-    /// [`CompileError`]; the file on the disk is as it was then.
+    /// [`RenewError`]; the file on the disk is as it was then.
     pub(super) fn renew(
         &self,
         specs: &[ListSpec],
         before: Option<&Index>,
-    ) -> Result<Served, CompileError> {
+    ) -> Result<Served, RenewError> {
         if !self.writes {
-            return self.compile_in_memory(specs, before);
+            return Ok(self.compile_in_memory(specs, before)?);
         }
         // Without a folder of its own a daemon still serves: somebody tries it out, or the disk is
         // read-only. A disk that is full or breaks is another matter: there the last index stays.
@@ -130,11 +165,11 @@ impl<'a> Shelf<'a> {
         }
         let path = self.store.index();
         let sources = lists::recipe(specs, self.files);
-        self.compile(specs, before, Target::File(&path))?;
+        let warning = self.compile_to(&path, specs, before)?;
         let mut served = Served {
             index: Index::open(self.files, &path)?,
             is_current: true,
-            warnings: Vec::new(),
+            warnings: Vec::from_iter(warning),
         };
         let note = note_text(&sources, served.index.recipe());
         if let Err(error) = self.files.replace(&note_path(&path), note.as_bytes()) {
@@ -151,7 +186,7 @@ impl<'a> Shelf<'a> {
         specs: &[ListSpec],
         before: Option<&Index>,
     ) -> Result<Served, CompileError> {
-        let bytes = self.compile(specs, before, Target::Memory)?;
+        let bytes = self.compile(specs, before, &self.settings(), Target::Memory)?;
         let mut served = Served {
             index: Index::from_bytes(bytes.unwrap_or_default())?,
             is_current: true,
@@ -161,22 +196,42 @@ impl<'a> Shelf<'a> {
         Ok(served)
     }
 
+    /// Compiles to the file `path`, in another process where there can be one; gives what is to be
+    /// told of where there can be none.
+    fn compile_to(
+        &self,
+        path: &Path,
+        specs: &[ListSpec],
+        before: Option<&Index>,
+    ) -> Result<Option<String>, RenewError> {
+        let settings = self.settings();
+        let work = Work {
+            specs,
+            settings: &settings,
+            before,
+            target: path,
+        };
+        let warning = match self.apart.map(|apart| (apart, apart.compile(work))) {
+            Some((_, Ok(()))) => return Ok(None),
+            Some((apart, Err(error @ ApartError::NotStarted(_)))) => apart.tell_once(&error),
+            Some((_, Err(error))) => return Err(RenewError::Apart(error)),
+            None => None,
+        };
+        self.compile(specs, before, &settings, Target::File(path))?;
+        Ok(warning)
+    }
+
     fn compile(
         &self,
         specs: &[ListSpec],
         before: Option<&Index>,
+        settings: &Settings,
         target: Target<'_>,
     ) -> Result<Option<Vec<u8>>, CompileError> {
-        let work = self.store.work_folder_in(self.files);
-        let can_work = self.files.scratch(&work).is_ok();
-        let settings = Settings {
-            memory: usize::try_from(self.store.compile_memory).unwrap_or(Settings::MEMORY),
-            folder: can_work.then_some(work),
-        };
         let quiet = &mut |_| {};
         let done = lists::compile(
             specs,
-            &settings,
+            settings,
             self.files,
             before,
             quiet,
@@ -184,6 +239,16 @@ impl<'a> Shelf<'a> {
             target,
         )?;
         Ok(done.bytes)
+    }
+
+    fn settings(&self) -> Settings {
+        let work = self.store.work_folder_in(self.files);
+        let can_work = self.files.scratch(&work).is_ok();
+        Settings {
+            memory: usize::try_from(self.store.compile_memory).unwrap_or(Settings::MEMORY),
+            folder: can_work.then_some(work),
+            accept: self.accept.to_vec(),
+        }
     }
 
     /// Whether `index` was made from what the lists are now.
@@ -233,16 +298,20 @@ impl<'a> Shelf<'a> {
         }
         // A line somebody got wrong costs that line, and the file is left to be put right.
         let mut is_sound = true;
+        // A key may be there before the list it is for; it stays while there is room.
+        let mut spare = SealKeys::new();
+        let used: Vec<_> = served.index.sealed_lists().map(|it| it.key_id).collect();
         for line in kept.lines() {
             match SealKeys::parse(line) {
                 Ok(mut one) => {
-                    let used: Vec<_> = served.index.sealed_lists().map(|it| it.key_id).collect();
+                    spare.extend(one.clone());
                     one.keep(|id| used.contains(&id));
                     keys.extend(one);
                 }
                 Err(_) => is_sound = false,
             }
         }
+        keys.extend(spare);
         if !is_sound {
             let place = path.display();
             served
@@ -255,6 +324,15 @@ impl<'a> Shelf<'a> {
                 "list `{id}` blocks nothing: its key {} is not on this machine",
                 info.key_id
             ));
+        }
+        // A feed that is no longer made must not open what it closed, but somebody has to know.
+        for info in served.index.sealed_lists() {
+            if let Some(last) = info.expires.filter(|last| *last < self.today) {
+                let id = served.index.list(info.list).id;
+                served.warnings.push(format!(
+                    "list `{id}` was to be used until {last}; it goes on blocking"
+                ));
+            }
         }
         let text = keys.to_file();
         if self.writes

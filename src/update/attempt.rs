@@ -37,8 +37,13 @@ pub enum UpdateError {
     #[error(transparent)]
     Signature(#[from] SignatureError),
     /// The list would do more harm than good.
-    #[error("refused: {0}")]
-    Refused(#[from] Refusal),
+    #[error("refused: {}", refusal.told(id))]
+    Refused {
+        /// Which list.
+        id: String,
+        /// What is wrong with it.
+        refusal: Refusal,
+    },
     /// The disk does not play along.
     #[error(transparent)]
     File(#[from] FileError),
@@ -229,7 +234,9 @@ impl Updater {
             .fetch(&request, &mut text)
             .map_err(UpdateError::NoSignature)?;
         work.seek(SeekFrom::Start(0))?;
+        let is_known = list.state.url == list.spec.url;
         let kept = list.state.version_under(&signature.keys);
+        let kept = kept.filter(|_| is_known);
         let name = url::file_name(url);
         Ok(signature::verify(work, &text, &signature.keys, name, kept)?)
     }
@@ -241,7 +248,14 @@ impl Updater {
         mut candidate: Candidate,
         force: bool,
     ) -> Result<Done, UpdateError> {
-        let (spec, old) = (&list.spec, &list.state);
+        let spec = &list.spec;
+        // What lies at another address is another list: nothing of the old one speaks against it.
+        let anew = ListState::default();
+        let old = if list.state.url == spec.url {
+            &list.state
+        } else {
+            &anew
+        };
         let before = old.has_copy().then_some(old.entries);
         let edition = edition(&mut candidate.work)?;
         if let (Some(found), Some(kept)) = (edition, old.edition)
@@ -289,11 +303,17 @@ impl Updater {
         let report = read_list(&mut candidate.work, &spec.options(), |line, item| {
             guard.admits(line, item);
         });
-        let passed = guard.judge(&report, before.filter(|_| !force))?;
         // Somebody who signs an empty list means it.
-        if report.entries == 0 && candidate.signed.is_none() {
-            return Err(Refusal::Empty.into());
-        }
+        let is_meant = report.entries == 0 && candidate.signed.is_some();
+        let passed = guard.judge(&report, before.filter(|_| !force && !is_meant));
+        let passed = passed.and_then(|passed| match report.entries {
+            0 if !is_meant => Err(Refusal::Empty),
+            _ => Ok(passed),
+        });
+        let passed = passed.map_err(|refusal| UpdateError::Refused {
+            id: spec.id.clone(),
+            refusal,
+        })?;
         state.sha256 = sum;
         state.bytes = bytes;
         state.entries = report.entries;
@@ -314,12 +334,8 @@ impl Updater {
     /// What no list may take: what is always protected, and where lists come from. Made when a new
     /// version is read, since there is none on most days.
     fn protected(&self, current: &ListUpdateSpec) -> Protected {
-        let mut protected = Protected::starter();
         let others = self.lists.iter().map(|list| &list.spec);
-        for host in others.chain([current]).flat_map(ListUpdateSpec::hosts) {
-            protected.add_host(&host);
-        }
-        protected
+        Protected::with_servers(others.chain([current]).flat_map(ListUpdateSpec::urls))
     }
 
     /// Makes what is in `work` the last good copy.

@@ -92,18 +92,11 @@ impl ListUpdateSpec {
         }
     }
 
-    /// The servers it comes from.
-    pub(super) fn hosts(&self) -> impl Iterator<Item = String> {
+    /// Where it comes from: the list, its deltas, its signature.
+    pub(super) fn urls(&self) -> impl Iterator<Item = &str> {
         let signature = self.signature.as_ref().and_then(|it| it.url.as_ref());
-        [Some(&self.url), self.delta_url.as_ref(), signature]
-            .into_iter()
-            .flatten()
-            .filter_map(|url| {
-                let (_, rest) = url.split_once("://")?;
-                let server = rest.split(['/', '?', '#']).next()?;
-                let host = server.rsplit('@').next()?.split(':').next()?;
-                Some(host.to_owned())
-            })
+        let all = [Some(&self.url), self.delta_url.as_ref(), signature];
+        all.into_iter().flatten().map(String::as_str)
     }
 }
 

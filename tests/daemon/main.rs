@@ -9,6 +9,7 @@
 #[path = "../support/daemon/mod.rs"]
 mod support;
 
+mod apart;
 mod control;
 mod devices;
 mod family;

@@ -140,3 +140,27 @@ fn what_must_not_be_believed_leaves_the_last_good_copy() {
         ]
     );
 }
+
+#[test]
+fn a_file_that_shrank_is_taken_when_somebody_says_so() {
+    let section = "[[list]]\nid = \"own\"\ncategory = \"ads\"\nfile = \"own.txt\"\n";
+    let here = Household::new(section);
+    here.write("own.txt", names(500));
+    here.lists("compile").fine();
+    here.write("own.txt", "one.example\n");
+    let done = here.lists("compile");
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(
+        done.out
+            .contains("`hedgerow lists update --force own` takes it"),
+        "{done:?}"
+    );
+    // Without the word there is nothing to fetch.
+    assert_eq!(here.lists("update own").code, 1);
+    let report = here.lists("update own --force --json").json(0);
+    assert_eq!(report["lists"][0]["outcome"], "accepted");
+    assert_eq!(report["lists"][0]["entries"], 1);
+    let shown = here.lists("show own").fine();
+    assert!(shown.contains("\nentries        1\n"), "{shown}");
+    assert!(!shown.contains("stale"), "{shown}");
+}

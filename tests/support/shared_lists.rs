@@ -63,6 +63,7 @@ impl SharedLists {
             format: None,
             member: None,
             public_suffixes: false,
+            urls: Vec::new(),
         };
         self.files.iter().map(spec).collect()
     }

@@ -143,7 +143,10 @@ fn force_asks_for_all_of_it_and_believes_a_leap() {
     assert_eq!(world.entries(), 2_000);
     world.stub.take_requests();
     world.serve("/ads.txt", Reply::with(names(20), &["ETag: \"2\""]));
-    world.refuses("refused: 20 entries after 2000; that looks cut off or wrong");
+    world.refuses(
+        "refused: 20 entries after 2000; that looks cut off or wrong; `hedgerow lists update \
+         --force ads` takes it all the same",
+    );
     let forced = world.updater().update_one("ads", true).unwrap();
     assert!(matches!(
         forced.outcome,
@@ -171,6 +174,23 @@ fn a_copy_that_is_gone_or_another_address_is_fetched_whole() {
     for request in world.stub.take_requests() {
         assert_eq!(request.header("if-none-match"), None, "{}", request.path);
     }
+}
+
+#[test]
+fn a_list_at_another_address_begins_anew() {
+    let mut world = World::new();
+    world.serve("/ads.txt", Reply::ok(names(2_000)));
+    assert_eq!(world.entries(), 2_000);
+    world.spec.url = "https://lists.example/other.txt".into();
+    world.serve("/other.txt", Reply::ok(names(3)));
+    world.restart();
+    let Outcome::Updated {
+        entries, before, ..
+    } = world.update().outcome
+    else {
+        panic!("refused");
+    };
+    assert_eq!((entries, before), (3, None));
 }
 
 #[test]

@@ -129,10 +129,19 @@ fn a_signed_list_may_be_empty_and_lie_elsewhere() {
     if let Some(signature) = &mut world.spec.signature {
         signature.url = Some("https://lists.example/signatures/ads".into());
     }
-    let signature = signer.sign(b"# none\n", "serial:1");
+    let long = names(500);
+    let signature = signer.sign(long.as_bytes(), "serial:1");
+    world.serve("/ads.txt", Reply::ok(&long));
+    world.serve("/signatures/ads", Reply::ok(signature));
+    assert_eq!(world.entries(), 500);
+    // Whoever signs an empty one means it, however long it was.
+    let signature = signer.sign(b"# none\n", "serial:2");
     world.serve("/ads.txt", Reply::ok("# none\n"));
     world.serve("/signatures/ads", Reply::ok(signature));
-    assert_eq!(world.entries(), 0);
+    assert!(matches!(
+        world.update().outcome,
+        Outcome::Updated { entries: 0, .. }
+    ));
     assert_eq!(world.content(COPY), "# none\n");
 }
 
@@ -176,4 +185,10 @@ fn an_old_edition_of_a_sealed_list_is_not_taken() {
     world.refuses("an older version was replayed: serial:6 after serial:7");
     world.serve("/ads.txt", Reply::ok(feed(8)));
     assert!(matches!(world.update().outcome, Outcome::Updated { .. }));
+    // At another address there is another feed, which counts for itself.
+    world.spec.url = "https://lists.example/other.txt".into();
+    world.serve("/other.txt", Reply::ok(feed(2)));
+    world.restart();
+    assert!(matches!(world.update().outcome, Outcome::Updated { .. }));
+    assert_eq!(world.written().edition, Some(2));
 }

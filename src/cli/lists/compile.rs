@@ -48,7 +48,7 @@ pub(super) fn run(
     }
     let target = arguments.out.clone().unwrap_or_else(|| store.index());
     let memory = arguments.memory.unwrap_or(store.compile_memory);
-    let compiled = compile(&config, memory, &target, &files, output)?;
+    let compiled = compile(&config, memory, &[], &target, &files, output)?;
     if arguments.format.json {
         output.json(&compiled)?;
     } else {
@@ -73,10 +73,11 @@ pub(super) fn run(
     Err(Failure::Said(Exit::Failed))
 }
 
-/// Compiles to `target`, with a bar.
+/// Compiles to `target`, with a bar; lists of `accept` are taken however much they shrank or grew.
 pub(super) fn compile(
     config: &Config,
     memory: u64,
+    accept: &[String],
     target: &Path,
     files: &Files,
     output: &mut Output<'_>,
@@ -93,7 +94,8 @@ pub(super) fn compile(
         };
         bar.show(what, progress.done, progress.total, output);
     };
-    let done = compile_lists(config, files, before.as_ref(), memory, target, &mut tick);
+    let before = before.as_ref();
+    let done = compile_lists(config, files, before, memory, accept, target, &mut tick);
     bar.clear(output);
     let Outcome {
         lists,

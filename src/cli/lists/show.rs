@@ -164,7 +164,12 @@ pub(super) fn print_troubles(list: &List, output: &mut Output<'_>) -> io::Result
     }
     for note in list.first_errors.iter().chain(&list.first_flags) {
         let error = plain(&note.error);
-        output.line(&format!("{id}: {origin}:{}: {error}", note.line))?;
+        // Of some nobody knows the line.
+        let line = match note.line {
+            0 => String::new(),
+            line => format!(":{line}"),
+        };
+        output.line(&format!("{id}: {origin}{line}: {error}"))?;
     }
     Ok(())
 }

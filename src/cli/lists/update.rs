@@ -12,8 +12,9 @@ use crate::config::Config;
 use crate::control::ListUpdateRequest;
 use crate::control::api::{ListUpdateReport, ListUpdated};
 use crate::control::client::Client;
-use crate::daemon::{update_settings, update_specs, updated, wanted_ids};
+use crate::daemon::{accepted, update_settings, update_specs, updated, wanted_lists};
 use crate::files::Files;
+use crate::lists::Index;
 use crate::update::{Outcome, Updater};
 
 pub(super) fn run(
@@ -56,8 +57,9 @@ fn fetch(
         ids: arguments.ids.clone(),
         force: arguments.force,
     };
-    let ids = wanted_ids(config, &request).map_err(BackendError::from)?;
-    if ids.is_empty() {
+    let wanted = wanted_lists(config, &request).map_err(BackendError::from)?;
+    let (ids, accept) = (&wanted.fetch, &wanted.accept);
+    if ids.is_empty() && accept.is_empty() {
         return Ok(ListUpdateReport::default());
     }
     let (files, clock) = (Files::disk(), Clock::system());
@@ -69,7 +71,7 @@ fn fetch(
     let mut updater = Updater::new(specs, settings, files.clone(), clock.clone());
     let mut bar = Progress::new(clock.clone(), output);
     let mut report = ListUpdateReport::default();
-    let mut any_new = false;
+    let mut any_new = !accept.is_empty();
     for (id, done) in ids.iter().zip(0..) {
         bar.show("fetching", done, ids.len() as u64, output);
         let Some(result) = updater.update_one(id, arguments.force) else {
@@ -80,8 +82,16 @@ fn fetch(
     }
     bar.clear(output);
     if any_new {
-        match compile(config, store.compile_memory, &store.index(), &files, output) {
+        let (memory, index) = (store.compile_memory, store.index());
+        match compile(config, memory, accept, &index, &files, output) {
             Ok(compiled) => {
+                let index = Index::open(&files, &index).ok();
+                let info = |id: &String| {
+                    let index = index.as_ref()?;
+                    index.find(id).map(|list| index.list(list))
+                };
+                let taken = accept.iter().map(|id| accepted(id, info(id)));
+                report.lists.extend(taken);
                 report.compiled = true;
                 report.names = compiled.names;
                 report.bytes = compiled.bytes;
@@ -102,7 +112,7 @@ fn print(report: &ListUpdateReport, output: &mut Output<'_>) -> io::Result<()> {
     let mut table = Table::new(&["List", "Outcome", "What came of it"]);
     for list in &report.lists {
         let style = match list.outcome.as_str() {
-            "updated" => Style::Good,
+            "updated" | "accepted" => Style::Good,
             "failed" => Style::Bad,
             _ => Style::Plain,
         };
@@ -138,7 +148,9 @@ fn told(list: &ListUpdated) -> String {
         if list.failures > 1 {
             facts.push(format!("{} times in a row", list.failures));
         }
-        facts.push(format!("tried again in {}", span(list.next_s)));
+        if list.next_s > 0 {
+            facts.push(format!("tried again in {}", span(list.next_s)));
+        }
         return facts.join(", ");
     }
     if let Some(entries) = list.entries {

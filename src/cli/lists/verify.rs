@@ -16,6 +16,8 @@ use crate::lists::{VerifyReport, verify};
 struct Verified {
     /// What lines say, each asked of the index.
     replayed: u64,
+    /// What lines say and no index holds: protected names, and what there is no room for.
+    left_out: u64,
     /// Names asked for the sake of what must not be said.
     near_misses: u64,
     /// How often the index says something else.
@@ -48,7 +50,7 @@ pub(super) fn run(
     let config = backend.config(&arguments.place)?;
     let files = Files::disk();
     let index = index_of(&config.list_store, &files)?;
-    let mut specs = list_specs(&config);
+    let specs = list_specs(&config);
     for id in &arguments.ids {
         if !specs.iter().any(|spec| spec.id == *id) {
             let known: Vec<&str> = specs.iter().map(|spec| spec.id.as_str()).collect();
@@ -58,9 +60,12 @@ pub(super) fn run(
             ));
         }
     }
-    specs.retain(|spec| arguments.ids.is_empty() || arguments.ids.contains(&spec.id));
+    let compared = match arguments.ids.as_slice() {
+        [] => specs.len(),
+        ids => specs.iter().filter(|spec| ids.contains(&spec.id)).count(),
+    };
     let mut bar = Progress::new(Clock::system(), output);
-    let report = verify(&specs, &files, &index, &mut |progress| {
+    let report = verify(&specs, &arguments.ids, &files, &index, &mut |progress| {
         bar.show("comparing", progress.done, progress.total, output);
     });
     bar.clear(output);
@@ -68,7 +73,7 @@ pub(super) fn run(
     if arguments.format.json {
         output.json(&verified)?;
     } else {
-        print(&verified, specs.len(), output)?;
+        print(&verified, compared, output)?;
     }
     if verified.differences == 0 {
         return Ok(());
@@ -95,6 +100,13 @@ fn print(verified: &Verified, lists: usize, output: &mut Output<'_>) -> std::io:
         let label = output.paint(Style::Odd, "skipped:");
         let why = plain(&skipped.why);
         output.line(&format!("{label} {}: {why}", plain(skipped.list)))?;
+    }
+    if verified.left_out > 0 {
+        let left_out = counted(verified.left_out, "entry", "entries");
+        output.note(&format!(
+            "{left_out} left out: protected names, and what there is no room for; `lists show` \
+             has their lines"
+        ));
     }
     let style = match verified.differences {
         0 => Style::Good,
@@ -124,6 +136,7 @@ impl From<VerifyReport> for Verified {
         let skipped = report.skipped.into_iter();
         Self {
             replayed: report.replayed,
+            left_out: report.left_out,
             near_misses: report.near_misses,
             differences: report.differences,
             first: first.collect(),

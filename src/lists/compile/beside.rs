@@ -20,6 +20,17 @@ pub(super) struct Beside {
     sealed: Vec<(SealedList, Spool)>,
     /// See [`super::fold::Folder::new`].
     whole: Vec<Side>,
+    /// What lists said before and there is no room for any more.
+    lost: Vec<Lost>,
+}
+
+/// What a list says and there is no room for.
+pub(super) struct Lost {
+    pub(super) list: ListId,
+    /// Where, from 1; 0 where nobody knows.
+    pub(super) line: u32,
+    /// What there is too much of, in words.
+    pub(super) why: String,
 }
 
 impl Beside {
@@ -31,7 +42,20 @@ impl Beside {
             addresses: AddressesBuilder::new(),
             sealed: Vec::new(),
             whole: Vec::new(),
+            lost: Vec::new(),
         }
+    }
+
+    /// What had to make room for what other lists say, or found none, since this was last asked.
+    pub(super) fn take_lost(&mut self) -> Vec<Lost> {
+        let dropped = self.patterns.take_dropped().into_iter();
+        let dropped = dropped.map(|it| Lost {
+            list: it.list,
+            line: it.line,
+            why: it.fault.to_string(),
+        });
+        self.lost.extend(dropped);
+        std::mem::take(&mut self.lost)
     }
 
     /// The sides on which a line stands whose precision is that of the whole name.
@@ -43,9 +67,15 @@ impl Beside {
     ///
     /// # Errors
     /// Why it cannot be taken, in words.
-    pub(super) fn push(&mut self, list: ListId, kind: ListKind, item: &Item) -> Result<(), String> {
+    pub(super) fn push(
+        &mut self,
+        list: ListId,
+        kind: ListKind,
+        line: u32,
+        item: &Item,
+    ) -> Result<(), String> {
         match item {
-            Item::Pattern(pattern) => self.push_pattern(list, kind, pattern),
+            Item::Pattern(pattern) => self.push_pattern(list, kind, line, pattern),
             Item::Address(entry) => {
                 let pushed = self.addresses.push(list, entry);
                 pushed.map_err(|fault| fault.to_string())
@@ -58,9 +88,10 @@ impl Beside {
         &mut self,
         list: ListId,
         kind: ListKind,
+        line: u32,
         pattern: &Pattern,
     ) -> Result<(), String> {
-        let pushed = self.patterns.push(list, pattern);
+        let pushed = self.patterns.push_line(list, line, pattern);
         pushed.map_err(|fault| fault.to_string())?;
         // An exception of a blocklist is heard where precision decides nothing.
         if (kind, pattern.effect) != (ListKind::Block, Effect::Excepted) {
@@ -100,7 +131,7 @@ impl Beside {
     }
 
     /// Takes over what lists said in the index `before`, where their ids are the first of each
-    /// triple. What there is no room for any more is left out.
+    /// triple. What there is no room for any more is lost.
     ///
     /// # Errors
     /// What the disk said.
@@ -113,15 +144,20 @@ impl Beside {
         let section = before.patterns_section();
         let patterns = Patterns::open(section).unwrap_or_default();
         patterns.walk(section, |old, pattern| {
-            if let Some((_, list, kind)) = now(old) {
-                drop(self.push_pattern(list, kind, &pattern));
+            if let Some((_, list, kind)) = now(old)
+                && let Err(why) = self.push_pattern(list, kind, 0, &pattern)
+            {
+                self.lost.push(Lost { list, line: 0, why });
             }
         });
         let section = before.addresses_section();
         let addresses = Addresses::open(section).unwrap_or_default();
         addresses.walk(section, |old, entry: AddressEntry| {
-            if let Some((_, list, _)) = now(old) {
-                drop(self.addresses.push(list, &entry));
+            if let Some((_, list, _)) = now(old)
+                && let Err(fault) = self.addresses.push(list, &entry)
+            {
+                let why = fault.to_string();
+                self.lost.push(Lost { list, line: 0, why });
             }
         });
         let section = before.sealed_section();

@@ -36,13 +36,13 @@ impl IndexBuilder {
         let kind = info.kind;
         let list = self.0.add_list(info)?;
         let mut count = 0;
-        for (_, item) in items {
+        for (line, item) in items {
             match item.into() {
                 Item::Name(entry) => self.0.push(list, &entry, entry.reach)?,
                 item => self
                     .0
                     .beside
-                    .push(list, kind, &item)
+                    .push(list, kind, line, &item)
                     .map_err(CompileError::Item)?,
             }
             count += 1;

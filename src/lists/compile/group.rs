@@ -1,5 +1,7 @@
 //! From sorted records to names with what lists say about them.
 
+use std::collections::BTreeMap;
+
 use super::CompileError;
 use super::fold::{Folder, Said};
 use super::record::{Flags, Record, name_of};
@@ -11,12 +13,14 @@ use crate::name::NameRef;
 pub(super) type Sink<'s> = dyn FnMut(NameRef<'_>, &[Posting<'_>]) -> Result<(), CompileError> + 's;
 
 /// What became of the records.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Grouped {
     /// Different names that lists mention.
     pub(super) mentioned: u64,
     /// Postings left out because their list says the same of a parent.
     pub(super) folded: u64,
+    /// Lists that say more of a name than is kept: how often, and of which name first.
+    pub(super) lost: BTreeMap<ListId, (u64, String)>,
 }
 
 /// Whether a record is one of those that count: the other records of its list were taken back.
@@ -52,7 +56,11 @@ pub(super) fn group(
             gathered.key.clear();
             gathered.key.extend_from_slice(record.key);
         }
-        gathered.add(&record);
+        if !gathered.add(&record) {
+            let name = || name_of(record.key).map_or_else(String::new, |it| it.to_string());
+            let lost = grouped.lost.entry(record.list);
+            lost.or_insert_with(|| (0, name())).0 += 1;
+        }
     }
     gathered.hand_out(&mut folder, sink, &mut grouped)?;
     tick(records)?;
@@ -74,7 +82,7 @@ struct Gathered {
 }
 
 /// The most that one list may say of one name; what is more is left out. Real lists say a handful.
-const MOST_SAID: usize = 256;
+pub(super) const MOST_SAID: usize = 256;
 
 /// One of them.
 #[derive(Clone, Copy)]
@@ -87,13 +95,13 @@ struct Held {
 }
 
 impl Gathered {
-    /// Adds a record unless it is the last again.
-    fn add(&mut self, record: &Record<'_>) {
+    /// Adds a record unless it is the last again; false if its list says too much of the name.
+    fn add(&mut self, record: &Record<'_>) -> bool {
         if let Some(last) = self.held.last()
             && (last.list, last.flags) == (record.list, record.flags)
             && self.modifiers_of(last) == record.modifiers
         {
-            return;
+            return true;
         }
         // A list that says a thousand things of one name wants to be slow, not to be exact.
         let of_list = self
@@ -102,7 +110,7 @@ impl Gathered {
             .rev()
             .take_while(|it| it.list == record.list);
         if of_list.take(MOST_SAID).count() == MOST_SAID {
-            return;
+            return false;
         }
         let begin = self.modifiers.len();
         self.modifiers.extend_from_slice(record.modifiers);
@@ -112,6 +120,7 @@ impl Gathered {
             begin,
             end: self.modifiers.len(),
         });
+        true
     }
 
     fn modifiers_of(&self, held: &Held) -> &[u8] {

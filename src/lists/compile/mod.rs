@@ -9,6 +9,7 @@
 //! What comes out depends on what the lists say and on nothing else: not on the memory, not on the
 //! number of working files, not on the order of lines.
 
+mod aside;
 mod beside;
 mod build;
 mod fold;
@@ -28,6 +29,7 @@ mod verify;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::guard::Protected;
 use super::index::{Index, IndexError, Totals, WriteError};
 use super::parse::ReadOptions;
 use super::{ListFormat, ListInfo, ListKind};
@@ -35,6 +37,7 @@ use crate::files::{FileError, Files};
 use crate::intern::intern;
 use crate::verdict::Tier;
 
+pub use aside::let_others_go_first;
 pub use build::IndexBuilder;
 pub use read::open;
 pub use recipe::recipe;
@@ -43,6 +46,7 @@ pub use suffix::{PublicSuffix, public_suffix};
 pub use verify::{Difference, VerifyReport, verify};
 
 use pipeline::Pipeline;
+use read::Terms;
 use run::Workshop;
 
 /// A list to compile.
@@ -64,9 +68,32 @@ pub struct ListSpec {
     pub member: Option<String>,
     /// Whether it may name public suffixes such as `co.uk` and `github.io` with all below them.
     pub public_suffixes: bool,
+    /// Where it is fetched from (the list, its deltas, its signature), if it is: servers that no
+    /// list may take.
+    pub urls: Vec<String>,
 }
 
 impl ListSpec {
+    /// What is protected from all of `specs`: what always is, and where they come from.
+    pub fn protected(specs: &[Self]) -> Protected {
+        let urls = specs.iter().flat_map(|spec| &spec.urls);
+        Protected::with_servers(urls.map(String::as_str))
+    }
+
+    /// Whether it may have broken since it was compiled last: a file that somebody writes here.
+    /// What is downloaded was judged when it came, and a copy of another address may be of another
+    /// size; lines of the configuration are what they are.
+    const fn may_collapse(&self) -> bool {
+        matches!(self.source, ListSource::File(_)) && self.urls.is_empty()
+    }
+
+    /// Whether it may not take what is protected: a list that somebody else writes. Lines of the
+    /// configuration are the household's own.
+    const fn is_guarded(&self) -> bool {
+        matches!(self.kind, ListKind::Block | ListKind::Sealed)
+            && !matches!(self.source, ListSource::Inline(_))
+    }
+
     /// How to read it.
     pub fn read_options(&self) -> ReadOptions {
         ReadOptions {
@@ -121,6 +148,8 @@ pub struct Settings {
     /// The folder for working files, which have no names and vanish with the process; none keeps
     /// everything in memory, whatever it takes.
     pub folder: Option<PathBuf>,
+    /// Ids of lists in files that are taken however much they shrank or grew.
+    pub accept: Vec<String>,
 }
 
 impl Settings {
@@ -132,6 +161,7 @@ impl Settings {
         Self {
             memory: Self::MEMORY,
             folder: Some(folder.into()),
+            accept: Vec::new(),
         }
     }
 
@@ -140,6 +170,7 @@ impl Settings {
         Self {
             memory: Self::MEMORY,
             folder: None,
+            accept: Vec::new(),
         }
     }
 
@@ -273,8 +304,21 @@ pub fn compile(
         folder: folder.clone(),
     });
     let mut pipeline = Pipeline::new(workshop, settings.buffers());
-    read::read_all(specs, files, before, &mut pipeline, progress, cancelled)?;
-    let of_content = |lists: &[ListInfo]| recipe::of_content(specs, lists);
+    let protected = ListSpec::protected(specs);
+    let terms = Terms {
+        accept: &settings.accept,
+        protected: &protected,
+    };
+    read::read_all(
+        specs,
+        terms,
+        files,
+        before,
+        &mut pipeline,
+        progress,
+        cancelled,
+    )?;
+    let of_content = |lists: &[ListInfo]| recipe::of_content(specs, &protected, lists);
     let mut tick = |done: u64, total: u64| {
         if cancelled() {
             return Err(CompileError::Cancelled);

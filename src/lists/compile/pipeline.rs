@@ -4,7 +4,8 @@ use std::io::{Seek, Write};
 
 use super::beside::{Beside, scratch};
 use super::fold::Folder;
-use super::group::{Grouped, group};
+use super::group::{Grouped, MOST_SAID, group};
+use super::read::leave_out;
 use super::record::{self, Flags};
 use super::run::Workshop;
 use super::sort::{Room, Sorter};
@@ -126,7 +127,8 @@ impl Pipeline {
             .map(|_| ())
     }
 
-    /// Writes the index to `out`; `recipe` is what tells it from others, of lists that were read. `tick` hears how many of how many records are done.
+    /// Writes the index to `out`; `recipe` is what tells it from others, of lists that were read.
+    /// `tick` hears how many of how many records are done.
     pub(super) fn write(
         self,
         recipe: impl FnOnce(&[ListInfo]) -> [u8; 32],
@@ -138,7 +140,7 @@ impl Pipeline {
             sorter,
             beside,
             writer,
-            lists,
+            mut lists,
             states,
         } = self;
         let mut sorted = sorter.finish()?;
@@ -158,7 +160,7 @@ impl Pipeline {
                     State::Fresh
                 })
         };
-        let Grouped { mentioned, folded } = group(
+        let grouped = group(
             &mut sorted,
             valid,
             folder,
@@ -166,6 +168,20 @@ impl Pipeline {
             &mut |done| tick(done, total),
         )?;
         drop(sorted);
+        let Grouped {
+            mentioned,
+            folded,
+            lost,
+        } = grouped;
+        for (list, (count, name)) in lost {
+            if let Some(info) = lists.get_mut(usize::from(list.0)) {
+                info.entries = info.entries.saturating_sub(count);
+                let why =
+                    format!("`{name}`: {MOST_SAID} lines of a list about one name are the most");
+                leave_out(info, 0, why);
+                info.flagged_lines += count - 1;
+            }
+        }
         let contents = Contents {
             lists: &lists,
             recipe: recipe(&lists),

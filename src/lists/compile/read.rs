@@ -11,18 +11,29 @@ use super::{CompileError, ListSource, ListSpec, Progress, Stage};
 use crate::files::Files;
 use crate::lists::addresses::MAX_ADDRESSES;
 use crate::lists::fault::quoted;
+use crate::lists::guard::{GuardLimits, Protected, Refusal, Taken};
 use crate::lists::index::{Index, ListId};
 use crate::lists::parse::{self, Report};
-use crate::lists::patterns::MAX_PATTERNS;
+use crate::lists::patterns::{MAX_PATTERNS, PatternFault};
 use crate::lists::sealed::SealedList;
 use crate::lists::{
     Effect, Entry, Item, KEPT_ERRORS, LineFault, LineNote, ListFault, ListFormat, ListInfo,
     ListKind, Reach, starter,
 };
 
+/// On what terms lists are taken.
+#[derive(Clone, Copy)]
+pub(super) struct Terms<'t> {
+    /// Ids of those that may shrink and grow as they like.
+    pub(super) accept: &'t [String],
+    /// What those of somebody else may not take.
+    pub(super) protected: &'t Protected,
+}
+
 /// Reads all lists. Those that cannot be loaded get what they said `before`, if they did.
 pub(super) fn read_all(
     specs: &[ListSpec],
+    terms: Terms<'_>,
     files: &Files,
     before: Option<&Index>,
     pipeline: &mut Pipeline,
@@ -46,8 +57,17 @@ pub(super) fn read_all(
                 total,
             });
         };
-        let then = good.map(|(index, id)| index.list(id).entries);
-        let failure = read(spec, list, files, then, pipeline, advance, cancelled)?;
+        let is_judged = spec.may_collapse() && !terms.accept.contains(&spec.id);
+        let then = good.filter(|_| is_judged);
+        let then = then.map(|(index, id)| index.list(id).entries);
+        let guard = spec.is_guarded().then_some(terms.protected);
+        let task = Task {
+            spec,
+            list,
+            guard,
+            then,
+        };
+        let failure = read(task, files, pipeline, advance, cancelled)?;
         // A list that was cut short for us is not a list that failed.
         if cancelled() {
             return Err(CompileError::Cancelled);
@@ -73,10 +93,26 @@ pub(super) fn read_all(
             }
         }
     }
-    match before {
-        Some(before) if !kept.is_empty() => keep(before, &kept, pipeline),
-        _ => Ok(()),
+    if let Some(before) = before.filter(|_| !kept.is_empty()) {
+        keep(before, &kept, pipeline)?;
     }
+    for lost in pipeline.beside.take_lost() {
+        let Some(info) = pipeline.list(lost.list) else {
+            continue;
+        };
+        info.entries = info.entries.saturating_sub(1);
+        leave_out(info, lost.line, lost.why);
+    }
+    Ok(())
+}
+
+/// Notes that what stands on a line does not count.
+pub(super) fn leave_out(info: &mut ListInfo, line: u32, why: String) {
+    info.flagged_lines += 1;
+    let text = said(info.kind, why);
+    let place = info.first_flags.partition_point(|note| note.line <= line);
+    info.first_flags.insert(place, LineNote { line, text });
+    info.first_flags.truncate(KEPT_ERRORS);
 }
 
 /// Takes over what lists said in the index `before`, where their ids are the first of each
@@ -98,17 +134,32 @@ fn keep(
     result
 }
 
+/// A list to read.
+#[derive(Clone, Copy)]
+struct Task<'t> {
+    spec: &'t ListSpec,
+    list: ListId,
+    /// What it may not take.
+    guard: Option<&'t Protected>,
+    /// How many entries it had when it was compiled last, where that is of interest.
+    then: Option<u64>,
+}
+
 /// Reads one list into the pipeline and completes what is known of it; gives why nothing of it may
 /// be used, if so.
 fn read(
-    spec: &ListSpec,
-    list: ListId,
+    task: Task<'_>,
     files: &Files,
-    then: Option<u64>,
     pipeline: &mut Pipeline,
     advance: &mut dyn FnMut(u64),
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Option<String>, CompileError> {
+    let Task {
+        spec,
+        list,
+        guard,
+        then,
+    } = task;
     let (place, source) = match open(&spec.source, files) {
         Ok(opened) => opened,
         Err(failure) => return Ok(Some(failure)),
@@ -123,15 +174,15 @@ fn read(
     let mut intake = Intake {
         spec,
         list,
+        guard,
         pipeline,
-        held: Vec::new(),
+        held: Held::default(),
         sealed,
         trouble: None,
         refused: 0,
-        flagged: 0,
-        last_line: 0,
+        left_out: 0,
         errors: Vec::new(),
-        flags: Vec::new(),
+        flags: Flags::default(),
     };
     let report = parse::read_list(&mut source, &spec.read_options(), |line, item| {
         intake.take(line, item);
@@ -142,60 +193,71 @@ fn read(
         sealed,
         trouble,
         refused,
-        flagged,
-        mut errors,
-        flags,
+        mut left_out,
+        errors,
+        mut flags,
         ..
     } = intake;
     if let Some(trouble) = trouble {
         return Err(trouble);
     }
-    let (mut entries, mut bad) = (report.entries - refused, report.bad_lines + refused);
+    let bad = report.bad_lines + refused;
+    let understood = report.entries - refused;
     let fault = report.failure.clone().or_else(|| {
         let lines = report.lines;
         let format = report.format;
-        mostly_bad(entries, bad, lines).then_some(ListFault::MostlyBad { bad, lines, format })
+        mostly_bad(understood, bad, lines).then_some(ListFault::MostlyBad { bad, lines, format })
     });
     // What stands behind the end of an archive belongs to the file too.
     let rest = io::copy(&mut source, &mut io::sink());
-    let failure = match (fault, then) {
-        (Some(fault), _) => Some(format!("{place}: {fault}")),
-        (None, Some(then)) if is_collapse(then, entries) => Some(format!(
-            "{place}: {entries} entries after {then}; that looks cut off or wrong"
-        )),
+    let now = understood - left_out;
+    let mut failure = match (fault, then) {
+        (Some(fault), _) => Some(fault.to_string()),
+        (None, Some(then)) if GuardLimits::default().is_collapse(then, now) => {
+            Some(Refusal::Changed { then, now }.told(&spec.id))
+        }
         _ => None,
     };
     if failure.is_none() {
-        for (line, item) in &held {
-            let Err(fault) = pipeline.beside.push(list, spec.kind, item) else {
-                continue;
-            };
-            (entries, bad) = (entries - 1, bad + 1);
-            errors.push(LineNote {
-                line: *line,
-                text: said(spec.kind, fault),
-            });
+        for (line, item) in &held.items {
+            if let Some(taken) = guard.and_then(|guard| guard.taken_by(item))
+                && !taken.harmless
+            {
+                left_out += 1;
+                flags.leave_out(*line, taken.told(spec.kind, item));
+            } else if let Err(fault) = pipeline.beside.push(list, spec.kind, *line, item) {
+                left_out += 1;
+                flags.leave_out(*line, said(spec.kind, fault));
+            }
         }
-        if let Some(head) = &report.sealed {
-            let expires = head.edition.expires;
-            let key_id = head.key_id;
-            let sealed_list = SealedList {
-                list,
-                key_id,
-                expires,
-            };
-            pipeline.beside.push_sealed(sealed_list, sealed)?;
+        if left_out > 0 && understood == left_out {
+            failure = Some(nothing_left(understood, &flags));
         }
+    }
+    if let (None, Some(head)) = (&failure, &report.sealed) {
+        let sealed_list = SealedList {
+            list,
+            key_id: head.key_id,
+            expires: head.edition.expires,
+        };
+        pipeline.beside.push_sealed(sealed_list, sealed)?;
     }
     if let Some(info) = pipeline.list(list) {
         note(info, report, errors);
-        info.entries = entries;
+        info.entries = understood - left_out;
         info.bad_lines = bad;
-        info.flagged_lines = flagged;
-        info.first_flags = flags;
+        info.flagged_lines = flags.lines;
+        info.first_flags = flags.first();
         info.sha256 = rest.is_ok().then(|| source.hash.finalize().into());
     }
-    Ok(failure)
+    Ok(failure.map(|why| format!("{place}: {why}")))
+}
+
+/// What is told of a list none of whose entries counts.
+fn nothing_left(entries: u64, flags: &Flags) -> String {
+    let first = flags.notes.first();
+    let first = first.map_or_else(String::new, |note| format!("; {note}"));
+    format!("none of its {entries} entries can be used{first}")
 }
 
 /// The content of a list and what to call it; or why there is none.
@@ -247,20 +309,21 @@ pub(super) fn length(spec: &ListSpec, files: &Files) -> u64 {
 struct Intake<'p> {
     spec: &'p ListSpec,
     list: ListId,
+    /// What the list may not take.
+    guard: Option<&'p Protected>,
     pipeline: &'p mut Pipeline,
     /// What waits until the list is found to be usable, with its line.
-    held: Vec<(u32, Item)>,
+    held: Held,
     /// The fingerprints.
     sealed: Spool,
     /// Why nothing more is taken.
     trouble: Option<CompileError>,
     /// Items that were understood and are not taken.
     refused: u64,
-    flagged: u64,
-    /// The last line that was flagged.
-    last_line: u32,
+    /// Items that are left out although nothing is wrong with their lines.
+    left_out: u64,
     errors: Vec<LineNote>,
-    flags: Vec<LineNote>,
+    flags: Flags,
 }
 
 impl Intake<'_> {
@@ -269,15 +332,21 @@ impl Intake<'_> {
             return;
         }
         let pushed = match item {
-            Item::Name(entry) => match reach_of(self.spec, entry) {
-                Taken::Whole => self.pipeline.push(self.list, entry, entry.reach),
-                Taken::NameAlone => {
-                    self.flag(line, entry);
+            Item::Name(entry) => match reach_of(self.spec, self.guard, entry) {
+                Made::Whole => self.pipeline.push(self.list, entry, entry.reach),
+                Made::NameAlone => {
+                    self.flags.tell(line, told_of_suffix(self.spec.kind, entry));
                     self.pipeline.push(self.list, entry, Reach::Exact)
                 }
-                Taken::Nothing => {
+                Made::Nothing => {
                     let fault = LineFault::PublicSuffix(entry.name.to_string());
                     self.refuse(line, &fault);
+                    Ok(())
+                }
+                Made::Protected(taken) => {
+                    self.left_out += 1;
+                    self.flags
+                        .leave_out(line, taken.told(self.spec.kind, entry));
                     Ok(())
                 }
             },
@@ -286,10 +355,10 @@ impl Intake<'_> {
                 Ok(())
             }
             Item::Pattern(_) | Item::Address(_) => {
-                if self.held.len() < MAX_HELD {
-                    self.held.push((line, item.clone()));
-                } else {
-                    self.refuse(line, &LineFault::TooManyAddresses);
+                if !self.held.take(line, item) {
+                    self.left_out += 1;
+                    self.flags
+                        .leave_out(line, said(self.spec.kind, Held::full_for(item)));
                 }
                 Ok(())
             }
@@ -304,52 +373,127 @@ impl Intake<'_> {
             self.errors.push(LineNote { line, text });
         }
     }
+}
 
-    fn flag(&mut self, line: u32, entry: &Entry) {
-        if self.flagged > 0 && self.last_line == line {
-            return;
+/// What is told of an entry that names a public suffix.
+fn told_of_suffix(kind: ListKind, entry: &Entry) -> String {
+    let name = quoted(&entry.name.to_string());
+    let what = match entry.effect {
+        Effect::Listed => "listed",
+        Effect::Excepted => "excepted",
+    };
+    said(
+        kind,
+        format!("`{name}` is a public suffix; the name alone is {what}"),
+    )
+}
+
+/// Lines that were understood and do not count, or not in full.
+#[derive(Debug, Default)]
+struct Flags {
+    lines: u64,
+    /// The last of them.
+    last_line: u32,
+    notes: Vec<LineNote>,
+}
+
+impl Flags {
+    /// Takes a line that counts in part; what is told of it once is enough.
+    fn tell(&mut self, line: u32, text: String) {
+        if self.lines == 0 || self.last_line != line {
+            self.leave_out(line, text);
         }
+    }
+
+    /// Takes an item that does not count.
+    fn leave_out(&mut self, line: u32, text: String) {
         self.last_line = line;
-        self.flagged += 1;
-        if self.flags.len() < KEPT_ERRORS {
-            let name = quoted(&entry.name.to_string());
-            let text = match entry.effect {
-                Effect::Listed => format!("`{name}` is a public suffix; the name alone is listed"),
-                Effect::Excepted => {
-                    format!("`{name}` is a public suffix; the name alone is excepted")
-                }
-            };
-            let text = said(self.spec.kind, text);
-            self.flags.push(LineNote { line, text });
+        self.lines += 1;
+        if self.notes.len() < KEPT_ERRORS {
+            self.notes.push(LineNote { line, text });
+        }
+    }
+
+    /// The first of them.
+    fn first(mut self) -> Vec<LineNote> {
+        self.notes.sort_by_key(|note| note.line);
+        self.notes
+    }
+}
+
+/// Patterns and addresses of a list with their lines, as many as an index may have.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    pub(super) items: Vec<(u32, Item)>,
+    patterns: usize,
+}
+
+impl Held {
+    /// Takes a pattern or an address; whether there is room.
+    pub(super) fn take(&mut self, line: u32, item: &Item) -> bool {
+        let is_pattern = matches!(item, Item::Pattern(_));
+        let has_room = if is_pattern {
+            self.patterns < MAX_PATTERNS
+        } else {
+            self.items.len() - self.patterns < MAX_ADDRESSES
+        };
+        if has_room {
+            self.items.push((line, item.clone()));
+            self.patterns += usize::from(is_pattern);
+        }
+        has_room
+    }
+
+    /// What is told of an item for which there is none.
+    fn full_for(item: &Item) -> String {
+        match item {
+            Item::Pattern(_) => PatternFault::TooMany(MAX_PATTERNS).to_string(),
+            _ => LineFault::TooManyAddresses.to_string(),
         }
     }
 }
 
-/// More patterns and addresses than an index has.
-pub(super) const MAX_HELD: usize = MAX_ADDRESSES + MAX_PATTERNS;
-
 /// What is made of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(super) enum Made<'p> {
     /// What it says.
     Whole,
     /// The name without what is below it.
     NameAlone,
-    /// Nothing.
+    /// Nothing: the list names what it cannot mean.
     Nothing,
+    /// Nothing: it would take a protected name.
+    Protected(Taken<'p>),
 }
 
-/// What is made of an entry of a list that may name a public suffix.
-pub(super) fn reach_of(spec: &ListSpec, entry: &Entry) -> Taken {
-    if spec.public_suffixes || entry.reach == Reach::Exact {
-        return Taken::Whole;
-    }
-    match public_suffix(entry.name.as_ref()) {
-        None => Taken::Whole,
-        Some(PublicSuffix::Registry) => Taken::Nothing,
-        // It does not mean the name itself, so nothing is left of it.
-        Some(PublicSuffix::Company) if entry.reach == Reach::Below => Taken::Nothing,
-        Some(PublicSuffix::Company) => Taken::NameAlone,
+/// What is made of an entry of a list that may name a public suffix, and may not take what is
+/// protected.
+pub(super) fn reach_of<'p>(
+    spec: &ListSpec,
+    guard: Option<&'p Protected>,
+    entry: &Entry,
+) -> Made<'p> {
+    let name_alone = if spec.public_suffixes || entry.reach == Reach::Exact {
+        false
+    } else {
+        match public_suffix(entry.name.as_ref()) {
+            None => false,
+            Some(PublicSuffix::Registry) => return Made::Nothing,
+            // It does not mean the name itself, so nothing is left of it.
+            Some(PublicSuffix::Company) if entry.reach == Reach::Below => return Made::Nothing,
+            Some(PublicSuffix::Company) => true,
+        }
+    };
+    let reach = if name_alone {
+        Reach::Exact
+    } else {
+        entry.reach
+    };
+    let taken = guard.and_then(|guard| guard.taken_by_entry(entry, reach));
+    match taken {
+        Some(taken) if !taken.harmless => Made::Protected(taken),
+        _ if name_alone => Made::NameAlone,
+        _ => Made::Whole,
     }
 }
 
@@ -364,13 +508,6 @@ fn said(kind: ListKind, text: String) -> String {
 /// Whether what is left of a list is not what its author meant, as [`parse::read_list`] judges it.
 const fn mostly_bad(entries: u64, bad: u64, lines: u64) -> bool {
     bad > 0 && (entries == 0 || (bad > 10 && bad > lines.saturating_sub(bad)))
-}
-
-/// Whether a list shrank or grew by so much that it is more likely broken than changed. Small lists
-/// are edited by hand and may do what they like.
-pub(super) const fn is_collapse(then: u64, now: u64) -> bool {
-    const LARGE: u64 = 100;
-    then >= LARGE && now < then / 10 || then >= LARGE * 10 && now / 10 > then
 }
 
 /// What the list said when it could last be read, if it could.

@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::{ListSource, ListSpec};
 use crate::files::Files;
+use crate::lists::guard::Protected;
 use crate::lists::{ListInfo, starter};
 
 /// A hash over the version of the program, the lists and the state of their sources. While it stays
@@ -12,7 +13,7 @@ use crate::lists::{ListInfo, starter};
 /// Reads no list: a file is known by its path and what its folder says of it (length, time of the
 /// last change, number).
 pub fn recipe(specs: &[ListSpec], files: &Files) -> [u8; 32] {
-    let mut hash = Hash::new(b"sources", specs);
+    let mut hash = Hash::new(b"sources", specs, &ListSpec::protected(specs));
     for spec in specs {
         match &spec.source {
             ListSource::Embedded(name) => {
@@ -46,8 +47,12 @@ pub fn recipe(specs: &[ListSpec], files: &Files) -> [u8; 32] {
 
 /// The same of what the sources hold: the recipe of an index. The same lists give the same on every
 /// machine, wherever they are kept.
-pub(super) fn of_content(specs: &[ListSpec], lists: &[ListInfo]) -> [u8; 32] {
-    let mut hash = Hash::new(b"content", specs);
+pub(super) fn of_content(
+    specs: &[ListSpec],
+    protected: &Protected,
+    lists: &[ListInfo],
+) -> [u8; 32] {
+    let mut hash = Hash::new(b"content", specs, protected);
     for info in lists {
         hash.part(info.sha256.as_ref().map_or(&[], |hash| &hash[..]));
         hash.part(&[
@@ -60,18 +65,19 @@ pub(super) fn of_content(specs: &[ListSpec], lists: &[ListInfo]) -> [u8; 32] {
 
 /// Raised when the same lists give another index: with the format of the index, and with what the
 /// compiler makes of a list.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 struct Hash(Sha256);
 
 impl Hash {
-    /// Begins with the version of the program and what is said of each list.
-    fn new(what: &[u8], specs: &[ListSpec]) -> Self {
+    /// Begins with the version of the program, what is protected and what is said of each list.
+    fn new(what: &[u8], specs: &[ListSpec], protected: &Protected) -> Self {
         let mut hash = Self(Sha256::new());
         hash.part(b"hedgerow lists");
         hash.part(what);
         hash.part(env!("CARGO_PKG_VERSION").as_bytes());
         hash.part(&FORMAT.to_le_bytes());
+        hash.part(&protected.hash());
         hash.part(&(specs.len() as u64).to_le_bytes());
         for spec in specs {
             hash.part(spec.id.as_bytes());

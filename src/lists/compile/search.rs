@@ -2,8 +2,9 @@
 //! lines.
 
 use super::ListSpec;
-use super::read::{Taken, open, reach_of};
+use super::read::{Made, open, reach_of};
 use crate::files::Files;
+use crate::lists::guard::Protected;
 use crate::lists::modifiers::same_but_for_badfilter;
 use crate::lists::parse;
 use crate::lists::patterns::{Limits, Patterns, PatternsBuilder};
@@ -26,6 +27,8 @@ pub struct Line {
 pub enum Dropped {
     /// It names a public suffix and is not taken at its word.
     PublicSuffix,
+    /// It would take a name that no list may take.
+    Protected,
     /// It is, or is taken out by, a rule with `badfilter`.
     BadFilter,
 }
@@ -48,21 +51,30 @@ const MOST_LINES: usize = 200;
 /// Reads a list again and finds the lines that name `name` or a parent of it, or whose pattern
 /// matches it; at most 200.
 ///
-/// What a line restricts itself to (a type, a client) is not looked at. The fingerprints of a
+/// `protected` is what no list may take; see [`ListSpec::protected`]. What a line restricts itself
+/// to (a type, a client) is not looked at. The fingerprints of a
 /// sealed list are not found: that takes its key, and an index.
 ///
 /// # Errors
 /// Why it cannot be read, in words.
-pub fn lines_about(spec: &ListSpec, files: &Files, name: NameRef<'_>) -> Result<Vec<Line>, String> {
+pub fn lines_about(
+    spec: &ListSpec,
+    protected: &Protected,
+    files: &Files,
+    name: NameRef<'_>,
+) -> Result<Vec<Line>, String> {
     let (_, source) = open(&spec.source, files)?;
+    let guard = spec.is_guarded().then_some(protected);
     let mut lines: Vec<Line> = Vec::new();
     let report = parse::read_list(source, &spec.read_options(), |number, item| {
         let dropped = match item {
-            Item::Name(entry) => match about(spec, entry, name) {
+            Item::Name(entry) => match about(spec, guard, entry, name) {
                 Some(dropped) => dropped,
                 None => return,
             },
-            Item::Pattern(pattern) if matches(pattern, name) => None,
+            Item::Pattern(pattern) if matches(pattern, name) => guard
+                .and_then(|guard| guard.taken_by(item))
+                .and_then(|taken| (!taken.harmless).then_some(Dropped::Protected)),
             Item::Pattern(_) | Item::Address(_) | Item::Sealed(_) => return,
         };
         if lines.len() < MOST_LINES {
@@ -82,7 +94,12 @@ pub fn lines_about(spec: &ListSpec, files: &Files, name: NameRef<'_>) -> Result<
 }
 
 /// Whether `entry` says something of `name`, and why that does not count.
-fn about(spec: &ListSpec, entry: &Entry, name: NameRef<'_>) -> Option<Option<Dropped>> {
+fn about(
+    spec: &ListSpec,
+    guard: Option<&Protected>,
+    entry: &Entry,
+    name: NameRef<'_>,
+) -> Option<Option<Dropped>> {
     let says = |reach: Reach| {
         let is_name = entry.name.as_ref() == name;
         match reach {
@@ -94,12 +111,12 @@ fn about(spec: &ListSpec, entry: &Entry, name: NameRef<'_>) -> Option<Option<Dro
     if !says(entry.reach) {
         return None;
     }
-    let counts = match reach_of(spec, entry) {
-        Taken::Whole => true,
-        Taken::NameAlone => says(Reach::Exact),
-        Taken::Nothing => false,
-    };
-    Some((!counts).then_some(Dropped::PublicSuffix))
+    Some(match reach_of(spec, guard, entry) {
+        Made::NameAlone if says(Reach::Exact) => None,
+        Made::NameAlone | Made::Nothing => Some(Dropped::PublicSuffix),
+        Made::Protected(_) => Some(Dropped::Protected),
+        Made::Whole => None,
+    })
 }
 
 /// Whether `pattern` matches `name`.
@@ -177,9 +194,12 @@ mod tests {
             format: Some(crate::lists::ListFormat::Adblock),
             member: None,
             public_suffixes: false,
+            urls: Vec::new(),
         };
         let name = Name::parse(name).unwrap();
-        let lines = lines_about(&spec, &MemoryFiles::new().files(), name.as_ref()).unwrap();
+        let protected = ListSpec::protected(std::slice::from_ref(&spec));
+        let files = MemoryFiles::new().files();
+        let lines = lines_about(&spec, &protected, &files, name.as_ref()).unwrap();
         let told = |line: &Line| format!("{} {} {:?}", line.number, line.item, line.dropped);
         lines.iter().map(told).collect()
     }

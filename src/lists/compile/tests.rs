@@ -5,6 +5,7 @@ use std::cell::Cell;
 use super::*;
 use crate::files::MemoryFiles;
 use crate::lists::ListId;
+use crate::lists::guard::GuardLimits;
 use crate::name::Name;
 
 fn spec(id: &str, source: ListSource) -> ListSpec {
@@ -17,6 +18,7 @@ fn spec(id: &str, source: ListSource) -> ListSpec {
         format: None,
         member: None,
         public_suffixes: false,
+        urls: Vec::new(),
     }
 }
 
@@ -44,7 +46,10 @@ fn lists_come_from_everywhere_and_fail_one_by_one() {
             "own",
             ListSource::Inline(vec!["example.org".into(), "a.test".into()]),
         ),
-        spec("lifelines", ListSource::Embedded("lifelines.txt")),
+        ListSpec {
+            kind: ListKind::Lifeline,
+            ..spec("lifelines", ListSource::Embedded("lifelines.txt"))
+        },
         spec("lost", ListSource::Embedded("lost.txt")),
     ];
     let index = compile_in_memory(&specs, &memory.files(), None, &|| false).unwrap();
@@ -125,6 +130,7 @@ fn a_list_that_breaks_keeps_what_it_said_and_stops_no_other() {
         format: None,
         member: None,
         public_suffixes: false,
+        urls: Vec::new(),
     };
     let first =
         compile_in_memory(&[spec("a"), spec("b")], &memory.files(), None, &|| false).unwrap();
@@ -179,7 +185,11 @@ fn a_list_that_collapses_or_bursts_is_not_believed() {
         (50, 0, false),
         (50, 5_000, false),
     ] {
-        assert_eq!(read::is_collapse(then, now), broken, "{then} {now}");
+        assert_eq!(
+            GuardLimits::default().is_collapse(then, now),
+            broken,
+            "{then} {now}"
+        );
     }
     let memory = MemoryFiles::new();
     let many: String = (0..500)
@@ -195,6 +205,7 @@ fn a_list_that_collapses_or_bursts_is_not_believed() {
         format: None,
         member: None,
         public_suffixes: false,
+        urls: Vec::new(),
     };
     let specs = [spec];
     let first = compile_in_memory(&specs, &memory.files(), None, &|| false).unwrap();
@@ -204,7 +215,8 @@ fn a_list_that_collapses_or_bursts_is_not_believed() {
     let stale = second.list(ListId(0)).stale.clone().unwrap();
     assert_eq!(
         stale,
-        "/l: 1 entries after 500; that looks cut off or wrong"
+        "/l: 1 entries after 500; that looks cut off or wrong; `hedgerow lists update --force l` \
+         takes it all the same"
     );
 }
 
@@ -214,6 +226,7 @@ fn small(specs: &[ListSpec], memory: usize, files: &MemoryFilesHandle) -> Vec<u8
     let settings = Settings {
         memory,
         folder: Some("/work".into()),
+        accept: Vec::new(),
     };
     let outcome = compile(
         specs,
@@ -281,6 +294,7 @@ fn a_disk_that_fills_up_leaves_the_old_index_and_nothing_else() {
     let settings = Settings {
         memory: 20_000,
         folder: Some("/state".into()),
+        accept: Vec::new(),
     };
     let path = Path::new("/state/lists.index");
     memory.put(path, "the old index");
@@ -323,10 +337,9 @@ fn a_disk_that_fills_up_leaves_the_old_index_and_nothing_else() {
 #[test]
 fn a_public_suffix_is_not_taken_at_its_word() {
     let memory = MemoryFiles::new();
-    memory.put(
-        "/l",
-        "||co.uk^\n||github.io^\n|com.au^\n||*.github.io^\n||example.co.uk^\n@@||blogspot.com^\n",
-    );
+    let lines = "||co.uk^\n||github.io^\n|com.au^\n||*.github.io^\n||example.co.uk^\n\
+                 @@||blogspot.com^";
+    memory.put("/l", lines);
     let mut list = spec("l", ListSource::File("/l".into()));
     list.format = Some(ListFormat::Adblock);
     let specs = [list];
@@ -363,8 +376,9 @@ fn a_public_suffix_is_not_taken_at_its_word() {
         );
     }
     let trusted = specs.map(|spec| ListSpec {
-        member: None,
         public_suffixes: true,
+        // Below both there is what a list of somebody else may not take.
+        source: ListSource::Inline(vec![lines.to_owned()]),
         ..spec
     });
     let index = compile_in_memory(&trusted, &memory.files(), None, &|| false).unwrap();
@@ -376,6 +390,84 @@ fn a_public_suffix_is_not_taken_at_its_word() {
     assert_eq!(told(&index, "shop.co.uk"), 1);
     // The second line covers the fourth.
     assert_eq!(told(&index, "somebody.github.io"), 1);
+}
+
+#[test]
+fn what_is_protected_is_left_out_of_lists_and_not_of_the_households_lines() {
+    let memory = MemoryFiles::new();
+    let lines = "||msftconnecttest.com^\n||ads.example^\n||lists.example^\n||a.lists.example^\n\
+                 /^www\\.msftconnect/\n||www.samaritans.org^$denyallow=x.www.samaritans.org\n";
+    memory.put("/l", lines);
+    let mut list = spec("l", ListSource::File("/l".into()));
+    list.format = Some(ListFormat::Adblock);
+    let own = ListSpec {
+        id: "own".into(),
+        source: ListSource::Inline(vec!["||www.msftconnecttest.com^".into()]),
+        ..list.clone()
+    };
+    let allow = ListSpec {
+        id: "allow".into(),
+        kind: ListKind::Allow,
+        ..list.clone()
+    };
+    let fetched = ListSpec {
+        id: "fetched".into(),
+        source: ListSource::Inline(vec!["other.example".into()]),
+        urls: vec!["https://lists.example/other.txt".into()],
+        ..list.clone()
+    };
+    let specs = [list, own, allow, fetched];
+    let index = compile_in_memory(&specs, &memory.files(), None, &|| false).unwrap();
+    for (name, expected) in [
+        ("www.msftconnecttest.com", &["own", "allow", "allow"][..]),
+        ("x.msftconnecttest.com", &["allow"]),
+        ("lists.example", &["allow"]),
+        ("a.lists.example", &["l", "allow", "allow"]),
+        ("www.samaritans.org", &["allow"]),
+        ("ads.example", &["l", "allow"]),
+    ] {
+        let mut named = lists_that_name(&index, name);
+        named.sort_by_key(|id| ["l", "own", "allow"].iter().position(|known| known == id));
+        assert_eq!(named, expected, "{name}");
+    }
+    let info = index.list(ListId(0));
+    assert_eq!(
+        (info.entries, info.bad_lines, info.flagged_lines),
+        (2, 0, 4)
+    );
+    let told: Vec<String> = info.first_flags.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "line 1: `||msftconnecttest.com^` would take the protected name \
+             `www.msftconnecttest.com`",
+            "line 3: `||lists.example^` would take the protected name `lists.example`",
+            "line 5: `/^www\\.msftconnect/` would take the protected name \
+             `www.msftconnecttest.com`",
+            "line 6: `||www.samaritans.org^$denyallow=x.www.samaritans.org` would take the \
+             protected name `samaritans.org`",
+        ]
+    );
+    let report = verify(&specs, &[], &memory.files(), &index, &mut |_| {});
+    assert_eq!((report.differences, &report.first), (0, &Vec::new()));
+    assert_eq!(report.left_out, 4);
+    let only = verify(&specs, &["l".into()], &memory.files(), &index, &mut |_| {});
+    assert_eq!((only.differences, only.left_out, only.replayed), (0, 4, 2));
+}
+
+#[test]
+fn a_list_of_protected_names_alone_is_none() {
+    let memory = MemoryFiles::new();
+    memory.put("/l", "samaritans.org\nwww.samaritans.org\n");
+    let specs = [spec("l", ListSource::File("/l".into()))];
+    let index = compile_in_memory(&specs, &memory.files(), None, &|| false).unwrap();
+    assert_eq!(
+        index.list(ListId(0)).failure.as_deref(),
+        Some(
+            "/l: none of its 2 entries can be used; line 1: `||samaritans.org^` would take the \
+             protected name `samaritans.org`"
+        )
+    );
 }
 
 #[test]
@@ -437,6 +529,10 @@ fn the_recipe_changes_with_what_goes_in() {
     differs(change(|it| it.format = Some(ListFormat::Hosts)));
     differs(change(|it| it.public_suffixes = true));
     differs(change(|it| it.source = ListSource::File("/b".into())));
+    // Another name is protected.
+    differs(change(|it| {
+        it.urls = vec!["https://lists.example/a".into()]
+    }));
     differs(change(|it| it.source = ListSource::Embedded("ads.txt")));
     differs(change(|it| {
         it.source = ListSource::Inline(vec!["a".into(), "b".into()])
@@ -501,7 +597,7 @@ fn a_list_that_breaks_keeps_its_patterns_addresses_and_fingerprints() {
     for (_, info) in first.lists() {
         assert_eq!((&info.failure, info.bad_lines), (&None, 0), "{info}");
     }
-    let report = verify(&specs, &memory.files(), &first, &mut |_| {});
+    let report = verify(&specs, &[], &memory.files(), &first, &mut |_| {});
     assert_eq!((report.differences, &report.first), (0, &Vec::new()));
     assert_eq!(report.replayed, 4 + 9000);
 
@@ -527,4 +623,71 @@ fn a_list_that_breaks_keeps_its_patterns_addresses_and_fingerprints() {
         sealed.look_up(second.sealed_section(), name.as_ref(), |_| hits += 1);
         assert_eq!(hits, expected, "{name}");
     }
+}
+
+/// `count` patterns of a list, each of another text.
+fn many_patterns(list: &str, count: u32) -> String {
+    // What is rare stands in another place of each, or they would be looked for alike.
+    let text = |number: u32| format!("/{list}{:05}x/\n", number * 7919 % 100_000);
+    (0..count).map(text).collect()
+}
+
+#[test]
+fn a_long_list_of_patterns_leaves_room_for_a_short_one_behind_it() {
+    let memory = MemoryFiles::new();
+    memory.put("/ads", many_patterns("j", 2100));
+    memory.put("/safety", many_patterns("k", 40));
+    let mut specs = ["ads", "safety"].map(|id| {
+        let mut spec = spec(id, ListSource::File(format!("/{id}").into()));
+        spec.format = Some(ListFormat::Adblock);
+        spec
+    });
+    let first = compile_in_memory(&specs, &memory.files(), None, &|| false).unwrap();
+    let counts = |index: &Index| {
+        let of =
+            |(_, info): (ListId, &ListInfo)| (info.entries, info.bad_lines, info.flagged_lines);
+        index.lists().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(counts(&first), [(1960, 0, 140), (40, 0, 0)]);
+    let flags = &first.list(ListId(0)).first_flags;
+    assert_eq!(flags.len(), 20);
+    assert_eq!(
+        flags[0].to_string(),
+        "line 1961: more than 2000 patterns in all lists"
+    );
+    let report = verify(&specs, &[], &memory.files(), &first, &mut |_| {});
+    assert_eq!((report.differences, &report.first), (0, &Vec::new()));
+    assert_eq!((report.replayed, report.left_out), (2140, 140));
+    // One that cannot be read any more has to share what it said, and that is told.
+    memory.remove(Path::new("/ads"));
+    memory.put("/more", many_patterns("q", 100));
+    specs[1].id = "more".into();
+    specs[1].source = ListSource::File("/more".into());
+    let second = compile_in_memory(&specs, &memory.files(), Some(&first), &|| false).unwrap();
+    assert_eq!(counts(&second), [(1900, 0, 200), (100, 0, 0)]);
+    assert!(second.list(ListId(0)).stale.is_some());
+}
+
+#[test]
+fn more_than_a_name_can_hold_is_told() {
+    let memory = MemoryFiles::new();
+    let lines: String = (0..300)
+        .map(|number| format!("||example.org^$client=192.0.2.{}\n", number % 256))
+        .chain((0..44).map(|number| format!("||example.org^$client=198.51.100.{number}\n")))
+        .collect();
+    memory.put("/l", lines + "||example.net^\n");
+    let mut list = spec("l", ListSource::File("/l".into()));
+    list.format = Some(ListFormat::Adblock);
+    let specs = [list];
+    let index = compile_in_memory(&specs, &memory.files(), None, &|| false).unwrap();
+    assert_eq!(lists_that_name(&index, "example.org").len(), 256);
+    let info = index.list(ListId(0));
+    assert_eq!((info.entries, info.flagged_lines), (345 - 44, 44));
+    assert_eq!(
+        info.first_flags[0].to_string(),
+        "`example.org`: 256 lines of a list about one name are the most"
+    );
+    let report = verify(&specs, &[], &memory.files(), &index, &mut |_| {});
+    assert_eq!((report.differences, &report.first), (0, &Vec::new()));
+    assert_eq!(report.left_out, 44);
 }

@@ -109,6 +109,18 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// What is told of the list `id`: with the way round, where there is one.
+    pub fn told(&self, id: &str) -> String {
+        match self {
+            Self::Changed { .. } => {
+                format!("{self}; `hedgerow lists update --force {id}` takes it all the same")
+            }
+            _ => self.to_string(),
+        }
+    }
+}
+
 /// What a list that may be used lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
@@ -176,15 +188,8 @@ impl<'p> Guard<'p> {
         }
         self.passed.protected += 1;
         if self.passed.notes.len() < KEPT_ERRORS {
-            // What stands on a sealed list is shown nowhere; what it must not take is no secret.
-            let rule = match self.kind {
-                ListKind::Sealed => "an entry".to_owned(),
-                _ => format!("`{item}`"),
-            };
-            self.passed.notes.push(LineNote {
-                line,
-                text: format!("{rule} would take the protected name `{}`", taken.name),
-            });
+            let text = taken.told(self.kind, item);
+            self.passed.notes.push(LineNote { line, text });
         }
         false
     }

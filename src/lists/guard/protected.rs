@@ -1,10 +1,15 @@
 //! The names that no subscribed list may take, and what of them an entry would take.
 
 use std::collections::HashMap;
+use std::fmt;
+
+use sha2::{Digest, Sha256};
 
 use crate::lists::parse::{ReadOptions, read_list};
 use crate::lists::patterns::{self, Patterns, PatternsBuilder};
-use crate::lists::{Effect, Entry, Item, ListFormat, ListId, Pattern, Reach, starter};
+use crate::lists::{
+    Effect, Entry, Item, ListFormat, ListId, ListKind, Modifiers, Pattern, Reach, starter,
+};
 use crate::name::{Name, NameRef};
 
 /// Names that no subscribed list may take.
@@ -57,6 +62,18 @@ pub struct Taken<'p> {
     pub harmless: bool,
 }
 
+impl Taken<'_> {
+    /// What is told of `item`, which takes it, of a list of `kind`.
+    pub fn told(&self, kind: ListKind, item: impl fmt::Display) -> String {
+        let name = self.name;
+        match kind {
+            // What stands on a sealed list is shown nowhere; what it must not take is no secret.
+            ListKind::Sealed => format!("an entry would take the protected name `{name}`"),
+            _ => format!("`{item}` would take the protected name `{name}`"),
+        }
+    }
+}
+
 impl Protected {
     /// The lifelines and the names of `blocklists/protected.txt`.
     pub fn starter() -> Self {
@@ -106,7 +123,7 @@ impl Protected {
         }
         let was_lost = before.is_some_and(|before| before != Protection::Lifeline);
         let is_lost = how != Protection::Lifeline;
-        for parent in name.suffixes().skip(1) {
+        for parent in name.suffixes().skip(1).chain([NameRef::ROOT]) {
             let node = self.node(parent, place);
             node.below += u32::from(before.is_none());
             node.loses += u32::from(is_lost);
@@ -114,9 +131,21 @@ impl Protected {
         }
     }
 
-    /// Protects the server that a list comes from; a text that is no name is passed over.
-    pub fn add_host(&mut self, host: &str) {
-        if let Ok(name) = Name::parse(host) {
+    /// The same, and the servers of these addresses (`https://…`): where lists come from.
+    pub fn with_servers<'u>(urls: impl IntoIterator<Item = &'u str>) -> Self {
+        let mut protected = Self::starter();
+        urls.into_iter().for_each(|url| protected.add_server(url));
+        protected
+    }
+
+    /// Protects the server of an address; one whose host is no name is passed over.
+    fn add_server(&mut self, url: &str) {
+        let host = || {
+            let (_, rest) = url.split_once("://")?;
+            let server = rest.split(['/', '?', '#']).next()?;
+            server.rsplit('@').next()?.split(':').next()
+        };
+        if let Some(Ok(name)) = host().map(Name::parse) {
             self.add(name.as_ref(), Protection::Exact);
         }
     }
@@ -138,62 +167,104 @@ impl Protected {
             .map(|guarded| (guarded.name.as_ref(), guarded.how))
     }
 
+    /// A hash over what is protected, and how.
+    pub fn hash(&self) -> [u8; 32] {
+        let mut all: Vec<(&[u8], Protection)> = self
+            .names
+            .iter()
+            .map(|guarded| (guarded.name.as_ref().as_wire(), guarded.how))
+            .collect();
+        all.sort_unstable();
+        let mut hash = Sha256::new();
+        for (wire, how) in all {
+            hash.update(wire);
+            hash.update([how as u8]);
+        }
+        hash.finalize().into()
+    }
+
     /// What `item` of a blocklist takes that it may not; none for nearly all.
     pub fn taken_by(&self, item: &Item) -> Option<Taken<'_>> {
         match item {
-            Item::Name(entry) => self.taken_by_entry(entry),
+            Item::Name(entry) => self.taken_by_entry(entry, entry.reach),
             Item::Pattern(pattern) => self.taken_by_pattern(pattern),
             Item::Address(_) | Item::Sealed(_) => None,
         }
     }
 
-    fn taken_by_entry(&self, entry: &Entry) -> Option<Taken<'_>> {
-        if entry.effect == Effect::Excepted {
+    /// What `entry` of a blocklist takes that it may not, where `reach` is what is made of its own.
+    pub fn taken_by_entry(&self, entry: &Entry, reach: Reach) -> Option<Taken<'_>> {
+        let name = entry.name.as_ref();
+        let (itself, above) = self.find(name);
+        if itself.is_none() && above.is_none() {
             return None;
         }
-        let taken = self
-            .taken_from_above(entry)
-            .or_else(|| self.taken_from_below(entry.name.as_ref()))?;
-        let Some(modifiers) = &entry.modifiers else {
-            return Some(taken);
-        };
-        if modifiers.badfilter {
+        let modifiers = entry.modifiers.as_deref();
+        if entry.effect == Effect::Excepted || modifiers.is_some_and(|it| it.badfilter) {
             return None;
         }
-        if modifiers.denyallow.is_empty() {
-            return Some(taken);
+        if modifiers.is_some_and(|it| !it.denyallow.is_empty()) {
+            return self.taken_sparingly(entry, reach, above);
         }
-        let spared = |name: NameRef<'_>| {
-            let mut denied = modifiers.denyallow.iter();
-            denied.any(|denied| name.is_within(denied.as_ref()))
-        };
-        let mut left = self
-            .names
-            .iter()
-            .map(|guarded| guarded.name.as_ref())
-            .filter(|name| name.is_within(entry.name.as_ref()) && !spared(*name));
-        let name = left.next()?;
-        let count = 1 + left.count() as u64;
-        Some(Taken {
-            name,
-            count,
-            ..taken
-        })
+        let from_above = itself.and_then(|node| self.taken_from_above(reach, node));
+        match above {
+            // Whatever is below it, too.
+            Some(above) => Some(Taken {
+                name: self.name_of(above)?,
+                count: from_above.map_or(1, |taken| taken.count + 1),
+                harmless: false,
+            }),
+            None => from_above,
+        }
     }
 
-    /// What an entry takes that is a protected name or a parent of one.
-    fn taken_from_above(&self, entry: &Entry) -> Option<Taken<'_>> {
-        let node = self.nodes.get(entry.name.as_ref().as_wire())?;
-        let (below, loses) = match entry.reach {
+    /// What is known of `name`, and of the parent of it that is protected with all below it.
+    fn find(&self, name: NameRef<'_>) -> (Option<&Node>, Option<&Node>) {
+        let wire = name.as_wire();
+        let mut begins = [0_u8; 128];
+        let (mut at, mut labels) = (0, 0);
+        while let Some(length) = wire.get(at).filter(|length| **length > 0)
+            && let Some(place) = begins.get_mut(labels)
+        {
+            // A name has at most 255 octets.
+            *place = at as u8;
+            at += 1 + usize::from(*length);
+            labels += 1;
+        }
+        let mut above = None;
+        let mut known = self.nodes.get(NameRef::ROOT.as_wire());
+        // From the root down: below a name that is no parent of a protected one, none is.
+        for begin in begins.iter().take(labels).rev() {
+            let Some(parent) = known else {
+                return (None, above);
+            };
+            if matches!(parent.itself, Some(how) if how != Protection::Exact) {
+                above = above.or(Some(parent));
+            }
+            known = self
+                .nodes
+                .get(wire.get(usize::from(*begin)..).unwrap_or_default());
+        }
+        (known, above)
+    }
+
+    fn name_of(&self, node: &Node) -> Option<NameRef<'_>> {
+        let guarded = self.names.get(node.first as usize)?;
+        Some(guarded.name.as_ref())
+    }
+
+    /// What an entry takes that is a protected name or a parent of one, of which `node` is known.
+    fn taken_from_above(&self, reach: Reach, node: &Node) -> Option<Taken<'_>> {
+        let (below, loses) = match reach {
             Reach::Exact => (0, 0),
             Reach::Subtree | Reach::Below => (node.below, node.loses),
         };
-        let itself = match (entry.reach, node.itself) {
+        let itself = match (reach, node.itself) {
             (_, None) | (Reach::Below, Some(Protection::Exact)) => false,
             (_, Some(_)) => true,
         };
         let count = u64::from(below) + u64::from(itself);
-        let name = self.names.get(node.first as usize)?.name.as_ref();
+        let name = self.name_of(node)?;
         (count > 0).then_some(Taken {
             name,
             count,
@@ -201,17 +272,37 @@ impl Protected {
         })
     }
 
-    /// What an entry takes that lies below a protected name.
-    fn taken_from_below(&self, name: NameRef<'_>) -> Option<Taken<'_>> {
-        let above = name.suffixes().skip(1).find_map(|parent| {
-            let node = self.nodes.get(parent.as_wire())?;
-            (node.itself? != Protection::Exact).then_some(node)
-        })?;
-        Some(Taken {
-            name: self.names.get(above.first as usize)?.name.as_ref(),
-            count: 1,
-            harmless: false,
-        })
+    /// What an entry takes that spares some names (`denyallow`) and lies below the protected name
+    /// `above`, if below one.
+    fn taken_sparingly(
+        &self,
+        entry: &Entry,
+        reach: Reach,
+        above: Option<&Node>,
+    ) -> Option<Taken<'_>> {
+        let name = entry.name.as_ref();
+        let spared = |name: NameRef<'_>| is_spared(entry.modifiers.as_deref(), name);
+        // Whatever it spares below itself: the rest of it is below a protected name.
+        let from_below = above.filter(|_| !spared(name));
+        let takes = |guarded: &&Guarded| {
+            let protected = guarded.name.as_ref();
+            let reached = match reach {
+                Reach::Exact => protected == name,
+                Reach::Below if protected == name => guarded.how != Protection::Exact,
+                Reach::Subtree | Reach::Below => protected.is_within(name),
+            };
+            reached && !spared(protected)
+        };
+        let taken = self.names.iter().filter(takes);
+        let from_above = gather(taken.map(|guarded| (guarded, guarded.name.as_ref() == name)));
+        match from_below {
+            Some(above) => Some(Taken {
+                name: self.name_of(above)?,
+                count: from_above.map_or(1, |taken| taken.count + 1),
+                harmless: false,
+            }),
+            None => from_above,
+        }
     }
 
     fn taken_by_pattern(&self, pattern: &Pattern) -> Option<Taken<'_>> {
@@ -225,22 +316,12 @@ impl Protected {
         let section = builder.finish();
         let patterns = Patterns::open(&section).ok()?;
         let matches = |guarded: &&Guarded| {
+            let name = guarded.name.as_ref();
             let mut found = false;
-            patterns.look_up(&section, guarded.name.as_ref(), |_| found = true);
-            found
+            patterns.look_up(&section, name, |_| found = true);
+            found && !is_spared(pattern.modifiers.as_deref(), name)
         };
-        let mut matched = self.names.iter().filter(matches);
-        let first = matched.next()?;
-        let (mut count, mut harmless) = (1, first.how == Protection::Lifeline);
-        for guarded in matched {
-            count += 1;
-            harmless &= guarded.how == Protection::Lifeline;
-        }
-        Some(Taken {
-            name: first.name.as_ref(),
-            count,
-            harmless,
-        })
+        gather(self.names.iter().filter(matches).map(|it| (it, false)))
     }
 
     fn node(&mut self, name: NameRef<'_>, place: usize) -> &mut Node {
@@ -255,6 +336,29 @@ impl Protected {
     }
 }
 
+/// Whether an entry with these modifiers spares `name`.
+fn is_spared(modifiers: Option<&Modifiers>, name: NameRef<'_>) -> bool {
+    let mut spared = modifiers.iter().flat_map(|it| &it.denyallow);
+    spared.any(|spared| name.is_within(spared.as_ref()))
+}
+
+/// These names together; beside each whether it is the entry's own, which does harm to a lifeline
+/// too.
+fn gather<'p>(taken: impl Iterator<Item = (&'p Guarded, bool)>) -> Option<Taken<'p>> {
+    let mut all: Option<Taken<'p>> = None;
+    for (guarded, its_own) in taken {
+        let before = all.take();
+        all = Some(Taken {
+            name: before.map_or(guarded.name.as_ref(), |it| it.name),
+            count: before.map_or(0, |it| it.count) + 1,
+            harmless: before.is_none_or(|it| it.harmless)
+                && guarded.how == Protection::Lifeline
+                && !its_own,
+        });
+    }
+    all
+}
+
 /// Names that are protected besides the lifelines.
 const PROTECTED: &[u8] = include_bytes!(concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -265,7 +369,7 @@ const PROTECTED: &[u8] = include_bytes!(concat!(
 mod tests {
     use super::super::testing::{items, protected};
     use super::*;
-    use crate::lists::{Modifiers, PatternKind};
+    use crate::lists::PatternKind;
 
     fn taken(line: &str) -> Option<(String, u64)> {
         let protected = protected();
@@ -335,6 +439,65 @@ mod tests {
         assert_eq!(protected.taken_by(&item), None);
         let item = entry("captive.example.com", Reach::Below, Modifiers::default());
         assert_eq!(protected.taken_by(&item), None);
+    }
+
+    #[test]
+    fn what_an_entry_below_a_protected_name_spares_does_not_save_it() {
+        let denyallow = |text: &str| Modifiers {
+            denyallow: vec![Name::parse(text).unwrap()],
+            ..Modifiers::default()
+        };
+        let protected = protected();
+        for (name, reach, spared, count) in [
+            ("www.help.example", Reach::Subtree, "x.www.help.example", 1),
+            ("www.help.example", Reach::Subtree, "other.example", 1),
+            ("www.help.example", Reach::Below, "x.www.help.example", 1),
+            ("help.example", Reach::Subtree, "www.help.example", 1),
+            ("help.example", Reach::Below, "www.help.example", 1),
+            ("www.help.example", Reach::Subtree, "help.example", 0),
+            ("captive.example.com", Reach::Below, "a.example.com", 0),
+            ("example.com", Reach::Exact, "a.example.com", 0),
+            // Only the lifeline is left, and that does no harm.
+            ("shop.example", Reach::Subtree, "a.example", 1),
+        ] {
+            let item = entry(name, reach, denyallow(spared));
+            let taken = protected.taken_by(&item);
+            let found = taken.map_or(0, |taken| taken.count);
+            assert_eq!(found, count, "{name} {reach:?} {spared}");
+            let harmless = taken.is_some_and(|taken| taken.harmless);
+            assert_eq!(harmless, name == "shop.example", "{name}");
+        }
+        let item = entry("call.shop.example", Reach::Subtree, denyallow("a.example"));
+        assert!(!protected.taken_by(&item).unwrap().harmless);
+        let item = Item::Pattern(Pattern {
+            kind: PatternKind::Substring,
+            text: "gov".to_owned(),
+            effect: Effect::Listed,
+            modifiers: Some(Box::new(denyallow("one.gov.test"))),
+        });
+        assert_eq!(protected.taken_by(&item).unwrap().count, 3);
+    }
+
+    #[test]
+    fn where_lists_come_from_is_protected() {
+        let protected = Protected::with_servers([
+            "https://lists.test/a.txt?x=http://other.test/",
+            "http://user@signed.test:8080",
+            "https://[2001:db8::1]/list",
+            "no address",
+        ]);
+        let has = |name: &str| {
+            let item = entry(name, Reach::Subtree, Modifiers::default());
+            protected.taken_by(&item).is_some()
+        };
+        assert!(has("lists.test") && has("signed.test"));
+        assert!(!has("other.test") && !has("user"));
+        assert_eq!(protected.len(), Protected::starter().len() + 2);
+        assert_ne!(protected.hash(), Protected::starter().hash());
+        assert_eq!(
+            Protected::starter().hash(),
+            Protected::with_servers([]).hash()
+        );
     }
 
     #[test]

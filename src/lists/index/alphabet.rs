@@ -16,6 +16,8 @@ pub(super) const END: u8 = 0;
 pub(super) const GAP: u8 = 1;
 /// More than the symbols of any name, with the end.
 pub(super) const ROW: usize = 256;
+/// A row and so much behind it that eight octets can be read from each of its places.
+pub(super) const PADDED_ROW: usize = ROW + 7;
 /// How many symbols a separator holds.
 pub(super) const KEY_SYMBOLS: usize = 12;
 /// How many symbols the short separator of a group holds.
@@ -50,81 +52,106 @@ pub(super) const fn octet_of(symbol: u8) -> u8 {
 pub(super) struct Spelled<'a> {
     /// The last label.
     pub(super) top: &'a [u8],
+    /// Where that begins in the name.
+    top_begin: usize,
+    /// From where in the name on all labels are in the row.
+    begin: usize,
     /// The symbols of the other labels from right to left, a gap after each.
-    row: [u8; ROW],
-    /// Where the labels end in the row: at `n` the place of the gap after `n` labels.
-    ends: [u8; 128],
-    /// How many labels are in the row.
-    labels: usize,
+    row: [u8; PADDED_ROW],
 }
 
 impl<'a> Spelled<'a> {
+    /// Of no name yet.
+    pub(super) const fn new() -> Self {
+        Self {
+            top: &[],
+            top_begin: 0,
+            begin: 0,
+            row: [END; PADDED_ROW],
+        }
+    }
+
     /// Takes a name apart. Where an octet is no letter of a list's names, what is above that label
     /// is all there is. The root has no top.
-    pub(super) fn new(name: NameRef<'a>) -> Option<Self> {
+    #[inline]
+    pub(super) fn spell(&mut self, name: NameRef<'a>) -> Option<()> {
         let wire = name.as_wire();
-        let mut begins = [0_u8; 128];
-        let mut count = 0;
-        let mut at = 0;
-        for (label, place) in name.labels().zip(&mut begins) {
-            // A name has at most 255 octets.
-            *place = at as u8;
-            at += 1 + label.len();
-            count += 1;
-        }
-        let label_at = |begin: u8| {
-            let rest = wire.get(usize::from(begin)..).unwrap_or_default();
-            let (length, rest) = rest.split_first()?;
+        let label_at = |begin: usize| {
+            let (length, rest) = wire.get(begin..)?.split_first()?;
             rest.get(..usize::from(*length))
         };
-        let mut from_root = begins.iter().take(count).rev();
-        let mut this = Self {
-            top: label_at(*from_root.next()?)?,
-            row: [END; ROW],
-            ends: [0; 128],
-            labels: 0,
-        };
-        let mut end = 0;
-        for begin in from_root {
-            let label = label_at(*begin)?;
-            // The symbols and gaps of a name are fewer than its octets.
-            let room = this.row.get_mut(end..=end + label.len())?;
+        let mut at = 0;
+        for label in name.labels() {
+            self.top_begin = at;
+            at += 1 + label.len();
+        }
+        self.top = label_at(self.top_begin).filter(|top| !top.is_empty())?;
+        let mut begin = 0;
+        while begin < self.top_begin {
+            let label = label_at(begin)?;
+            let end = end(self.top_begin, begin);
+            let room = self.row.get_mut(end.checked_sub(label.len())?..=end)?;
             let mut all = 0;
             for (octet, place) in label.iter().zip(&mut *room) {
                 let symbol = SYMBOL_OF[usize::from(*octet)];
                 *place = symbol;
                 all |= symbol;
             }
-            if all & NONE_BIT != 0 {
-                break;
-            }
             if let Some(last) = room.last_mut() {
                 *last = GAP;
             }
-            end += label.len();
-            this.labels += 1;
-            *this.ends.get_mut(this.labels)? = end as u8;
-            end += 1;
+            begin += 1 + label.len();
+            if all & NONE_BIT != 0 {
+                self.begin = begin;
+            }
         }
-        Some(this)
+        Some(())
     }
 
-    /// Calls `with` on the row of the parent with so many labels below the top, its end included,
-    /// and on its first symbols as a number. None where there are fewer labels.
+    /// Calls `with` on the row of the parent that begins at `begin` in the name, which is where one
+    /// of its labels begins. None where that is not all in the row.
     pub(super) fn with_row<R>(
         &mut self,
-        labels: usize,
-        with: impl FnOnce(&[u8], u64) -> R,
+        begin: usize,
+        with: impl FnOnce(&Wanted<'_>) -> R,
     ) -> Option<R> {
-        if labels > self.labels {
+        if begin < self.begin {
             return None;
         }
-        let end = usize::from(*self.ends.get(labels)?);
+        let end = end(self.top_begin, begin);
         let kept = std::mem::replace(self.row.get_mut(end)?, END);
-        let row = self.row.get(..=end)?;
-        let result = with(row, key(row));
+        let result = with(&Wanted {
+            row: self.row.get(..=end)?,
+            octets: &self.row,
+        });
         *self.row.get_mut(end)? = kept;
         Some(result)
+    }
+}
+
+/// Where the row of the parent that begins at `begin` of a name ends, if its last label begins at
+/// `top`. A label and its gap take as much of the row as the label and its length of the name, in
+/// the opposite order; the last label takes nothing.
+const fn end(top: usize, begin: usize) -> usize {
+    top.saturating_sub(begin + 1)
+}
+
+/// A row that is looked for.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// Its symbols with its end.
+    pub(super) row: &'a [u8],
+    /// The same, and something behind it.
+    octets: &'a [u8; PADDED_ROW],
+}
+
+impl Wanted<'_> {
+    /// Its symbols from `at` on, eight of them, the first in the lowest octet; behind its end
+    /// stands anything.
+    #[inline(always)]
+    pub(super) fn eight(&self, at: usize) -> Option<u64> {
+        let octets = self.octets.get(at..)?.first_chunk()?;
+        Some(u64::from_le_bytes(*octets))
     }
 }
 
@@ -159,6 +186,12 @@ pub(super) fn from_key(key: u64, into: &mut [u8]) {
 pub(super) fn have_in_common(left: u64, right: u64, symbols: usize) -> bool {
     let beyond = BEYOND.get(symbols).copied().unwrap_or(1);
     left / beyond == right / beyond
+}
+
+/// With how many symbols the rows that begin with these numbers begin alike, as far as those tell.
+pub(super) fn in_common(left: u64, right: u64) -> usize {
+    let counts = (1..=KEY_SYMBOLS).take_while(|count| have_in_common(left, right, *count));
+    counts.last().unwrap_or(0)
 }
 
 /// For so many symbols, what the symbols of a number behind them amount to, and one more.
@@ -208,36 +241,41 @@ mod tests {
     fn names_come_back_from_their_symbols() {
         for text in ["org", "example.org", "a-b.c_d.0.z9.test", "a.b"] {
             let name = Name::parse(text).unwrap();
-            let mut spelled = Spelled::new(name.as_ref()).unwrap();
-            let labels = spelled.labels;
+            let mut spelled = Spelled::new();
+            spelled.spell(name.as_ref()).unwrap();
             let top = spelled.top;
             let mut wire = [0; MAX_NAME];
             let length = spelled
-                .with_row(labels, |row, _| {
-                    let (end, row) = row.split_last().unwrap();
+                .with_row(0, |wanted| {
+                    let (end, row) = wanted.row.split_last().unwrap();
                     assert_eq!(*end, END);
                     to_wire(top, row, &mut wire).unwrap()
                 })
                 .unwrap();
             assert_eq!(&wire[..length], name.as_ref().as_wire());
         }
-        assert!(Spelled::new(NameRef::ROOT).is_none());
+        assert!(Spelled::new().spell(NameRef::ROOT).is_none());
     }
 
     #[test]
     fn what_is_no_letter_cuts_off_what_is_below() {
         let name = NameRef::from_wire(b"\x01a\x01*\x02bc\x03org\0").unwrap();
-        let mut spelled = Spelled::new(name).unwrap();
-        assert_eq!(spelled.labels, 1);
+        let mut spelled = Spelled::new();
+        spelled.spell(name).unwrap();
         assert_eq!(
-            spelled.with_row(1, |row, _| row.to_vec()),
+            spelled.with_row(4, |wanted| wanted.row.to_vec()),
             Some(vec![15, 16, END])
         );
         assert_eq!(
-            spelled.with_row(0, |row, key| (row.to_vec(), key)),
+            spelled.with_row(7, |wanted| (wanted.row.to_vec(), key(wanted.row))),
             Some((vec![END], 0))
         );
-        assert_eq!(spelled.with_row(2, |_, _| ()), None);
+        // Behind the end stands anything.
+        let three = |wanted: &Wanted<'_>, at| Some(wanted.eight(at)? & 0xff_ffff);
+        let found = spelled.with_row(4, |wanted| [0, 255, 256].map(|at| three(wanted, at)));
+        assert_eq!(found, Some([Some(0x10_0f), Some(0), None]));
+        assert_eq!(spelled.with_row(2, |_| ()), None);
+        assert_eq!(spelled.with_row(0, |_| ()), None);
     }
 
     #[test]
@@ -261,6 +299,7 @@ mod tests {
             other[count] = (other[count] + 1) % 40;
             assert!(have_in_common(key(&row), key(&other), count));
             assert!(count == KEY_SYMBOLS || !have_in_common(key(&row), key(&other), count + 1));
+            assert_eq!(in_common(key(&row), key(&other)), count);
         }
         assert_eq!(short_key(&row, 12), 9 * 1600);
         assert_eq!(short_key(&[39; 5], 1), 63_999);

@@ -6,7 +6,7 @@ use super::layout::Part;
 use super::{Hit, Index, Matcher, RuleId, sets};
 use crate::lists::modifiers::{self, ActionKind};
 use crate::lists::sealed::{SealKeys, SealedInfo};
-use crate::lists::{Asker, Effect, PatternKind, Reach};
+use crate::lists::{Asker, Effect, ListKind, PatternKind, Reach};
 use crate::name::NameRef;
 
 impl Index {
@@ -18,7 +18,13 @@ impl Index {
     ) {
         self.patterns
             .look_up(self.part(Part::Patterns), name, |hit| {
-                if usize::from(hit.list.0) < self.lists.len() {
+                let Some(list) = self.lists.get(usize::from(hit.list.0)) else {
+                    return;
+                };
+                // A name that nobody honest has: in doubt it is blocked, and nothing is opened.
+                let blocks = matches!(list.kind, ListKind::Block | ListKind::Sealed)
+                    && hit.effect == Effect::Listed;
+                if !hit.unsure || blocks {
                     each(Hit {
                         list: hit.list,
                         reach: Reach::Subtree,

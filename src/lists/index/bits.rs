@@ -59,6 +59,7 @@ pub(super) struct BitReader<'a> {
 
 impl<'a> BitReader<'a> {
     /// At octet `at` of `bytes`.
+    #[inline(always)]
     pub(super) fn new(bytes: &'a [u8], at: usize) -> Self {
         let mut this = Self {
             bytes,
@@ -106,6 +107,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// Goes to the bit at `place`.
+    #[inline(always)]
     pub(super) fn go_to(&mut self, place: usize) {
         *self = Self::new(self.bytes, place / 8);
         self.pass(place as u32 % 8);
@@ -123,6 +125,16 @@ impl<'a> BitReader<'a> {
         self.at = self.at.saturating_add(octets as usize);
         self.count += octets * 8;
     }
+}
+
+/// The `count` bits from `place` on, counted from the begin of the octets; one to 32.
+#[inline(always)]
+pub(super) fn bits_at(bytes: &[u8], place: usize, count: u32) -> u32 {
+    let octets = match bytes.get(place / 8..).and_then(<[u8]>::first_chunk) {
+        Some(octets) => u64::from_be_bytes(*octets),
+        None => last_octets(bytes, place / 8),
+    };
+    (octets << (place % 8) >> (64 - count.clamp(1, 32))) as u32
 }
 
 /// The last few octets from `at` on, then zeroes.
@@ -167,6 +179,7 @@ mod tests {
             let mut other = BitReader::new(&bytes, 0);
             other.go_to(3 + place);
             assert_eq!(other.take(*count), *value);
+            assert!(*count == 0 || bits_at(&bytes, 3 + place, *count) == *value);
             assert_eq!(reader.take(*count), *value);
         }
         assert_eq!(reader.place(), length);

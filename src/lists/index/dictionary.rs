@@ -7,12 +7,23 @@
 //! the *head*, behind those that all heads of the block have in common. So a search reads one group.
 //! There the head is written without what is in the separator of the block, and each other name as
 //! what differs from the name before.
+//!
+//! The names of a group are divided: first the tokens of all names, the last name's first and each
+//! name's last first; then, from the place on that the block tells, all else of them. So both are
+//! read from that place, in opposite directions.
+//!
+//! A search puts no name together: whether a name comes before the wanted one shows in how much it
+//! shares with the name before, mostly, and else in the few symbols behind.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
-use super::alphabet::{END, KEY_SYMBOLS, ROW, from_key, have_in_common, short_key};
+use super::alphabet::{
+    END, KEY_SYMBOLS, ROW, Wanted, from_key, have_in_common, in_common, key, short_key,
+};
 use super::bits::BitReader;
 use super::model::{ModelDecoder, SetCode, shared_code};
+use super::tokens::Token;
 
 /// How many bits hold how many symbols the heads of a block have in common.
 pub(super) const PREFIX_BITS: u32 = 4;
@@ -21,6 +32,16 @@ pub(super) const WIDTH_BITS: u32 = 5;
 /// How many bits a short separator has.
 pub(super) const SHORT_KEY_BITS: u32 = 16;
 
+/// Every how manieth separator is in memory too, so that a search reads one place of the file to
+/// find the right one.
+pub(super) const STRIDE: usize = 16;
+/// How many places there are for tops that are found at once.
+pub(super) const LIKELY_TOPS: usize = 1024;
+/// Octets of a cache line.
+const LINE: usize = 64;
+/// How many cache lines a block has, about.
+const BLOCK_LINES: usize = 6;
+
 /// The parts of an index that hold names.
 #[derive(Clone, Copy)]
 pub(super) struct Dictionary<'a> {
@@ -28,12 +49,14 @@ pub(super) struct Dictionary<'a> {
     pub(super) top_keys: &'a [[u8; 8]],
     /// Where each top stands among `tops`.
     pub(super) top_places: &'a [[u8; 4]],
+    /// For each [`likely_place`], a top that may be the one; in memory.
+    pub(super) likely_tops: &'a [u16; LIKELY_TOPS],
     /// The part that holds the tops, from its begin.
     pub(super) tops: &'a [u8],
     /// The separator of each block.
-    pub(super) separators: &'a [[u8; 8]],
-    /// Where each block begins among `names`.
-    pub(super) begins: &'a [[u8; 4]],
+    pub(super) separators: &'a [Separator],
+    /// The number of every [`STRIDE`]th separator, in memory.
+    pub(super) strides: &'a [u64],
     /// The blocks.
     pub(super) names: &'a [u8],
     pub(super) model: &'a ModelDecoder,
@@ -41,6 +64,18 @@ pub(super) struct Dictionary<'a> {
     pub(super) block_bits: u8,
     /// Names in a group, as a power of two.
     pub(super) group_bits: u8,
+}
+
+/// The separator of a block: a number of eight octets, then in four where the block begins among
+/// the names.
+pub(super) type Separator = [u8; 12];
+
+/// The number of a separator.
+#[inline(always)]
+pub(super) fn separator_key(separator: &Separator) -> u64 {
+    separator
+        .first_chunk()
+        .map_or(0, |key| u64::from_le_bytes(*key))
 }
 
 /// A top-level label and the names below it.
@@ -70,14 +105,18 @@ impl<'a> Dictionary<'a> {
     /// The top with this label.
     pub(super) fn find_top(&self, label: &[u8]) -> Option<Top<'a>> {
         let wanted = top_key(label);
+        let likely = self.likely_tops.get(likely_place(wanted)).copied();
+        let likely = likely.and_then(|number| self.top(usize::from(number)));
+        if let Some(top) = likely.filter(|top| top.label == label) {
+            return Some(top);
+        }
         let key_of = |key: &[u8; 8]| u64::from_be_bytes(*key);
         let begin = self.top_keys.partition_point(|key| key_of(key) < wanted);
         let same = self.top_keys.get(begin..)?;
-        // Labels that begin alike stand in order.
-        let same = same.get(..same.partition_point(|key| key_of(key) == wanted))?;
         let number = match same {
-            [_] => begin,
-            several => {
+            [one, other, ..] if [one, other].map(key_of) == [wanted; 2] => {
+                // Labels that begin alike stand in order.
+                let several = same.get(..same.partition_point(|key| key_of(key) == wanted))?;
                 let is_before = |number: &usize| {
                     self.top(begin + number)
                         .is_some_and(|top| top.label < label)
@@ -93,45 +132,75 @@ impl<'a> Dictionary<'a> {
                 }
                 begin + from
             }
+            _ => begin,
         };
         self.top(number).filter(|top| top.label == label)
     }
 
-    /// The set of a name below `top`, given as a row with its end and as the number that begins it.
-    pub(super) fn find(&self, top: &Top<'_>, row: &[u8], key: u64) -> Option<SetCode> {
+    /// What [`Self::likely_tops`] is: for each place the top with the most names.
+    pub(super) fn most_likely_tops(&self) -> [u16; LIKELY_TOPS] {
+        let mut tops = [(0, 0); LIKELY_TOPS];
+        for number in 0..=u16::MAX {
+            let Some(top) = self.top(number.into()) else {
+                break;
+            };
+            let place = &mut tops[likely_place(top_key(top.label))];
+            if top.names > place.0 {
+                *place = (top.names, number);
+            }
+        }
+        tops.map(|(_, number)| number)
+    }
+
+    /// The set of a name below `top`.
+    pub(super) fn find(&self, top: &Top<'_>, wanted: &Wanted<'_>) -> Option<SetCode> {
+        let key = key(wanted.row);
         let blocks = self.blocks_of(top);
-        let separators = self.separators.get(blocks.clone())?;
-        let key_of = |separator: &[u8; 8]| u64::from_le_bytes(*separator);
-        let end = separators.partition_point(|separator| key_of(separator) <= key);
-        let last = end.checked_sub(1)?;
-        let mut number = last;
-        if separators.get(last).map(key_of) == Some(key) {
+        let end = self.first_block(&blocks, |other| other > key)?;
+        let last = end.checked_sub(1).filter(|last| *last >= blocks.start)?;
+        let mut block = last;
+        if separator_key(self.separators.get(last)?) == key {
             // Only the first names of the blocks with this separator can tell which is the one; or
             // it is the block before them.
-            let begin = separators.partition_point(|separator| key_of(separator) < key);
+            let begin = self.first_block(&blocks, |other| other >= key)?;
             let (mut from, mut to) = (begin, end);
             while from < to {
                 let middle = from + (to - from) / 2;
                 let names = self.names_in_block(top, middle);
-                if self.head_is_after(blocks.start + middle, names, row)? {
+                if self.head_is_after(middle, names, wanted)? {
                     to = middle;
                 } else {
                     from = middle + 1;
                 }
             }
-            number = from.checked_sub(1)?;
+            block = from.checked_sub(1).filter(|it| *it >= blocks.start)?;
         }
-        let names = self.names_in_block(top, number);
-        self.find_in_block(blocks.start + number, names, row, key)
+        let names = self.names_in_block(top, block);
+        self.find_in_block(block, names, wanted, key)
+    }
+
+    /// The first of `blocks` whose separator has this property, which all behind it have too; or
+    /// where they end.
+    #[inline(always)]
+    fn first_block(&self, blocks: &Range<usize>, is_behind: impl Fn(u64) -> bool) -> Option<usize> {
+        let strides = blocks.start.div_ceil(STRIDE)..blocks.end.div_ceil(STRIDE);
+        let behind = strides.start
+            + self
+                .strides
+                .get(strides)?
+                .partition_point(|separator| !is_behind(*separator));
+        let end = (behind * STRIDE).min(blocks.end);
+        let begin = (behind * STRIDE).saturating_sub(STRIDE).max(blocks.start);
+        // They are few: to read all of them is quicker than to look which to read.
+        let before = self.separators.get(begin..end)?.iter();
+        let before = before.filter(|separator| !is_behind(separator_key(separator)));
+        Some(begin + before.count())
     }
 
     /// Calls `each` with the row, without its end, and the set of every name below `top`, in order.
     pub(super) fn walk(&self, top: &Top<'_>, mut each: impl FnMut(&[u8], SetCode)) {
-        for (number, block) in self.blocks_of(top).enumerate() {
-            if block >= self.begins.len() {
-                return;
-            }
-            let names = self.names_in_block(top, number);
+        for block in self.blocks_of(top) {
+            let names = self.names_in_block(top, block);
             if self.walk_block(block, names, &mut each).is_none() {
                 return;
             }
@@ -139,99 +208,163 @@ impl<'a> Dictionary<'a> {
     }
 
     /// The numbers of the blocks of a top.
-    fn blocks_of(&self, top: &Top<'_>) -> std::ops::Range<usize> {
+    fn blocks_of(&self, top: &Top<'_>) -> Range<usize> {
         let count = top.names.div_ceil(1 << self.block_bits);
         top.first_block..top.first_block.saturating_add(count)
     }
 
-    /// How many names the block with this number among those of a top has.
-    fn names_in_block(&self, top: &Top<'_>, number: usize) -> usize {
-        let before = number.saturating_mul(1 << self.block_bits);
+    /// How many names a block of a top has.
+    fn names_in_block(&self, top: &Top<'_>, block: usize) -> usize {
+        let before = block.saturating_sub(top.first_block);
+        let before = before.saturating_mul(1 << self.block_bits);
         top.names.saturating_sub(before).min(1 << self.block_bits)
-    }
-
-    /// The bits of a block.
-    fn reader(&self, block: usize) -> Option<BitReader<'a>> {
-        let begin = u32::from_le_bytes(*self.begins.get(block)?) as usize;
-        (begin < self.names.len()).then(|| BitReader::new(self.names, begin))
     }
 
     /// Begins to read a block of `names` names.
     #[inline(always)]
     fn block(&self, block: usize, names: usize) -> Option<Block<'a>> {
-        let mut reader = self.reader(block)?;
-        let prefix = reader.take(PREFIX_BITS) as u8;
+        let separator = self.separators.get(block)?;
+        let begin = u32::from_le_bytes(*separator.last_chunk()?) as usize;
+        let octets = self
+            .names
+            .get(begin..)
+            .filter(|octets| !octets.is_empty())?;
+        // So all lines come from memory at once, and not one after the other as a search gets to
+        // them.
+        let lines = octets.iter().step_by(LINE).take(BLOCK_LINES);
+        std::hint::black_box(lines.fold(0, |all, octet| all ^ octet));
+        let mut reader = BitReader::new(self.names, begin);
+        let prefix = reader.take(PREFIX_BITS) as usize;
         let width = reader.take(WIDTH_BITS);
         let others = names.div_ceil(1 << self.group_bits).checked_sub(1)?;
         let keys = reader.place();
         let offsets = keys + others * SHORT_KEY_BITS as usize;
         Some(Block {
             reader,
-            separator: u64::from_le_bytes(*self.separators.get(block)?),
-            prefix: prefix.min(KEY_SYMBOLS as u8),
+            separator: separator_key(separator),
+            prefix: prefix.min(KEY_SYMBOLS),
             width,
             others,
             offsets,
-            groups: offsets + others * width as usize,
+            groups: offsets + (others + 1) * width as usize,
         })
     }
 
-    /// Whether the first name of a block comes after `row`.
+    /// Whether the first name of a block, whose separator is that of `wanted`, comes after it.
     #[cold]
-    fn head_is_after(&self, block: usize, names: usize, row: &[u8]) -> Option<bool> {
-        let mut head = [END; ROW];
+    fn head_is_after(&self, block: usize, names: usize, wanted: &Wanted<'_>) -> Option<bool> {
         let mut block = self.block(block, names)?;
-        let length = block.take_head(0, self.model, &mut head)?;
-        Some(&head[..=usize::from(length)] > row)
+        let tokens = block.go_to_group(0);
+        self.model.take_set(&mut block.reader);
+        let count = self.model.take_count(&mut SetCode::Same, &mut block.reader);
+        let (order, _) = self.compare(tokens, count, wanted, block.prefix)?;
+        Some(order == Ordering::Greater)
     }
 
-    /// The set of a name in a block of `names` names; `key` is the number that begins `row`.
+    /// The set of a name in a block of `names` names; `key` is the number that begins the name.
     ///
-    /// `matched` is how many symbols the wanted row has in common with the name read last, which
+    /// `matched` is how many symbols the wanted name has in common with the name read last, which
     /// comes before it. A name that shares more with that one than `matched` comes before the wanted
     /// one too; one that shares less comes after it; only where it shares as many do symbols have to
     /// be compared.
-    fn find_in_block(&self, block: usize, names: usize, row: &[u8], key: u64) -> Option<SetCode> {
+    fn find_in_block(
+        &self,
+        block: usize,
+        names: usize,
+        wanted: &Wanted<'_>,
+        key: u64,
+    ) -> Option<SetCode> {
         let mut block = self.block(block, names)?;
-        let mut group = block.group_of(row, key);
-        let mut this = [END; ROW];
-        let (mut length, mut matched);
+        let has_prefix = have_in_common(block.separator, key, block.prefix);
+        let mut group = if has_prefix {
+            block.group_of(wanted)
+        } else {
+            // The wanted name comes after all heads.
+            block.others
+        };
+        let (mut tokens, mut set, mut matched);
         loop {
-            length = block.take_head(group, self.model, &mut this)?;
-            match compare(&this, length, row, 0) {
-                (Ordering::Less, all) => matched = all,
-                (Ordering::Equal, _) => return Some(self.model.take_set(&mut block.reader)),
-                // Its short separator is the same as that of the wanted name.
-                (Ordering::Greater, _) => {
-                    group = group.checked_sub(1)?;
-                    continue;
+            tokens = block.go_to_group(group);
+            set = self.model.take_set(&mut block.reader);
+            let count = self.model.take_count(&mut set, &mut block.reader);
+            if !has_prefix {
+                matched = in_common(block.separator, key);
+            } else {
+                match self.compare(tokens, count, wanted, block.prefix)? {
+                    (Ordering::Less, all) => matched = all,
+                    (Ordering::Equal, _) => return Some(set),
+                    // Its short separator is the same as that of the wanted name.
+                    (Ordering::Greater, _) => {
+                        group = group.checked_sub(1)?;
+                        continue;
+                    }
                 }
             }
+            tokens = tokens.checked_sub(self.model.bits_of(count))?;
             break;
         }
-        let names = (names - (group << self.group_bits)).min(1 << self.group_bits);
-        let reader = &mut block.reader;
-        let mut set = self.model.take_set(reader);
         let mut shared = 0;
-        for _ in 1..names {
-            shared = self.model.take_shared(shared_code(shared.into()), reader)?;
-            if usize::from(shared) < matched || shared > length {
+        let reader = &mut block.reader;
+        for _ in 1..self.names_in_group(group, names) {
+            shared = self.model.take_shared(shared_code(shared), reader)?;
+            let count = self.model.take_count(&mut set, reader);
+            if shared < matched {
                 return None;
             }
-            length = self.model.take_row(&mut this, shared, false, reader)?;
-            match self.model.take_set(reader) {
-                SetCode::Same => {}
-                other => set = other,
-            }
-            if usize::from(shared) == matched {
-                match compare(&this, length, row, matched) {
+            if shared == matched {
+                match self.compare(tokens, count, wanted, matched)? {
                     (Ordering::Less, all) => matched = all,
                     (Ordering::Equal, _) => return Some(set),
                     (Ordering::Greater, _) => return None,
                 }
             }
+            tokens = tokens.checked_sub(self.model.bits_of(count))?;
         }
         None
+    }
+
+    /// How a name stands to the wanted one, with which it has `matched` symbols in common before its
+    /// tokens, which are so many and end where `tokens` says; and how many symbols those are in all.
+    #[inline(always)]
+    fn compare(
+        &self,
+        tokens: usize,
+        count: usize,
+        wanted: &Wanted<'_>,
+        matched: usize,
+    ) -> Option<(Ordering, usize)> {
+        let mut place = matched;
+        for token in self.tokens(tokens, count) {
+            let differing = (token.symbols() ^ wanted.eight(place)?) & token.mask();
+            if differing != 0 {
+                let symbol = differing.trailing_zeros() / 8;
+                place += symbol as usize;
+                let its = (token.symbols() >> (8 * symbol)) as u8;
+                // No token has an end.
+                return Some((its.cmp(wanted.row.get(place)?), place));
+            }
+            place += token.len();
+        }
+        let order = match *wanted.row.get(place)? {
+            END => Ordering::Equal,
+            _ => Ordering::Less,
+        };
+        Some((order, place))
+    }
+
+    /// So many tokens from `end` on backwards.
+    #[inline(always)]
+    fn tokens(&self, end: usize, count: usize) -> impl Iterator<Item = Token> {
+        (1..=count).map_while(move |number| {
+            let place = end.checked_sub(self.model.bits_of(number))?;
+            Some(self.model.token(self.names, place))
+        })
+    }
+
+    /// How many names the group with this number in a block of `names` names has.
+    fn names_in_group(&self, group: usize, names: usize) -> usize {
+        let before = group << self.group_bits;
+        names.saturating_sub(before).min(1 << self.group_bits)
     }
 
     /// Calls `each` for every name of a block of `names` names. None when it cannot be read to its
@@ -244,24 +377,34 @@ impl<'a> Dictionary<'a> {
     ) -> Option<()> {
         let mut block = self.block(block, names)?;
         let mut this = [END; ROW];
+        let mut length = block.prefix;
+        from_key(block.separator, this.get_mut(..length)?);
         for group in 0..=block.others {
-            let mut length = block.take_head(group, self.model, &mut this)?;
+            let mut tokens = block.go_to_group(group);
             let reader = &mut block.reader;
             let mut set = self.model.take_set(reader);
-            each(&this[..usize::from(length)], set);
             let mut shared = 0;
-            let names = (names - (group << self.group_bits)).min(1 << self.group_bits);
-            for _ in 1..names {
-                shared = self.model.take_shared(shared_code(shared.into()), reader)?;
-                if shared > length {
+            for number in 0..self.names_in_group(group, names) {
+                let begin = if number == 0 {
+                    block.prefix
+                } else {
+                    shared = self.model.take_shared(shared_code(shared), reader)?;
+                    shared
+                };
+                let count = self.model.take_count(&mut set, reader);
+                if begin > length {
                     return None;
                 }
-                length = self.model.take_row(&mut this, shared, false, reader)?;
-                match self.model.take_set(reader) {
-                    SetCode::Same => {}
-                    other => set = other,
+                length = begin;
+                for token in self.tokens(tokens, count) {
+                    let end = length + token.len();
+                    let symbols = token.symbols().to_le_bytes();
+                    let place = this.get_mut(length..end)?;
+                    place.copy_from_slice(symbols.get(..token.len())?);
+                    length = end;
                 }
-                each(&this[..usize::from(length)], set);
+                tokens = tokens.checked_sub(self.model.bits_of(count))?;
+                each(this.get(..length)?, set);
             }
         }
         Some(())
@@ -273,27 +416,23 @@ struct Block<'a> {
     reader: BitReader<'a>,
     separator: u64,
     /// How many symbols all heads have in common; they are those of the separator.
-    prefix: u8,
+    prefix: usize,
     /// Bits of an offset.
     width: u32,
     /// How many groups there are beside the first.
     others: usize,
-    /// Where the offsets of the other groups are.
+    /// Where the offsets of the groups are.
     offsets: usize,
-    /// Where the first group is.
+    /// From where the offsets count.
     groups: usize,
 }
 
 impl Block<'_> {
-    /// The last group whose head does not come after `row`, if the short separators tell; there may
-    /// be heads with the same one that do.
+    /// The last group whose head does not come after a name that has the prefix, if the short
+    /// separators tell; there may be heads with the same one that do.
     #[inline(always)]
-    fn group_of(&mut self, row: &[u8], key: u64) -> usize {
-        if !have_in_common(self.separator, key, self.prefix.into()) {
-            // The wanted name comes after all heads.
-            return self.others;
-        }
-        let wanted = u32::from(short_key(row, self.prefix.into()));
+    fn group_of(&mut self, wanted: &Wanted<'_>) -> usize {
+        let wanted = u32::from(short_key(wanted.row, self.prefix));
         let mut group = 0;
         for number in 1..=self.others {
             if self.reader.take(SHORT_KEY_BITS) > wanted {
@@ -304,44 +443,36 @@ impl Block<'_> {
         group
     }
 
-    /// Reads the head of a group into `row` and says how many symbols it has.
+    /// Goes to the first name of a group, and says where that is: there the tokens end.
     #[inline(always)]
-    fn take_head(&mut self, group: usize, model: &ModelDecoder, row: &mut [u8; ROW]) -> Option<u8> {
-        let mut place = self.groups;
-        if let Some(before) = group.checked_sub(1) {
-            self.reader
-                .go_to(self.offsets + before * self.width as usize);
-            place += self.reader.take(self.width) as usize;
-        }
+    fn go_to_group(&mut self, group: usize) -> usize {
+        self.reader
+            .go_to(self.offsets + group * self.width as usize);
+        let place = self.groups + self.reader.take(self.width) as usize;
         self.reader.go_to(place);
-        from_key(self.separator, row.get_mut(..usize::from(self.prefix))?);
-        model.take_row(row, self.prefix, true, &mut self.reader)
+        place
     }
+}
+
+/// The place of a top among those that are found at once, from what [`top_key`] says of it.
+#[inline]
+fn likely_place(key: u64) -> usize {
+    // The high bits of a product depend on all bits below.
+    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - LIKELY_TOPS.ilog2())) as usize
 }
 
 /// The first eight octets of a label, filled up with zeroes, as a number that is in their order.
 pub(super) fn top_key(label: &[u8]) -> u64 {
-    let padded = label.iter().copied().chain(std::iter::repeat(0));
-    padded
-        .take(8)
-        .fold(0, |key, octet| key << 8 | u64::from(octet))
-}
-
-/// How a name stands to `row`, with which it has `matched` symbols in common, and how many it really
-/// has.
-#[inline(always)]
-fn compare(name: &[u8; ROW], length: u8, row: &[u8], matched: usize) -> (Ordering, usize) {
-    let mut place = matched;
-    // Both have an end, which is no other symbol.
-    while place <= usize::from(length) {
-        let (its, wanted) = (name[place], row.get(place).copied().unwrap_or(END));
-        match its.cmp(&wanted) {
-            Ordering::Equal if its == END => return (Ordering::Equal, place),
-            Ordering::Equal => place += 1,
-            other => return (other, place),
+    match label.first_chunk() {
+        Some(first) => u64::from_be_bytes(*first),
+        None => {
+            let key = label
+                .iter()
+                .fold(0, |key, octet| key << 8 | u64::from(*octet));
+            // Less than eight octets; of none the key is zero anyway.
+            key << (8 * (8 - label.len()) % 64)
         }
     }
-    (Ordering::Greater, place)
 }
 
 /// How many symbols two rows begin with alike.

@@ -6,17 +6,17 @@ use twox_hash::XxHash3_64;
 
 use super::alphabet::{GAP, key, octet_of, short_key};
 use super::bits::BitWriter;
-use super::dictionary::{PREFIX_BITS, SHORT_KEY_BITS, WIDTH_BITS, top_key};
+use super::dictionary::{PREFIX_BITS, SHORT_KEY_BITS, Separator, WIDTH_BITS, top_key};
 use super::fault::WriteError;
 use super::filter::{self, BLOCK};
 use super::layout::{ALIGNMENT, HEADER, Header, Part};
 use super::meta;
-use super::model::{self, LONE_SET, ModelEncoder, SAME_SET, SETS, SetCode, spell};
+use super::model::{self, LONE_SET, Model, ModelEncoder, SETS, SetCode};
 use super::record::{Record, Records};
 use super::spool::{Spool, Spooled};
 use super::write::{
     BLOCK_BITS, Contents, GROUP_BITS, IndexWriter, Neighbour, Role, Section, Totals, begins_block,
-    common_prefix,
+    common_prefix, rest,
 };
 use crate::name::MAX_LABEL;
 
@@ -37,9 +37,11 @@ pub(super) fn finish(
         names,
         mut separators,
         tops,
-        counts,
+        sample,
+        shared,
         sets,
         same_sets,
+        other_sets,
         lone_sets,
         tally,
         root,
@@ -83,15 +85,14 @@ pub(super) fn finish(
     let mut lone_octets = 0;
     if tally.tops > 0 {
         let mut symbols = [0; SETS];
-        symbols[usize::from(SAME_SET)] = same_sets;
         symbols[usize::from(LONE_SET)] = lone_sets;
         for (number, (_, count)) in (0..).zip(&sets) {
             symbols[usize::from(model::number_symbol(number))] += count;
         }
-        let model = model::fit(&counts, &symbols);
-        drop(counts);
-        // At most `MAX_CLASSES`.
-        header.classes = model.classes.len() as u32;
+        let model = Model::fit(&sample, &shared, &symbols, [same_sets, other_sets]);
+        drop(sample);
+        // At most `MAX_TOKENS`.
+        header.pairs = model.pairs.len() as u32;
         let codes = model.to_bytes();
         output.part(&mut header, Part::Codes, |output| output.put(&codes))?;
         let encoder = ModelEncoder::new(&model, sets.len());
@@ -128,7 +129,7 @@ pub(super) fn finish(
     })?;
     let mut separators = separators.finish()?;
     output.part(&mut header, Part::Separators, |output| {
-        put_columns(&mut separators, tally.blocks, output)
+        put_separators(&mut separators, tally.blocks, output)
     })?;
 
     output.part(&mut header, Part::Sets, |output| {
@@ -203,12 +204,12 @@ impl NumberedSets {
 
 /// Writes blocks of names.
 struct Blocks<'a> {
-    encoder: &'a ModelEncoder,
+    encoder: &'a ModelEncoder<'a>,
     sets: &'a NumberedSets,
     separators: &'a mut Spool,
-    /// The heads of the block that is being written, and what follows them in their groups.
+    /// The heads of the block that is being written, and their groups.
     heads: Vec<Vec<u8>>,
-    groups: Vec<BitWriter>,
+    groups: Vec<Group>,
     /// Number of the next name below its top.
     place: u64,
     name: Neighbour,
@@ -220,8 +221,22 @@ struct Blocks<'a> {
     at: u64,
 }
 
+/// Names of a group.
+struct Group {
+    /// The set of the head.
+    set: SetCode,
+    /// The other names without their tokens.
+    others: BitWriter,
+    /// The tokens of the other names.
+    tokens: Vec<u16>,
+}
+
 impl<'a> Blocks<'a> {
-    fn new(encoder: &'a ModelEncoder, sets: &'a NumberedSets, separators: &'a mut Spool) -> Self {
+    fn new(
+        encoder: &'a ModelEncoder<'a>,
+        sets: &'a NumberedSets,
+        separators: &'a mut Spool,
+    ) -> Self {
         Self {
             encoder,
             sets,
@@ -250,28 +265,6 @@ impl<'a> Blocks<'a> {
             self.end(output)?;
         }
         self.place += 1;
-        if role == Role::Head {
-            self.heads.push(record.row.to_vec());
-            self.groups.push(BitWriter::default());
-        }
-        let Some(group) = self.groups.last_mut() else {
-            return Ok(());
-        };
-        let encoder = self.encoder;
-        let mut shared = 0;
-        if role == Role::Plain {
-            let code;
-            (shared, code) = self.name.shared(record.row);
-            encoder.put_shared(code, shared, group);
-            spell(
-                record.row,
-                shared,
-                Some(self.name.row()),
-                |context, symbol| {
-                    encoder.put(context, symbol, group);
-                },
-            );
-        }
         let set = match record.set {
             Ok(given) if role == Role::Plain && self.last_set == Some(given) => SetCode::Same,
             Ok(given) => {
@@ -285,8 +278,24 @@ impl<'a> Blocks<'a> {
                 SetCode::At(place)
             }
         };
-        encoder.put_set(set, group);
         self.last_set = record.set.ok();
+        let mut shared = 0;
+        if role == Role::Head {
+            self.heads.push(record.row.to_vec());
+            self.groups.push(Group {
+                set,
+                others: BitWriter::default(),
+                tokens: Vec::new(),
+            });
+        } else if let Some(group) = self.groups.last_mut() {
+            let code;
+            (shared, code) = self.name.shared(record.row);
+            let tokens = self.encoder.tokens(rest(record.row, shared));
+            self.encoder.put_shared(code, shared, &mut group.others);
+            self.encoder.put_other_set(set, &mut group.others);
+            self.encoder.put_count(tokens.len(), &mut group.others);
+            group.tokens.extend(tokens);
+        }
         self.name.advance(record.row, shared);
         Ok(())
     }
@@ -307,12 +316,15 @@ impl<'a> Blocks<'a> {
         let mut body = BitWriter::default();
         let mut offsets = Vec::new();
         for (head, group) in self.heads.iter().zip(&self.groups) {
+            let tokens = self.encoder.tokens(rest(head, prefix));
+            for token in tokens.iter().chain(&group.tokens).rev() {
+                self.encoder.put_token(*token, &mut body);
+            }
             // A block has some 300,000 bits at most.
             offsets.push(body.len() as u32);
-            spell(head, prefix, None, |context, symbol| {
-                self.encoder.put(context, symbol, &mut body);
-            });
-            body.append(group);
+            self.encoder.put_set(group.set, &mut body);
+            self.encoder.put_count(tokens.len(), &mut body);
+            body.append(&group.others);
         }
         let width = u32::BITS - offsets.last().map_or(32, |last| last.leading_zeros());
         let mut block = BitWriter::default();
@@ -321,7 +333,7 @@ impl<'a> Blocks<'a> {
         for head in self.heads.iter().skip(1) {
             block.put(short_key(head, prefix).into(), SHORT_KEY_BITS);
         }
-        for offset in offsets.iter().skip(1) {
+        for offset in &offsets {
             block.put(*offset, width);
         }
         block.append(&body);
@@ -382,7 +394,7 @@ impl Slice {
             if let Some(place) = wire.get_mut(1..end) {
                 place.copy_from_slice(record.top);
             }
-            self.top = filter::hash_label(filter::SEED, wire.get(..end).unwrap_or_default());
+            self.top = filter::hash_label(filter::SEED, &wire, 0..end);
         }
         // What the last name shares has the same hashes.
         while self
@@ -409,7 +421,7 @@ impl Slice {
                 *place = octet_of(*symbol);
             }
             let end = begin + label.len();
-            hash = filter::hash_label(hash, wire.get(..=label.len()).unwrap_or_default());
+            hash = filter::hash_label(hash, &wire, 0..1 + label.len());
             self.labels.push((end, hash));
             begin = end + 1;
         }
@@ -455,19 +467,17 @@ fn put_tops<W: Write + Seek + ?Sized>(
     Ok(())
 }
 
-/// Writes the separators of all blocks, then where all blocks begin.
-fn put_columns<W: Write + Seek + ?Sized>(
+/// Writes the separators of all blocks.
+fn put_separators<W: Write + Seek + ?Sized>(
     separators: &mut Spooled,
     count: u64,
     output: &mut Output<'_, W>,
 ) -> Result<(), WriteError> {
-    let mut row = [0; 12];
-    for columns in [0..8, 8..12] {
-        let mut reader = separators.read()?;
-        for _ in 0..count {
-            reader.take(&mut row)?;
-            output.put(row.get(columns.clone()).unwrap_or_default())?;
-        }
+    let mut reader = separators.read()?;
+    let mut separator: Separator = [0; _];
+    for _ in 0..count {
+        reader.take(&mut separator)?;
+        output.put(&separator)?;
     }
     Ok(())
 }

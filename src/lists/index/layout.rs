@@ -10,7 +10,7 @@ use super::fault::IndexFault;
 /// text does to them.
 const MAGIC: [u8; 8] = *b"\x8ehdgidx\n";
 /// The version written and read here.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Octets of the header.
 pub(super) const HEADER: usize = 288;
 /// Where sections begin is a multiple of this.
@@ -71,8 +71,8 @@ pub(super) struct Header {
     pub(super) sets: u32,
     /// One more than where the root's set stands; zero when nothing is said about the root.
     pub(super) root: u32,
-    /// Classes of contexts.
-    pub(super) classes: u32,
+    /// Pairs that make tokens.
+    pub(super) pairs: u32,
     /// The fewest labels of a name.
     pub(super) fewest_labels: u8,
     /// The most labels of a name.
@@ -102,7 +102,7 @@ impl Header {
             self.blocks,
             self.sets,
             self.root,
-            self.classes,
+            self.pairs,
         ];
         for count in counts {
             bytes.extend_from_slice(&count.to_le_bytes());
@@ -126,7 +126,8 @@ impl Header {
         header
     }
 
-    /// Reads and checks the header of a file, all of which is in `bytes`.
+    /// Reads and checks the header of a file, all of which is in `bytes`; what stands behind it is
+    /// for [`Self::check`].
     ///
     /// # Errors
     /// [`IndexFault`].
@@ -167,12 +168,19 @@ impl Header {
                 found: found - this.length,
             });
         }
-        let body = bytes.get(HEADER..).unwrap_or_default();
-        let (stored, computed) = (this.checksum, XxHash3_64::oneshot(body));
+        Ok(this)
+    }
+
+    /// Checks what stands behind the header by its checksum.
+    ///
+    /// # Errors
+    /// [`IndexFault::Checksum`].
+    pub(super) fn check(&self, computed: u64) -> Result<(), IndexFault> {
+        let stored = self.checksum;
         if stored != computed {
             return Err(IndexFault::Checksum { stored, computed });
         }
-        Ok(this)
+        Ok(())
     }
 
     /// Where a part stands among the octets of the file.
@@ -227,7 +235,7 @@ impl Reader<'_> {
             blocks: self.u32()?,
             sets: self.u32()?,
             root: self.u32()?,
-            classes: self.u32()?,
+            pairs: self.u32()?,
             ..Header::default()
         };
         [
@@ -286,13 +294,17 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
-        let said = |bytes: &[u8]| Header::read(bytes).unwrap_err().to_string();
+        let said = |bytes: &[u8]| {
+            let body = bytes.get(HEADER..).unwrap_or_default();
+            let read = Header::read(bytes).and_then(|it| it.check(XxHash3_64::oneshot(body)));
+            read.unwrap_err().to_string()
+        };
         let file = file();
         assert_eq!(said(b""), "not an index of Hedgerow");
         assert_eq!(said(b"0.0.0.0 example.org\n"), "not an index of Hedgerow");
         let mut other = file.clone();
         other[8] = 3;
-        assert_eq!(said(&other), "version 3; this program reads version 1");
+        assert_eq!(said(&other), "version 3; this program reads version 2");
         assert_eq!(said(&file[..5]), "cut off: 5 of 288 bytes");
         assert_eq!(said(&file[..290]), "cut off: 290 of 292 bytes");
         assert_eq!(said(&[&file[..], b"x"].concat()), "1 bytes follow the end");

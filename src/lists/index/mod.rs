@@ -7,7 +7,6 @@
 mod alphabet;
 mod beside;
 mod bits;
-mod classes;
 mod code;
 mod dictionary;
 mod fault;
@@ -21,6 +20,7 @@ mod model;
 mod record;
 mod sets;
 mod spool;
+mod tokens;
 mod write;
 
 use std::fmt;
@@ -31,11 +31,11 @@ use super::addresses::Addresses;
 use super::patterns::Patterns;
 use super::sealed::Sealed;
 use super::{ListInfo, Posting, Reach};
-use crate::files::{FileError, Files, Mapping};
+use crate::files::{DiskFile, FileError, Files, Mapping};
 use crate::name::{MAX_LABEL, MAX_NAME, NameRef};
 use alphabet::Spelled;
-use dictionary::Dictionary;
-use layout::{Header, PARTS, Part};
+use dictionary::{Dictionary, LIKELY_TOPS};
+use layout::{HEADER, Header, PARTS, Part};
 use mapped::Octets;
 use model::{ModelDecoder, SetCode};
 use sets::SetReader;
@@ -51,8 +51,9 @@ pub use write::{Contents, IndexWriter, Section, Totals};
 /// Each parent of the name is looked for in a Bloom filter, which says "surely not listed" for
 /// nearly all that are not. What it lets through is looked for among the names themselves. Those
 /// stand in order, divided by top-level label, then into blocks of 64. A table of *separators* says
-/// how each block begins; the search ends in one block, which is read from name to name. A name is
-/// written as what differs from the one before, in a code in which frequent letters are short.
+/// how each block begins; the search ends in one block, in eight names of which it goes from name to
+/// name. A name is written as what differs from the one before, in *tokens*: frequent rows of
+/// letters, such as `com` or `shop-`, each a number of twelve bits.
 ///
 /// # A small example
 ///
@@ -82,6 +83,9 @@ pub struct Index {
     lists: Vec<ListInfo>,
     /// None without names.
     model: Option<Box<ModelDecoder>>,
+    /// Some of the separators, and some of the top-level labels.
+    strides: Box<[u64]>,
+    likely_tops: Box<[u16; LIKELY_TOPS]>,
     patterns: Patterns,
     addresses: Addresses,
     sealed: Sealed,
@@ -102,6 +106,8 @@ impl Index {
             parts: [const { 0..0 }; PARTS],
             lists: Vec::new(),
             model: None,
+            strides: Box::default(),
+            likely_tops: Box::new([0; LIKELY_TOPS]),
             patterns: Patterns::default(),
             addresses: Addresses::default(),
             sealed: Sealed::default(),
@@ -116,7 +122,7 @@ impl Index {
     pub fn open(files: &Files, path: &Path) -> Result<Self, IndexError> {
         let octets = match files.mapping(path)? {
             Mapping::Bytes(bytes) => Octets::Owned(bytes),
-            Mapping::File(file) => Octets::map(&file).map_err(|source| FileError {
+            Mapping::File(file) => Octets::map(file).map_err(|source| FileError {
                 path: path.to_path_buf(),
                 doing: "cannot map",
                 source,
@@ -140,6 +146,7 @@ impl Index {
     fn read(octets: Octets) -> Result<Self, IndexFault> {
         octets.advise(true);
         let header = Header::read(&octets)?;
+        header.check(octets.checksum(HEADER))?;
         let mut parts = [const { 0..0 }; PARTS];
         for (place, part) in parts.iter_mut().zip(Part::ALL) {
             *place = header.range(part)?;
@@ -164,10 +171,13 @@ impl Index {
         let model = match part(Part::Codes) {
             [] => None,
             bytes => Some(
-                ModelDecoder::new(bytes, header.classes as usize, header.sets as usize)
+                ModelDecoder::new(bytes, header.pairs as usize, header.sets as usize)
                     .ok_or(IndexFault::Malformed("the codes"))?,
             ),
         };
+        let (separators, _) = part(Part::Separators).as_chunks();
+        let strides = separators.iter().step_by(dictionary::STRIDE);
+        let strides = strides.map(dictionary::separator_key).collect();
         let wrong = |part| move |what| IndexFault::Section { part, what };
         let patterns = Patterns::open(part(Part::Patterns)).map_err(wrong("patterns"))?;
         let addresses = Addresses::open(part(Part::Addresses)).map_err(wrong("addresses"))?;
@@ -178,17 +188,22 @@ impl Index {
         {
             return Err(IndexFault::Malformed("a sealed list that is not there"));
         }
-        let this = Self {
+        let mut this = Self {
             octets,
             header,
             parts,
             lists,
             model,
+            strides,
+            likely_tops: Box::new([0; LIKELY_TOPS]),
             patterns,
             addresses,
             sealed,
         };
         this.check_tops()?;
+        if let Some(tops) = this.dictionary().map(|it| it.most_likely_tops()) {
+            *this.likely_tops = tops;
+        }
         this.octets.advise(false);
         Ok(this)
     }
@@ -240,12 +255,19 @@ impl Index {
         let mut end = at;
         for (count, begin) in (1..=most).zip(begins.iter().take(labels).rev()) {
             let begin = usize::from(*begin);
-            hash = filter::hash_label(hash, wire.get(begin..end).unwrap_or_default());
-            maybe |= u128::from(filter::may_hold(filter, hash)) << count;
+            hash = filter::hash_label(hash, wire, begin..end);
+            if count >= usize::from(self.header.fewest_labels) {
+                maybe |= u128::from(filter::may_hold(filter, hash)) << count;
+            }
             end = begin;
         }
         if maybe != 0 {
-            self.look_up_exactly(name, labels, maybe, &mut each);
+            self.look_up_exactly(
+                name,
+                begins.get(..labels).unwrap_or_default(),
+                maybe,
+                &mut each,
+            );
         }
         if let Some(root) = self.header.root.checked_sub(1) {
             self.tell(root as usize, 0, labels, &mut each);
@@ -258,32 +280,36 @@ impl Index {
         }
     }
 
-    /// Looks for the parents of a name whose bits are set.
+    /// Looks for the parents of a name whose bits are set; `begins` is where its labels begin.
     #[inline(never)]
     fn look_up_exactly(
         &self,
         name: NameRef<'_>,
-        labels: usize,
+        begins: &[u8],
         mut maybe: u128,
         each: &mut impl FnMut(Hit),
     ) {
         let Some(dictionary) = self.dictionary() else {
             return;
         };
-        let Some(mut spelled) = Spelled::new(name) else {
+        let mut spelled = Spelled::new();
+        if spelled.spell(name).is_none() {
             return;
-        };
+        }
         let Some(top) = dictionary.find_top(spelled.top) else {
             return;
         };
         while maybe != 0 {
-            let count = maybe.ilog2();
+            let count = maybe.ilog2() as usize;
             maybe &= !(1 << count);
-            let found = spelled.with_row(count as usize - 1, |row, key| {
-                dictionary.find(&top, row, key)
-            });
+            let place = begins.len().checked_sub(count);
+            let Some(begin) = place.and_then(|place| begins.get(place)) else {
+                continue;
+            };
+            let found =
+                spelled.with_row(usize::from(*begin), |wanted| dictionary.find(&top, wanted));
             if let Some(place) = found.flatten().and_then(|set| self.set_place(set)) {
-                self.tell(place, count as usize, labels, each);
+                self.tell(place, count, begins.len(), each);
             }
         }
     }
@@ -314,9 +340,16 @@ impl Index {
 
     /// Calls `each` for every name with its postings, in canonical order.
     pub fn walk(&self, mut each: impl FnMut(NameRef<'_>, &[Posting<'_>])) {
+        /// Names after which what was read of the file is let go: some half a megabyte.
+        const STRETCH: u32 = 1 << 16;
         let sets = self.part(Part::Sets);
         let mut postings = Vec::new();
+        let mut told = 0_u32;
         let mut tell = |name: NameRef<'_>, place: usize| {
+            told = told.wrapping_add(1);
+            if told.is_multiple_of(STRETCH) {
+                self.octets.let_go(0, self.octets.len());
+            }
             postings.clear();
             let known = SetReader::new(sets, place).map(|(posting, _)| posting);
             postings.extend(known.filter(|it| usize::from(it.list.0) < self.lists.len()));
@@ -371,9 +404,17 @@ impl Index {
         self.octets.len() as u64
     }
 
-    /// Octets in memory beside the file: the codes. What is known of the lists is not counted.
+    /// The file, if it is searched in one: also after another took its place.
+    pub const fn file(&self) -> Option<&DiskFile> {
+        self.octets.file()
+    }
+
+    /// Octets in memory beside the file: the codes, some separators, some top-level labels. What is
+    /// known of the lists is not counted.
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.model.as_ref().map_or(0, |model| model.memory_bytes())
+        let model = self.model.as_ref().map_or(0, |model| model.memory_bytes());
+        let tables = size_of_val(&*self.strides) + size_of_val(&*self.likely_tops);
+        size_of::<Self>() + model + tables
     }
 
     /// What tells this compilation from another, as it was given.
@@ -405,9 +446,6 @@ impl Index {
 
     /// The names.
     fn dictionary(&self) -> Option<Dictionary<'_>> {
-        let separators = self.part(Part::Separators);
-        let blocks = self.header.blocks as usize;
-        let (separators, begins) = separators.split_at_checked(blocks * 8)?;
         let tops = self.part(Part::Tops);
         let count = self.header.tops as usize;
         let (top_keys, rest) = tops.split_at_checked(count * 8)?;
@@ -416,8 +454,9 @@ impl Index {
             top_keys: top_keys.as_chunks().0,
             top_places: top_places.as_chunks().0,
             tops,
-            separators: separators.as_chunks().0,
-            begins: begins.as_chunks().0,
+            separators: self.part(Part::Separators).as_chunks().0,
+            strides: &self.strides,
+            likely_tops: &self.likely_tops,
             names: self.part(Part::Names),
             model: self.model.as_deref()?,
             block_bits: self.header.block_bits,
@@ -450,5 +489,83 @@ impl fmt::Debug for Index {
             .field("names", &self.header.names)
             .field("octets", &self.octets)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lists::{Effect, Entry, IndexBuilder, ListKind};
+    use crate::name::Name;
+    use crate::verdict::Tier;
+    use twox_hash::XxHash3_64;
+
+    /// The octets of an index of these names.
+    fn octets(names: &[Name]) -> Vec<u8> {
+        let mut builder = IndexBuilder::new();
+        let info = ListInfo::new("a", "ads", ListKind::Block, Tier::Lists);
+        let entry = |name: &Name| Entry {
+            name: name.clone(),
+            reach: Reach::Subtree,
+            effect: Effect::Listed,
+            modifiers: None,
+        };
+        let entries = names.iter().map(|name| (1, entry(name)));
+        builder.add_list(info, entries).unwrap();
+        builder.build().octets.to_vec()
+    }
+
+    /// The same octets with checksums that are right.
+    fn sealed(mut octets: Vec<u8>) -> Vec<u8> {
+        let (header, body) = octets.split_at_mut(HEADER);
+        header[24..32].copy_from_slice(&XxHash3_64::oneshot(body).to_le_bytes());
+        let (covered, checksum) = header.split_at_mut(HEADER - 8);
+        checksum.copy_from_slice(&XxHash3_64::oneshot(covered).to_le_bytes());
+        octets
+    }
+
+    #[test]
+    fn octets_that_make_no_sense_harm_nobody() {
+        let names: Vec<Name> = (0..3_000_u32)
+            .map(|n| {
+                let text = format!(
+                    "n{}.some-host{}.example{}.{}",
+                    n % 7,
+                    n,
+                    n / 9,
+                    ["com", "org"][n as usize % 2]
+                );
+                Name::parse(&text).unwrap()
+            })
+            .collect();
+        let whole = octets(&names);
+        assert_eq!(sealed(whole.clone()), whole);
+        let mut next = 1_u32;
+        let mut random = || {
+            next = next.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (next >> 8) as usize
+        };
+        let (mut opened, mut hits) = (0, 0);
+        for _ in 0..300 {
+            let mut octets = whole.clone();
+            for _ in 0..1 + random() % 30 {
+                // Behind the header, or what that says of the sizes of blocks.
+                let place = match random() % 8 {
+                    0 => 96 + random() % 4,
+                    _ => HEADER + random() % (whole.len() - HEADER),
+                };
+                octets[place] = random() as u8;
+            }
+            let Ok(index) = Index::from_bytes(sealed(octets)) else {
+                continue;
+            };
+            opened += 1;
+            for name in names.iter().step_by(13) {
+                index.look_up(name.as_ref(), |_| hits += 1);
+            }
+            index.walk(|_, _| ());
+        }
+        assert!(opened > 30, "{opened}");
+        assert!(hits > opened * 100, "{hits}");
     }
 }

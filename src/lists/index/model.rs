@@ -1,140 +1,107 @@
-//! Which code a symbol is written in: what is likely depends on what stands before it.
+//! How a name is written: what it shares with the name before, its set, what it says anew.
 //!
-//! A symbol has a *context*. For the first symbol that a name does not share with the name it is
-//! compared with, that is the other name's symbol at this place (which it must come after) and the
-//! symbol before. For all others it is the two symbols before. Each context belongs to a *class*,
-//! and each class has a code. How much a name shares is written in a code that depends on how much
-//! the name before shared; the set of postings has one code of its own.
+//! What it says anew is tokens, and stands apart. Before that come, each in a code: how many symbols
+//! it shares with the name before, in a code that depends on how many that name shared; that its
+//! set of postings is another than that of the name before, and which, only where it is; how many
+//! tokens it has. Of the head of a group the set, which is always there, and the number of tokens:
+//! what it shares with others is a matter of its block. So a search goes from name to name quickly
+//! and reads the tokens of few.
 
-use super::alphabet::{END, GAP, ROW, SYMBOLS};
-use super::bits::{BitReader, BitWriter};
-use super::code::{self, Decoder, Encoder, Found, LongRows, QUICK};
+use super::bits::{BitReader, BitWriter, bits_at};
+use super::code::{self, Decoder, Encoder};
+use super::tokens::{self, Divider, MAX_TOKENS, Sample, Token};
 
-/// How many contexts of a kind there are.
-pub(super) const CONTEXTS: usize = SYMBOLS * SYMBOLS;
-/// The most classes.
-pub(super) const MAX_CLASSES: usize = 255;
 /// How many symbols the codes of shared lengths have: themselves, then [`FAR`].
 pub(super) const SHARED: usize = 32;
 /// A shared length of this many or more: eight bits follow that hold it.
 const FAR: u8 = SHARED as u8 - 1;
 /// How many codes for shared lengths there are.
 pub(super) const SHARED_CODES: usize = 24;
-/// How many symbols the code of sets of postings has.
+/// How many symbols the code of counts of tokens has: themselves, then [`MANY`], then [`OTHER_SET`].
+const COUNTS: usize = 32;
+/// So many tokens or more: eight bits follow that hold how many.
+const MANY: u8 = COUNTS as u8 - 2;
+/// In place of a count: the set follows, which is not that of the name before, and then the count.
+const OTHER_SET: u8 = COUNTS as u8 - 1;
+/// How many symbols the code of sets of postings has: numbers of sets, then these.
 pub(super) const SETS: usize = 64;
-/// The same set as the name before.
-pub(super) const SAME_SET: u8 = 0;
 /// The set with the number that follows, in as many bits as the highest number has.
 pub(super) const RARE_SET: u8 = 62;
 /// The set at the place that follows in 32 bits.
 pub(super) const LONE_SET: u8 = 63;
-
-/// Where a symbol stands.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Context {
-    /// The first that is not shared.
-    First(usize),
-    /// Another one.
-    Next(usize),
-}
-
-/// Calls `each` for the symbols of `row` (its end included) that are not among the `shared` first,
-/// with their contexts. `base` is the name it was compared with, none for the head of a group.
-pub(super) fn spell(
-    row: &[u8],
-    shared: usize,
-    base: Option<&[u8]>,
-    mut each: impl FnMut(Context, u8),
-) {
-    let before = |back: usize| {
-        let place = shared.checked_sub(back);
-        let symbol = place.and_then(|place| row.get(place)).copied();
-        symbol.unwrap_or(GAP)
-    };
-    let (mut second, mut last) = (before(2), before(1));
-    let mut replaced = base.map(|base| base.get(shared).copied().unwrap_or(END));
-    for symbol in row.get(shared..).unwrap_or_default() {
-        let context = match replaced.take() {
-            Some(other) => Context::First(pair(other, last)),
-            None => Context::Next(pair(second, last)),
-        };
-        each(context, *symbol);
-        (second, last) = (last, *symbol);
-    }
-}
-
-/// The number of a pair of symbols.
-const fn pair(first: u8, second: u8) -> usize {
-    first as usize * SYMBOLS + second as usize
-}
 
 /// The code for the shared length of a name after one that shared `before`.
 pub(super) fn shared_code(before: usize) -> usize {
     before.min(SHARED_CODES - 1)
 }
 
-/// How often what was written in which context.
-pub(super) struct Counts {
-    /// For each first context, its symbols.
-    pub(super) first: Vec<[u32; SYMBOLS]>,
-    /// For each next context, its symbols.
-    pub(super) next: Vec<[u32; SYMBOLS]>,
-    /// For each code, shared lengths.
-    pub(super) shared: [[u64; SHARED]; SHARED_CODES],
-}
+/// How often each shared length was written in each code.
+pub(super) struct SharedCounts([[u64; SHARED]; SHARED_CODES]);
 
-impl Counts {
+impl SharedCounts {
     /// Nothing yet.
-    pub(super) fn new() -> Self {
-        Self {
-            first: vec![[0; SYMBOLS]; CONTEXTS],
-            next: vec![[0; SYMBOLS]; CONTEXTS],
-            shared: [[0; SHARED]; SHARED_CODES],
-        }
-    }
-
-    /// Counts a symbol.
-    pub(super) fn add(&mut self, context: Context, symbol: u8) {
-        let counts = match context {
-            Context::First(pair) => self.first.get_mut(pair),
-            Context::Next(pair) => self.next.get_mut(pair),
-        };
-        if let Some(count) = counts.and_then(|counts| counts.get_mut(usize::from(symbol))) {
-            *count = count.saturating_add(1);
-        }
+    pub(super) const fn new() -> Self {
+        Self([[0; SHARED]; SHARED_CODES])
     }
 
     /// Counts a shared length.
-    pub(super) fn add_shared(&mut self, code: usize, length: usize) {
-        if let Some(counts) = self.shared.get_mut(code) {
+    pub(super) fn add(&mut self, code: usize, length: usize) {
+        if let Some(counts) = self.0.get_mut(code) {
             counts[length.min(usize::from(FAR))] += 1;
         }
     }
 }
 
-/// The classes of contexts and the lengths of all codes: what stands in the file.
+/// The tokens and the lengths of all codes: what stands in the file.
 pub(super) struct Model {
-    /// The class of each first context.
-    pub(super) first: Vec<u8>,
-    /// The class of each next context.
-    pub(super) next: Vec<u8>,
-    /// For each class, its code.
-    pub(super) classes: Vec<[u8; SYMBOLS]>,
+    /// The pairs that make the tokens behind those of the symbols.
+    pub(super) pairs: Vec<[u16; 2]>,
     /// The codes of shared lengths.
-    pub(super) shared: [[u8; SHARED]; SHARED_CODES],
+    shared: [[u8; SHARED]; SHARED_CODES],
+    /// The code of counts of tokens.
+    counts: [u8; COUNTS],
     /// The code of sets.
-    pub(super) sets: [u8; SETS],
+    sets: [u8; SETS],
+    divider: Divider,
 }
 
 impl Model {
-    /// The octets of the section: the classes of first and next contexts, an octet each, then the
-    /// lengths of all codes, two in an octet, the first in its low half.
+    /// The model for rows like those of the sample, for shared lengths and sets that occur so
+    /// often, and so many names that have the set of the name before, or another.
+    pub(super) fn fit(
+        sample: &Sample,
+        shared: &SharedCounts,
+        sets: &[u64; SETS],
+        [same, other]: [u64; 2],
+    ) -> Self {
+        let pairs = sample.pairs();
+        let tokens = tokens::join(&pairs).unwrap_or_default();
+        let divider = Divider::new(tokens);
+        // Any count may come.
+        let mut counts = [1; COUNTS];
+        let mut rows = 0;
+        for row in sample.rows() {
+            counts[divider.divide(row).len().min(usize::from(MANY))] += 1;
+            rows += 1;
+        }
+        // As often among the rows of the sample as among all names.
+        counts[usize::from(OTHER_SET)] += rows * other / (same + other).max(1);
+        Self {
+            pairs,
+            shared: shared.0.map(|counts| code::lengths(&counts)),
+            counts: code::lengths(&counts),
+            sets: code::lengths(sets),
+            divider,
+        }
+    }
+
+    /// The octets of the section: the pairs, two octets for each half, then the lengths of all
+    /// codes, two in an octet, the first in its low half.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = [self.first.as_slice(), &self.next].concat();
-        let classes = self.classes.iter().flatten();
-        let lengths = classes
-            .chain(self.shared.iter().flatten())
-            .chain(&self.sets);
+        let halves = self.pairs.as_flattened().iter();
+        let mut bytes: Vec<u8> = halves.flat_map(|half| half.to_le_bytes()).collect();
+        let shared = self.shared.as_flattened().iter();
+        let lengths = shared.chain(&self.counts).chain(&self.sets);
         let lengths: Vec<u8> = lengths.copied().collect();
         bytes.extend(lengths.chunks(2).map(|two| match two {
             [low, high] => low | high << 4,
@@ -145,37 +112,27 @@ impl Model {
 }
 
 /// Writes names.
-pub(super) struct ModelEncoder {
-    first: Vec<u8>,
-    next: Vec<u8>,
-    classes: Vec<Encoder<SYMBOLS>>,
+pub(super) struct ModelEncoder<'a> {
+    divider: &'a Divider,
+    /// Bits of a token's number.
+    token_bits: u32,
     shared: Vec<Encoder<SHARED>>,
+    counts: Encoder<COUNTS>,
     sets: Encoder<SETS>,
     /// Bits of a set's number.
     set_bits: u32,
 }
 
-impl ModelEncoder {
+impl<'a> ModelEncoder<'a> {
     /// The encoder of a model over so many numbered sets.
-    pub(super) fn new(model: &Model, sets: usize) -> Self {
+    pub(super) fn new(model: &'a Model, sets: usize) -> Self {
         Self {
-            first: model.first.clone(),
-            next: model.next.clone(),
-            classes: model.classes.iter().map(Encoder::new).collect(),
+            divider: &model.divider,
+            token_bits: tokens::token_bits(model.pairs.len()),
             shared: model.shared.iter().map(Encoder::new).collect(),
+            counts: Encoder::new(&model.counts),
             sets: Encoder::new(&model.sets),
             set_bits: number_bits(sets),
-        }
-    }
-
-    /// Appends a symbol.
-    pub(super) fn put(&self, context: Context, symbol: u8, out: &mut BitWriter) {
-        let class = match context {
-            Context::First(pair) => self.first.get(pair),
-            Context::Next(pair) => self.next.get(pair),
-        };
-        if let Some(code) = class.and_then(|class| self.classes.get(usize::from(*class))) {
-            code.put(symbol, out);
         }
     }
 
@@ -190,10 +147,38 @@ impl ModelEncoder {
         }
     }
 
+    /// Appends that the set of a name is another than that of the name before, if it is.
+    pub(super) fn put_other_set(&self, set: SetCode, out: &mut BitWriter) {
+        if set != SetCode::Same {
+            self.counts.put(OTHER_SET, out);
+            self.put_set(set, out);
+        }
+    }
+
+    /// Appends a number of tokens.
+    pub(super) fn put_count(&self, count: usize, out: &mut BitWriter) {
+        // A row of symbols is shorter than 256.
+        self.counts.put(count.min(usize::from(MANY)) as u8, out);
+        if count >= usize::from(MANY) {
+            out.put(count as u32, 8);
+        }
+    }
+
+    /// The tokens of what a name says anew, given without its end.
+    pub(super) fn tokens(&self, rest: &[u8]) -> Vec<u16> {
+        self.divider.divide(rest)
+    }
+
+    /// Appends a token.
+    pub(super) fn put_token(&self, token: u16, out: &mut BitWriter) {
+        out.put(token.into(), self.token_bits);
+    }
+
     /// Appends a set.
     pub(super) fn put_set(&self, set: SetCode, out: &mut BitWriter) {
         match set {
-            SetCode::Same => self.sets.put(SAME_SET, out),
+            // Stands in no place of its own.
+            SetCode::Same => {}
             SetCode::Number(number) => {
                 let symbol = number_symbol(number);
                 self.sets.put(symbol, out);
@@ -222,8 +207,7 @@ pub(super) enum SetCode {
 
 /// The symbol of a numbered set.
 pub(super) fn number_symbol(number: u32) -> u8 {
-    // Below `RARE_SET`.
-    number.saturating_add(1).min(u32::from(RARE_SET)) as u8
+    number.min(u32::from(RARE_SET)) as u8
 }
 
 /// How many bits the highest of so many numbers has.
@@ -234,54 +218,48 @@ fn number_bits(count: usize) -> u32 {
 
 /// Reads names.
 pub(super) struct ModelDecoder {
-    /// The class of each pair, at 64 times the first and the second.
-    first: [u8; PAIRS],
-    next: [u8; PAIRS],
-    /// For each class, what the next bits begin with.
-    quick: Box<[[Found; 1 << QUICK]]>,
-    long: Box<[LongRows]>,
+    /// The tokens, then such of no symbols.
+    tokens: Box<[Token; MAX_TOKENS]>,
+    /// Bits of a token's number.
+    token_bits: u32,
     shared: Box<[Decoder]>,
+    counts: Decoder,
     sets: Decoder,
     set_bits: u32,
 }
 
-/// More than the places of pairs, and a power of two, so that a masked place is always there.
-const PAIRS: usize = 4096;
-
 impl ModelDecoder {
-    /// Reads what [`Model::to_bytes`] wrote, for so many numbered sets; none when it is no model.
-    pub(super) fn new(bytes: &[u8], classes: usize, sets: usize) -> Option<Box<Self>> {
-        if classes > MAX_CLASSES {
+    /// Reads what [`Model::to_bytes`] wrote, for so many pairs and numbered sets; none when it is no
+    /// model.
+    pub(super) fn new(bytes: &[u8], pairs: usize, sets: usize) -> Option<Box<Self>> {
+        if pairs > MAX_TOKENS {
             return None;
         }
-        let (first, bytes) = bytes.split_at_checked(CONTEXTS)?;
-        let (next, bytes) = bytes.split_at_checked(CONTEXTS)?;
-        let is_class = |class: &u8| usize::from(*class) < classes;
-        if !first.iter().chain(next).all(is_class) {
-            return None;
-        }
+        let (halves, bytes) = bytes.split_at_checked(pairs * 4)?;
+        let half = |octets: &[u8; 2]| u16::from_le_bytes(*octets);
+        let (halves, _) = halves.as_chunks::<2>();
+        let (pairs, _) = halves.as_chunks::<2>();
+        let pairs: Vec<[u16; 2]> = pairs
+            .iter()
+            .map(|[first, second]| [half(first), half(second)])
+            .collect();
+        let token_bits = tokens::token_bits(pairs.len());
+        let mut tokens = tokens::join(&pairs)?;
+        tokens.resize(MAX_TOKENS, Token::default());
         let lengths: Vec<u8> = bytes.iter().flat_map(|two| [two & 15, two >> 4]).collect();
-        let (of_classes, rest) = lengths.split_at_checked(classes * SYMBOLS)?;
-        let (of_shared, of_sets) = rest.split_at_checked(SHARED_CODES * SHARED)?;
+        let (of_shared, rest) = lengths.split_at_checked(SHARED_CODES * SHARED)?;
+        let (of_counts, of_sets) = rest.split_at_checked(COUNTS)?;
         if of_sets.len() != SETS {
             return None;
         }
-        let mut quick = Vec::with_capacity(classes);
-        let mut long = Vec::with_capacity(classes);
-        for lengths in of_classes.chunks(SYMBOLS) {
-            let decoder = Decoder::new(lengths)?;
-            quick.push(decoder.quick);
-            long.push(decoder.long);
-        }
         Some(Box::new(Self {
-            first: spread(first),
-            next: spread(next),
-            quick: quick.into_boxed_slice(),
-            long: long.into_boxed_slice(),
+            tokens: tokens.try_into().ok()?,
+            token_bits,
             shared: of_shared
                 .chunks(SHARED)
                 .map(Decoder::new)
                 .collect::<Option<_>>()?,
+            counts: Decoder::new(of_counts)?,
             sets: Decoder::new(of_sets)?,
             set_bits: number_bits(sets),
         }))
@@ -289,100 +267,54 @@ impl ModelDecoder {
 
     /// Octets it takes in memory.
     pub(super) fn memory_bytes(&self) -> usize {
-        let classes = size_of_val(&*self.quick) + size_of_val(&*self.long);
-        size_of::<Self>() + classes + size_of_val(&*self.shared)
-    }
-
-    /// Reads the symbols of a name into `row` behind the `shared` first, which stand there, and says
-    /// how many the name has, its end not counted. None when it has no end.
-    ///
-    /// Unless it is the head of a group, `row` holds the name it was compared with, and its end.
-    #[inline(always)]
-    pub(super) fn take_row(
-        &self,
-        row: &mut [u8; ROW],
-        shared: u8,
-        is_head: bool,
-        reader: &mut BitReader<'_>,
-    ) -> Option<u8> {
-        let before = |back| {
-            let place = shared.checked_sub(back);
-            place.map_or(GAP, |place| row[usize::from(place)])
-        };
-        let mut pair = place(before(2), before(1));
-        let mut class_of_next = if is_head {
-            self.next[pair]
-        } else {
-            self.first[place(row[usize::from(shared)], before(1))]
-        };
-        let mut at = shared;
-        loop {
-            let next = reader.peek();
-            let class = usize::from(class_of_next);
-            let mut found = self.quick.get(class)?[code::beginning(next)];
-            if found == 0 {
-                found = self.long.get(class)?.find(next);
-            }
-            reader.pass(code::length(found));
-            let symbol = code::symbol(found);
-            row[usize::from(at)] = symbol;
-            if symbol == END {
-                return Some(at);
-            }
-            at = at.checked_add(1)?;
-            pair = (pair << 6 | usize::from(symbol)) & (PAIRS - 1);
-            class_of_next = self.next[pair];
-        }
+        size_of::<Self>() + size_of_val(&*self.tokens) + size_of_val(&*self.shared)
     }
 
     /// Reads a shared length.
     #[inline(always)]
-    pub(super) fn take_shared(&self, code: usize, reader: &mut BitReader<'_>) -> Option<u8> {
+    pub(super) fn take_shared(&self, code: usize, reader: &mut BitReader<'_>) -> Option<usize> {
         let length = self.shared.get(code)?.take(reader);
         Some(match length {
-            // Eight bits.
-            FAR => reader.take(8) as u8,
-            near => near,
+            FAR => reader.take(8) as usize,
+            near => near.into(),
         })
+    }
+
+    /// Reads a number of tokens; before it, the set of the name if it is not `set`, that of the name
+    /// before.
+    #[inline(always)]
+    pub(super) fn take_count(&self, set: &mut SetCode, reader: &mut BitReader<'_>) -> usize {
+        let mut count = self.counts.take(reader);
+        if count == OTHER_SET {
+            *set = self.take_set(reader);
+            count = self.counts.take(reader);
+        }
+        match count {
+            MANY => reader.take(8) as usize,
+            few => few.into(),
+        }
+    }
+
+    /// How many bits so many tokens take.
+    #[inline(always)]
+    pub(super) const fn bits_of(&self, tokens: usize) -> usize {
+        tokens * self.token_bits as usize
+    }
+
+    /// The token at `place` of `names`.
+    #[inline(always)]
+    pub(super) fn token(&self, names: &[u8], place: usize) -> Token {
+        let number = bits_at(names, place, self.token_bits);
+        self.tokens[number as usize % MAX_TOKENS]
     }
 
     /// Reads a set.
     #[inline(always)]
     pub(super) fn take_set(&self, reader: &mut BitReader<'_>) -> SetCode {
         match self.sets.take(reader) {
-            SAME_SET => SetCode::Same,
             RARE_SET => SetCode::Number(reader.take(self.set_bits)),
             LONE_SET => SetCode::At(reader.take(32)),
-            symbol => SetCode::Number(u32::from(symbol) - 1),
+            symbol => SetCode::Number(symbol.into()),
         }
-    }
-}
-
-/// Where the class of a pair stands.
-const fn place(first: u8, second: u8) -> usize {
-    ((first as usize) << 6 | second as usize) & (PAIRS - 1)
-}
-
-/// Puts the classes of all pairs to their places.
-fn spread(classes: &[u8]) -> [u8; PAIRS] {
-    let mut table = [0; PAIRS];
-    for (first, row) in (0..).zip(classes.chunks(SYMBOLS)) {
-        for (second, class) in (0..).zip(row) {
-            table[place(first, second)] = *class;
-        }
-    }
-    table
-}
-
-/// The model for these counts.
-pub(super) fn fit(counts: &Counts, sets: &[u64; SETS]) -> Model {
-    let classes = super::classes::divide(&counts.first, &counts.next);
-    let shared = counts.shared.map(|counts| code::lengths(&counts));
-    Model {
-        first: classes.first,
-        next: classes.next,
-        classes: classes.counts.iter().map(code::lengths).collect(),
-        shared,
-        sets: code::lengths(sets),
     }
 }

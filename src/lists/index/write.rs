@@ -6,10 +6,11 @@ use super::alphabet::{END, KEY_SYMBOLS, Spelled, to_wire};
 use super::dictionary::matching;
 use super::fault::WriteError;
 use super::layout::Part;
-use super::model::{Counts, shared_code, spell};
+use super::model::{SharedCounts, shared_code};
 use super::record;
 use super::sets::{self, SetTable};
 use super::spool::Spool;
+use super::tokens::Sample;
 use crate::files::{FileError, Scratch};
 use crate::lists::{ListInfo, Posting};
 use crate::name::{MAX_NAME, NameRef};
@@ -22,7 +23,7 @@ pub(super) const GROUP_BITS: u8 = 3;
 /// Takes names in canonical order and writes an index.
 ///
 /// While names come in, they go to a working file, and what is needed to choose the codes is
-/// counted: which symbol in which context, which set how often. [`Self::finish`] reads the working
+/// collected: a sample of what they say, which set how often. [`Self::finish`] reads the working
 /// file again and writes the names in these codes. Memory does not depend on how many names there
 /// are.
 pub struct IndexWriter {
@@ -33,10 +34,13 @@ pub struct IndexWriter {
     pub(super) separators: Spool,
     /// The tops.
     pub(super) tops: Spool,
-    pub(super) counts: Counts,
+    pub(super) sample: Sample,
+    pub(super) shared: SharedCounts,
     pub(super) sets: SetTable,
-    /// How often a set was that of the name before.
+    /// How often a set was that of the name before, heads of groups not counted, and how often it
+    /// was another.
     pub(super) same_sets: u64,
+    pub(super) other_sets: u64,
     /// How often a set had no number.
     pub(super) lone_sets: u64,
     pub(super) tally: Tally,
@@ -107,6 +111,12 @@ pub(super) fn common_prefix(heads: &[Vec<u8>]) -> usize {
         [first, .., last] => matching(first, last),
     };
     common.min(KEY_SYMBOLS)
+}
+
+/// What a row says behind its first symbols, without its end.
+pub(super) fn rest(row: &[u8], shared: usize) -> &[u8] {
+    let body = row.strip_suffix(&[END]).unwrap_or(row);
+    body.get(shared..).unwrap_or_default()
 }
 
 /// The name before, with which the next one is compared.
@@ -244,9 +254,11 @@ impl IndexWriter {
             names: Spool::new(scratch()?),
             separators: Spool::new(scratch()?),
             tops: Spool::new(scratch()?),
-            counts: Counts::new(),
+            sample: Sample::new(),
+            shared: SharedCounts::new(),
             sets: SetTable::default(),
             same_sets: 0,
+            other_sets: 0,
             lone_sets: 0,
             tally: Tally::default(),
             root: None,
@@ -290,18 +302,19 @@ impl IndexWriter {
         set.clear();
         sets::put(&mut set, postings);
         let has_modifiers = postings.iter().any(|posting| posting.modifiers.is_some());
-        let Some(mut spelled) = Spelled::new(name) else {
+        let mut spelled = Spelled::new();
+        if spelled.spell(name).is_none() {
             if self.tally.names > 0 {
                 return Err(self.wrong_order(name));
             }
             self.root = Some(set);
             self.tally.names = 1;
             return Ok(());
-        };
+        }
         let labels = name.label_count();
         let is_new_top = self.start_top(name, spelled.top)?;
-        let pushed = spelled.with_row(labels - 1, |row, _| {
-            self.push_row(name, row, is_new_top, &set, has_modifiers)
+        let pushed = spelled.with_row(0, |wanted| {
+            self.push_row(name, wanted.row, is_new_top, &set, has_modifiers)
         });
         pushed.unwrap_or_else(|| Err(WriteError::Alphabet(name.to_name())))?;
         self.set = set;
@@ -385,21 +398,18 @@ impl IndexWriter {
         } else {
             let code;
             (shared, code) = self.last.name.shared(row);
-            self.counts.add_shared(code, shared);
-            spell(
-                row,
-                shared,
-                Some(self.last.name.row()),
-                |context, symbol| {
-                    self.counts.add(context, symbol);
-                },
-            );
+            self.shared.add(code, shared);
+            self.sample.add(rest(row, shared));
         }
         let number = self.sets.number(set, has_modifiers);
-        match number {
-            Some(_) if role == Role::Plain && number == self.last.set => self.same_sets += 1,
-            Some(number) => self.sets.count(number),
-            None => self.lone_sets += 1,
+        if role == Role::Plain && number.is_some() && number == self.last.set {
+            self.same_sets += 1;
+        } else {
+            self.other_sets += u64::from(role == Role::Plain);
+            match number {
+                Some(number) => self.sets.count(number),
+                None => self.lone_sets += 1,
+            }
         }
         let before = if is_new_top {
             &[]
@@ -413,13 +423,11 @@ impl IndexWriter {
         Ok(())
     }
 
-    /// Counts the symbols of the heads of a block.
+    /// Takes note of the heads of a block.
     fn end_block(&mut self) {
         let prefix = common_prefix(&self.last.heads);
         for head in self.last.heads.drain(..) {
-            spell(&head, prefix, None, |context, symbol| {
-                self.counts.add(context, symbol)
-            });
+            self.sample.add(rest(&head, prefix));
         }
     }
 

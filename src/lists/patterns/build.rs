@@ -84,7 +84,10 @@ impl SinglePattern {
         let mut marked = [0; MAX_NAME + 1];
         let marked = mark(name, &mut marked);
         let text = marked.get(1..marked.len().saturating_sub(1));
-        run(&self.steps, &self.sets, text.unwrap_or_default()) != self.inverted
+        let found = run(&self.steps, &self.sets, text.unwrap_or_default(), &mut {
+            u32::MAX
+        });
+        found != Some(self.inverted)
     }
 }
 
@@ -94,9 +97,41 @@ pub struct PatternsBuilder {
     limits: Limits,
     patterns: BTreeMap<Key, Program>,
     taken_back: BTreeSet<Key>,
-    always: usize,
-    steps: usize,
-    always_steps: usize,
+    /// What the patterns of each list cost.
+    used: BTreeMap<ListId, Cost>,
+    /// How many texts have a hash with the same first bits.
+    alike: BTreeMap<usize, usize>,
+    dropped: Vec<DroppedPattern>,
+}
+
+/// A pattern that was taken and had to make room for one of a list that has fewer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DroppedPattern {
+    /// Whose.
+    pub list: ListId,
+    /// On which line, as it was given.
+    pub line: u32,
+    /// What there is too much of.
+    pub fault: PatternFault,
+}
+
+/// What patterns cost of each of the [`Limits`], in their order.
+type Cost = [usize; 4];
+
+impl Limits {
+    /// The most of each, and what is told where that is too little.
+    fn each(self) -> [(usize, PatternFault); 4] {
+        let patterns = self.patterns.min(MAX_PATTERNS);
+        [
+            (patterns, PatternFault::TooMany(patterns)),
+            (self.always, PatternFault::TooManyAlways(self.always)),
+            (self.steps, PatternFault::TooManySteps(self.steps)),
+            (
+                self.always_steps,
+                PatternFault::TooManyAlwaysSteps(self.always_steps),
+            ),
+        ]
+    }
 }
 
 /// A pattern as its list says it; in the order in which they stand in the section.
@@ -118,6 +153,8 @@ struct Program {
     sets: Vec<OctetSet>,
     /// The texts of which one must be in the name.
     texts: Option<Vec<Vec<u8>>>,
+    /// Where its list says it.
+    line: u32,
 }
 
 impl Program {
@@ -128,6 +165,23 @@ impl Program {
             Tried::Always
         }
     }
+
+    fn cost(&self) -> Cost {
+        let steps = self.steps.len() + self.texts.as_ref().map_or(0, Vec::len);
+        let always = self.tried() == Tried::Always;
+        [
+            1,
+            usize::from(always),
+            steps,
+            if always { steps } else { 0 },
+        ]
+    }
+
+    /// The first bits of the hashes of its texts.
+    fn kinds_of_texts(&self) -> impl Iterator<Item = usize> {
+        let texts = self.texts.iter().flatten();
+        texts.map(|text| first_bits(hash_of(text).1, ALIKE_BITS))
+    }
 }
 
 impl PatternsBuilder {
@@ -137,9 +191,9 @@ impl PatternsBuilder {
             limits,
             patterns: BTreeMap::new(),
             taken_back: BTreeSet::new(),
-            always: 0,
-            steps: 0,
-            always_steps: 0,
+            used: BTreeMap::new(),
+            alike: BTreeMap::new(),
+            dropped: Vec::new(),
         }
     }
 
@@ -149,7 +203,25 @@ impl PatternsBuilder {
     /// # Errors
     /// Why it cannot be used.
     pub fn push(&mut self, list: ListId, pattern: &Pattern) -> Result<Tried, PatternFault> {
-        let program = understand(pattern)?;
+        self.push_line(list, 0, pattern)
+    }
+
+    /// The same, of the line of its list on which it stands.
+    ///
+    /// What all lists may have together is shared out: where it is used up, a pattern takes the
+    /// place of the last one of the list that has most, unless its own list would then have more;
+    /// see [`Self::take_dropped`].
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn push_line(
+        &mut self,
+        list: ListId,
+        line: u32,
+        pattern: &Pattern,
+    ) -> Result<Tried, PatternFault> {
+        let mut program = understand(pattern)?;
+        program.line = line;
         let tried = program.tried();
         let modifiers = pattern.modifiers.as_deref();
         let key = Key {
@@ -170,14 +242,20 @@ impl PatternsBuilder {
         if self.patterns.contains_key(&key) {
             return Ok(tried);
         }
-        self.make_room(&program)?;
+        self.make_room(list, &program)?;
         self.patterns.insert(key, program);
         Ok(tried)
     }
 
     /// How many patterns there are, and how many of them are tried for every name.
     pub fn counts(&self) -> (usize, usize) {
-        (self.patterns.len(), self.always)
+        let always = self.used.values().map(|[_, always, ..]| always).sum();
+        (self.patterns.len(), always)
+    }
+
+    /// Patterns that had to make room since this was last asked.
+    pub fn take_dropped(&mut self) -> Vec<DroppedPattern> {
+        std::mem::take(&mut self.dropped)
     }
 
     /// The section; the same whatever order the patterns came in.
@@ -194,31 +272,99 @@ impl PatternsBuilder {
         writer.finish()
     }
 
-    /// Counts a program in.
-    fn make_room(&mut self, program: &Program) -> Result<(), PatternFault> {
-        let limits = self.limits;
-        let most = limits.patterns.min(MAX_PATTERNS);
-        let always = program.tried() == Tried::Always;
-        let steps = program.steps.len() + program.texts.as_ref().map_or(0, Vec::len);
-        if self.patterns.len() >= most {
-            return Err(PatternFault::TooMany(most));
+    /// Counts a program of `list` in, at the cost of lists that have more where there is no room.
+    fn make_room(&mut self, list: ListId, program: &Program) -> Result<(), PatternFault> {
+        let cost = program.cost();
+        let own = self.used.get(&list).copied().unwrap_or_default();
+        let limits = self.limits.each();
+        let is_full = |kind: &usize| self.alike.get(kind).is_some_and(|it| *it >= MOST_ALIKE);
+        if program.kinds_of_texts().any(|kind| is_full(&kind)) {
+            return Err(PatternFault::TooManyAlike(MOST_ALIKE));
         }
-        if self.steps + steps > limits.steps {
-            return Err(PatternFault::TooManySteps(limits.steps));
+        // First whether there will be room, so that none is dropped for nothing.
+        for (which, (limit, fault)) in limits.iter().enumerate() {
+            let over = (self.total(which) + cost[which]).saturating_sub(*limit);
+            let share = own[which] + cost[which];
+            let others = self.used.iter().filter(|(other, _)| **other != list);
+            let spare = others.map(|(_, used)| used[which].saturating_sub(share));
+            if cost[which] > 0 && over > spare.sum() {
+                return Err(fault.clone());
+            }
         }
-        if always && self.always >= limits.always {
-            return Err(PatternFault::TooManyAlways(limits.always));
+        for (which, (limit, fault)) in limits.iter().enumerate() {
+            let share = own[which] + cost[which];
+            while cost[which] > 0 && self.total(which) + cost[which] > *limit {
+                if !self.drop_one(which, share, fault) {
+                    return Err(fault.clone());
+                }
+            }
         }
-        if always && self.always_steps + steps > limits.always_steps {
-            return Err(PatternFault::TooManyAlwaysSteps(limits.always_steps));
+        for kind in program.kinds_of_texts() {
+            *self.alike.entry(kind).or_default() += 1;
         }
-        self.steps += steps;
-        if always {
-            self.always += 1;
-            self.always_steps += steps;
+        let used = self.used.entry(list).or_default();
+        for (used, cost) in used.iter_mut().zip(cost) {
+            *used += cost;
         }
         Ok(())
     }
+
+    /// How much of a limit is used up.
+    fn total(&self, which: usize) -> usize {
+        self.used.values().map(|used| used[which]).sum()
+    }
+
+    /// Drops the last pattern of the list that has most of what `which` limits, and more than
+    /// `share`; whether there is one. No list loses its only pattern.
+    fn drop_one(&mut self, which: usize, share: usize, fault: &PatternFault) -> bool {
+        let has_more = |(_, used): &(&ListId, &Cost)| used[which] > share && used[0] > 1;
+        let most = self
+            .used
+            .iter()
+            .filter(has_more)
+            .map(|(list, used)| (used[which], *list));
+        let Some((_, list)) = most.max() else {
+            return false;
+        };
+        let of_list = self.patterns.iter().filter(|(key, _)| key.list == list);
+        let counts = of_list.filter(|(_, program)| program.cost()[which] > 0);
+        let last = counts.max_by_key(|(_, program)| program.line);
+        let Some(key) = last.map(|(key, _)| key.clone()) else {
+            return false;
+        };
+        let Some(program) = self.patterns.remove(&key) else {
+            return false;
+        };
+        for kind in program.kinds_of_texts() {
+            if let Some(count) = self.alike.get_mut(&kind) {
+                *count -= 1;
+            }
+        }
+        if let Some(used) = self.used.get_mut(&list) {
+            for (used, cost) in used.iter_mut().zip(program.cost()) {
+                *used -= cost;
+            }
+        }
+        self.dropped.push(DroppedPattern {
+            list,
+            line: program.line,
+            fault: fault.clone(),
+        });
+        true
+    }
+}
+
+/// The most texts whose hashes begin with the same [`ALIKE_BITS`]: all of them are compared where
+/// a name has such three octets.
+const MOST_ALIKE: usize = 256;
+const ALIKE_BITS: u32 = 10;
+
+/// Where in `text` the three octets are by which it is found, and their hash.
+fn hash_of(text: &[u8]) -> (usize, u32) {
+    let at = rarest(text);
+    let three = text.iter().skip(at).take(SHORTEST);
+    let three = three.fold(0, |three, octet| three << 8 | u32::from(*octet));
+    (at, hash_three(three))
 }
 
 /// Reads and compiles a pattern.
@@ -242,6 +388,7 @@ fn understand(pattern: &Pattern) -> Result<Program, PatternFault> {
         sets,
         // One that must not be found matches above all where nothing of it occurs.
         texts: literals(&node).filter(|_| !inverted),
+        line: 0,
     })
 }
 
@@ -265,7 +412,8 @@ fn matches_everything(steps: &[Step], sets: &[OctetSet]) -> bool {
     ];
     let steps: Vec<u8> = steps.iter().flat_map(|step| step.to_bytes()).collect();
     let sets: Vec<u8> = sets.iter().flat_map(|set| set.to_bytes()).collect();
-    NAMES.iter().all(|name| run(&steps, &sets, name.as_bytes()))
+    let finds = |name: &&str| run(&steps, &sets, name.as_bytes(), &mut { u32::MAX }) == Some(true);
+    NAMES.iter().all(finds)
 }
 
 /// The parts of the section.
@@ -319,11 +467,9 @@ impl Writer {
         match program.texts {
             None => self.always.push(number),
             Some(texts) => self.texts.extend(texts.into_iter().map(|octets| {
-                let at = rarest(&octets);
-                let three = octets.iter().skip(at).take(SHORTEST);
-                let three = three.fold(0, |three, octet| three << 8 | u32::from(*octet));
+                let (at, hash) = hash_of(&octets);
                 Text {
-                    hash: hash_three(three),
+                    hash,
                     octets,
                     pattern: number,
                     at,
@@ -348,8 +494,14 @@ impl Writer {
 
     fn finish(mut self) -> Vec<u8> {
         self.texts.sort_unstable();
-        // One text in eight bits, one bucket a text.
-        let bucket_bits = self.texts.len().next_power_of_two().ilog2().clamp(1, 20);
+        // One text in eight bits, one bucket a text, and no bucket larger than `MOST_ALIKE`.
+        let least = if self.texts.len() > MOST_ALIKE {
+            ALIKE_BITS
+        } else {
+            1
+        };
+        let bucket_bits = self.texts.len().next_power_of_two().ilog2();
+        let bucket_bits = bucket_bits.clamp(least, 20);
         let set_bits = (bucket_bits + 5).max(9);
         let mut bits = vec![0_u8; 1 << (set_bits - 3)];
         let mut begins = vec![0_u32; (1 << bucket_bits) + 1];

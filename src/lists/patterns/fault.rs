@@ -32,6 +32,9 @@ pub enum PatternFault {
     /// All lists together have too many steps that must be tried for every name.
     #[error("the patterns that have to be tried for every name have more than {0} steps")]
     TooManyAlwaysSteps(usize),
+    /// All lists together have too many that are looked for alike.
+    #[error("more than {0} patterns in all lists that are looked for by the same letters")]
+    TooManyAlike(usize),
     /// All lists together have too many steps.
     #[error("the patterns of all lists have more than {0} steps")]
     TooManySteps(usize),

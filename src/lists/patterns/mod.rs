@@ -38,7 +38,7 @@ mod view;
 mod walk;
 mod wildcard;
 
-pub use build::{Limits, PatternsBuilder, SinglePattern, Tried, check};
+pub use build::{DroppedPattern, Limits, PatternsBuilder, SinglePattern, Tried, check};
 pub use fault::PatternFault;
 pub use view::{PatternHit, Patterns};
 

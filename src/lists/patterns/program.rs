@@ -32,14 +32,17 @@ pub(super) fn compile(node: &Node, sets: &mut Vec<OctetSet>) -> Result<Vec<Step>
     Ok(compiler.steps)
 }
 
-/// Whether a program finds what it looks for in `text`. Anything may be in the octets: a step that
-/// is none ends its way.
-pub(super) fn run(steps: &[u8], sets: &[u8], text: &[u8]) -> bool {
+/// Whether a program finds what it looks for in `text`; none if `work` is used up before that is
+/// known. Anything may be in the octets: a step that is none ends its way.
+///
+/// Each step that is taken at an octet uses up one of `work`, or two where there are many, and each
+/// octet some more.
+pub(super) fn run(steps: &[u8], sets: &[u8], text: &[u8], work: &mut u32) -> Option<bool> {
     let program = Program { steps, sets, text };
     match steps.len() / STEP {
-        0..=64 => program.run::<1>(),
-        65..=256 => program.run::<4>(),
-        _ => program.run::<{ MAX_STEPS.div_ceil(64) }>(),
+        0..=64 => program.run::<1>(work),
+        65..=256 => program.run::<4>(work),
+        _ => program.run::<{ MAX_STEPS.div_ceil(64) }>(work),
     }
 }
 
@@ -213,16 +216,25 @@ struct Program<'a> {
     text: &'a [u8],
 }
 
+/// Where a program is after an octet.
+enum Way<const W: usize> {
+    /// At these steps, which take the next.
+    On(Steps<W>),
+    /// At its end: it found what it looks for.
+    Found,
+}
+
 /// Steps of a program of at most `W` times 64: a bit for each.
 #[derive(Clone, Copy)]
 struct Steps<const W: usize>([u64; W]);
 
 impl Program<'_> {
-    fn run<const W: usize>(self) -> bool {
+    fn run<const W: usize>(self, work: &mut u32) -> Option<bool> {
         // Where an octet is to be taken.
         let mut now = Steps::<W>::NONE;
         let anchored = self.step(0) == Some(Step::Edge(BEGIN));
         for at in 0..=self.text.len() {
+            *work = work.checked_sub(Steps::<W>::WORK)?;
             let mut waiting = now;
             let mut reached = Steps::NONE;
             if at == 0 || !anchored {
@@ -231,6 +243,7 @@ impl Program<'_> {
             if let Some(before) = at.checked_sub(1) {
                 let octet = self.text.get(before).copied().unwrap_or_default();
                 while let Some(step) = waiting.take_first() {
+                    *work = work.checked_sub(Steps::<W>::EACH)?;
                     let taken = match self.step(step) {
                         Some(Step::Octet(wanted)) => wanted == octet,
                         Some(Step::Set(set)) => self.set_has(set, octet),
@@ -241,28 +254,34 @@ impl Program<'_> {
                     }
                 }
             }
-            match self.go_on(reached, at) {
-                Some(next) if anchored && next.is_empty() => return false,
-                Some(next) => now = next,
-                None => return true,
+            match self.go_on(reached, at, work)? {
+                Way::On(next) if anchored && next.is_empty() => return Some(false),
+                Way::On(next) => now = next,
+                Way::Found => return Some(true),
             }
         }
-        false
+        Some(false)
     }
 
     /// All steps to which the way leads from `waiting` without taking an octet, as far as they
-    /// take one; none where one of them is the end.
-    fn go_on<const W: usize>(self, mut waiting: Steps<W>, at: usize) -> Option<Steps<W>> {
+    /// take one; none where there is no work left.
+    fn go_on<const W: usize>(
+        self,
+        mut waiting: Steps<W>,
+        at: usize,
+        work: &mut u32,
+    ) -> Option<Way<W>> {
         let mut seen = waiting;
         let mut takers = Steps::NONE;
         while let Some(step) = waiting.take_first() {
+            *work = work.checked_sub(Steps::<W>::EACH)?;
             let mut lead = |to: u16| {
                 if seen.add(to) {
                     waiting.add(to);
                 }
             };
             match self.step(step) {
-                Some(Step::Found) => return None,
+                Some(Step::Found) => return Some(Way::Found),
                 Some(Step::Octet(_) | Step::Set(_)) => {
                     takers.add(step);
                 }
@@ -275,7 +294,7 @@ impl Program<'_> {
                 Some(Step::Edge(_)) | None => {}
             }
         }
-        Some(takers)
+        Some(Way::On(takers))
     }
 
     fn step(self, number: u16) -> Option<Step> {
@@ -311,6 +330,10 @@ impl Program<'_> {
 
 impl<const W: usize> Steps<W> {
     const NONE: Self = Self([0; W]);
+    /// What an octet costs beside its steps.
+    const WORK: u32 = 2 + W as u32;
+    /// What a step costs: among many, the next one takes longer to find.
+    const EACH: u32 = if W > 4 { 2 } else { 1 };
 
     /// Adds a step; whether it was not there. One that no program has is not added.
     fn add(&mut self, step: u16) -> bool {
@@ -349,7 +372,7 @@ mod tests {
         let steps = compile(&parse(expression).unwrap(), &mut sets).unwrap();
         let steps: Vec<u8> = steps.iter().flat_map(|it| it.to_bytes()).collect();
         let sets: Vec<u8> = sets.iter().flat_map(|it| it.to_bytes()).collect();
-        run(&steps, &sets, text.as_bytes())
+        run(&steps, &sets, text.as_bytes(), &mut { u32::MAX }).unwrap()
     }
 
     #[test]
@@ -414,6 +437,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_program_stops_where_its_work_is_used_up() {
+        let mut sets = Vec::new();
+        let steps = compile(&parse("[a-z]{5}[0-9]").unwrap(), &mut sets).unwrap();
+        let steps: Vec<u8> = steps.iter().flat_map(|it| it.to_bytes()).collect();
+        let sets: Vec<u8> = sets.iter().flat_map(|it| it.to_bytes()).collect();
+        let text = "a".repeat(200);
+        let all = 100_000;
+        let mut work = all;
+        assert_eq!(run(&steps, &sets, text.as_bytes(), &mut work), Some(false));
+        let needed = all - work;
+        assert!((1000..5000).contains(&needed), "{needed}");
+        for (given, expected) in [(needed, Some(false)), (needed - 1, None), (0, None)] {
+            let mut work = given;
+            assert_eq!(run(&steps, &sets, text.as_bytes(), &mut work), expected);
+        }
+    }
+
     proptest::proptest! {
         /// Any octets are a program that ends.
         #[test]
@@ -421,7 +462,7 @@ mod tests {
             steps in proptest::collection::vec(proptest::num::u8::ANY, 0..3100),
             text in "[a-c.]{0,40}",
         ) {
-            run(&steps, &[0xff; 64], text.as_bytes());
+            run(&steps, &[0xff; 64], text.as_bytes(), &mut 1_000_000);
         }
     }
 }

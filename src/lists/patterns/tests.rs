@@ -144,6 +144,7 @@ fn a_hit_says_all_that_the_line_said() {
         effect: Effect::Listed,
         important: false,
         rule: None,
+        unsure: false,
     };
     assert_eq!(found[0], plain);
     let expected = PatternHit {
@@ -152,6 +153,7 @@ fn a_hit_says_all_that_the_line_said() {
         effect: Effect::Excepted,
         important: true,
         rule: found[1].rule,
+        unsure: false,
     };
     assert_eq!(found[1..], [expected]);
     let encoded = patterns
@@ -255,6 +257,150 @@ fn limits_are_kept() {
     let long = "a".repeat(MAX_TEXT + 1);
     assert_eq!(push(&long), Err(PatternFault::TooLong(MAX_TEXT + 1)));
     assert_eq!(builder.counts(), (3, 1));
+}
+
+#[test]
+fn a_list_that_comes_last_has_room_too() {
+    let limits = Limits {
+        patterns: 12,
+        ..Limits::default()
+    };
+    let mut builder = PatternsBuilder::new(limits);
+    let mut push = |list: u16, line: u32| {
+        let text = format!("banner{list}x{line}");
+        builder.push_line(ListId(list), line, &pattern(PatternKind::Regex, &text))
+    };
+    let full = Err(PatternFault::TooMany(12));
+    for line in 1..=20 {
+        let expected = if line > 12 {
+            full.clone()
+        } else {
+            Ok(Tried::OnText)
+        };
+        assert_eq!(push(0, line), expected, "{line}");
+    }
+    // The second gets its half and no more, the third all it asks for.
+    for line in 1..=20 {
+        let expected = if line > 6 {
+            full.clone()
+        } else {
+            Ok(Tried::OnText)
+        };
+        assert_eq!(push(1, line), expected, "{line}");
+    }
+    assert!(push(2, 1).is_ok() && push(2, 2).is_ok());
+    let dropped: Vec<(u16, u32)> = builder
+        .take_dropped()
+        .iter()
+        .map(|it| (it.list.0, it.line))
+        .collect();
+    assert_eq!(
+        dropped,
+        [
+            (0, 12),
+            (0, 11),
+            (0, 10),
+            (0, 9),
+            (0, 8),
+            (0, 7),
+            (1, 6),
+            (0, 6)
+        ]
+    );
+    assert_eq!(builder.take_dropped(), []);
+    assert_eq!(builder.counts(), (12, 0));
+}
+
+#[test]
+fn no_list_loses_its_only_pattern_and_none_is_dropped_for_nothing() {
+    let limits = Limits {
+        always: 2,
+        always_steps: 20,
+        ..Limits::default()
+    };
+    let mut builder = PatternsBuilder::new(limits);
+    let mut push = |list: u16, text: &str| {
+        builder.push_line(ListId(list), 1, &pattern(PatternKind::Regex, text))
+    };
+    assert_eq!(push(0, "^[0-9]{15}$"), Ok(Tried::Always));
+    // Less is asked for than the only list has, but that one has a single pattern.
+    assert_eq!(
+        push(1, "^[0-9]{5}$"),
+        Err(PatternFault::TooManyAlwaysSteps(20))
+    );
+    assert_eq!(push(1, "banner"), Ok(Tried::OnText));
+    assert_eq!(builder.take_dropped(), []);
+    assert_eq!(builder.counts(), (2, 1));
+}
+
+#[test]
+fn not_too_many_are_looked_for_by_the_same_letters() {
+    let mut builder = PatternsBuilder::new(Limits::default());
+    let mut refused = 0;
+    for number in 0..300 {
+        // The rarest three octets are the same in all.
+        let text = format!(
+            "qxz{}",
+            "ae".repeat(number % 10) + &"ea".repeat(number / 10)
+        );
+        let pushed = builder.push(ListId(0), &pattern(PatternKind::Regex, &text));
+        if let Err(fault) = pushed {
+            assert_eq!(fault, PatternFault::TooManyAlike(256));
+            refused += 1;
+        }
+    }
+    assert_eq!(builder.counts().0, 256);
+    assert!(refused > 0);
+    let section = builder.finish();
+    assert_eq!(hits(&section, "wwwqxzae.example").len(), 2);
+}
+
+/// Programs that are in all of their steps at once, whatever comes.
+fn slow(number: usize) -> Pattern {
+    let text = format!("[a-z.]{{{}}}.{{{}}}!", 15 + number % 10, 20 + number / 10);
+    pattern(PatternKind::Regex, &text)
+}
+
+#[test]
+fn a_name_made_to_be_slow_costs_a_share_of_the_lists_that_are_slow() {
+    let limits = Limits {
+        patterns: MAX_PATTERNS,
+        always: MAX_PATTERNS,
+        steps: usize::MAX,
+        always_steps: usize::MAX,
+    };
+    let mut builder = PatternsBuilder::new(limits);
+    for number in 0..60 {
+        builder.push(ListId(1), &slow(number)).unwrap();
+    }
+    let quick = [
+        (0, "^[a-z]+[.][a-z]+$"),
+        (2, "^[a-z]+[.][a-z]+$"),
+        (3, "^[0-9]+$"),
+        (4, "unseen"),
+    ];
+    for (list, text) in quick {
+        let pattern = pattern(PatternKind::Regex, text);
+        builder.push(ListId(list), &pattern).unwrap();
+    }
+    let section = builder.finish();
+    let patterns = Patterns::open(&section).unwrap();
+    let look_up = |name: &str| {
+        let name = NameBuf::parse(name).unwrap();
+        let mut found = Vec::new();
+        patterns.look_up(&section, name.as_ref(), |hit| {
+            found.push((hit.list.0, hit.unsure));
+        });
+        found
+    };
+    let label = "a".repeat(60);
+    let found = look_up(&format!("{label}.{label}.{label}.{label}"));
+    let unsure = found.iter().filter(|hit| **hit == (1, true)).count();
+    assert!((50..60).contains(&unsure), "{unsure}");
+    // The others found out all the same: that they do not match.
+    assert_eq!(found.len(), unsure, "{found:?}");
+    // A name such as people have costs the slow ones less, and says the same of the others.
+    assert_eq!(look_up("example.org"), [(0, false), (2, false)]);
 }
 
 #[test]

@@ -1,0 +1,564 @@
+//! Compiling in a process of its own.
+//!
+//! Whatever compiling takes is given back to the system when that process ends, and when memory
+//! runs out it is that process that is killed and not the daemon. It is this very program: what
+//! runs is what `/proc/self/exe` leads to, also after an upgrade put another file in its place, so
+//! that both always speak of the same [`Order`]s and indexes.
+//!
+//! The daemon writes an [`Order`] to the standard input of the process and reads [`Word`]s, one a
+//! line, from its standard output. What is to be said of each list (entries, lines not understood,
+//! fingerprint, failure) stands in the index, as it does for a daemon that starts anew.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
+use tracing::debug;
+
+use crate::files::{Files, end_this_process_first};
+use crate::intern::intern;
+use crate::lists::{
+    self, Index, ListFormat, ListKind, ListSource, ListSpec, Settings, Target, let_others_go_first,
+};
+use crate::verdict::Tier;
+
+/// The verb by which this program compiles for a daemon.
+pub const VERB: &str = "compile-for-daemon";
+/// This program, whatever stands at its path by now.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+/// The most octets of what the process says.
+const MOST_WORDS: u64 = 64 * 1024;
+
+/// Has lists compiled by another process.
+#[derive(Debug, Default)]
+pub(super) struct Apart {
+    /// Whether it was told that this machine does not let us.
+    told: AtomicBool,
+}
+
+/// What is to be compiled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Work<'a> {
+    pub(super) specs: &'a [ListSpec],
+    pub(super) settings: &'a Settings,
+    /// What lists that cannot be read say on.
+    pub(super) before: Option<&'a Index>,
+    pub(super) target: &'a Path,
+}
+
+/// Why no process compiled the lists.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ApartError {
+    /// There is none; whoever asked has to do it.
+    #[error("no process can be started: {0}")]
+    NotStarted(String),
+    /// It said why not.
+    #[error("{0}")]
+    Failed(String),
+    /// It ended before it was done.
+    #[error("the process that compiles them {0}")]
+    Died(End),
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// By a signal.
+    Signal(i32),
+    /// With an exit code.
+    Code(i32),
+}
+
+impl From<ExitStatus> for End {
+    fn from(status: ExitStatus) -> Self {
+        match status.signal() {
+            Some(signal) => Self::Signal(signal),
+            None => Self::Code(status.code().unwrap_or_default()),
+        }
+    }
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {
+            Self::Signal(KILL) => write!(f, "was killed (signal {KILL}), as when memory runs out"),
+            Self::Signal(number) => write!(f, "was ended by signal {number}"),
+            Self::Code(code) => write!(f, "ended with code {code} before it was done"),
+        }
+    }
+}
+
+/// The number of the signal that cannot be refused.
+const KILL: i32 = Signal::SIGKILL as i32;
+
+impl Apart {
+    /// Has the lists compiled, and waits until that is done.
+    ///
+    /// # Errors
+    /// [`ApartError`]; the target is as it was then.
+    pub(super) fn compile(&self, work: Work<'_>) -> Result<(), ApartError> {
+        // The kernel ends the process with the thread that started it, which is this one: it waits
+        // below until the process has ended.
+        let mut command = Command::new(THIS_PROGRAM);
+        command.arg0("hedgerow").arg(VERB);
+        run(command, work)
+    }
+
+    /// The sentence that says that there is no such process, the first time.
+    pub(super) fn tell_once(&self, error: &ApartError) -> Option<String> {
+        let told = self.told.swap(true, Ordering::Relaxed);
+        (!told).then(|| format!("lists are compiled by the daemon itself: {error}"))
+    }
+}
+
+/// Starts `command`, gives it its order and hears what becomes of it.
+fn run(mut command: Command, work: Work<'_>) -> Result<(), ApartError> {
+    let not_started = |error: io::Error| ApartError::NotStarted(error.to_string());
+    let before = match work.before {
+        Some(index) if index.file().is_some() => Some(inherited(index).map_err(not_started)?),
+        Some(index) if index.lists().len() > 0 => {
+            let why = "the lists before are in the memory of the daemon alone";
+            return Err(ApartError::NotStarted(why.to_owned()));
+        }
+        _ => None,
+    };
+    let order = Order::new(work, before.as_ref());
+    let order = serde_json::to_vec(&order).map_err(|error| not_started(error.into()))?;
+    let child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(not_started)?;
+    debug!(pid = child.id(), "lists are compiled by another process");
+    // It has a descriptor of its own by now.
+    drop(before);
+    let mut child = Running(child);
+    let heard = child.converse(&order);
+    let end = child.wait().map_err(not_started)?;
+    conclude(heard, end)
+}
+
+/// What came of it.
+fn conclude(heard: Heard, end: ExitStatus) -> Result<(), ApartError> {
+    match (heard.last, End::from(end)) {
+        (Some(Word::Done), End::Code(0)) => Ok(()),
+        (Some(Word::Failed { why }), _) => Err(ApartError::Failed(why)),
+        (Some(Word::Begun | Word::Done), end) => Err(ApartError::Died(end)),
+        (None, end) => Err(ApartError::NotStarted(match heard.trouble {
+            Some(trouble) => trouble.to_string(),
+            None => format!("it {end}"),
+        })),
+    }
+}
+
+/// A descriptor of the file of `index` that a process we start has too.
+fn inherited(index: &Index) -> io::Result<OwnedFd> {
+    let file = index.file().ok_or(io::ErrorKind::NotFound)?;
+    let file = OwnedFd::from(file.try_clone()?);
+    fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    Ok(file)
+}
+
+/// What a process said until it said no more.
+#[derive(Debug, Default)]
+struct Heard {
+    last: Option<Word>,
+    /// Why it was listened to no longer.
+    trouble: Option<io::Error>,
+}
+
+/// A process that is ended with this value.
+struct Running(Child);
+
+impl Running {
+    /// Says `order` and hears all there is to hear.
+    fn converse(&mut self, order: &[u8]) -> Heard {
+        let mut heard = Heard::default();
+        // The order ends where the pipe is closed. Of one that does not take it we hear below.
+        if let Some(mut input) = self.0.stdin.take() {
+            drop(input.write_all(order));
+        }
+        let Some(output) = self.0.stdout.take() else {
+            return heard;
+        };
+        for line in BufReader::new(output.take(MOST_WORDS)).lines() {
+            let word = line.and_then(|line| Ok(serde_json::from_str(&line)?));
+            match word {
+                Ok(word) => heard.last = Some(word),
+                Err(error) => {
+                    heard.trouble = Some(error);
+                    // It is not what we take it for, and may go on for ever.
+                    drop(self.0.kill());
+                    break;
+                }
+            }
+        }
+        heard
+    }
+
+    fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.0.wait()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Of no effect on one that has ended and was waited for.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// What the daemon tells the process.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Order {
+    /// The process that waits for the index.
+    daemon: u32,
+    lists: Vec<ListOrder>,
+    memory: usize,
+    work_folder: Option<OsString>,
+    /// See [`Settings::accept`].
+    accept: Vec<String>,
+    /// Where the index before can be opened.
+    before: Option<OsString>,
+    target: OsString,
+}
+
+/// A [`ListSpec`] as it is handed over.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct ListOrder {
+    id: String,
+    category: String,
+    kind: String,
+    tier: String,
+    source: SourceOrder,
+    format: Option<String>,
+    member: Option<String>,
+    public_suffixes: bool,
+    urls: Vec<String>,
+}
+
+/// A [`ListSource`] as it is handed over.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum SourceOrder {
+    Embedded(String),
+    File(OsString),
+    Inline(Vec<String>),
+}
+
+/// What the process tells the daemon.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Word {
+    /// It has begun.
+    Begun,
+    /// The index stands at its place.
+    Done,
+    /// There is no new index.
+    Failed { why: String },
+}
+
+impl Order {
+    fn new(work: Work<'_>, before: Option<&OwnedFd>) -> Self {
+        let os = |path: &Path| path.as_os_str().to_owned();
+        Self {
+            daemon: std::process::id(),
+            lists: work.specs.iter().map(ListOrder::new).collect(),
+            memory: work.settings.memory,
+            work_folder: work.settings.folder.as_deref().map(os),
+            accept: work.settings.accept.clone(),
+            before: before.map(|file| format!("/proc/self/fd/{}", file.as_raw_fd()).into()),
+            target: os(work.target),
+        }
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            memory: self.memory,
+            folder: self.work_folder.as_ref().map(Into::into),
+            accept: self.accept.clone(),
+        }
+    }
+
+    /// The lists; none if there is a word we do not know.
+    fn specs(&self) -> Option<Vec<ListSpec>> {
+        self.lists.iter().map(ListOrder::spec).collect()
+    }
+}
+
+impl ListOrder {
+    fn new(spec: &ListSpec) -> Self {
+        Self {
+            id: spec.id.clone(),
+            category: spec.category.clone(),
+            kind: spec.kind.label().to_owned(),
+            tier: spec.tier.label().to_owned(),
+            source: match &spec.source {
+                ListSource::Embedded(name) => SourceOrder::Embedded((*name).to_owned()),
+                ListSource::File(path) => SourceOrder::File(path.as_os_str().to_owned()),
+                ListSource::Inline(lines) => SourceOrder::Inline(lines.clone()),
+            },
+            format: spec.format.map(|format| format.label().to_owned()),
+            member: spec.member.clone(),
+            public_suffixes: spec.public_suffixes,
+            urls: spec.urls.clone(),
+        }
+    }
+
+    fn spec(&self) -> Option<ListSpec> {
+        Some(ListSpec {
+            id: self.id.clone(),
+            category: self.category.clone(),
+            kind: found(ListKind::ALL, |it| it.label(), &self.kind)?,
+            tier: found(Tier::ALL, |it| it.label(), &self.tier)?,
+            source: match &self.source {
+                SourceOrder::Embedded(name) => ListSource::Embedded(intern(name)),
+                SourceOrder::File(path) => ListSource::File(path.into()),
+                SourceOrder::Inline(lines) => ListSource::Inline(lines.clone()),
+            },
+            format: match &self.format {
+                Some(format) => Some(found(ListFormat::ALL, |it| it.label(), format)?),
+                None => None,
+            },
+            member: self.member.clone(),
+            public_suffixes: self.public_suffixes,
+            urls: self.urls.clone(),
+        })
+    }
+}
+
+/// The one of `all` with this label.
+fn found<T: Copy>(
+    all: impl IntoIterator<Item = T>,
+    label_of: fn(T) -> &'static str,
+    label: &str,
+) -> Option<T> {
+    all.into_iter().find(|one| label_of(*one) == label)
+}
+
+/// Compiles what the order on `input` says, as [`Apart`] wants it done, and says on `output` what
+/// came of it.
+///
+/// # Errors
+/// When nobody hears us any more.
+pub fn compile_for_daemon(input: impl Read, mut output: impl Write) -> io::Result<()> {
+    step_back();
+    say(&mut output, &Word::Begun)?;
+    let word = match take_order(input) {
+        Ok(()) => Word::Done,
+        Err(why) => Word::Failed { why },
+    };
+    say(&mut output, &word)
+}
+
+/// Goes behind everybody else: for the processor, for memory, and to the end with the daemon. Where
+/// the system does not let us there is nothing to be done about it.
+fn step_back() {
+    let _granted = [
+        prctl::set_pdeathsig(Signal::SIGKILL).is_ok(),
+        // Linux would call us by the last part of `/proc/self/exe`.
+        prctl::set_name(c"hedgerow-lists").is_ok(),
+        let_others_go_first().is_ok(),
+        end_this_process_first().is_ok(),
+    ];
+}
+
+fn say(output: &mut impl Write, word: &Word) -> io::Result<()> {
+    let mut line = serde_json::to_vec(word)?;
+    line.push(b'\n');
+    output.write_all(&line)?;
+    output.flush()
+}
+
+/// Does what the order says; or tells why not.
+fn take_order(input: impl Read) -> Result<(), String> {
+    let order: Order = serde_json::from_reader(input)
+        .map_err(|error| format!("the order of the daemon cannot be understood: {error}"))?;
+    // It may have ended before the kernel knew that we want to end with it.
+    if nix::unistd::getppid().as_raw() as u32 != order.daemon {
+        return Err("nobody waits for the lists".to_owned());
+    }
+    let files = Files::disk();
+    let said = |error: &dyn std::error::Error| error.to_string();
+    let before = match &order.before {
+        Some(path) => Some(Index::open(&files, Path::new(path)).map_err(|error| said(&error))?),
+        None => None,
+    };
+    let specs = order.specs();
+    let specs = specs.ok_or("the order of the daemon has a word nobody knows")?;
+    let target = Path::new(OsStr::new(&order.target));
+    let done = lists::compile(
+        &specs,
+        &order.settings(),
+        &files,
+        before.as_ref(),
+        &mut |_| {},
+        &|| false,
+        Target::File(target),
+    );
+    done.map(drop).map_err(|error| said(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(source: ListSource) -> ListSpec {
+        ListSpec {
+            id: "ads".to_owned(),
+            category: "ads \u{1f600}\n".to_owned(),
+            kind: ListKind::Block,
+            tier: Tier::Lists,
+            source,
+            format: None,
+            member: None,
+            public_suffixes: false,
+            urls: vec!["https://lists.example.org/ads".to_owned()],
+        }
+    }
+
+    #[test]
+    fn an_order_arrives_as_it_was_given() {
+        use std::os::unix::ffi::OsStrExt;
+        // A path is octets.
+        let path = Path::new(OsStr::from_bytes(b"/lists/\xff\x00 x"));
+        let mut specs = vec![
+            spec(ListSource::Embedded("lifelines.txt")),
+            spec(ListSource::File(path.to_path_buf())),
+            spec(ListSource::Inline(vec![
+                String::new(),
+                "\"\u{0}".to_owned(),
+            ])),
+        ];
+        for kind in ListKind::ALL {
+            for tier in Tier::ALL {
+                for format in ListFormat::ALL {
+                    specs.push(ListSpec {
+                        kind,
+                        tier,
+                        format: Some(format),
+                        member: Some(format.label().to_owned()),
+                        public_suffixes: true,
+                        ..spec(ListSource::Inline(Vec::new()))
+                    });
+                }
+            }
+        }
+        let settings = Settings {
+            memory: usize::MAX,
+            folder: Some(path.to_path_buf()),
+            accept: vec!["kept".to_owned()],
+        };
+        let work = Work {
+            specs: &specs,
+            settings: &settings,
+            before: None,
+            target: path,
+        };
+        let sent = Order::new(work, None);
+        let octets = serde_json::to_vec(&sent).unwrap();
+        let order: Order = serde_json::from_slice(&octets).unwrap();
+        assert_eq!(order, sent);
+        assert_eq!(order.specs(), Some(specs));
+        assert_eq!(order.settings(), settings);
+        assert_eq!(order.target, path.as_os_str());
+    }
+
+    #[test]
+    fn a_word_nobody_knows_is_not_guessed() {
+        let mut order = ListOrder::new(&spec(ListSource::Inline(Vec::new())));
+        assert!(order.spec().is_some());
+        order.kind = "blocks".to_owned();
+        assert_eq!(order.spec(), None);
+    }
+
+    /// What comes of a shell instead of this program.
+    fn told(script: &str) -> Result<(), ApartError> {
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(script);
+        run(
+            command,
+            Work {
+                specs: &[],
+                settings: &Settings::in_memory(),
+                before: None,
+                target: Path::new("/nowhere"),
+            },
+        )
+    }
+
+    #[test]
+    fn what_the_process_says_is_believed_once_it_is_through() {
+        assert_eq!(
+            told(r#"cat >/dev/null; echo '"begun"'; echo '"done"'"#),
+            Ok(())
+        );
+        let failed = told(r#"echo '"begun"'; echo '{"failed":{"why":"no room"}}'; exit 1"#);
+        assert_eq!(failed, Err(ApartError::Failed("no room".to_owned())));
+        let died = told(r#"echo '"begun"'; kill -9 $$"#);
+        assert_eq!(died, Err(ApartError::Died(End::Signal(9))));
+        assert_eq!(
+            died.unwrap_err().to_string(),
+            "the process that compiles them was killed (signal 9), as when memory runs out"
+        );
+        let ended = told(r#"echo '"begun"'; echo '"done"'; exit 3"#);
+        assert_eq!(ended, Err(ApartError::Died(End::Code(3))));
+    }
+
+    #[test]
+    fn another_program_is_no_process_that_compiles() {
+        let silent = told("exit 0").unwrap_err();
+        assert_eq!(
+            silent.to_string(),
+            "no process can be started: it ended with code 0 before it was done"
+        );
+        // Nor is it waited for.
+        let other = told("echo hello; exec sleep 1000");
+        assert!(matches!(other, Err(ApartError::NotStarted(_))), "{other:?}");
+        let nothing = run(
+            Command::new("/nowhere/hedgerow"),
+            Work {
+                specs: &[],
+                settings: &Settings::in_memory(),
+                before: None,
+                target: Path::new("/nowhere"),
+            },
+        );
+        assert!(matches!(nothing, Err(ApartError::NotStarted(_))));
+    }
+
+    #[test]
+    fn it_is_told_once() {
+        let apart = Apart::default();
+        let error = ApartError::NotStarted("x".to_owned());
+        assert!(apart.tell_once(&error).is_some());
+        assert_eq!(apart.tell_once(&error), None);
+    }
+
+    #[test]
+    fn who_is_not_our_child_compiles_nothing() {
+        let settings = Settings::in_memory();
+        let work = Work {
+            specs: &[],
+            settings: &settings,
+            before: None,
+            target: Path::new("/nowhere/lists.index"),
+        };
+        let order = Order {
+            daemon: 0,
+            ..Order::new(work, None)
+        };
+        let octets = serde_json::to_vec(&order).unwrap();
+        let why = take_order(&*octets).unwrap_err();
+        assert_eq!(why, "nobody waits for the lists");
+        assert!(take_order(&b"{"[..]).is_err());
+    }
+}

@@ -1,0 +1,75 @@
+//! Neighbours come and go while everybody asks.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::inside::said;
+use crate::street::{LAPTOP, Machine, Street, TABLET, is_possible};
+
+/// Questions a second, all hosts together.
+const RATE: u32 = 5_000;
+/// The longest anybody may wait for an answer. Tests run unoptimised and beside others, which take
+/// the processor from those who ask, too.
+const LONGEST: Duration = Duration::from_millis(if cfg!(debug_assertions) { 2_000 } else { 10 });
+
+#[test]
+fn nobody_is_mistaken_while_neighbours_change() {
+    if !is_possible() {
+        return;
+    }
+    let seconds = std::env::var("HEDGEROW_CHURN_SECONDS").unwrap_or_else(|_| "2".to_owned());
+    let street = Street::new("");
+    let Street {
+        tablet,
+        laptop,
+        router,
+    } = &street;
+    let replace = |address: &str, mac: &str| {
+        format!("neigh replace {address} lladdr {mac} dev br0 nud stale\n")
+    };
+    // Only what is there can be deleted.
+    let delete = |address: &str, mac: &str| {
+        replace(address, mac) + &format!("neigh del {address} dev br0\n")
+    };
+    let mut changes = Vec::new();
+    for last in 100..150 {
+        let (v4, v6) = (format!("10.77.0.{last}"), format!("fd77::{last}"));
+        changes.extend([
+            replace(&v4, &format!("02:00:5e:10:01:{last:02x}")),
+            replace(&v4, &format!("02:00:5e:10:02:{last:02x}")),
+            // Those who ask, too: the kernel forgets them and finds them again.
+            delete("10.77.0.10", TABLET),
+            delete(&v4, LAPTOP),
+            replace(&v6, TABLET),
+            delete("10.77.0.20", LAPTOP),
+        ]);
+    }
+    let churn = router.churn(changes);
+    let flood = |host: &Machine, from: &str| {
+        let task = format!("flood {from}:0 10.77.0.1:53 {} {seconds}", RATE / 2);
+        let mut command = host.inside(&task);
+        command.stdout(Stdio::piped()).spawn().unwrap()
+    };
+    let floods = [
+        (flood(tablet, "10.77.0.10"), "192.0.2.11"),
+        (flood(laptop, "10.77.0.20"), "192.0.2.12"),
+    ];
+    for (child, expected) in floods {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        let output = String::from_utf8_lossy(&output.stdout);
+        let outcome = said(&output);
+        println!("{outcome}");
+        let words: Vec<&str> = outcome.split(' ').collect();
+        let number = |at: usize| words[at].parse::<u32>().unwrap();
+        let (sent, answered) = (number(0), number(1));
+        let longest = Duration::from_micros(number(2).into());
+        // Every answer is one of its own.
+        assert_eq!(words[5..], [format!("{expected}={answered}")], "{outcome}");
+        // The kernel drops what waits for a neighbour that is deleted.
+        assert!(answered > sent / 2, "{outcome}");
+        assert!(longest <= LONGEST, "{outcome}");
+    }
+    let changed = churn.end();
+    assert!(changed > 100, "{changed}");
+}

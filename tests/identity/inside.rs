@@ -1,0 +1,138 @@
+//! What this test program does inside a namespace, started there by another of its kind.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::time::{Duration, Instant};
+
+use crate::street::wait_for;
+
+/// The variable that holds the task: `ask FROM TO MILLISECONDS` or `flood FROM TO RATE SECONDS`.
+pub const TASK: &str = "HEDGEROW_IDENTITY_TASK";
+/// What the line with the outcome begins with.
+const MARK: &str = "outcome: ";
+
+/// The outcome in the output of such a program.
+pub fn said(output: &str) -> &str {
+    let outcome = output.split(MARK).nth(1).expect("an outcome");
+    outcome.lines().next().unwrap_or_default()
+}
+
+/// Without a task, as in an ordinary run, there is nothing to do.
+#[test]
+fn does_its_task() {
+    let Ok(task) = std::env::var(TASK) else {
+        return;
+    };
+    let words: Vec<&str> = task.split(' ').collect();
+    let outcome = match words[..] {
+        ["ask", from, to, millis] => {
+            let socket = socket(from, to);
+            let patience = Duration::from_millis(millis.parse().unwrap());
+            ask(&socket, patience).map_or_else(String::new, |it| it.to_string())
+        }
+        ["flood", from, to, rate, seconds] => {
+            let seconds = Duration::from_secs(seconds.parse().unwrap());
+            flood(&socket(from, to), rate.parse().unwrap(), seconds)
+        }
+        _ => panic!("no task: {task}"),
+    };
+    println!("\n{MARK}{outcome}");
+}
+
+/// An address and port, in IPv6 perhaps with the name of an interface: `[fe80::1%eth0]:53`.
+fn address(text: &str) -> SocketAddr {
+    let Some((before, rest)) = text.split_once('%') else {
+        return text.parse().unwrap();
+    };
+    let (interface, after) = rest.split_once(']').unwrap();
+    let number = nix::net::if_::if_nametoindex(interface).unwrap();
+    let plain: SocketAddrV6 = format!("{before}]{after}").parse().unwrap();
+    SocketAddrV6::new(*plain.ip(), plain.port(), 0, number).into()
+}
+
+/// A socket of an address that may be a moment old: kernels take their time with those of IPv6.
+fn socket(from: &str, to: &str) -> UdpSocket {
+    wait_for("the address", || {
+        let socket = UdpSocket::bind(address(from)).ok()?;
+        socket.connect(address(to)).ok()?;
+        Some(socket)
+    })
+}
+
+/// `who.example A`, with RD.
+fn question(id: u16) -> Vec<u8> {
+    let mut out = id.to_be_bytes().to_vec();
+    out.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+    out.extend(b"\x03who\x07example\x00\x00\x01\x00\x01");
+    out
+}
+
+/// The address at the end of an answer, with its id.
+fn read(octets: &[u8]) -> (u16, Ipv4Addr) {
+    let id = octets.first_chunk().unwrap();
+    let address = octets.last_chunk::<4>().unwrap();
+    (u16::from_be_bytes(*id), Ipv4Addr::from(*address))
+}
+
+fn ask(socket: &UdpSocket, patience: Duration) -> Option<Ipv4Addr> {
+    socket.send(&question(1)).unwrap();
+    socket.set_read_timeout(Some(patience)).unwrap();
+    let mut room = [0; 512];
+    match socket.recv(&mut room) {
+        Ok(length) => Some(read(&room[..length]).1),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+        // An ICMP message: nobody listens there, or nobody is there.
+        Err(error) => {
+            eprintln!("{error}");
+            None
+        }
+    }
+}
+
+/// Asks at a steady rate. Gives how many were sent and answered, the longest time from a question to
+/// its answer in microseconds, how many took longer than 10 ms, by how many microseconds this
+/// program itself was late at most, and each answer with its number.
+fn flood(socket: &UdpSocket, rate: u32, lasting: Duration) -> String {
+    socket.set_nonblocking(true).unwrap();
+    let begin = Instant::now();
+    let pause = Duration::from_secs(1) / rate;
+    let mut answers: BTreeMap<Ipv4Addr, u32> = BTreeMap::new();
+    let mut open: BTreeMap<u16, Instant> = BTreeMap::new();
+    let (mut sent, mut largest) = (0_u32, Duration::ZERO);
+    let (mut late, mut delayed) = (0_u32, Duration::ZERO);
+    let mut room = [0; 512];
+    let patience = Duration::from_secs(2);
+    while begin.elapsed() < lasting || !open.is_empty() {
+        let due = pause * sent;
+        let now = begin.elapsed();
+        if due <= now && due < lasting {
+            // What this program itself was kept from is not the daemon's.
+            delayed = delayed.max(now - due);
+            let id = sent as u16;
+            if socket.send(&question(id)).is_ok() {
+                open.insert(id, Instant::now());
+            }
+            sent += 1;
+        }
+        while let Ok(length) = socket.recv(&mut room) {
+            let (id, address) = read(&room[..length]);
+            *answers.entry(address).or_default() += 1;
+            if let Some(asked) = open.remove(&id) {
+                let took = asked.elapsed();
+                late += u32::from(took > Duration::from_millis(10));
+                largest = largest.max(took);
+            }
+        }
+        open.retain(|_, asked| asked.elapsed() < patience);
+        std::thread::sleep(Duration::from_micros(20));
+    }
+    let count: u32 = answers.values().sum();
+    let answers: Vec<String> = answers.iter().map(|(it, n)| format!("{it}={n}")).collect();
+    format!(
+        "{sent} {count} {} {late} {} {}",
+        largest.as_micros(),
+        delayed.as_micros(),
+        answers.join(" ")
+    )
+}

@@ -1,0 +1,18 @@
+//! Who is asking, through the real binary and several machines: network namespaces with a bridge
+//! between them, in which real kernels resolve real addresses.
+//!
+//! Needs root, or what of it `ip netns` needs; without it the tests say so and pass.
+//! `HEDGEROW_CHURN_SECONDS=60` asks for a minute while neighbours change instead of two seconds.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(
+    unreachable_pub,
+    reason = "what is used in another file is public there"
+)]
+
+mod inside;
+mod street;
+
+mod addresses;
+mod churn;
+mod evidence;
