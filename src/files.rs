@@ -251,6 +251,18 @@ impl Files {
             .map_err(failed(path, "cannot write"))
     }
 
+    /// Replaces `path` by `content`, whole or not at all, for its owner alone; see
+    /// [`FileSystem::private_draft`].
+    ///
+    /// # Errors
+    /// With path and cause; the old file is then still there.
+    pub fn replace_privately(&self, path: &Path, content: &[u8]) -> Result<(), FileError> {
+        let mut draft = self.private_draft(path)?;
+        let written = draft.write_all(content);
+        let done = written.and_then(|()| draft.commit());
+        done.map_err(failed(path, "cannot write"))
+    }
+
     /// Keeps other processes out of the folder `path`; see [`FileSystem::lock`].
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use arc_swap::ArcSwap;
 
 use crate::cache::Hit;
 use crate::clock::{Clock, Moment};
-use crate::device::{Origin, Via, Who};
+use crate::device::{Claim, Origin, Via, Who};
 use crate::journal::{Journal, Outcome, Source, Transport};
 use crate::limit::{Client, CookieJar, Rate, RateLimiter, Whereabouts};
 use crate::message::{
@@ -113,6 +113,8 @@ struct Asker<'q> {
     /// Its address for the log and for rules about clients: the forwarder's, unless that says all
     /// of its client's.
     client: IpAddr,
+    /// What its forwarder says of it.
+    claim: Option<Claim>,
     at: Moment,
 }
 
@@ -244,6 +246,7 @@ impl Resolver {
                 transport,
                 index,
                 client: claim.and_then(|it| it.address()).unwrap_or(origin.client),
+                claim,
                 at,
             };
             return self.answer_asker(&snapshot, &query, &asker, out);
@@ -274,9 +277,13 @@ impl Resolver {
             transport,
             index,
             client,
+            claim,
             at,
         } = asker;
         let frame = self.frame(snapshot, query, origin, transport, at);
+        if index.is_none() {
+            snapshot.devices.note_guest(origin, claim.as_ref());
+        }
         let (device, view) = snapshot.view_of(index, Some(client));
         let question = query.question;
         let mut outcome = Outcome {
@@ -454,6 +461,7 @@ impl Resolver {
             // Whoever something else speaks for is never asked of the kernel.
             index,
             client: origin.client,
+            claim: None,
             at: pending.at,
         };
         self.answer_asker(snapshot, &query, &asker, out)

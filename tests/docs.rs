@@ -177,7 +177,7 @@ fn every_command_line_is_one_the_program_takes() {
 fn the_manual_page_names_every_verb_and_option() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/hedgerow.8");
     let page = std::fs::read_to_string(page).unwrap().replace('\\', "");
-    let verbs: [&[&str]; 22] = [
+    let verbs: [&[&str]; 26] = [
         &["serve"],
         &["check"],
         &["explain"],
@@ -196,6 +196,10 @@ fn the_manual_page_names_every_verb_and_option() {
         &["lists", "catalogue"],
         &["lists", "seal"],
         &["device", "list"],
+        &["device", "show"],
+        &["device", "name"],
+        &["device", "assign"],
+        &["device", "forget"],
         &["profile", "list"],
         &["profile", "show"],
         &["cache", "flush"],

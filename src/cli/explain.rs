@@ -73,6 +73,10 @@ fn print(explanation: &Explanation, output: &mut Output<'_>) -> io::Result<()> {
         facts.push(("  at", time(at)));
     }
     facts.push(("  device", device(explanation)));
+    let chain = &explanation.device.chain;
+    if !chain.is_empty() {
+        facts.push(("  chain", plain(&chain.join(" → "))));
+    }
     facts.push(("  profile", profile(explanation)));
     let answer = plain(&explanation.answer);
     facts.push((
@@ -105,11 +109,14 @@ fn device(explanation: &Explanation) -> String {
     if device.known_by.is_empty() {
         return plain(&device.label);
     }
-    format!(
-        "{}, known by {}",
-        plain(&device.label),
-        plain(&device.known_by)
-    )
+    let known_by = plain(&device.known_by);
+    let confidence = match device.confidence.as_str() {
+        // By its name, or not at all.
+        "" | "none" => String::new(),
+        _ if device.chain.is_empty() => String::new(),
+        confidence => format!(" ({} confidence)", plain(confidence)),
+    };
+    format!("{}, known by {known_by}{confidence}", plain(&device.label))
 }
 
 fn profile(explanation: &Explanation) -> String {

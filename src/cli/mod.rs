@@ -5,6 +5,7 @@
 //! `main.rs` fills. Nothing outside this module prints.
 
 mod admin;
+mod devices;
 mod explain;
 mod lists;
 mod log;
@@ -346,8 +347,53 @@ struct TopArguments {
 
 #[derive(Debug, Subcommand)]
 enum DeviceVerb {
-    /// List all devices
-    List(Format),
+    /// List all devices, or with --new those that asked and have no name
+    List {
+        /// Those that asked and have no name
+        #[arg(long)]
+        new: bool,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Show all that is known of one device
+    Show {
+        /// Its name; of a new one its number or MAC address
+        who: String,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Give a new device a name, or another one to a device that has one
+    Name {
+        /// A name, the number of a new device, a MAC address, an address or a host name
+        who: String,
+        /// The name
+        name: String,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Say whose a device is
+    Assign {
+        /// A name, the number of a new device, a MAC address, an address or a host name
+        who: String,
+        /// The profile
+        #[arg(long)]
+        profile: Option<String>,
+        /// The name of a new device, unless it is to be its host name
+        #[arg(long)]
+        name: Option<String>,
+        /// A further MAC address of a device that has a name
+        #[arg(long, value_name = "MAC")]
+        mac: Option<String>,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Take a device's name away, so that it is a guest
+    Forget {
+        /// A name, the number of a new device, a MAC address or an address
+        who: String,
+        #[command(flatten)]
+        format: Format,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -451,7 +497,7 @@ fn dispatch(
             wait(admin::flush_cache(format, &daemon(), output))
         }
         Verb::Lists(verb) => lists::run(verb, &daemon(), backend, output),
-        Verb::Device(DeviceVerb::List(format)) => wait(show::devices(format, &daemon(), output)),
+        Verb::Device(verb) => wait(devices::run(verb, &daemon(), output)),
         Verb::Profile(ProfileVerb::List(format)) => wait(show::profiles(format, &daemon(), output)),
         Verb::Profile(ProfileVerb::Show { name, format }) => {
             wait(show::profile(&name, format, &daemon(), output))

@@ -1,41 +1,9 @@
-//! Verbs that show what the daemon knows: devices, profiles.
+//! Verbs that show what the daemon knows of profiles.
 
-use super::output::{Cell, Table, counted, plain, time, words};
+use super::output::{Cell, Table, counted, plain, words};
 use super::{Exit, Failure, Format, Output};
-use crate::control::api::{Device, Profile};
+use crate::control::api::Profile;
 use crate::control::client::Client;
-
-/// `hedgerow device list`.
-pub(super) async fn devices(
-    format: Format,
-    daemon: &Client,
-    output: &mut Output<'_>,
-) -> Result<(), Failure> {
-    let devices: Vec<Device> = daemon.get("/api/v1/devices", &[]).await?;
-    if format.json {
-        return Ok(output.json(&devices)?);
-    }
-    let heads = [
-        "Device",
-        "Profile",
-        "Queries",
-        "Blocked",
-        "Last seen",
-        "Known by",
-    ];
-    let mut table = Table::new(&heads);
-    for device in &devices {
-        table.row([
-            Cell::text(&device.name),
-            Cell::text(&device.profile),
-            Cell::number(device.queries),
-            Cell::number(device.blocked),
-            Cell::text(&device.last_seen.as_deref().map(time).unwrap_or_default()),
-            Cell::text(&device.known_by.join(", ")),
-        ]);
-    }
-    Ok(output.table(0, &table)?)
-}
 
 /// `hedgerow profile list`.
 pub(super) async fn profiles(

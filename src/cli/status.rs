@@ -2,7 +2,7 @@
 
 use super::output::{Style, counted, latency, plain, size, span, time};
 use super::{Failure, Format, Output};
-use crate::control::api::{ListSummary, ReloadReport, Status, UpstreamStatus};
+use crate::control::api::{DeviceSummary, ListSummary, ReloadReport, Status, UpstreamStatus};
 use crate::control::client::Client;
 
 pub(super) async fn run(
@@ -84,6 +84,7 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
             share.map_or_else(String::new, |share| format!(", {share} % found")),
         ),
     ));
+    facts.push(("devices", devices(&status.devices)));
     facts.push(("lists", lists(&status.lists)));
     for server in &status.upstreams {
         facts.push(("upstream", upstream(server)));
@@ -108,6 +109,14 @@ fn reload(report: &ReloadReport) -> String {
     } else {
         let errors = counted(report.errors.len() as u64, "error", "errors");
         format!("{at}, failed with {errors}; the configuration before still holds")
+    }
+}
+
+fn devices(devices: &DeviceSummary) -> String {
+    let named = format!("{} named", devices.named);
+    match devices.new {
+        0 => named,
+        new => format!("{named}, {new} new: see `hedgerow device list --new`"),
     }
 }
 

@@ -159,6 +159,7 @@ listening  0.0.0.0:53 udp
 queries    3, 1 blocked, 0 in a safe form, 1 waiting for upstream
 dropped    4 too many from one client, 0 from addresses not served
 cache      100 answers, 64.0 KiB of 4.0 MiB, 75 % found
+devices    1 named, 2 new: see `hedgerow device list --new`
 lists      2 lists, 1234567 names, 7.6 MiB; failed: school
 upstream   192.0.2.53:53 udp: answers, 1 failed, 12.3 ms
 known by   neighbour table: missing, the kernel does not tell it: Operation not permitted
@@ -252,9 +253,26 @@ malware: https://lists.example/malware.txt:9: `github.io` is a public suffix
     assert_eq!(
         shown("device list"),
         "\
-Device  Profile  Queries  Blocked  Last seen             Known by
-tablet  mia            3        1  2026-11-22 12:01:30Z  192.0.2.7, interface wlan1
-guest   unknown        -        -  -                     -
+Device  Profile  Queries  Blocked  Last seen             Sure  Addresses                          \
+Known by
+tablet  mia            3        1  2026-11-22 12:01:30Z  high  192.0.2.7, 2001:db8::7 and 2 more  \
+02:00:5e:10:00:01, interface wlan1
+guest   unknown        -        -  -                     -     -                                  \
+-
+tablet: several machines ask with 02:00:5e:10:00:01, as behind a repeater
+"
+    );
+    assert_eq!(
+        shown("device list --new"),
+        "\
+Number  MAC address                  Host name    Addresses     First \
+seen            Last seen             Queries  Blocked
+     3  02:00:5e:10:00:09 (made up)  mias-tablet  192.0.2.9     2026-11-22 \
+11:00:00Z  2026-11-22 12:00:00Z        5        1
+     4  -                            -            198.51.100.7  \
+-                     -                           0        0
+3: looks like tablet (profile mia; same host name mias-tablet, which a device says of itself). \
+If it is: hedgerow device assign tablet --mac 02:00:5e:10:00:09
 "
     );
     assert_eq!(
@@ -272,6 +290,56 @@ mia      schoolchild  2 categories blocked  names    tablet
     ] {
         assert!(profile.lines().any(|l| l == line), "{line} in\n{profile}");
     }
+}
+
+#[test]
+fn one_device_in_full() {
+    let tablet = shown("device show tablet");
+    assert_eq!(shown("device show 0200.5e10.0001"), tablet);
+    for line in [
+        "MAC addresses  02:00:5e:10:00:01 (made up) (several machines)",
+        "confidence     high",
+        "stands in      /var/lib/hedgerow/devices.toml:4",
+    ] {
+        assert!(tablet.lines().any(|it| it == line), "{line} in\n{tablet}");
+    }
+    let new = shown("device show #3");
+    assert!(new.contains("a guess           looks like tablet"), "{new}");
+    let done = beside("device show nobody", false, |_| ());
+    assert_eq!(done.exit, Exit::Failed);
+    assert!(done.err.starts_with("error: there is no device `nobody`\n"));
+}
+
+#[test]
+fn devices_are_named_assigned_and_forgotten() {
+    for (line, out) in [
+        (
+            "device name 3 tv",
+            "tv is added: profile guest, known by 02:00:5e:10:00:09\n",
+        ),
+        (
+            "device assign tablet --profile mia --mac 02:00:5e:10:00:09",
+            "tablet is changed: profile guest, known by 02:00:5e:10:00:09\n",
+        ),
+        ("device forget tablet", "tablet is forgotten\n"),
+    ] {
+        let done = beside(line, false, |_| ());
+        assert_eq!(
+            (done.exit, done.out.as_str()),
+            (Exit::Fine, out),
+            "{done:?}"
+        );
+        assert_eq!(done.err, "note: somebody should know this\n");
+    }
+    let done = beside("device name nobody tv", false, |_| ());
+    assert_eq!(done.exit, Exit::Failed);
+    assert_eq!(done.err, "error: nobody is known as `nobody`\n");
+    let done = beside("device assign tablet", false, |_| ());
+    assert_eq!(done.exit, Exit::Failed);
+    assert!(
+        done.err.contains("neither a profile nor a MAC address"),
+        "{done:?}"
+    );
 }
 
 #[test]

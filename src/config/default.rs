@@ -88,6 +88,7 @@ const LAYOUT: &[Layout] = &[
             ("leases", "?[\"/tmp/dhcp.leases\"]"),
             ("ethers", "\"/etc/ethers\""),
             ("home-domain", "\"home.arpa\""),
+            ("devices-file", "?\"/var/lib/hedgerow/devices.toml\""),
         ],
     ),
     (

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::diagnostic::Diagnostic;
 use super::endpoint::parse_net;
@@ -16,7 +16,7 @@ use super::words::{label, rules};
 use super::{Device, DeviceMatch, MAX_ID};
 use crate::mac::MacError;
 
-/// The devices that somebody named.
+/// The devices that somebody named, with the file and line of each.
 pub(super) fn devices(
     written: &Written,
     around: &Around<'_>,
@@ -25,7 +25,7 @@ pub(super) fn devices(
     guest: Option<usize>,
     known: &Known<'_>,
     problems: &mut Problems,
-) -> Vec<Device> {
+) -> Vec<(Device, (PathBuf, u32))> {
     let mut listeners: Vec<&str> = written
         .listeners
         .iter()
@@ -97,7 +97,7 @@ pub(super) fn devices(
             Some(word) => profile_of(word, names, index, guest, problems),
         };
         if let (Some(name), Some(profile)) = (&spec.name, profile) {
-            devices.push(Device {
+            let device = Device {
                 name: name.text().to_owned(),
                 profile,
                 matches: matches
@@ -105,7 +105,9 @@ pub(super) fn devices(
                     .map(|(device_match, _)| device_match)
                     .collect(),
                 rules,
-            });
+            };
+            let place = problems.place(&entry.span);
+            devices.push((device, (place.file, place.line)));
         }
     }
     devices

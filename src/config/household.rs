@@ -1,6 +1,7 @@
 //! From what is written to what it means: lists, profiles, devices, and how they name one another.
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 
 use super::device::devices;
 use super::diagnostic::Diagnostic;
@@ -22,6 +23,8 @@ pub(super) struct Household {
     pub(super) profiles: Vec<Profile>,
     pub(super) guest: usize,
     pub(super) devices: Vec<Device>,
+    /// File and line of each.
+    pub(super) device_places: Vec<(PathBuf, u32)>,
     pub(super) list_store: ListStore,
     pub(super) lists: Vec<List>,
 }
@@ -59,12 +62,14 @@ pub(super) fn resolve(
         Some(word) => profile_of(word, &names, &index, None, problems),
     };
     let devices = devices(written, around, &names, &index, guest, &known, problems);
+    let (devices, device_places) = devices.into_iter().unzip();
     unused_categories(&lists, &profiles, written, problems);
     Some(Household {
         rules,
         guest: guest?,
         profiles,
         devices,
+        device_places,
         list_store,
         lists,
     })

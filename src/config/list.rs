@@ -79,12 +79,8 @@ pub(super) fn list_store(
             );
         }
     }
-    let overrides = around.overrides;
-    let usual = || overrides.usual_state.clone();
-    let written = spec.folder.as_ref().map(|word| around.path(word));
-    let folder = overrides.state.clone().or(written).or_else(usual);
     ListStore {
-        folder: folder.unwrap_or_else(|| ListStore::DEFAULT_FOLDER.into()),
+        folder: state_folder(spec, around),
         work_folder: spec.work_folder.as_ref().map(|word| around.path(word)),
         compile_memory: size(
             spec.compile_memory.as_ref(),
@@ -95,6 +91,15 @@ pub(super) fn list_store(
         ),
         update: spec.update.unwrap_or(true),
     }
+}
+
+/// The folder of what must survive a restart.
+pub(super) fn state_folder(spec: &ListsSpec, around: &Around<'_>) -> PathBuf {
+    let overrides = around.overrides;
+    let usual = || overrides.usual_state.clone();
+    let written = spec.folder.as_ref().map(|word| around.path(word));
+    let folder = overrides.state.clone().or(written).or_else(usual);
+    folder.unwrap_or_else(|| ListStore::DEFAULT_FOLDER.into())
 }
 
 /// What is written, completed by what the catalogue says; none is told.

@@ -1,11 +1,13 @@
 //! From files to a [`Config`] or to what is wrong with them.
 //!
 //! The main file is read first, then `conf.d/*.toml` beside it, then `profiles/*.toml`, each folder
-//! in the order of names. A single setting counts as the last file says it; devices, lists,
+//! in the order of names, and at last the file of devices that the program writes itself
+//! ([`super::devices_file`]). A single setting counts as the last file says it; devices, lists,
 //! profiles and rules add up.
 
 use std::path::{Path, PathBuf};
 
+use super::devices_file::{self, DevicesRead, GivenDevices};
 use super::diagnostic::{Diagnostic, Place};
 use super::endpoint::{DNS_PORT, parse_socket};
 use super::problems::Problems;
@@ -27,6 +29,8 @@ pub struct Loaded {
     pub config: Option<Config>,
     /// All that is wrong, in the order it was found.
     pub diagnostics: Vec<Diagnostic>,
+    /// What the devices file said; none for a configuration without one.
+    pub devices: Option<DevicesRead>,
     /// Folders in which a change can change the configuration or a list it names, sorted.
     pub watched: Vec<PathBuf>,
 }
@@ -42,6 +46,8 @@ pub struct Overrides {
     pub state: Option<PathBuf>,
     /// The folder for it when neither the files nor the command line name one, as systemd says it.
     pub usual_state: Option<PathBuf>,
+    /// What is read in place of the devices file.
+    pub devices: Option<GivenDevices>,
 }
 
 /// Reads an address to listen on, as `--listen` takes it: `127.0.0.1:5335`, port 53 unless said.
@@ -68,6 +74,7 @@ pub fn load_with(files: &Files, main: &Path, overrides: &Overrides) -> Loaded {
         let mut load = Load::new(files, overrides, &folder);
         load.main(main);
         load.folders();
+        load.devices();
         load.finish()
     })
 }
@@ -84,6 +91,7 @@ pub fn load_default(files: &Files, overrides: &Overrides) -> Loaded {
             load.main(main);
         }
         load.folders();
+        load.devices();
         load.finish()
     })
 }
@@ -108,6 +116,7 @@ fn on_deep_stack(work: impl FnOnce() -> Loaded + Send) -> Loaded {
     let failed = |why: String| Loaded {
         config: None,
         diagnostics: vec![Diagnostic::error("unreadable", why)],
+        devices: None,
         watched: Vec::new(),
     };
     std::thread::scope(|scope| {
@@ -119,6 +128,19 @@ fn on_deep_stack(work: impl FnOnce() -> Loaded + Send) -> Loaded {
             Err(error) => failed(format!("no thread to read the configuration in: {error}")),
         }
     })
+}
+
+/// What `load` reads, to begin with.
+///
+/// A home without DNS at two in the morning is worse than one whose newest device is a guest: where
+/// nothing but the devices file is wrong, its last good copy takes its place, and of that what is
+/// right. All of it is told as warnings. A running daemon keeps what it has instead.
+pub fn load_to_start(
+    files: &Files,
+    overrides: &Overrides,
+    load: impl Fn(&Overrides) -> Loaded,
+) -> Loaded {
+    devices_file::load_to_start(files, overrides, load)
 }
 
 impl Config {
@@ -154,6 +176,7 @@ struct Load<'a> {
     written: Written,
     problems: Problems,
     watched: Vec<PathBuf>,
+    devices: Option<DevicesRead>,
 }
 
 impl<'a> Load<'a> {
@@ -163,10 +186,12 @@ impl<'a> Load<'a> {
                 files,
                 folder,
                 overrides,
+                devices_file: None,
             },
             written: Written::default(),
             problems: Problems::default(),
             watched: Vec::new(),
+            devices: None,
         }
     }
 
@@ -203,13 +228,52 @@ impl<'a> Load<'a> {
         }
     }
 
-    fn file(&mut self, path: &Path, kind: FileKind) {
-        let bytes = match self.around.files.read(path, MAX_FILE) {
-            Ok(bytes) => bytes,
-            Err(error) => return self.unreadable(path, &error),
+    /// Reads the devices file, or what was given in its place.
+    fn devices(&mut self) {
+        let path = devices_file::path(&self.written, &self.around, &mut self.problems);
+        self.watched.push(folder_of(&path));
+        self.around.devices_file = Some(path.clone());
+        let mut read = DevicesRead {
+            path: path.clone(),
+            ..DevicesRead::default()
         };
+        let (told, others) = (self.problems.count(), self.written.devices.len());
+        match &self.around.overrides.devices {
+            Some(given) => {
+                read.shown_as.clone_from(&given.shown_as);
+                self.bytes(&given.shown_as, given.text.as_bytes(), FileKind::Devices);
+                given.leave_out(&mut self.written.devices, others);
+            }
+            None => {
+                read.shown_as.clone_from(&path);
+                match self.around.files.read(&path, MAX_FILE) {
+                    Ok(bytes) => {
+                        self.bytes(&path, &bytes, FileKind::Devices);
+                        read.text = Some(bytes);
+                    }
+                    Err(error) if error.is_missing() => {}
+                    Err(error) => self.unreadable(&path, &error),
+                }
+            }
+        }
+        read.is_broken = self.problems.any_error_from(told);
+        let lines = self.written.devices[others..].iter();
+        read.lines = lines
+            .map(|entry| self.problems.sources.line(entry.span.start) as u32 + 1)
+            .collect();
+        self.devices = Some(read);
+    }
+
+    fn file(&mut self, path: &Path, kind: FileKind) {
+        match self.around.files.read(path, MAX_FILE) {
+            Ok(bytes) => self.bytes(path, &bytes, kind),
+            Err(error) => self.unreadable(path, &error),
+        }
+    }
+
+    fn bytes(&mut self, path: &Path, bytes: &[u8], kind: FileKind) {
         // Editors on some systems put a byte order mark in front.
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         match std::str::from_utf8(bytes) {
             Ok(text) => self.text(path, text.to_owned(), kind),
             Err(error) => self.not_text(path, bytes, error.valid_up_to()),
@@ -276,6 +340,7 @@ impl<'a> Load<'a> {
         Loaded {
             config,
             diagnostics: self.problems.finish(),
+            devices: self.devices,
             watched: self.watched,
         }
     }

@@ -7,6 +7,7 @@
 mod catalogue;
 mod default;
 mod device;
+mod devices_file;
 mod diagnostic;
 mod download;
 mod endpoint;
@@ -34,10 +35,11 @@ mod words;
 
 pub use catalogue::{CatalogueEntry, catalogue};
 pub use default::default_text;
+pub use devices_file::{DeviceEdit, DevicesRead, EditError, GivenDevices, good_copy};
 pub use diagnostic::{Coloured, Diagnostic, Place, Related, Severity};
 pub use load::{
     DEFAULT_PATH, Loaded, MAX_FILE, Overrides, fuzz_entry, load, load_default, load_demo,
-    load_embedded, load_with, parse_listen,
+    load_embedded, load_to_start, load_with, parse_listen,
 };
 pub use presets::{DEMO, is_preset};
 pub use spec::schema;
@@ -87,6 +89,8 @@ pub struct Config {
     pub guest: usize,
     /// The devices somebody named.
     pub devices: Vec<Device>,
+    /// File and line of each of them.
+    pub device_places: Vec<(PathBuf, u32)>,
     /// Where lists are kept and how they are compiled.
     pub list_store: ListStore,
     /// All lists, the embedded ones included, unless the admin left them out.
@@ -306,6 +310,9 @@ pub struct Identity {
     /// The domain in which devices of the home have names; none switches that off. Default
     /// `home.arpa` (RFC 8375).
     pub home_domain: Option<Name>,
+    /// The file of the devices that the program names itself; none for a configuration that came
+    /// with it.
+    pub devices_file: Option<PathBuf>,
 }
 
 /// Where MAC addresses and what belongs to them are written down unless said otherwise.

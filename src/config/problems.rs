@@ -45,6 +45,11 @@ impl Problems {
         self.list.len()
     }
 
+    /// Whether any of those after the first `count` makes the configuration unusable.
+    pub(super) fn any_error_from(&self, count: usize) -> bool {
+        self.list[count..].iter().any(Diagnostic::is_error)
+    }
+
     /// Puts those after the first `count` in the order of the files and of their places in them.
     pub(super) fn sort_from(&mut self, count: usize) {
         let sources = &self.sources;

@@ -74,6 +74,8 @@ pub(super) enum FileKind {
     Main,
     /// Profiles only.
     Profiles,
+    /// Devices only: the file that the program writes itself.
+    Devices,
 }
 
 /// Reads the file that begins at `base` and adds what it says to `written`.
@@ -177,6 +179,17 @@ fn read_section(
                 format!("`{name}` in a file of profiles"),
             )
             .at(place, "only `[profile.NAME]` can stand here")
+            .help("put it into the main file or into a file under `conf.d`"),
+        );
+        return;
+    }
+    if kind == FileKind::Devices && name != "device" {
+        problems.report(
+            Diagnostic::error(
+                "misplaced-section",
+                format!("`{name}` in the file of devices"),
+            )
+            .at(place, "only `[[device]]` can stand here")
             .help("put it into the main file or into a file under `conf.d`"),
         );
         return;
@@ -369,7 +382,7 @@ const LATER: [(&str, &str, &str); 5] = [
     (
         "device",
         "client-id",
-        "devices are known by client id in a later version; use `address`",
+        "devices are known by client id in a later version; use `mac`",
     ),
     ("profile", "schedule", "schedules come with a later version"),
     ("profile", "quota", "quotas come with a later version"),

@@ -38,6 +38,8 @@ pub(super) struct Around<'a> {
     pub(super) folder: &'a Path,
     /// What the command line said.
     pub(super) overrides: &'a Overrides,
+    /// The devices file, once it is known where it is.
+    pub(super) devices_file: Option<PathBuf>,
 }
 
 impl Around<'_> {
@@ -108,6 +110,7 @@ pub(super) fn resolve(
             .as_ref()
             .map_or_else(|| PathBuf::from(USUAL_ETHERS), |word| around.path(word)),
         home_domain: home_domain(written.identity.home_domain.as_ref(), problems),
+        devices_file: around.devices_file.clone(),
     };
     let forwarders = forwarders(written, problems);
     let log = log(written, problems);
@@ -138,6 +141,7 @@ pub(super) fn resolve(
         profiles: household.profiles,
         guest: household.guest,
         devices: household.devices,
+        device_places: household.device_places,
         list_store: household.list_store,
         lists: household.lists,
     };

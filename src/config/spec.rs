@@ -216,6 +216,9 @@ sections! {
         ethers: Text,
         /// Domain in which devices have names: `tablet.home.arpa`. `""` switches that off.
         home_domain: Text,
+        /// File of the devices that `hedgerow device` names; its name ends in `.toml`. `devices.toml`
+        /// in the `folder` of `[lists]` unless said.
+        devices_file: Text,
     }
 
     /// A resolver or load balancer in front of Hedgerow whose word about its clients counts. A query

@@ -32,7 +32,8 @@ fn messages(loaded: &Loaded) -> Vec<&str> {
 
 #[test]
 fn an_empty_file_is_a_working_home() {
-    let config = config(&[("hedgerow.toml", "")]);
+    let mut config = config(&[("hedgerow.toml", "")]);
+    config.identity.devices_file = None;
     assert_eq!(config, Config::default_home());
     let names: Vec<_> = config.profiles.iter().map(|p| p.name.as_str()).collect();
     assert_eq!(
@@ -235,7 +236,11 @@ fn paths_start_from_the_main_file_and_folders_are_watched() {
         ListSource::File("/home/x/lists/a.txt".into())
     );
     let watched: Vec<_> = loaded.watched.iter().map(|p| p.to_str().unwrap()).collect();
-    assert_eq!(watched, ["/home/x", "/home/x/conf.d", "/home/x/lists"]);
+    let state = "/var/lib/hedgerow";
+    assert_eq!(
+        watched,
+        ["/home/x", "/home/x/conf.d", "/home/x/lists", state]
+    );
 }
 
 #[test]
@@ -248,7 +253,10 @@ fn a_missing_main_file_is_an_error_only_when_it_was_named() {
     );
     assert_eq!(loaded.config, None);
     let loaded = load_default(&files, &Overrides::default());
-    assert_eq!(loaded.config, Some(Config::default_home()));
+    let mut config = loaded.config.unwrap();
+    let devices_file = config.identity.devices_file.take();
+    assert_eq!(devices_file, Some("/var/lib/hedgerow/devices.toml".into()));
+    assert_eq!(config, Config::default_home());
 }
 
 #[test]
@@ -492,7 +500,10 @@ fn a_downloaded_list_is_read_from_its_last_good_copy() {
     );
     let loaded = with(&[("hedgerow.toml", &text)]);
     assert_eq!(loaded.diagnostics, []);
-    assert_eq!(loaded.watched, [PathBuf::from("/etc/hedgerow")]);
+    assert_eq!(
+        loaded.watched,
+        ["/etc/hedgerow", "/flash"].map(PathBuf::from)
+    );
     let config = loaded.config.unwrap();
     let store = &config.list_store;
     assert_eq!(store.index(), PathBuf::from("/flash/lists.index"));
@@ -646,4 +657,80 @@ fn a_link_out_of_its_folder_is_told() {
         told.contains("help: name the file itself: `file = \""),
         "{told}"
     );
+}
+
+/// What the files in `texts` come to at the start.
+fn at_the_start(texts: &[(&str, &str)]) -> Loaded {
+    let memory = MemoryFiles::new();
+    for (path, text) in texts {
+        memory.put(*path, *text);
+    }
+    let files = memory.files();
+    load_to_start(&files, &Overrides::default(), |overrides| {
+        load_with(&files, Path::new(MAIN), overrides)
+    })
+}
+
+fn device_names(loaded: &Loaded) -> Vec<&str> {
+    let devices = &loaded.config.as_ref().unwrap().devices;
+    devices.iter().map(|it| it.name.as_str()).collect()
+}
+
+const DEVICES: &str = "/var/lib/hedgerow/devices.toml";
+const GOOD: &str = "/var/lib/hedgerow/devices.toml.good";
+const TWO_DEVICES: &str = "\
+[[device]]\nname = \"tablet\"\nprofile = \"mia\"\nmac = [\"02:00:5e:10:00:01\"]\n\
+[[device]]\nname = \"laptop\"\nprofile = \"adult\"\naddress = [\"192.0.2.7\"]\n";
+const MIA: &str = "[profile.mia]\ninherits = \"schoolchild\"\n";
+
+#[test]
+fn the_devices_file_is_read_last_and_holds_devices_only() {
+    let own = "[[device]]\nname = \"tv\"\nprofile = \"guest\"\naddress = [\"192.0.2.9\"]\n";
+    let main = format!("{MIA}{own}");
+    let loaded = at_the_start(&[(MAIN, &main), (DEVICES, TWO_DEVICES)]);
+    assert_eq!(messages(&loaded), [""; 0]);
+    assert_eq!(device_names(&loaded), ["tv", "tablet", "laptop"]);
+    let config = loaded.config.unwrap();
+    let places = [(MAIN, 3), (DEVICES, 1), (DEVICES, 5)];
+    assert_eq!(
+        config.device_places,
+        places.map(|(file, line)| (file.into(), line))
+    );
+    let memory = MemoryFiles::new();
+    memory.put(MAIN, "[identity]\ndevices-file = \"d.toml\"\n");
+    memory.put("/etc/hedgerow/d.toml", MIA);
+    let loaded = load(&memory.files(), Path::new(MAIN));
+    assert_eq!(messages(&loaded), ["`profile` in the file of devices"]);
+    assert!(loaded.watched.contains(&"/etc/hedgerow".into()));
+    memory.put(MAIN, "[identity]\ndevices-file = \"d\"\n");
+    let loaded = load(&memory.files(), Path::new(MAIN));
+    assert_eq!(messages(&loaded), ["`devices-file` cannot be used"]);
+}
+
+#[test]
+fn a_home_starts_with_what_is_right_in_its_devices_file() {
+    let in_force = |loaded: &Loaded| messages(loaded)[0].to_owned();
+    for broken in ["[[device]\n", "\0\0\0", "device = 1\n"] {
+        let texts = [(MAIN, MIA), (DEVICES, broken), (GOOD, TWO_DEVICES)];
+        let loaded = at_the_start(&texts);
+        assert_eq!(device_names(&loaded), ["tablet", "laptop"], "{broken:?}");
+        assert!(in_force(&loaded).ends_with("its last good copy is in force"));
+        assert!(loaded.diagnostics.len() > 1, "what is wrong is told too");
+        assert!(loaded.diagnostics.iter().all(|it| !it.is_error()));
+    }
+    // Without the profile of one of them, the others go on.
+    let texts = [(MAIN, ""), (DEVICES, TWO_DEVICES), (GOOD, TWO_DEVICES)];
+    let loaded = at_the_start(&texts);
+    assert_eq!(device_names(&loaded), ["laptop"]);
+    assert!(in_force(&loaded).contains("what is right in its last good copy"));
+    let loaded = at_the_start(&texts[..2]);
+    assert_eq!(device_names(&loaded), ["laptop"]);
+    assert!(in_force(&loaded).contains("what is right in it is in force"));
+    let loaded = at_the_start(&[(MAIN, ""), (DEVICES, "[[device]\n")]);
+    assert_eq!(device_names(&loaded), [""; 0]);
+    assert!(in_force(&loaded).ends_with("its devices are guests"));
+    // Mistakes elsewhere stop the start, as they always do.
+    let loaded = at_the_start(&[(MAIN, "[sever]\n"), (DEVICES, "[[device]\n")]);
+    assert!(loaded.config.is_none());
+    assert!(loaded.diagnostics.iter().any(Diagnostic::is_error));
 }

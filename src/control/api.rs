@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(test)]
 use utoipa::ToSchema;
 
+pub use super::devices::{DeviceChange, DeviceMac, LooksLike, NewDevice};
 pub use super::lists::{
     BadLine, List, ListMatch, ListSearch, ListUpdateReport, ListUpdated, ListUpdates,
 };
@@ -46,6 +47,8 @@ pub struct Status {
     pub refused_clients: u64,
     /// The cache of upstream answers.
     pub cache: CacheStatus,
+    /// The devices in short.
+    pub devices: DeviceSummary,
     /// The lists in short.
     pub lists: ListSummary,
     /// Who answers what we cannot.
@@ -89,6 +92,17 @@ pub struct CacheStatus {
     pub hits: u64,
     /// Look-ups that found none.
     pub misses: u64,
+}
+
+/// The devices in short.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
+#[serde(default)]
+pub struct DeviceSummary {
+    /// How many somebody named.
+    pub named: u64,
+    /// How many asked and have no name.
+    pub new: u64,
 }
 
 /// The lists in short.
@@ -213,6 +227,11 @@ pub struct ExplainedDevice {
     pub label: String,
     /// What it was recognised by, as in `address 192.0.2.0/24`.
     pub known_by: String,
+    /// How sure that is: `high`, `medium`, `low`, `none`.
+    pub confidence: String,
+    /// How one thing led to the next, as in `192.0.2.7`, `MAC address 02:00:5e:10:00:01 (neighbour
+    /// table)`, `tablet`, `profile mia`.
+    pub chain: Vec<String>,
 }
 
 /// The profile an explanation is for.
@@ -296,6 +315,18 @@ pub struct Device {
     /// What it is recognised by, as in `192.0.2.7` or `interface wlan1`; empty for whoever nobody
     /// named.
     pub known_by: Vec<String>,
+    /// How sure it is now that it is the one: `high`, `medium`, `low`; none if it is not seen.
+    pub confidence: Option<String>,
+    /// Its MAC addresses.
+    pub macs: Vec<DeviceMac>,
+    /// The addresses it has now, as far as they can be seen.
+    pub addresses: Vec<String>,
+    /// What it calls itself, as its DHCP lease says.
+    pub host_name: Option<String>,
+    /// The file it stands in; none for whoever nobody named.
+    pub file: Option<String>,
+    /// The line in that file, from 1.
+    pub line: Option<u32>,
     /// Queries since the start; none where the profile keeps totals only.
     pub queries: Option<u64>,
     /// Those that were blocked.

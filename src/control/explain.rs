@@ -24,7 +24,8 @@ pub struct ExplainQuery {
     /// The device that asks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
-    /// The address that asks, instead of a device.
+    /// The address that asks, instead of a device; a link-local one with its interface, as in
+    /// `fe80::1%br-lan`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
     /// The time it is asked at, RFC 3339; default now.
@@ -52,8 +53,8 @@ pub enum Asker {
     Guest,
     /// A device by its name.
     Device(String),
-    /// Whichever device has this address.
-    Client(IpAddr),
+    /// Whichever device has this address, on the interface of this name.
+    Client(IpAddr, Option<String>),
 }
 
 impl ExplainRequest {
@@ -75,12 +76,19 @@ impl ExplainRequest {
         let asker = match (&query.device, &query.client) {
             (None, None) => Asker::Guest,
             (Some(device), None) => Asker::Device(device.clone()),
-            (None, Some(client)) => Asker::Client(client.parse().map_err(|_| {
-                ControlError::bad_request(
-                    format!("`{}` is not an address", client.escape_debug()),
-                    "write it as in `192.0.2.7` or `2001:db8::7`",
-                )
-            })?),
+            (None, Some(client)) => {
+                let (address, interface) = match client.split_once('%') {
+                    Some((address, interface)) => (address, Some(interface.to_owned())),
+                    None => (client.as_str(), None),
+                };
+                let address = address.parse().map_err(|_| {
+                    ControlError::bad_request(
+                        format!("`{}` is not an address", client.escape_debug()),
+                        "write it as in `192.0.2.7`, `2001:db8::7` or `fe80::1%br-lan`",
+                    )
+                });
+                Asker::Client(address?, interface)
+            }
             (Some(_), Some(_)) => {
                 return Err(ControlError::bad_request(
                     "both a device and a client address are given",
@@ -146,7 +154,10 @@ mod tests {
         .unwrap();
         assert_eq!(request.qname.to_string(), "www.xn--bcher-kva.example");
         assert_eq!(request.qtype, 65);
-        assert_eq!(request.asker, Asker::Client("2001:db8::7".parse().unwrap()));
+        assert_eq!(
+            request.asker,
+            Asker::Client("2001:db8::7".parse().unwrap(), None)
+        );
         assert_eq!(request.at.unwrap().to_string(), "2026-03-29T19:31:00Z");
     }
 

@@ -5,11 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::api::{
-    BadLine, CacheStatus, Device, Evidence, ExplainedDevice, ExplainedProfile, ExplainedQuestion,
-    Explanation, Flushed, List, ListMatch, ListSearch, ListSummary, ListUpdateReport, ListUpdated,
-    ListUpdates, Listener, Profile, ReloadReport, Status, UpstreamStatus, Voice, VoiceEffect,
+    BadLine, CacheStatus, Device, DeviceChange, DeviceMac, DeviceSummary, Evidence,
+    ExplainedDevice, ExplainedProfile, ExplainedQuestion, Explanation, Flushed, List, ListMatch,
+    ListSearch, ListSummary, ListUpdateReport, ListUpdated, ListUpdates, Listener, LooksLike,
+    NewDevice, Profile, ReloadReport, Status, UpstreamStatus, Voice, VoiceEffect,
 };
-use super::{Asker, Boxed, ControlError, ExplainRequest, Household, ListUpdateRequest};
+use super::{
+    Asker, Boxed, ControlError, DeviceRequest, ExplainRequest, Household, ListUpdateRequest,
+};
 use crate::clock::{ManualTime, Moment, Timestamp};
 use crate::config::Privacy;
 use crate::journal::{Journal, LogFilter, LogPage, Outcome, Source, Top, Transport, qtype_label};
@@ -24,6 +27,7 @@ pub(crate) struct FakeHousehold {
     pub(crate) reload_panics: AtomicBool,
     pub(crate) reloads: AtomicU64,
     pub(crate) updates: Mutex<Vec<ListUpdateRequest>>,
+    pub(crate) changes: Mutex<Vec<DeviceRequest>>,
 }
 
 impl FakeHousehold {
@@ -37,6 +41,7 @@ impl FakeHousehold {
             reload_panics: AtomicBool::new(false),
             reloads: AtomicU64::new(0),
             updates: Mutex::default(),
+            changes: Mutex::default(),
         })
     }
 
@@ -49,7 +54,7 @@ impl FakeHousehold {
                 ));
             }
             Asker::Device(_) => "its name".to_owned(),
-            Asker::Client(address) => format!("address {address}"),
+            Asker::Client(address, _) => format!("address {address}"),
             Asker::Guest => "nothing".to_owned(),
         };
         Ok(Explanation {
@@ -61,6 +66,13 @@ impl FakeHousehold {
             device: ExplainedDevice {
                 label: "tablet".into(),
                 known_by,
+                confidence: "high".into(),
+                chain: match request.asker {
+                    Asker::Client(address, _) => {
+                        vec![address.to_string(), "tablet".into(), "profile mia".into()]
+                    }
+                    _ => vec![],
+                },
             },
             profile: ExplainedProfile {
                 name: "mia".into(),
@@ -167,6 +179,7 @@ impl Household for FakeHousehold {
                 hits: 300,
                 misses: 100,
             },
+            devices: DeviceSummary { named: 1, new: 2 },
             lists: ListSummary {
                 count: 2,
                 names: 1_234_567,
@@ -205,7 +218,22 @@ impl Household for FakeHousehold {
             Device {
                 name: "tablet".into(),
                 profile: "mia".into(),
-                known_by: vec!["192.0.2.7".into(), "interface wlan1".into()],
+                known_by: vec!["02:00:5e:10:00:01".into(), "interface wlan1".into()],
+                confidence: Some("high".into()),
+                macs: vec![DeviceMac {
+                    mac: "02:00:5e:10:00:01".into(),
+                    made_up: true,
+                    shared: true,
+                }],
+                addresses: vec![
+                    "192.0.2.7".into(),
+                    "2001:db8::7".into(),
+                    "2001:db8::8".into(),
+                    "fe80::7%br-lan".into(),
+                ],
+                host_name: Some("mias-tablet".into()),
+                file: Some("/var/lib/hedgerow/devices.toml".into()),
+                line: Some(4),
                 queries: tablet.map(|d| d.queries),
                 blocked: tablet.map(|d| d.blocked),
                 blocked_by: tablet.map(|d| d.blocked_by.clone()).unwrap_or_default(),
@@ -217,6 +245,66 @@ impl Household for FakeHousehold {
                 ..Device::default()
             },
         ]
+    }
+
+    fn new_devices(&self) -> Vec<NewDevice> {
+        vec![
+            NewDevice {
+                number: 3,
+                mac: Some(DeviceMac {
+                    mac: "02:00:5e:10:00:09".into(),
+                    made_up: true,
+                    shared: false,
+                }),
+                addresses: vec!["192.0.2.9".into()],
+                host_name: Some("mias-tablet".into()),
+                client_id: Some("ff00".into()),
+                first_seen: Some("2026-11-22T11:00:00Z".into()),
+                last_seen: Some("2026-11-22T12:00:00Z".into()),
+                recent_queries: 5,
+                recent_blocked: 1,
+                looks_like: Some(LooksLike {
+                    device: "tablet".into(),
+                    profile: "mia".into(),
+                    because: "host name mias-tablet".into(),
+                    command: "hedgerow device assign tablet --mac 02:00:5e:10:00:09".into(),
+                }),
+            },
+            NewDevice {
+                number: 4,
+                addresses: vec!["198.51.100.7".into()],
+                ..NewDevice::default()
+            },
+        ]
+    }
+
+    fn change_device(
+        &self,
+        request: DeviceRequest,
+    ) -> Boxed<'_, Result<DeviceChange, ControlError>> {
+        self.changes.lock().unwrap().push(request.clone());
+        Box::pin(async move {
+            let (device, done) = match request {
+                DeviceRequest::Name { who, .. } if who == "nobody" => {
+                    return Err(ControlError::not_found("nobody is known as `nobody`", ""));
+                }
+                DeviceRequest::Name { name, .. } => (name, "added"),
+                DeviceRequest::Assign { who, .. } => (who, "changed"),
+                DeviceRequest::Forget { who } => (who, "forgotten"),
+            };
+            let is_there = done != "forgotten";
+            Ok(DeviceChange {
+                device,
+                done: done.into(),
+                profile: is_there.then(|| "guest".into()),
+                known_by: is_there
+                    .then(|| "02:00:5e:10:00:09".into())
+                    .into_iter()
+                    .collect(),
+                file: Some("/var/lib/hedgerow/devices.toml".into()),
+                notes: vec!["somebody should know this".into()],
+            })
+        })
     }
 
     fn profiles(&self) -> Vec<Profile> {

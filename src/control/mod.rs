@@ -10,6 +10,7 @@
 
 pub mod api;
 pub mod client;
+mod devices;
 mod explain;
 mod follow;
 mod lists;
@@ -29,6 +30,7 @@ use crate::journal::{LogFilter, LogPage, Top};
 use crate::name::NameBuf;
 
 pub use api::ControlError;
+pub use devices::{AssignDeviceQuery, DeviceRequest, ForgetDeviceQuery, NameDeviceQuery};
 pub use explain::{Asker, ExplainQuery, ExplainRequest};
 pub use lists::{ListSearchQuery, ListUpdateQuery, ListUpdateRequest};
 pub use routes::openapi;
@@ -53,6 +55,21 @@ pub trait Household: Send + Sync + 'static {
 
     /// All devices: those somebody named and those that only asked something.
     fn devices(&self) -> Vec<api::Device>;
+
+    /// Those who asked and whom nobody named.
+    fn new_devices(&self) -> Vec<api::NewDevice>;
+
+    /// Changes the file of the devices and puts it in force. A caller that goes away does not stop
+    /// it.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`] for somebody nobody knows, [`ControlError::BadRequest`] for what
+    /// would not be a right configuration or stands in another file,
+    /// [`ControlError::Unavailable`] when it cannot be written.
+    fn change_device(
+        &self,
+        request: DeviceRequest,
+    ) -> Boxed<'_, Result<api::DeviceChange, ControlError>>;
 
     /// All profiles.
     fn profiles(&self) -> Vec<api::Profile>;

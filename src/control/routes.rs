@@ -29,9 +29,10 @@ use utoipa::{IntoParams, OpenApi};
 #[cfg(test)]
 use super::api::LogEntry;
 use super::api::{
-    Device, ErrorBody, Explanation, Flushed, List, ListSearch, ListUpdateReport, LogPage, Profile,
-    ReloadReport, Status, Top,
+    Device, DeviceChange, ErrorBody, Explanation, Flushed, List, ListSearch, ListUpdateReport,
+    LogPage, NewDevice, Profile, ReloadReport, Status, Top,
 };
+use super::devices::{AssignDeviceQuery, DeviceRequest, ForgetDeviceQuery, NameDeviceQuery};
 use super::explain::ExplainQuery;
 use super::follow::Follow;
 use super::lists::{ListSearchQuery, ListUpdateQuery};
@@ -70,6 +71,10 @@ pub(super) struct Door {
     paths(
         status,
         devices,
+        new_devices,
+        name_device,
+        assign_device,
+        forget_device,
         profiles,
         lists,
         search_lists,
@@ -98,10 +103,14 @@ pub(super) fn generated_openapi() -> String {
 }
 
 /// Every route: method, path, handler.
-pub(super) fn table() -> [(Method, &'static str, MethodRouter<Door>); 13] {
+pub(super) fn table() -> [(Method, &'static str, MethodRouter<Door>); 17] {
     [
         (Method::GET, "/api/v1/status", get(status)),
         (Method::GET, "/api/v1/devices", get(devices)),
+        (Method::GET, "/api/v1/devices/new", get(new_devices)),
+        (Method::POST, "/api/v1/devices/name", post(name_device)),
+        (Method::POST, "/api/v1/devices/assign", post(assign_device)),
+        (Method::POST, "/api/v1/devices/forget", post(forget_device)),
         (Method::GET, "/api/v1/profiles", get(profiles)),
         (Method::GET, "/api/v1/lists", get(lists)),
         (Method::GET, "/api/v1/lists/search", get(search_lists)),
@@ -231,6 +240,88 @@ async fn status(State(door): State<Door>) -> axum::Json<Status> {
 #[cfg_attr(test, utoipa::path(get, path = "/api/v1/devices", responses((status = 200, body = Vec<Device>))))]
 async fn devices(State(door): State<Door>) -> axum::Json<Vec<Device>> {
     axum::Json(door.household.devices())
+}
+
+/// Those who asked and whom nobody named.
+#[cfg_attr(test, utoipa::path(
+    get,
+    path = "/api/v1/devices/new",
+    responses((status = 200, body = Vec<NewDevice>))
+))]
+async fn new_devices(State(door): State<Door>) -> axum::Json<Vec<NewDevice>> {
+    axum::Json(door.household.new_devices())
+}
+
+/// Gives a new device a name, or another one to a device that has one. A new device keeps what
+/// guests get until it is assigned.
+#[cfg_attr(test, utoipa::path(
+    post,
+    path = "/api/v1/devices/name",
+    params(NameDeviceQuery),
+    responses(
+        (status = 200, body = DeviceChange),
+        (status = 400, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 503, body = ErrorBody)
+    )
+))]
+async fn name_device(
+    State(door): State<Door>,
+    query: Result<Query<NameDeviceQuery>, QueryRejection>,
+) -> Answer<DeviceChange> {
+    change_device(door, parameters(query)?.into()).await
+}
+
+/// Gives a device its profile, or one more MAC address.
+#[cfg_attr(test, utoipa::path(
+    post,
+    path = "/api/v1/devices/assign",
+    params(AssignDeviceQuery),
+    responses(
+        (status = 200, body = DeviceChange),
+        (status = 400, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 503, body = ErrorBody)
+    )
+))]
+async fn assign_device(
+    State(door): State<Door>,
+    query: Result<Query<AssignDeviceQuery>, QueryRejection>,
+) -> Answer<DeviceChange> {
+    change_device(door, parameters(query)?.try_into()?).await
+}
+
+/// Takes a device's name away, so that it is a guest; or forgets that a new one asked.
+#[cfg_attr(test, utoipa::path(
+    post,
+    path = "/api/v1/devices/forget",
+    params(ForgetDeviceQuery),
+    responses(
+        (status = 200, body = DeviceChange),
+        (status = 400, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 503, body = ErrorBody)
+    )
+))]
+async fn forget_device(
+    State(door): State<Door>,
+    query: Result<Query<ForgetDeviceQuery>, QueryRejection>,
+) -> Answer<DeviceChange> {
+    change_device(door, parameters(query)?.into()).await
+}
+
+async fn change_device(door: Door, request: DeviceRequest) -> Answer<DeviceChange> {
+    // A task of its own: a caller that goes away must not leave a change half done.
+    let changing = tokio::spawn(async move { door.household.change_device(request).await });
+    changing
+        .await
+        .unwrap_or_else(|_| {
+            Err(ControlError::unavailable(
+                "the change broke off",
+                "the daemon's log says more",
+            ))
+        })
+        .map(axum::Json)
 }
 
 /// All profiles.

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::api::*;
 use super::client::{ClientError, Event};
 use super::fake::{FakeHousehold, FakeServer};
-use super::{Household, metrics, routes};
+use super::{DeviceRequest, Household, metrics, routes};
 use crate::files::Files;
 
 /// Longer than anything here takes; nothing waits for it to pass.
@@ -133,6 +133,74 @@ async fn lists_are_searched_and_updated_through_the_door() {
     }
     let (status, _) = request(&server, "GET", "/api/v1/lists/update", "").await;
     assert_eq!(status, 405);
+}
+
+#[tokio::test]
+async fn devices_are_named_through_the_door() {
+    let server = FakeServer::start();
+    let client = server.client();
+    let new: Vec<NewDevice> = client.get("/api/v1/devices/new", &[]).await.unwrap();
+    assert_eq!(new, server.household.new_devices());
+    let said = |pairs: &[(&'static str, &str)]| {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(key, value)| (*key, Some((*value).to_owned())))
+            .collect::<Vec<_>>()
+    };
+    let named: DeviceChange = client
+        .post_with(
+            "/api/v1/devices/name",
+            &said(&[("who", "3"), ("name", "Mia's TV")]),
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        (named.device.as_str(), named.done.as_str()),
+        ("Mia's TV", "added")
+    );
+    let more = said(&[
+        ("who", "tablet"),
+        ("profile", "mia"),
+        ("mac", "0200.5e10.0009"),
+    ]);
+    let _: DeviceChange = client
+        .post_with("/api/v1/devices/assign", &more)
+        .await
+        .unwrap();
+    let _: DeviceChange = client
+        .post_with("/api/v1/devices/forget", &said(&[("who", "tablet")]))
+        .await
+        .unwrap();
+    let expected = [
+        DeviceRequest::Name {
+            who: "3".into(),
+            name: "Mia's TV".into(),
+        },
+        DeviceRequest::Assign {
+            who: "tablet".into(),
+            profile: Some("mia".into()),
+            name: None,
+            mac: Some("02:00:5e:10:00:09".parse().unwrap()),
+        },
+        DeviceRequest::Forget {
+            who: "tablet".into(),
+        },
+    ];
+    assert_eq!(*server.household.changes.lock().unwrap(), expected);
+    for (target, code) in [
+        ("/api/v1/devices/name?who=nobody&name=x", 404),
+        ("/api/v1/devices/name?who=3", 400),
+        ("/api/v1/devices/name?who=3&name=x&profile=adult", 400),
+        ("/api/v1/devices/assign?who=tablet", 400),
+        ("/api/v1/devices/assign?who=tablet&mac=x", 400),
+        ("/api/v1/devices/forget", 400),
+    ] {
+        let (status, body) = request(&server, "POST", target, "").await;
+        assert_eq!(status, code, "{target}: {body}");
+        assert!(body["error"].is_string(), "{target}: {body}");
+    }
+    let (status, _) = request(&server, "GET", "/api/v1/devices/forget?who=x", "").await;
+    assert_eq!(status, 405, "reading changes nothing");
 }
 
 #[tokio::test]
@@ -303,14 +371,16 @@ async fn the_document_and_the_routes_know_the_same_paths() {
         .map(|(method, path, _)| (method.to_string(), path.to_owned()))
         .collect();
     assert_eq!(described, served);
-    assert_eq!(described.len(), 13);
+    assert_eq!(described.len(), 17);
     for (method, path) in &described {
         if path.ends_with("/stream") {
             continue;
         }
         let (status, body) = request(&server, method, path, "").await;
-        let needs_name = path.ends_with("/explain") || path.ends_with("/search");
-        let known = status == 200 || (needs_name && status == 400);
+        let needs_more = ["/explain", "/search", "/name", "/assign", "/forget"]
+            .iter()
+            .any(|end| path.ends_with(end));
+        let known = status == 200 || (needs_more && status == 400);
         assert!(known, "{method} {path}: {status} {body}");
     }
 }

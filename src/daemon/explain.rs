@@ -1,12 +1,15 @@
 //! Why a name is answered as it is, told from the same voices that decide on the path of a query.
 
+use std::net::IpAddr;
+
+use super::newcomers::{interface_text, macs_of};
 use crate::config::BlockAnswer;
 use crate::control::api::{
     ExplainedDevice, ExplainedProfile, ExplainedQuestion, Explanation, Voice as TextVoice,
     VoiceEffect,
 };
 use crate::control::{Asker, ControlError, ExplainRequest};
-use crate::device::{HomeAnswer, Origin};
+use crate::device::{Confidence, Devices, HomeAnswer, KnownBy, Origin};
 use crate::files::Files;
 use crate::journal::qtype_label;
 use crate::lists::{Effect, ListKind, ListSpec, lines_about};
@@ -28,9 +31,10 @@ pub fn explain(
     files: &Files,
     request: &ExplainRequest,
 ) -> Result<Explanation, ControlError> {
-    let (index, known_by) = recognise(snapshot, &request.asker)?;
+    let recognised = recognise(snapshot, &request.asker)?;
+    let index = recognised.index;
     let client = match request.asker {
-        Asker::Client(address) => Some(address.to_canonical()),
+        Asker::Client(address, _) => Some(address.to_canonical()),
         Asker::Guest | Asker::Device(_) => None,
     };
     let (device, view) = snapshot.view_of(index, client);
@@ -67,12 +71,19 @@ pub fn explain(
             "the answer is judged too, once it is there: aliases, addresses and hints".to_owned(),
         );
     }
-    if matches!(request.asker, Asker::Client(_)) && index.is_none() {
+    if matches!(request.asker, Asker::Client(..)) && index.is_none() {
         notes.push(
             "a device known by its interface or by the address it asks cannot be told from an \
              address alone"
                 .to_owned(),
         );
+        if !snapshot.devices.neighbours().is_watching() && has_macs(snapshot) {
+            notes.push(
+                "nobody tells here which MAC address is behind an address, so a device known by \
+                 its MAC address cannot be told either"
+                    .to_owned(),
+            );
+        }
     }
     if request.at.is_some() {
         notes.push("no rule depends on the time yet".to_owned());
@@ -94,7 +105,9 @@ pub fn explain(
         },
         device: ExplainedDevice {
             label: device.map_or("guest", |device| device.name).to_owned(),
-            known_by,
+            known_by: recognised.known_by,
+            confidence: recognised.confidence.label().to_owned(),
+            chain: recognised.chain,
         },
         profile: ExplainedProfile {
             name: view.profile.name.to_owned(),
@@ -113,25 +126,132 @@ pub fn explain(
     })
 }
 
-fn recognise(snapshot: &Snapshot, asker: &Asker) -> Result<(Option<u16>, String), ControlError> {
-    match asker {
-        Asker::Guest => Ok((None, "nothing: it is a guest".to_owned())),
+/// Who asks, and how that is known.
+struct Recognised {
+    index: Option<u16>,
+    known_by: String,
+    confidence: Confidence,
+    /// From what was seen to the profile.
+    chain: Vec<String>,
+}
+
+fn recognise(snapshot: &Snapshot, asker: &Asker) -> Result<Recognised, ControlError> {
+    let devices = &snapshot.devices;
+    let (index, known_by, confidence, mut chain) = match asker {
+        Asker::Guest => {
+            let nothing = KnownBy::Nothing;
+            (None, nothing.to_string(), Confidence::None, Vec::new())
+        }
         Asker::Device(name) => {
-            let found = snapshot.devices.find(name);
+            let found = devices.find(name);
             let unknown = || {
                 ControlError::not_found(
                     format!("no device is called `{}`", name.escape_debug()),
                     "`hedgerow device list` shows those there are",
                 )
             };
-            Ok((Some(found.ok_or_else(unknown)?), "its name".to_owned()))
+            let index = Some(found.ok_or_else(unknown)?);
+            (index, "its name".to_owned(), Confidence::High, Vec::new())
         }
-        Asker::Client(address) => {
-            let origin = Origin::new(address.to_canonical(), 0, u16::MAX);
-            let known_by = snapshot.devices.known_by(&origin, None).to_string();
-            Ok((snapshot.devices.settle(&origin, None), known_by))
+        Asker::Client(address, interface) => {
+            let origin = origin_at(devices, *address, interface.as_deref());
+            let known_by = devices.known_by(&origin, None);
+            let index = devices.settle(&origin, None);
+            let text = known_by.to_string();
+            let chain = seen(devices, &origin, &known_by);
+            (index, text, known_by.confidence(), chain)
+        }
+    };
+    if matches!(asker, Asker::Client(..)) {
+        let (device, view) = snapshot.view_of(index, None);
+        chain.push(match device {
+            Some(device) => device.name.to_owned(),
+            None => "nobody named it".to_owned(),
+        });
+        chain.push(match device {
+            Some(_) => format!("profile {}", view.profile.name),
+            None => format!("guest, profile {}", view.profile.name),
+        });
+    }
+    Ok(Recognised {
+        index,
+        known_by,
+        confidence,
+        chain,
+    })
+}
+
+/// What was seen of a client, one thing after the other.
+fn seen(devices: &Devices, origin: &Origin, known_by: &KnownBy) -> Vec<String> {
+    let zone = if is_link_local(origin) && origin.interface != 0 {
+        format!("%{}", interface_text(origin.interface))
+    } else {
+        String::new()
+    };
+    let mut chain = vec![format!("{}{zone}", origin.client)];
+    if let Some((mac, witness)) = devices.mac_of(origin) {
+        let made_up = if mac.is_made_up() {
+            ", made up by the device"
+        } else {
+            ""
+        };
+        chain.push(format!("MAC address {mac} ({}{made_up})", witness.label()));
+        let neighbours = devices.neighbours();
+        if neighbours
+            .id(mac)
+            .is_some_and(|id| neighbours.is_shared(id))
+        {
+            chain.push("several machines behind it".to_owned());
         }
     }
+    match known_by {
+        // Said already.
+        KnownBy::Mac(..) | KnownBy::Address(_) | KnownBy::Nothing => {}
+        other => chain.push(other.to_string()),
+    }
+    chain
+}
+
+/// Where a client that is named by its address would ask from; none for others.
+pub(super) fn origin_of(devices: &Devices, asker: &Asker) -> Option<Origin> {
+    match asker {
+        Asker::Client(address, interface) => {
+            Some(origin_at(devices, *address, interface.as_deref()))
+        }
+        Asker::Guest | Asker::Device(_) => None,
+    }
+}
+
+fn origin_at(devices: &Devices, address: IpAddr, interface: Option<&str>) -> Origin {
+    let mut origin = Origin::new(address.to_canonical(), 0, u16::MAX);
+    origin.interface = match interface {
+        Some(name) => {
+            let number = nix::net::if_::if_nametoindex(name).ok();
+            number.or_else(|| name.parse().ok()).unwrap_or(0)
+        }
+        // Where it is seen on one interface only, that is the one.
+        None if is_link_local(&origin) => {
+            let all = devices.neighbours().all();
+            let places = all.iter().map(|(place, _)| place.address());
+            let mut on = places.filter(|(address, _)| *address == origin.client);
+            match (on.next(), on.next()) {
+                (Some((_, Some(interface))), None) => interface,
+                _ => 0,
+            }
+        }
+        None => 0,
+    };
+    origin
+}
+
+fn is_link_local(origin: &Origin) -> bool {
+    matches!(origin.client, IpAddr::V6(v6) if v6.is_unicast_link_local())
+}
+
+/// Whether any device is known by MAC address.
+fn has_macs(snapshot: &Snapshot) -> bool {
+    let devices = snapshot.config.devices.iter();
+    devices.flat_map(macs_of).next().is_some()
 }
 
 /// Where a voice stands in the order of authority: tier, then scope, then the longer name.

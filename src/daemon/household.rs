@@ -1,16 +1,20 @@
 //! What stands behind the control API: the running daemon.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::explain::explain;
+use super::events::Events;
+use super::explain::{explain, origin_of};
 use super::lists::{list_states, list_summary};
+use super::newcomers::Newcomers;
 use super::search::search_lists;
 use super::updates::Updates;
 use crate::clock::{Clock, Moment};
 use crate::config::{self, BlockAnswer, DeviceMatch, Privacy, Rule, WhenUnsure, Youtube};
-use crate::control::{Boxed, ControlError, ExplainRequest, Household, ListUpdateRequest, api};
-use crate::device::Witness;
+use crate::control::{
+    Boxed, ControlError, DeviceRequest, ExplainRequest, Household, ListUpdateRequest, api,
+};
+use crate::device::{Who, Witness};
 use crate::evidence::leases::{LeaseFile, Leases};
 use crate::evidence::{Condition, State};
 use crate::files::Files;
@@ -34,6 +38,12 @@ pub struct Daemon {
     pub(super) listeners: Vec<api::Listener>,
     pub(super) workers: usize,
     pub(super) logging: Logging,
+    /// Those nobody named.
+    pub(super) newcomers: Newcomers,
+    /// Where others hear what happens in the home.
+    pub(super) events: Events,
+    /// Held while the devices file is changed.
+    pub(super) editing: Mutex<()>,
     /// Told after every reload, whoever asked for it.
     pub(super) reloaded: tokio::sync::Notify,
     /// What went wrong at the start without stopping it.
@@ -53,6 +63,11 @@ impl Daemon {
     /// Reads configuration and lists again, and says in the log what came of it.
     pub fn reload_now(&self) -> Report {
         self.reload_saying("nothing changed")
+    }
+
+    /// What happens in the home, for who wants to hear of it.
+    pub const fn events(&self) -> &Events {
+        &self.events
     }
 
     /// The same right after the start, for what changed while nobody watched.
@@ -147,6 +162,7 @@ impl Daemon {
             warnings.push("the lists in force are those of the last run".to_owned());
         }
         warnings.extend(list_troubles(&snapshot.lists));
+        warnings.extend(self.shared_macs(snapshot));
         let refused = &self.resolver.refused().last_foreign;
         if let Some(client) = *refused.lock().unwrap_or_else(PoisonError::into_inner) {
             warnings.push(format!(
@@ -203,6 +219,7 @@ impl Household for Arc<Daemon> {
                 hits: looked_up.hits,
                 misses: looked_up.misses,
             },
+            devices: self.device_summary(&snapshot),
             lists: list_summary(&snapshot.lists),
             upstreams: snapshot
                 .upstream
@@ -223,6 +240,12 @@ impl Household for Arc<Daemon> {
     ) -> Boxed<'_, Result<api::Explanation, ControlError>> {
         let snapshot = self.resolver.snapshot();
         Box::pin(async move {
+            if let Some(origin) = origin_of(&snapshot.devices, &request.asker)
+                && snapshot.devices.identify(&origin, None) == Who::Unseen
+            {
+                let neighbours = snapshot.devices.neighbours();
+                neighbours.ask(origin.client, origin.interface).await;
+            }
             let done =
                 tokio::task::spawn_blocking(move || explain(&snapshot, &Files::disk(), &request))
                     .await;
@@ -236,33 +259,26 @@ impl Household for Arc<Daemon> {
     }
 
     fn devices(&self) -> Vec<api::Device> {
-        let snapshot = self.resolver.snapshot();
-        let mut seen = self.journal.devices();
-        let mut devices: Vec<api::Device> = Vec::new();
-        for device in &snapshot.config.devices {
-            let counted = seen
-                .iter()
-                .position(|statistics| statistics.device == device.name)
-                .map(|at| seen.swap_remove(at));
-            let profile = &snapshot.config.profiles[device.profile];
-            devices.push(api::Device {
-                name: device.name.clone(),
-                profile: profile.name.clone(),
-                known_by: device.matches.iter().map(match_text).collect(),
-                ..counted.map(counted_device).unwrap_or_default()
-            });
-        }
-        // Who only asked something: the guests.
-        seen.sort_by(|one, other| one.device.cmp(&other.device));
-        for statistics in seen {
-            let guest = &snapshot.config.profiles[snapshot.config.guest];
-            devices.push(api::Device {
-                name: statistics.device.clone(),
-                profile: guest.name.clone(),
-                ..counted_device(statistics)
-            });
-        }
-        devices
+        self.device_texts()
+    }
+
+    fn new_devices(&self) -> Vec<api::NewDevice> {
+        self.new_device_texts()
+    }
+
+    fn change_device(
+        &self,
+        request: DeviceRequest,
+    ) -> Boxed<'_, Result<api::DeviceChange, ControlError>> {
+        let daemon = Self::clone(self);
+        Box::pin(async move {
+            let changing = move || daemon.edit_devices(&request);
+            let done = tokio::task::spawn_blocking(changing).await;
+            done.unwrap_or_else(|error| {
+                let text = format!("the change broke off: {error}");
+                Err(ControlError::unavailable(text, ""))
+            })
+        })
     }
 
     fn profiles(&self) -> Vec<api::Profile> {
@@ -423,7 +439,7 @@ fn lease_file_text(file: &LeaseFile) -> api::Evidence {
     }
 }
 
-fn counted_device(statistics: api::DeviceStatistics) -> api::Device {
+pub(super) fn counted_device(statistics: api::DeviceStatistics) -> api::Device {
     api::Device {
         queries: Some(statistics.queries),
         blocked: Some(statistics.blocked),
@@ -433,7 +449,7 @@ fn counted_device(statistics: api::DeviceStatistics) -> api::Device {
     }
 }
 
-fn match_text(known_by: &DeviceMatch) -> String {
+pub(super) fn match_text(known_by: &DeviceMatch) -> String {
     match known_by {
         DeviceMatch::Mac(mac) => mac.to_string(),
         DeviceMatch::CpeId(id) => format!("CPE id {}", id.escape_debug()),

@@ -5,12 +5,16 @@
 //! that will read them again at a reload; and only when all of it stands is the first query taken
 //! from a socket, so that no child gets an unfiltered answer.
 
+mod devices;
+mod events;
 mod explain;
 mod household;
 mod lists;
+mod newcomers;
 mod search;
 mod updates;
 
+pub use events::{Event, Events};
 pub use explain::explain;
 pub use household::Daemon;
 pub use lists::{
@@ -28,6 +32,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use newcomers::Newcomers;
 use notify::Watcher;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -134,7 +139,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(), ServeError> {
     let clock = Clock::system();
     let files = Files::disk();
-    let loaded = options.source.load(&files, &options.overrides);
+    let loaded = options.source.load_to_start(&files, &options.overrides);
     let Some(config) = loaded.config else {
         return Err(ServeError::Config(loaded.diagnostics));
     };
@@ -201,7 +206,17 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
     let resolve = updates::UpstreamResolve::new(Arc::clone(&resolver), runtime.handle().clone());
     let updates = updates::Updates::new(Files::disk(), clock.clone(), Arc::new(resolve));
     updates.follow(&snapshot.config);
+    let events = Events::default();
+    let seen = newcomers::path_in(&snapshot.config);
     let daemon = Arc::new(Daemon {
+        newcomers: Newcomers::load(
+            Files::disk(),
+            clock.clone(),
+            events.clone(),
+            seen.as_deref(),
+        ),
+        events,
+        editing: Mutex::default(),
         updates,
         resolver: Arc::clone(&resolver),
         reloader,
@@ -224,17 +239,9 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         warnings,
     };
     drop(snapshot);
-    let ended = runtime.block_on(run(
-        daemon,
-        bound,
-        control,
-        metrics,
-        workers,
-        service,
-        || {
-            on_ready(&ready);
-        },
-    ));
+    let ended = runtime.block_on(run(daemon, bound, control, metrics, service, || {
+        on_ready(&ready);
+    }));
     drop(guard);
     // A reload that waits for a disk is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(100));
@@ -247,7 +254,6 @@ async fn run(
     bound: Vec<Bound>,
     control: Option<control::socket::ControlSocket>,
     metrics: Option<tokio::net::TcpListener>,
-    workers: usize,
     service: Service,
     on_ready: impl FnOnce(),
 ) -> Result<(), ServeError> {
@@ -259,19 +265,19 @@ async fn run(
     let (changed, mut changes) = mpsc::channel(1);
     let mut watcher = FolderWatcher::new(changed);
     watcher.watch(daemon.reloader.interest());
+    let workers = daemon.workers;
     // What the kernel knows of clients is known before they ask.
     let table = Arc::clone(daemon.resolver.snapshot().devices.neighbours());
     let condition = daemon.neighbour_table.clone();
     let mut neighbours = netlink::Watcher::new(table, daemon.clock.clone(), condition);
     neighbours.turn(daemon.wants_neighbours()).await;
     let (wanted, wants) = watch::channel(daemon.wants_neighbours());
-    let Service {
-        requests,
-        arrivals: _arrivals,
-    } = service;
+    let Service { requests, arrivals } = service;
     tokio::spawn(neighbours.serve(requests, wants));
     tokio::spawn(Arc::clone(&daemon.leases).run());
     let crew = Crew::start(bound, workers, &daemon.resolver, &stopped)?;
+    let following = devices::follow(Arc::clone(&daemon), arrivals, stopped.clone());
+    tokio::spawn(following);
     let door: Arc<dyn Household> = Arc::new(Arc::clone(&daemon));
     if let Some(socket) = control {
         let serving = control::server::serve(socket, Arc::clone(&door), wait_for(stopped.clone()));
@@ -358,6 +364,7 @@ async fn run(
     // The receivers may be gone already if a thread ended early.
     let _gone = stop.send(true);
     crew.finish().await;
+    daemon.look_who_is_there(true);
     Ok(())
 }
 

@@ -36,7 +36,7 @@ pub use self::lease::{HostName, Lease};
 pub use self::names::{Asking, HomeAnswer, HomeNames};
 
 use self::neighbours::Asked;
-pub use self::neighbours::{Neighbours, Place, Witness};
+pub use self::neighbours::{Arrival, Neighbours, Place, Witness};
 use crate::config::{self, DeviceMatch, Forwarder};
 use crate::intern::intern;
 use crate::mac::Mac;
@@ -382,11 +382,27 @@ impl Devices {
             return Who::Device(index);
         }
         // Its MAC address is seen, and is none of those that such a device has.
-        let who = self.by_where(origin, |device| !device.has_mac);
-        if who == Who::Guest {
-            self.neighbours.note_stranger(id);
-        }
-        who
+        self.by_where(origin, |device| !device.has_mac)
+    }
+
+    /// Notes that a guest asked, so that somebody hears of him; see
+    /// [`Neighbours::note_stranger`].
+    pub fn note_guest(&self, origin: &Origin, claim: Option<&Claim>) {
+        let place = Place::new(origin.client, origin.interface);
+        let arrival = match claim {
+            Some(Claim { mac: Some(mac), .. }) => Arrival::Claimed(*mac),
+            // What is known of a forwarder says nothing of its clients.
+            Some(_) => return,
+            None => match self
+                .neighbours
+                .find(place)
+                .and_then(neighbours::Known::best)
+            {
+                Some((id, _)) => Arrival::Mac(id),
+                None => Arrival::Address(place),
+            },
+        };
+        self.neighbours.note_stranger(arrival);
     }
 
     /// Who it is by the place it asks from, among the devices that `may_be` it.

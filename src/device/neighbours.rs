@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -196,11 +196,24 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Parts of the table, a power of two.
 const SHARDS: usize = 64;
 
+/// How many addresses without a MAC address are remembered as told, a power of two.
+const TOLD: usize = 1_024;
+
 /// Bit of a MAC address's marks: it asked something.
 const ASKED: u8 = 1;
 /// Bit of a MAC address's marks: others stand behind it.
 const IS_SHARED: u8 = 2;
 
+/// Somebody nobody named, who asked something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Arrival {
+    /// The MAC address with this number.
+    Mac(MacId),
+    /// A MAC address that a forwarder told.
+    Claimed(Mac),
+    /// An address behind which no MAC address can be seen.
+    Address(Place),
+}
 /// A pointer that is as wide as others.
 type FeedHandle = Arc<dyn Feed>;
 
@@ -227,8 +240,11 @@ pub struct Neighbours {
     feed: ArcSwapOption<FeedHandle>,
     state: Mutex<State>,
     requests: mpsc::Sender<Request>,
-    /// MAC addresses that asked for the first time.
-    arrivals: mpsc::Sender<MacId>,
+    /// What was told of addresses without a MAC address: a part of their hash, in the place that
+    /// another part says. Two that share a place are told of more than once, which does no harm.
+    told: Box<[AtomicU32]>,
+    /// Whoever nobody named and asked for the first time.
+    arrivals: mpsc::Sender<Arrival>,
 }
 
 /// The addresses of a MAC address.
@@ -244,8 +260,8 @@ struct PlacesOf {
 pub struct Service {
     /// Addresses to be resolved.
     pub requests: mpsc::Receiver<Request>,
-    /// MAC addresses that nobody named and that asked for the first time.
-    pub arrivals: mpsc::Receiver<MacId>,
+    /// Whoever nobody named and asked for the first time; now and then for the second.
+    pub arrivals: mpsc::Receiver<Arrival>,
 }
 
 #[derive(Debug, Default)]
@@ -293,6 +309,7 @@ impl Neighbours {
             feed: ArcSwapOption::empty(),
             state: Mutex::default(),
             requests,
+            told: (0..TOLD).map(|_| AtomicU32::new(0)).collect(),
             arrivals,
         };
         let service = Service {
@@ -458,19 +475,46 @@ impl Neighbours {
         marks.is_some_and(|marks| marks.load(Ordering::Relaxed) & IS_SHARED != 0)
     }
 
-    /// Notes that a MAC address nobody named asked something; the first time it is told of.
+    /// Notes that somebody nobody named asked something; the first time it is told of. Never waits;
+    /// who was told of already costs a comparison.
     #[inline]
-    pub fn note_stranger(&self, id: MacId) {
+    pub fn note_stranger(&self, arrival: Arrival) {
+        let Arrival::Mac(id) = arrival else {
+            let (place, mark) = self.told_place(arrival);
+            if place.load(Ordering::Relaxed) != mark && self.arrivals.try_send(arrival).is_ok() {
+                place.store(mark, Ordering::Relaxed);
+            }
+            return;
+        };
         let Some(marks) = self.marks.get(id.index()) else {
             return;
         };
         if marks.load(Ordering::Relaxed) & ASKED == 0
             && marks.fetch_or(ASKED, Ordering::Relaxed) & ASKED == 0
-            && self.arrivals.try_send(id).is_err()
+            && self.arrivals.try_send(arrival).is_err()
         {
             // Told of at its next question.
             marks.fetch_and(!ASKED, Ordering::Relaxed);
         }
+    }
+
+    /// Forgets that somebody was told of: the next question is told of again.
+    pub fn forget_stranger(&self, arrival: Arrival) {
+        if let Arrival::Mac(id) = arrival {
+            if let Some(marks) = self.marks.get(id.index()) {
+                marks.fetch_and(!ASKED, Ordering::Relaxed);
+            }
+            return;
+        }
+        let (place, mark) = self.told_place(arrival);
+        // Another one's may stand there.
+        let _other = place.compare_exchange(mark, 0, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Where it stands that somebody was told of, and as what; never 0.
+    fn told_place(&self, arrival: Arrival) -> (&AtomicU32, u32) {
+        let hash = self.hasher.hash_one(arrival);
+        (&self.told[hash as usize % TOLD], (hash >> 32) as u32 | 1)
     }
 
     /// All addresses with what is known of them, in order.
@@ -872,10 +916,29 @@ mod tests {
         let (table, mut service) = Neighbours::new();
         table.apply([says(Witness::Kernel, "192.0.2.9", Some(mac(2)))]);
         let id = table.id(mac(2)).unwrap();
-        table.note_stranger(id);
-        table.note_stranger(id);
-        assert_eq!(service.arrivals.try_recv(), Ok(id));
-        assert!(service.arrivals.try_recv().is_err());
+        let all = [
+            Arrival::Mac(id),
+            Arrival::Address(place("2001:db8::9")),
+            Arrival::Claimed(mac(3)),
+        ];
+        for arrival in all {
+            table.note_stranger(arrival);
+            table.note_stranger(arrival);
+            assert_eq!(service.arrivals.try_recv(), Ok(arrival));
+            assert!(service.arrivals.try_recv().is_err());
+            table.forget_stranger(arrival);
+            table.note_stranger(arrival);
+            assert_eq!(service.arrivals.try_recv(), Ok(arrival));
+        }
+        // Nobody takes them: they are told of when there is room again.
+        let many = |n: u32| Arrival::Address(place(&format!("2001:db8::1:{n:x}")));
+        for n in 0..100 {
+            table.note_stranger(many(n));
+        }
+        let told = std::iter::from_fn(|| service.arrivals.try_recv().ok()).count();
+        assert_eq!(told, 64);
+        table.note_stranger(many(99));
+        assert_eq!(service.arrivals.try_recv(), Ok(many(99)));
     }
 
     #[tokio::test(start_paused = true)]

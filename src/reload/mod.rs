@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::clock::{Clock, Moment, Timestamp};
-use crate::config::{self, Config, Diagnostic, Loaded, Overrides};
+use crate::config::{self, Config, DevicesRead, Diagnostic, GivenDevices, Loaded, Overrides};
 use crate::device::Neighbours;
-use crate::files::{Files, Stamp};
+use crate::files::{FileError, Files, Stamp};
 use crate::lists::sealed::Day;
 use crate::lists::{CompileError, Index, ListKind, ListSource, ListSpec};
 use crate::policy::{SafeSearch, SafeSearchError};
@@ -51,6 +51,11 @@ impl Source {
             Self::File(path) => config::load_with(files, path, overrides),
             Self::Demo => config::load_embedded(config::DEMO, files, overrides),
         }
+    }
+
+    /// Reads it to begin with: see [`config::load_to_start`].
+    pub fn load_to_start(&self, files: &Files, overrides: &Overrides) -> Loaded {
+        config::load_to_start(files, overrides, |overrides| self.load(files, overrides))
     }
 
     /// What people call it.
@@ -235,6 +240,10 @@ impl Reloader {
         }
         if let Some(config) = loaded.config {
             self.advance(config, &current, resolver, &mut state, &mut report);
+            if let Some(Err(error)) = loaded.devices.map(|devices| self.keep_good(&devices)) {
+                let warning = format!("no copy is kept of the devices file: {error}");
+                report.warnings.push(warning);
+            }
         }
         report.took = self.clock.now().since(started);
         // The look right after the start, which found nothing, is no event.
@@ -243,6 +252,38 @@ impl Reloader {
         }
         self.show(&state);
         report
+    }
+
+    /// Keeps a copy of what the devices file said, since it was right.
+    fn keep_good(&self, devices: &DevicesRead) -> Result<(), FileError> {
+        let Some(text) = devices.text.as_ref().filter(|_| !self.only_looks) else {
+            return Ok(());
+        };
+        let copy = config::good_copy(&devices.path);
+        let kept = self.files.read(&copy, config::MAX_FILE);
+        if kept.is_ok_and(|kept| kept == *text) {
+            return Ok(());
+        }
+        self.files.replace_privately(&copy, text)
+    }
+
+    /// Reads everything as if `text` stood in the devices file at `path`, and puts nothing in force.
+    pub fn try_devices(&self, path: &Path, text: &str) -> Loaded {
+        let overrides = Overrides {
+            devices: Some(GivenDevices::new(path, text.to_owned())),
+            ..self.overrides.clone()
+        };
+        self.source.load(&self.files, &overrides)
+    }
+
+    /// Reads everything, and puts nothing in force.
+    pub fn try_all(&self) -> Loaded {
+        self.source.load(&self.files, &self.overrides)
+    }
+
+    /// The files it reads.
+    pub const fn files(&self) -> &Files {
+        &self.files
     }
 
     fn advance(

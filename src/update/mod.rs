@@ -37,4 +37,4 @@ pub use updater::{Outcome, UpdateResult, UpdateSettings, Updater};
 pub use url::UrlFault;
 
 /// When this was released, in seconds since 1970: a clock that shows an earlier time is not set.
-const RELEASED: u64 = 1_795_305_600;
+pub const RELEASED: u64 = 1_795_305_600;

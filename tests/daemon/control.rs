@@ -4,7 +4,7 @@ use crate::support::wire::{ask, rtype};
 use crate::support::{Home, wait_for};
 
 /// What a command prints; it must succeed.
-fn told(home: &Home, arguments: &[&str]) -> String {
+pub(crate) fn told(home: &Home, arguments: &[&str]) -> String {
     let socket = home.path("../run/control.sock");
     let mut all = vec!["--socket", socket.to_str().unwrap()];
     all.extend(arguments);

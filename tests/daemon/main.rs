@@ -11,6 +11,7 @@ mod support;
 
 mod apart;
 mod control;
+mod devices;
 mod family;
 mod life;
 mod limits;

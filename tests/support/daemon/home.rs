@@ -178,6 +178,18 @@ impl Home {
         }
     }
 
+    /// Starts the daemon again after its end, in the same folders and at the same address.
+    pub fn restart(&mut self) {
+        let mut laid = Laid {
+            v4: self.v4,
+            v6: self.v6,
+            child: None,
+        };
+        laid.launch(&self.folder);
+        assert!(laid.is_ready(&self.folder), "{}", self.log());
+        self.child = laid.child.take();
+    }
+
     /// Resident memory in KiB.
     pub fn resident(&self) -> u64 {
         let path = format!("/proc/{}/status", self.pid());

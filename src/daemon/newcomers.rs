@@ -1,0 +1,959 @@
+//! Those who asked and whom nobody named: each is told of once, and remembered across restarts.
+//!
+//! A query of a guest is noted by [`Neighbours::note_stranger`] and arrives here through a bounded
+//! channel. The memory is bounded too ([`MAX_MACS`], [`MAX_ADDRESSES`]); it is written to
+//! `devices.seen` in the state folder once a minute at most, since flash wears out, and at the end.
+//! What stands in it decides nothing but what people are told.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::events::{Event, Events};
+use crate::clock::{Clock, Moment, Timestamp};
+use crate::config::{self, DeviceMatch};
+use crate::control::api;
+use crate::device::neighbours::MacId;
+use crate::device::{Arrival, HostName, Lease, Neighbours, Place, Witness};
+use crate::files::Files;
+use crate::mac::Mac;
+
+/// How many new devices with a MAC address are remembered.
+pub(super) const MAX_MACS: usize = 1_024;
+/// How many without are.
+pub(super) const MAX_ADDRESSES: usize = 256;
+/// The most octets of the file.
+const MAX_FILE: u64 = 4 << 20;
+/// How long the file is left alone after it was written.
+const WRITE_EVERY: Duration = Duration::from_secs(60);
+/// How old the times in the file may get while nothing else changes.
+const REFRESH_EVERY: Duration = Duration::from_hours(6);
+/// How many new devices are told of in an hour, each with a line of the log.
+const TOLD_AN_HOUR: u32 = 32;
+/// How long two that look alike may have been there together by mistake: the kernel keeps who left
+/// for a while.
+const OVERLAP: u64 = 600;
+const DAY: u64 = 86_400;
+
+/// The name of the file in the state folder.
+pub(super) const FILE: &str = "devices.seen";
+
+/// Those nobody named.
+#[derive(Debug)]
+pub(super) struct Newcomers {
+    files: Files,
+    clock: Clock,
+    events: Events,
+    memory: Mutex<Memory>,
+}
+
+/// What is remembered.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct Memory {
+    /// The number of the last that came.
+    last_number: u32,
+    new: Vec<Newcomer>,
+    /// What was last known of MAC addresses that have a name.
+    named: Vec<Remembered>,
+    #[serde(skip)]
+    is_changed: bool,
+    #[serde(skip)]
+    written: Option<Moment>,
+    /// Since when, and how many were told of since.
+    #[serde(skip)]
+    told: (Moment, u32),
+    /// How many were not, since it were too many.
+    #[serde(skip)]
+    untold: u32,
+}
+
+/// Somebody nobody named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Newcomer {
+    pub(super) number: u32,
+    pub(super) whom: Whom,
+    /// Whether it was told of.
+    #[serde(default)]
+    is_told: bool,
+    #[serde(flatten)]
+    seen: Seen,
+}
+
+/// A MAC address of a device that has a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Remembered {
+    whom: Whom,
+    #[serde(flatten)]
+    seen: Seen,
+}
+
+/// What was seen of somebody, in seconds since 1970 where the clock was set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct Seen {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_name: Option<String>,
+    /// In hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<String>,
+}
+
+/// By what somebody is told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(super) enum Whom {
+    /// A MAC address.
+    Mac(Mac),
+    /// An address behind which none can be seen.
+    Address(IpAddr),
+}
+
+impl From<Whom> for String {
+    fn from(whom: Whom) -> Self {
+        match whom {
+            Whom::Mac(mac) => mac.to_string(),
+            Whom::Address(address) => address.to_string(),
+        }
+    }
+}
+
+impl TryFrom<String> for Whom {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if let Ok(mac) = text.parse() {
+            return Ok(Self::Mac(mac));
+        }
+        let address = text.parse().map(Self::Address);
+        address.map_err(|_| format!("`{}` is no address", text.escape_debug()))
+    }
+}
+
+impl Whom {
+    /// Whether the other is the same as far as can be told: without a MAC address, whoever asks from
+    /// the same /64 may be one device that changes its address every day (RFC 8981).
+    fn is(self, other: Self) -> bool {
+        let near = |address: IpAddr| match address {
+            IpAddr::V6(v6) if !v6.is_unicast_link_local() => {
+                Ok(v6.octets().first_chunk::<8>().copied())
+            }
+            other => Err(other),
+        };
+        match (self, other) {
+            (Self::Mac(one), Self::Mac(other)) => one == other,
+            (Self::Address(one), Self::Address(other)) => near(one) == near(other),
+            _ => false,
+        }
+    }
+
+    const fn is_mac(self) -> bool {
+        matches!(self, Self::Mac(_))
+    }
+}
+
+impl Newcomers {
+    /// What was remembered at `path`. A file that makes no sense is begun anew, with a warning.
+    pub(super) fn load(files: Files, clock: Clock, events: Events, path: Option<&Path>) -> Self {
+        let read = path.map(|path| files.read(path, MAX_FILE));
+        let memory = match read {
+            None => Memory::default(),
+            Some(Err(error)) if error.is_missing() => Memory::default(),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the memory of new devices begins anew");
+                Memory::default()
+            }
+            Some(Ok(text)) => serde_json::from_slice(&text).unwrap_or_else(|error| {
+                tracing::warn!(%error, "the memory of new devices makes no sense; it begins anew");
+                Memory::default()
+            }),
+        };
+        Self {
+            files,
+            clock,
+            events,
+            memory: Mutex::new(memory.bounded()),
+        }
+    }
+
+    /// Takes in somebody who asked.
+    pub(super) fn arrive(&self, arrival: Arrival, neighbours: &Neighbours) {
+        let whom = match arrival {
+            Arrival::Mac(id) => match neighbours.mac(id) {
+                Some(mac) => Whom::Mac(mac),
+                None => return,
+            },
+            Arrival::Claimed(mac) => Whom::Mac(mac),
+            Arrival::Address(place) => Whom::Address(place.address().0),
+        };
+        let now = self.time();
+        let mut memory = self.memory();
+        if let Some(known) = memory.new.iter_mut().find(|it| it.whom.is(whom)) {
+            known.seen.last = now.or(known.seen.last);
+            if let (Whom::Address(_), Whom::Address(address)) = (known.whom, whom) {
+                known.whom = whom;
+                known.seen.address = Some(address);
+            }
+            return;
+        }
+        memory.make_room(whom);
+        memory.last_number = memory.last_number.wrapping_add(1).max(1);
+        let mut newcomer = Newcomer {
+            number: memory.last_number,
+            whom,
+            is_told: false,
+            seen: Seen {
+                first: now,
+                last: now,
+                ..Seen::default()
+            },
+        };
+        let present = Present::of(neighbours);
+        newcomer.seen.look(whom, &present, now);
+        // Without a MAC address it is worth a second look: the kernel may not have been asked yet.
+        if whom.is_mac() {
+            newcomer.is_told = true;
+            self.tell(&mut memory, &newcomer, &present);
+        }
+        memory.new.push(newcomer);
+        memory.is_changed = true;
+    }
+
+    /// Looks who is there, forgets who has a name by now, and tells of those who still have none.
+    pub(super) fn look(&self, devices: &[config::Device], neighbours: &Neighbours) {
+        let present = Present::of(neighbours);
+        let now = self.time();
+        let mut memory = self.memory();
+        let (gone, mut new): (Vec<_>, Vec<_>) = std::mem::take(&mut memory.new)
+            .into_iter()
+            .partition(|it| is_named(it.whom, devices) || present.has_mac(it.whom));
+        for newcomer in &gone {
+            neighbours.forget_stranger(arrival_of(newcomer.whom, neighbours));
+        }
+        memory.is_changed |= !gone.is_empty();
+        for newcomer in &mut new {
+            memory.is_changed |= newcomer.seen.look(newcomer.whom, &present, now);
+            if !newcomer.is_told {
+                newcomer.is_told = true;
+                memory.is_changed = true;
+                self.tell(&mut memory, newcomer, &present);
+            }
+        }
+        memory.new = new;
+        let macs: Vec<Mac> = devices.iter().flat_map(macs_of).take(MAX_MACS).collect();
+        let is_one = |it: &Remembered| matches!(it.whom, Whom::Mac(mac) if macs.contains(&mac));
+        memory.named.retain(is_one);
+        for mac in macs {
+            let whom = Whom::Mac(mac);
+            if let Some(known) = memory.named.iter_mut().find(|it| it.whom == whom) {
+                let is_changed = known.seen.look(whom, &present, now);
+                memory.is_changed |= is_changed;
+                continue;
+            }
+            let mut seen = Seen::default();
+            seen.look(whom, &present, now);
+            if seen != Seen::default() {
+                memory.named.push(Remembered { whom, seen });
+                memory.is_changed = true;
+            }
+        }
+    }
+
+    /// Forgets somebody: who asks again is new again.
+    pub(super) fn forget(&self, whom: Whom, neighbours: &Neighbours) {
+        let mut memory = self.memory();
+        let before = memory.new.len();
+        memory.new.retain(|it| it.whom != whom);
+        memory.named.retain(|it| it.whom != whom);
+        memory.is_changed |= memory.new.len() != before;
+        neighbours.forget_stranger(arrival_of(whom, neighbours));
+    }
+
+    /// Writes what is remembered to `path`, unless it was done a moment ago or nothing changed.
+    pub(super) fn save(&self, path: &Path, is_end: bool) {
+        let mut memory = self.memory();
+        let age = memory.written.map(|at| self.clock.now().since(at));
+        let is_due = age.is_none_or(|age| age >= WRITE_EVERY) && memory.is_changed
+            || age.is_some_and(|age| age >= REFRESH_EVERY);
+        let is_worth_it = memory.is_changed || !memory.new.is_empty() || !memory.named.is_empty();
+        if !(is_due || is_end && is_worth_it) {
+            return;
+        }
+        // Tried again in a while, whatever comes of it.
+        memory.written = Some(self.clock.now());
+        let Ok(mut text) = serde_json::to_vec_pretty(&*memory) else {
+            return;
+        };
+        text.push(b'\n');
+        memory.is_changed = false;
+        drop(memory);
+        let folder = path.parent().unwrap_or_else(|| Path::new("."));
+        let made = self.files.create_folder(folder);
+        let written = made.and_then(|()| self.files.replace_privately(path, &text));
+        if let Err(error) = written {
+            self.memory().is_changed = true;
+            tracing::debug!(%error, "the memory of new devices is not written");
+        }
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.memory().new.len()
+    }
+
+    /// The one with a number.
+    pub(super) fn by_number(&self, number: u32) -> Option<Whom> {
+        let memory = self.memory();
+        let found = memory.new.iter().find(|it| it.number == number)?;
+        Some(found.whom)
+    }
+
+    /// All of them as people read it, the first that came first.
+    pub(super) fn list(&self, present: &Present<'_>) -> Vec<(Newcomer, api::NewDevice)> {
+        let memory = self.memory();
+        let new = memory.new.iter().filter(|it| !present.has_mac(it.whom));
+        new.map(|it| (it.clone(), it.text(present))).collect()
+    }
+
+    /// The device that a newcomer may be, and what is the same. `has_asked` says when a device
+    /// asked last; see [`api::LooksLike`].
+    pub(super) fn like(
+        &self,
+        newcomer: &Newcomer,
+        devices: &[config::Device],
+        present: &Present<'_>,
+        has_asked: impl Fn(&config::Device) -> Option<u64>,
+    ) -> Option<(usize, String)> {
+        if !newcomer.whom.is_mac() {
+            return None;
+        }
+        let memory = self.memory();
+        let mut found = None;
+        for (index, device) in devices.iter().enumerate() {
+            let mut same = None;
+            let mut is_here = false;
+            for mac in macs_of(device) {
+                is_here |= present.is_here(mac);
+                let Some(known) = memory.named.iter().find(|it| it.whom == Whom::Mac(mac)) else {
+                    continue;
+                };
+                same = same.or_else(|| newcomer.seen.same(&known.seen));
+                // Both were there for longer than it takes to see that one is gone.
+                let (came, last) = (newcomer.seen.first, known.seen.last);
+                is_here |= came.zip(last).is_some_and(|(came, last)| {
+                    last > came + OVERLAP && last + DAY > newcomer.seen.last.unwrap_or(last)
+                });
+            }
+            // The kernel keeps for hours who left; that it asked nothing since says more.
+            let is_silent = has_asked(device)
+                .zip(newcomer.seen.first)
+                .is_some_and(|(asked, came)| asked < came);
+            if let Some(same) = same.filter(|_| is_silent || !is_here) {
+                // Two that look like it are none.
+                if found.is_some() {
+                    return None;
+                }
+                found = Some((index, same));
+            }
+        }
+        found
+    }
+
+    fn tell(&self, memory: &mut Memory, newcomer: &Newcomer, present: &Present<'_>) {
+        let now = self.clock.now();
+        let (since, told) = memory.told;
+        if now.since(since) >= Duration::from_hours(1) {
+            memory.told = (now, 0);
+            if memory.untold > 0 {
+                tracing::info!(
+                    count = memory.untold,
+                    "more new devices; `hedgerow device list --new` shows them"
+                );
+                memory.untold = 0;
+            }
+        } else if told >= TOLD_AN_HOUR {
+            memory.untold += 1;
+            return;
+        }
+        memory.told.1 += 1;
+        let text = newcomer.text(present);
+        // What a device says of itself is a host name by now, or nothing.
+        tracing::info!(
+            number = text.number,
+            mac = text.mac.as_ref().map(|it| it.mac.as_str()),
+            made_up = text.mac.as_ref().map(|it| it.made_up),
+            address = text.addresses.first(),
+            host_name = text.host_name,
+            "new device: a guest until somebody names it"
+        );
+        self.events.tell(Event::NewDevice(Box::new(text)));
+    }
+
+    /// Now, in seconds since 1970; none while the clock is not set.
+    fn time(&self) -> Option<u64> {
+        let seconds = u64::try_from(self.clock.wall().as_second()).ok()?;
+        (seconds >= crate::update::RELEASED).then_some(seconds)
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Memory {
+    /// What came from a file, within its bounds.
+    fn bounded(mut self) -> Self {
+        let mut left = (MAX_MACS, MAX_ADDRESSES);
+        self.new.retain(|it| {
+            let left = if it.whom.is_mac() {
+                &mut left.0
+            } else {
+                &mut left.1
+            };
+            let fits = *left > 0;
+            *left -= usize::from(fits);
+            fits
+        });
+        self.named.truncate(MAX_MACS);
+        let seen = self.new.iter_mut().map(|it| &mut it.seen);
+        for seen in seen.chain(self.named.iter_mut().map(|it| &mut it.seen)) {
+            let said = seen.host_name.take();
+            seen.host_name = said
+                .and_then(|said| HostName::new(&said))
+                .map(|name| name.to_string());
+            let is_hex = |id: &String| {
+                id.len() <= 2 * crate::device::lease::MAX_CLIENT_ID
+                    && id.bytes().all(|octet| octet.is_ascii_hexdigit())
+            };
+            seen.client_id = seen.client_id.take().filter(is_hex);
+        }
+        self
+    }
+
+    /// Makes room for one more of its kind: who was not seen for longest goes.
+    fn make_room(&mut self, whom: Whom) {
+        let most = if whom.is_mac() {
+            MAX_MACS
+        } else {
+            MAX_ADDRESSES
+        };
+        let of_kind = || {
+            let all = self.new.iter().enumerate();
+            all.filter(|(_, it)| it.whom.is_mac() == whom.is_mac())
+        };
+        if of_kind().count() < most {
+            return;
+        }
+        let oldest = of_kind().min_by_key(|(_, it)| (it.seen.last, it.number));
+        if let Some((place, _)) = oldest {
+            self.new.remove(place);
+        }
+    }
+}
+
+impl Newcomer {
+    fn text(&self, present: &Present<'_>) -> api::NewDevice {
+        let (mac, addresses) = match self.whom {
+            Whom::Mac(mac) => (Some(present.mac_text(mac)), present.addresses_of(mac)),
+            Whom::Address(_) => (None, Vec::new()),
+        };
+        let addresses = if addresses.is_empty() {
+            let known = self.seen.address.iter();
+            known.map(ToString::to_string).collect()
+        } else {
+            addresses
+        };
+        api::NewDevice {
+            number: self.number,
+            mac,
+            addresses,
+            host_name: self.seen.host_name.clone(),
+            client_id: self.seen.client_id.clone(),
+            first_seen: time_text(self.seen.first),
+            last_seen: time_text(self.seen.last),
+            ..api::NewDevice::default()
+        }
+    }
+
+    /// What it calls itself.
+    pub(super) fn host_name(&self) -> Option<&str> {
+        self.seen.host_name.as_deref()
+    }
+}
+
+impl Seen {
+    /// Takes over what can be seen now; says whether it is worth writing down.
+    fn look(&mut self, whom: Whom, present: &Present<'_>, now: Option<u64>) -> bool {
+        let before = (self.host_name.clone(), self.client_id.clone());
+        let (places, lease) = match whom {
+            Whom::Mac(mac) => (
+                present.places_of(mac),
+                present.hints(|it| it.mac == Some(mac)),
+            ),
+            Whom::Address(address) => {
+                self.address = Some(address);
+                (&[][..], present.hints(|it| it.address == address))
+            }
+        };
+        if let Some((place, _)) = places.first() {
+            self.address = Some(place.address().0);
+        }
+        if places
+            .iter()
+            .any(|(_, witness)| *witness == Witness::Kernel)
+        {
+            self.last = now.or(self.last);
+            self.first = self.first.or(now);
+        }
+        let (host_name, client_id) = lease;
+        self.host_name = host_name.or_else(|| self.host_name.take());
+        self.client_id = client_id.or_else(|| self.client_id.take());
+        before != (self.host_name.clone(), self.client_id.clone())
+    }
+
+    /// What both say of themselves, in words.
+    fn same(&self, other: &Self) -> Option<String> {
+        if self.host_name.is_some() && self.host_name == other.host_name {
+            let name = self.host_name.as_deref().unwrap_or_default();
+            return Some(format!("host name {name}"));
+        }
+        let is_same = self.client_id.is_some() && self.client_id == other.client_id;
+        is_same.then(|| "DHCP client identifier".to_owned())
+    }
+}
+
+/// Who is in the home now, as far as can be seen.
+pub(super) struct Present<'n> {
+    neighbours: &'n Neighbours,
+    places: HashMap<MacId, Vec<(Place, Witness)>>,
+    /// Addresses behind which a MAC address is seen.
+    with_mac: HashMap<IpAddr, MacId>,
+    leases: Arc<Vec<Lease>>,
+}
+
+impl<'n> Present<'n> {
+    /// What the living table says now.
+    pub(super) fn of(neighbours: &'n Neighbours) -> Self {
+        let mut places: HashMap<MacId, Vec<(Place, Witness)>> = HashMap::new();
+        let mut with_mac = HashMap::new();
+        for (place, known) in neighbours.all() {
+            if let Some((id, witness)) = known.best() {
+                places.entry(id).or_default().push((place, witness));
+                with_mac.insert(place.address().0, id);
+            }
+        }
+        Self {
+            neighbours,
+            places,
+            with_mac,
+            leases: neighbours.leases(),
+        }
+    }
+
+    /// Where a MAC address is.
+    pub(super) fn places_of(&self, mac: Mac) -> &[(Place, Witness)] {
+        let id = self.neighbours.id(mac);
+        let places = id.and_then(|id| self.places.get(&id));
+        places.map_or(&[], Vec::as_slice)
+    }
+
+    /// The addresses of a MAC address, as people read them.
+    pub(super) fn addresses_of(&self, mac: Mac) -> Vec<String> {
+        let places = self.places_of(mac).iter();
+        places.map(|(place, _)| place_text(*place)).collect()
+    }
+
+    /// The MAC addresses behind an address, on any interface.
+    pub(super) fn behind(&self, address: IpAddr) -> Vec<Mac> {
+        let mut ids: Vec<MacId> = self
+            .places
+            .iter()
+            .filter(|(_, places)| places.iter().any(|(it, _)| it.address().0 == address))
+            .map(|(id, _)| *id)
+            .collect();
+        ids.sort_unstable();
+        ids.into_iter()
+            .filter_map(|id| self.neighbours.mac(id))
+            .collect()
+    }
+
+    /// Whether the kernel has spoken with a MAC address lately.
+    fn is_here(&self, mac: Mac) -> bool {
+        let mut places = self.places_of(mac).iter();
+        places.any(|(_, witness)| *witness == Witness::Kernel)
+    }
+
+    /// Whether somebody known by address has a MAC address by now, and is known by that.
+    fn has_mac(&self, whom: Whom) -> bool {
+        matches!(whom, Whom::Address(address) if self.with_mac.contains_key(&address))
+    }
+
+    /// Whether others stand behind a MAC address.
+    pub(super) fn is_shared(&self, mac: Mac) -> bool {
+        let id = self.neighbours.id(mac);
+        id.is_some_and(|id| self.neighbours.is_shared(id))
+    }
+
+    /// A MAC address as people read it.
+    pub(super) fn mac_text(&self, mac: Mac) -> api::DeviceMac {
+        api::DeviceMac {
+            mac: mac.to_string(),
+            made_up: mac.is_made_up(),
+            shared: self.is_shared(mac),
+        }
+    }
+
+    /// What leases say that `fit`: host name and client identifier.
+    pub(super) fn hints(&self, fit: impl Fn(&Lease) -> bool) -> (Option<String>, Option<String>) {
+        let mut hints = (None, None);
+        for lease in self.leases.iter().filter(|lease| fit(lease)) {
+            let (host_name, client_id) = &mut hints;
+            if host_name.is_none() {
+                *host_name = lease.host_name.as_ref().map(HostName::to_string);
+            }
+            if client_id.is_none() {
+                *client_id = lease.client_id.as_ref().map(|id| hex(id));
+            }
+        }
+        hints
+    }
+
+    /// Whose lease has a host name.
+    pub(super) fn called(&self, host_name: &HostName) -> Vec<Whom> {
+        let mut found = Vec::new();
+        for lease in self.leases.iter() {
+            if lease.host_name.as_ref() == Some(host_name) {
+                let whom = lease.mac.map_or(Whom::Address(lease.address), Whom::Mac);
+                if !found.contains(&whom) {
+                    found.push(whom);
+                }
+            }
+        }
+        found
+    }
+}
+
+/// The MAC addresses that a device is known by.
+pub(super) fn macs_of(device: &config::Device) -> impl Iterator<Item = Mac> + '_ {
+    device.matches.iter().filter_map(|it| match it {
+        DeviceMatch::Mac(mac) => Some(*mac),
+        _ => None,
+    })
+}
+
+/// Whether a device has exactly this MAC address or address.
+pub(super) fn has(device: &config::Device, whom: Whom) -> bool {
+    device.matches.iter().any(|it| match (it, whom) {
+        (DeviceMatch::Mac(mac), Whom::Mac(other)) => *mac == other,
+        (DeviceMatch::Net(net), Whom::Address(address)) => {
+            net.prefix_len() == net.max_prefix_len() && net.addr() == address
+        }
+        _ => false,
+    })
+}
+
+fn is_named(whom: Whom, devices: &[config::Device]) -> bool {
+    devices.iter().any(|device| has(device, whom))
+}
+
+fn arrival_of(whom: Whom, neighbours: &Neighbours) -> Arrival {
+    match whom {
+        Whom::Mac(mac) => match neighbours.id(mac) {
+            Some(id) => Arrival::Mac(id),
+            None => Arrival::Claimed(mac),
+        },
+        Whom::Address(address) => Arrival::Address(Place::new(address, 0)),
+    }
+}
+
+/// An address as people read it, a link-local one with its interface.
+pub(super) fn place_text(place: Place) -> String {
+    let (address, interface) = place.address();
+    match interface {
+        None => address.to_string(),
+        Some(interface) => format!("{address}%{}", interface_text(interface)),
+    }
+}
+
+/// The name of an interface, or its number if it is gone.
+pub(super) fn interface_text(interface: u32) -> String {
+    let name = nix::net::if_::if_indextoname(interface).ok();
+    let name = name.and_then(|name| name.into_string().ok());
+    name.unwrap_or_else(|| interface.to_string())
+}
+
+fn time_text(seconds: Option<u64>) -> Option<String> {
+    let seconds = i64::try_from(seconds?).ok()?;
+    Some(Timestamp::from_second(seconds).ok()?.to_string())
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// Where the memory is kept, if it is.
+pub(super) fn path_in(config: &config::Config) -> Option<PathBuf> {
+    config.identity.devices_file.as_ref()?;
+    Some(config.list_store.folder.join(FILE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualTime;
+    use crate::device::neighbours::Change;
+    use crate::files::MemoryFiles;
+
+    const PATH: &str = "/state/devices.seen";
+
+    /// A home with its clock, files, living table and memory.
+    struct Home {
+        time: Arc<ManualTime>,
+        disk: Arc<MemoryFiles>,
+        neighbours: Arc<Neighbours>,
+        events: Events,
+    }
+
+    impl Home {
+        fn new() -> Self {
+            let time = ManualTime::starting_at("2027-01-01T12:00:00Z".parse().unwrap());
+            Self {
+                time,
+                disk: MemoryFiles::new(),
+                neighbours: Neighbours::new().0,
+                events: Events::default(),
+            }
+        }
+
+        fn newcomers(&self) -> Newcomers {
+            let (files, clock) = (self.disk.files(), self.time.clock());
+            Newcomers::load(files, clock, self.events.clone(), Some(Path::new(PATH)))
+        }
+
+        /// The kernel sees a MAC address at an address.
+        fn sees(&self, address: &str, last: u16) -> Arrival {
+            self.says(address, Some(mac(last)));
+            Arrival::Mac(self.neighbours.id(mac(last)).unwrap())
+        }
+
+        fn says(&self, address: &str, mac: Option<Mac>) {
+            self.neighbours.apply([Change {
+                place: Place::new(address.parse().unwrap(), 0),
+                witness: Witness::Kernel,
+                mac,
+            }]);
+        }
+
+        fn leases(&self, leases: &[(&str, u16, &str)]) {
+            let leases = leases.iter().map(|(address, last, name)| Lease {
+                address: address.parse().unwrap(),
+                mac: Some(mac(*last)),
+                host_name: HostName::new(name),
+                client_id: None,
+                ends: None,
+            });
+            self.neighbours.set_leases(leases.collect());
+        }
+
+        fn list(&self, newcomers: &Newcomers) -> Vec<api::NewDevice> {
+            let list = newcomers.list(&Present::of(&self.neighbours));
+            list.into_iter().map(|(_, text)| text).collect()
+        }
+    }
+
+    fn mac(last: u16) -> Mac {
+        let [high, low] = last.to_be_bytes();
+        Mac::new([2, 0, 0x5e, 0x10, high, low]).unwrap()
+    }
+
+    fn at(address: &str) -> Arrival {
+        Arrival::Address(Place::new(address.parse().unwrap(), 0))
+    }
+
+    fn device(name: &str, last: u16) -> config::Device {
+        config::Device {
+            name: name.to_owned(),
+            profile: 0,
+            matches: vec![DeviceMatch::Mac(mac(last))],
+            rules: config::Rules::default(),
+        }
+    }
+
+    #[test]
+    fn somebody_new_is_told_of_once_also_after_a_restart() {
+        let home = Home::new();
+        let mut told = home.events.listen();
+        let newcomers = home.newcomers();
+        let arrival = home.sees("192.0.2.9", 9);
+        home.leases(&[("192.0.2.9", 9, "Mias-iPad")]);
+        newcomers.arrive(arrival, &home.neighbours);
+        newcomers.arrive(arrival, &home.neighbours);
+        let Ok(Event::NewDevice(text)) = told.try_recv() else {
+            panic!("it was not told of");
+        };
+        assert_eq!(text.number, 1);
+        assert_eq!(text.host_name.as_deref(), Some("mias-ipad"));
+        assert_eq!(text.addresses, ["192.0.2.9"]);
+        assert!(text.mac.unwrap().made_up);
+        assert_eq!(text.first_seen.as_deref(), Some("2027-01-01T12:00:00Z"));
+        newcomers.save(Path::new(PATH), false);
+        let before = home.list(&newcomers);
+        let newcomers = home.newcomers();
+        newcomers.arrive(arrival, &home.neighbours);
+        newcomers.look(&[], &home.neighbours);
+        assert!(told.try_recv().is_err());
+        assert_eq!(home.list(&newcomers), before);
+        // Named, and new again once it has no name any more.
+        newcomers.look(&[device("tablet", 9)], &home.neighbours);
+        assert_eq!(newcomers.count(), 0);
+        newcomers.arrive(arrival, &home.neighbours);
+        assert!(told.try_recv().is_ok());
+        assert_eq!(home.list(&newcomers)[0].number, 2);
+    }
+
+    #[test]
+    fn who_has_no_mac_address_is_told_of_after_a_second_look() {
+        let home = Home::new();
+        let mut told = home.events.listen();
+        let newcomers = home.newcomers();
+        for address in ["192.0.2.9", "198.51.100.7", "2001:db8::1", "2001:db8::2"] {
+            newcomers.arrive(at(address), &home.neighbours);
+        }
+        // The kernel was only slow.
+        home.sees("192.0.2.9", 9);
+        newcomers.look(&[device("tablet", 9)], &home.neighbours);
+        let texts = std::iter::from_fn(|| told.try_recv().ok());
+        let texts: Vec<_> = texts
+            .map(|Event::NewDevice(text)| text.addresses.join(" "))
+            .collect();
+        // Two addresses of one network may be one device's.
+        assert_eq!(texts, ["198.51.100.7", "2001:db8::2"]);
+        newcomers.look(&[], &home.neighbours);
+        assert!(told.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_flood_is_bounded_in_memory_and_in_the_log() {
+        let home = Home::new();
+        let mut told = home.events.listen();
+        let newcomers = home.newcomers();
+        for n in 0..MAX_MACS as u16 + 10 {
+            newcomers.arrive(Arrival::Claimed(mac(n)), &home.neighbours);
+        }
+        assert_eq!(newcomers.count(), MAX_MACS);
+        let heard = std::iter::from_fn(|| told.try_recv().ok()).count();
+        assert_eq!(heard, TOLD_AN_HOUR as usize);
+        for n in 0..MAX_ADDRESSES + 10 {
+            let address = format!("198.51.{}.{}", n / 256, n % 256);
+            newcomers.arrive(at(&address), &home.neighbours);
+        }
+        assert_eq!(newcomers.count(), MAX_MACS + MAX_ADDRESSES);
+        // An hour later it is told again.
+        home.time.advance(Duration::from_hours(1));
+        newcomers.arrive(Arrival::Claimed(mac(5_000)), &home.neighbours);
+        assert!(told.try_recv().is_ok());
+        newcomers.save(Path::new(PATH), false);
+        assert_eq!(home.newcomers().count(), MAX_MACS + MAX_ADDRESSES);
+    }
+
+    #[test]
+    fn the_file_is_written_once_a_minute_at_most_and_begun_anew_when_broken() {
+        let home = Home::new();
+        let newcomers = home.newcomers();
+        let path = Path::new(PATH);
+        let written = || home.disk.files().read(path, MAX_FILE).ok();
+        newcomers.save(path, true);
+        assert_eq!(written(), None, "nothing to write");
+        newcomers.arrive(Arrival::Claimed(mac(1)), &home.neighbours);
+        newcomers.save(path, false);
+        let first = written().unwrap();
+        newcomers.arrive(Arrival::Claimed(mac(2)), &home.neighbours);
+        newcomers.save(path, false);
+        assert_eq!(written().unwrap(), first);
+        home.time.advance(WRITE_EVERY);
+        newcomers.save(path, false);
+        let second = written().unwrap();
+        assert_ne!(second, first);
+        newcomers.arrive(Arrival::Claimed(mac(3)), &home.neighbours);
+        newcomers.save(path, true);
+        assert_ne!(written().unwrap(), second, "the end does not wait");
+        for broken in [
+            "",
+            "{",
+            "[1]",
+            "{\"new\": [{\"number\": 1, \"whom\": \"x\"}]}",
+        ] {
+            home.disk.put(path, broken);
+            assert_eq!(home.newcomers().count(), 0, "{broken}");
+        }
+        let text = "{\"new\":[{\"number\":1,\"whom\":\"192.0.2.1\",\"host-name\":\"a\\u001b[2J\",\
+             \"client-id\":\"zz\"}]}";
+        home.disk.put(path, text);
+        let list = home.list(&home.newcomers());
+        assert_eq!(
+            (list.len(), &list[0].host_name, &list[0].client_id),
+            (1, &None, &None)
+        );
+    }
+
+    #[test]
+    fn who_vanished_and_looks_alike_is_a_guess() {
+        let home = Home::new();
+        let newcomers = home.newcomers();
+        let devices = [device("tablet", 1), device("phone", 2)];
+        home.sees("192.0.2.1", 1);
+        home.sees("192.0.2.2", 2);
+        home.leases(&[("192.0.2.1", 1, "mias-ipad"), ("192.0.2.2", 2, "phone")]);
+        newcomers.look(&devices, &home.neighbours);
+        let like = |asked: Option<u64>| {
+            let present = Present::of(&home.neighbours);
+            let (newcomer, _) = newcomers.list(&present).remove(0);
+            newcomers.like(&newcomer, &devices, &present, |_| asked)
+        };
+        home.time.advance(Duration::from_hours(2));
+        let arrival = home.sees("192.0.2.3", 3);
+        home.leases(&[("192.0.2.3", 3, "mias-ipad")]);
+        newcomers.arrive(arrival, &home.neighbours);
+        let guess = Some((0, "host name mias-ipad".to_owned()));
+        assert_eq!(like(None), None, "the tablet is there");
+        assert_eq!(
+            like(Some(0)),
+            guess,
+            "it asked nothing since the new one came"
+        );
+        assert_eq!(like(Some(u64::MAX)), None, "it asks");
+        home.says("192.0.2.1", None);
+        newcomers.look(&devices, &home.neighbours);
+        assert_eq!(like(None), guess, "it is gone");
+        // A restart forgets neither.
+        newcomers.save(Path::new(PATH), true);
+        let newcomers = home.newcomers();
+        let present = Present::of(&home.neighbours);
+        let (newcomer, _) = newcomers.list(&present).remove(0);
+        assert_eq!(
+            newcomers.like(&newcomer, &devices, &present, |_| None),
+            guess
+        );
+        // Two that look alike are none.
+        home.leases(&[("192.0.2.2", 2, "mias-ipad")]);
+        home.says("192.0.2.2", None);
+        newcomers.look(&devices, &home.neighbours);
+        let present = Present::of(&home.neighbours);
+        assert_eq!(
+            newcomers.like(&newcomer, &devices, &present, |_| None),
+            None
+        );
+    }
+}
