@@ -211,9 +211,8 @@ impl Resolver {
             Some(device) => Client::Device(device.name),
             None => Client::Address(origin.client),
         };
-        // The machine itself may always ask, since it asks for others; a device it asks for has the
-        // share of every other.
-        let is_free = origin.client.is_loopback() && !(is_told && device.is_some());
+        // The machine itself may always ask; whoever it asks for has the share of every other.
+        let is_free = origin.client.is_loopback() && !is_told;
         if !is_free && !self.admit(&snapshot, asker, origin, transport, &decoded, at) {
             count(&self.refused.limited);
             return self.answer_limited(&decoded, transport, out);
@@ -449,8 +448,16 @@ impl Resolver {
         let index = match snapshot.devices.wait_for(origin).await {
             Some(Who::Device(index)) => Some(index),
             Some(Who::Guest) => None,
-            // It asks again; a wrong answer it would keep.
-            Some(Who::Unseen) | None => return Step::Silence,
+            // Not known in time. A wrong answer it would keep, so it is told to come by TCP: then the
+            // kernel has to resolve its address before a word is said.
+            Some(Who::Unseen) | None if pending.transport == Transport::Udp => {
+                if let Decoded::Ask(query) = Query::decode(&pending.message) {
+                    Reply::to_query(&query, rcode::NOERROR, out).finish_truncated();
+                    return Step::Error;
+                }
+                return Step::Silence;
+            }
+            Some(Who::Unseen) | None => snapshot.devices.settle(origin, None),
         };
         let Decoded::Ask(query) = Query::decode(&pending.message) else {
             return Step::Silence;

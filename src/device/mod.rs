@@ -16,8 +16,9 @@
 //! A device that is known by MAC address is not known by its address as well: its address counts
 //! only while no MAC address can be seen behind it. So a child that takes the address of a parent's
 //! computer is still the child, and a child whose tablet makes up a new MAC address is a guest, not
-//! whoever had the address before. Where others stand behind a MAC address (a repeater that lends
-//! them its own), addresses count before it.
+//! whoever had the address before. Many addresses behind one MAC address (a repeater that lends others
+//! its own) change nothing in that, since any machine can take four addresses: it is told of, and
+//! devices behind one that nobody named are known by address if that is all that was said of them.
 
 pub mod claim;
 pub mod lease;
@@ -373,11 +374,6 @@ impl Devices {
         };
         let of_mac = self.of_mac.get(id.index()).copied();
         let named = of_mac.filter(|index| *index != NOBODY);
-        if self.neighbours.is_shared(id)
-            && let Some(index) = self.by_address.get(&origin.client)
-        {
-            return Who::Device(*index);
-        }
         if let Some(index) = named {
             return Who::Device(index);
         }
@@ -438,6 +434,15 @@ impl Devices {
     /// is known of the forwarder itself says nothing of those behind it, but for the address it
     /// asked, which an admin may give to one forwarder alone.
     fn identify_claimed(&self, origin: &Origin, claim: &Claim) -> Who {
+        // Forwarders remember MAC addresses, some for a minute and a half; what the kernel saw of the
+        // same address is newer.
+        if let (Some(mac), Some(address)) = (claim.mac, claim.address())
+            && let Some(seen) = self.neighbours.find(Place::new(address, 0))
+            && let Some(id) = seen.by(Witness::Kernel)
+            && self.neighbours.mac(id) != Some(mac)
+        {
+            return Who::Guest;
+        }
         let fits = |index: &&u16| {
             let device = self.device(**index);
             device.is_some_and(|device| claim.mac.is_none() || !device.has_mac)
@@ -904,22 +909,45 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_repeater_addresses_count_before_its_mac_address() {
+    fn who_takes_many_addresses_becomes_nobody_else_by_it() {
+        const TAKEN: [&str; 5] = ["20", "30", "40", "41", "42"];
         let (devices, neighbours) = family();
-        // The repeater has the tablet's MAC address as far as anybody can see.
-        for address in ["192.168.1.10", "192.168.1.20", "192.168.1.30"] {
-            sees(&neighbours, Witness::Kernel, address, 1);
-        }
-        assert_eq!(name_of(&devices, "192.168.1.20"), Some("tablet"));
-        sees(&neighbours, Witness::Kernel, "192.168.1.40", 1);
-        for (address, name) in [
-            ("192.168.1.10", "tablet"),
-            ("192.168.1.20", "laptop"),
-            ("192.168.1.30", "printer"),
-            ("192.168.1.40", "tablet"),
+        // The tablet takes the laptop's address and four others; then so does a stranger.
+        for (mac, expected) in [
+            (1, [Some("tablet"); 5]),
+            (9, [None, Some("printer"), None, None, None]),
         ] {
-            assert_eq!(name_of(&devices, address), Some(name), "{address}");
+            for (last, name) in TAKEN.into_iter().zip(expected) {
+                sees(
+                    &neighbours,
+                    Witness::Kernel,
+                    &format!("192.168.1.{last}"),
+                    mac,
+                );
+                assert_eq!(
+                    name_of(&devices, &format!("192.168.1.{last}")),
+                    name,
+                    "{last}"
+                );
+            }
+            assert_eq!(name_of(&devices, "192.168.1.20"), expected[0]);
         }
+    }
+
+    #[test]
+    fn a_forwarder_that_remembers_who_had_an_address_is_not_believed() {
+        let (devices, neighbours) = family();
+        let claim = Claim {
+            mac: Some(mac(2)),
+            client: Some("192.168.1.20/32".parse().unwrap()),
+            ..Claim::default()
+        };
+        let ask = || devices.identify(&from("127.0.0.1"), Some(&claim));
+        assert_eq!(ask(), Who::Device(1));
+        sees(&neighbours, Witness::Kernel, "192.168.1.20", 2);
+        assert_eq!(ask(), Who::Device(1));
+        sees(&neighbours, Witness::Kernel, "192.168.1.20", 1);
+        assert_eq!(ask(), Who::Guest);
     }
 
     #[test]

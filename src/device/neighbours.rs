@@ -37,8 +37,9 @@ impl Place {
             IpAddr::V6(v6) => v6,
         };
         let mut octets = address.octets();
-        if address.is_unicast_link_local() {
-            // Octets 2 to 7 of a link-local address are zero (RFC 4291 section 2.5.6).
+        // Octets 2 to 7 of a link-local address are zero (RFC 4291 section 2.5.6). One of which they
+        // are not stays itself, so that it is taken for no other.
+        if address.is_unicast_link_local() && octets[2..8] == [0; 6] {
             octets[2..6].copy_from_slice(&interface.to_be_bytes());
         }
         Self(octets)
@@ -191,6 +192,8 @@ pub const MAX_LEASES: usize = 4_096;
 pub const SHARED: u16 = 4;
 /// How many queries may wait at a time until their client is known.
 const MAX_WAITING: usize = 256;
+/// How many of them may wait for the same address.
+const MAX_WAITING_FOR_ONE: usize = 8;
 /// How long a query waits until its client is known. Kernels give up after three seconds.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Parts of the table, a power of two.
@@ -681,6 +684,9 @@ impl Neighbours {
                 return Asked::Late;
             }
             let others = state.waiting.entry(place).or_default();
+            if others.len() >= MAX_WAITING_FOR_ONE {
+                return Asked::Late;
+            }
             let is_first = others.is_empty();
             others.push(told);
             state.waiters += 1;

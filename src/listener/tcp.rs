@@ -304,9 +304,9 @@ fn warn_rarely(origin: &Origin, error: &io::Error) {
 fn interface_of(stream: &TcpStream, peer: &SocketAddr) -> u32 {
     match peer {
         SocketAddr::V6(v6) if v6.scope_id() != 0 => v6.scope_id(),
-        _ => stream
-            .local_addr()
-            .map_or(0, |ours| super::interface_with(ours.ip())),
+        _ => stream.local_addr().map_or(0, |ours| {
+            super::interface_between(ours.ip().to_canonical(), peer.ip().to_canonical())
+        }),
     }
 }
 

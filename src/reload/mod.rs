@@ -502,7 +502,9 @@ impl State {
         for (spec, stamp) in &self.list_sources {
             let list = lists.find(&spec.id).map(|list| lists.list(list));
             let is_doubted = list.is_some_and(|list| list.stale.is_some());
-            if !is_doubted || !spec.urls.is_empty() || stamp.is_none() {
+            // What protects a child stays until somebody says otherwise.
+            let may_change = spec.tier == Tier::Lists && spec.urls.is_empty();
+            if !is_doubted || !may_change || stamp.is_none_or(|it| it.length == 0) {
                 continue;
             }
             let since = match before.get(&spec.id) {
@@ -730,7 +732,7 @@ mod tests {
             let memory = MemoryFiles::new();
             let path = "/etc/hedgerow.toml";
             let text = "[lists]\nstarter = false\nfolder = \"/state\"\nwork-folder = \"/work\"\n\
-                        [[list]]\nid = \"games\"\ncategory = \"games\"\nfile = \"/lists/games.txt\"\n";
+                        [[list]]\nid = \"games\"\ncategory = \"ads\"\nfile = \"/lists/games.txt\"\n";
             memory.put(path, text);
             memory.put(LIST, names(500));
             let time = ManualTime::starting_at(Timestamp::UNIX_EPOCH);

@@ -57,17 +57,18 @@ fn ip_of(storage: &SockaddrStorage) -> Option<IpAddr> {
 }
 
 /// Whether what the kernel says of a neighbour on an interface is about those whom our answers
-/// reach by that address: the interface is the one on whose link the address lies, or it lies on
-/// none. Otherwise a device could tell tales in one network about an address in another.
+/// reach by that address: the interface is the one on whose link the address lies. Otherwise a
+/// device could tell tales in one network about an address in another, or about one that is routed.
+/// IPv4 in the form of IPv6 is no neighbour's.
 pub(super) fn counts(links: &[Link], address: IpAddr, interface: u32) -> bool {
     if matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local()) {
         return true;
     }
-    let mut on_its_link = links
-        .iter()
-        .filter(|link| link.net.contains(&address))
-        .peekable();
-    on_its_link.peek().is_none() || on_its_link.any(|link| link.interface == interface)
+    if matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some()) {
+        return false;
+    }
+    let mut on_its_link = links.iter().filter(|link| link.net.contains(&address));
+    on_its_link.any(|link| link.interface == interface)
 }
 
 /// The interfaces on whose links the address of a request lies, the one it came in on first.
@@ -131,8 +132,9 @@ mod tests {
             ("192.0.2.7", 3, false),
             ("2001:db8:2::7", 2, true),
             ("2001:db8:2::7", 3, false),
-            // Routed by hand, or known from an advertisement of a router alone.
-            ("203.0.113.7", 3, true),
+            // On no link of ours: answers go by the router, whatever somebody says here.
+            ("203.0.113.7", 3, false),
+            ("::ffff:192.0.2.7", 2, false),
             ("fe80::7", 2, true),
             ("fe80::7", 3, true),
         ] {

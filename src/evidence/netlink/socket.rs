@@ -71,8 +71,9 @@ impl Events {
                 // Nobody but the kernel may send here.
                 Ok(None) | Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => return None,
-                // Some were lost (ENOBUFS).
-                Err(_) => return Some(Messages::lost()),
+                Err(Errno::ENOBUFS) => return Some(Messages::lost()),
+                // Nothing that reading on would change; the loop hears of it from the socket.
+                Err(_) => return None,
             }
         }
     }

@@ -9,6 +9,9 @@ use crate::lists::sealed::{SealKeys, SealedInfo};
 use crate::lists::{Asker, Effect, ListKind, PatternKind, Reach};
 use crate::name::NameRef;
 
+/// Octets of a name in wire format beyond which it is taken for made up.
+const LONG: usize = 120;
+
 impl Index {
     pub(super) fn look_up_patterns(
         &self,
@@ -21,9 +24,12 @@ impl Index {
                 let Some(list) = self.lists.get(usize::from(hit.list.0)) else {
                     return;
                 };
-                // A name that nobody honest has: in doubt it is blocked, and nothing is opened.
+                // A name so long that nobody honest has it is blocked in doubt, and nothing is opened.
+                // Shorter ones are not: patterns that are slow together would take what none of
+                // them says.
                 let blocks = matches!(list.kind, ListKind::Block | ListKind::Sealed)
-                    && hit.effect == Effect::Listed;
+                    && hit.effect == Effect::Listed
+                    && name.as_wire().len() > LONG;
                 if !hit.unsure || blocks {
                     each(Hit {
                         list: hit.list,
