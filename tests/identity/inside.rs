@@ -68,11 +68,15 @@ fn question(id: u16) -> Vec<u8> {
     out
 }
 
-/// The address at the end of an answer, with its id.
-fn read(octets: &[u8]) -> (u16, Ipv4Addr) {
+/// The address at the end of an answer, with its id; none where it says only to come by TCP.
+fn read(octets: &[u8]) -> (u16, Option<Ipv4Addr>) {
     let id = octets.first_chunk().unwrap();
     let address = octets.last_chunk::<4>().unwrap();
-    (u16::from_be_bytes(*id), Ipv4Addr::from(*address))
+    let is_whole = octets[2] & 0x02 == 0;
+    (
+        u16::from_be_bytes(*id),
+        is_whole.then(|| Ipv4Addr::from(*address)),
+    )
 }
 
 fn ask(socket: &UdpSocket, patience: Duration) -> Option<Ipv4Addr> {
@@ -80,7 +84,7 @@ fn ask(socket: &UdpSocket, patience: Duration) -> Option<Ipv4Addr> {
     socket.set_read_timeout(Some(patience)).unwrap();
     let mut room = [0; 512];
     match socket.recv(&mut room) {
-        Ok(length) => Some(read(&room[..length]).1),
+        Ok(length) => read(&room[..length]).1,
         Err(error) if error.kind() == ErrorKind::WouldBlock => None,
         // An ICMP message: nobody listens there, or nobody is there.
         Err(error) => {
@@ -117,7 +121,9 @@ fn flood(socket: &UdpSocket, rate: u32, lasting: Duration) -> String {
         }
         while let Ok(length) = socket.recv(&mut room) {
             let (id, address) = read(&room[..length]);
-            *answers.entry(address).or_default() += 1;
+            if let Some(address) = address {
+                *answers.entry(address).or_default() += 1;
+            }
             if let Some(asked) = open.remove(&id) {
                 let took = asked.elapsed();
                 late += u32::from(took > Duration::from_millis(10));
