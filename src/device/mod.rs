@@ -13,8 +13,9 @@
 //! A device that is known by MAC address is not known by its address as well: its address counts
 //! only while no MAC address can be seen behind it. So a child that takes the address of a parent's
 //! computer is still the child, and a child whose tablet makes up a new MAC address is a guest, not
-//! whoever had the address before. Where others stand behind a MAC address (a repeater that lends
-//! them its own), addresses count before it.
+//! whoever had the address before. That holds even where others seem to stand behind a MAC address
+//! (a repeater that lends them its own): whoever gives a machine some more addresses looks the same.
+//! Behind an unnamed repeater, devices are told apart by address if they are named by nothing else.
 
 pub mod claim;
 pub mod lease;
@@ -292,11 +293,6 @@ impl Devices {
         };
         let of_mac = self.of_mac.get(id.index()).copied();
         let named = of_mac.filter(|index| *index != NOBODY);
-        if self.neighbours.is_shared(id)
-            && let Some(index) = self.by_address.get(&origin.client)
-        {
-            return Who::Device(*index);
-        }
         if let Some(index) = named {
             return Who::Device(index);
         }
@@ -590,21 +586,23 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_repeater_addresses_count_before_its_mac_address() {
+    fn with_many_addresses_nobody_becomes_another() {
         let (devices, neighbours) = family();
-        // The repeater has the tablet's MAC address as far as anybody can see.
-        for address in ["192.168.1.10", "192.168.1.20", "192.168.1.30"] {
+        let addresses = [10, 20, 30, 40].map(|last| format!("192.168.1.{last}"));
+        // A child's tablet that takes others' addresses looks like a repeater with them behind it.
+        for address in &addresses {
             sees(&neighbours, Witness::Kernel, address, 1);
         }
-        assert_eq!(name_of(&devices, "192.168.1.20"), Some("tablet"));
-        sees(&neighbours, Witness::Kernel, "192.168.1.40", 1);
-        for (address, name) in [
-            ("192.168.1.10", "tablet"),
-            ("192.168.1.20", "laptop"),
-            ("192.168.1.30", "printer"),
-            ("192.168.1.40", "tablet"),
-        ] {
-            assert_eq!(name_of(&devices, address), Some(name), "{address}");
+        for address in &addresses {
+            assert_eq!(name_of(&devices, address), Some("tablet"), "{address}");
+        }
+        // A repeater that nobody named.
+        for address in &addresses {
+            sees(&neighbours, Witness::Kernel, address, 9);
+        }
+        let expected = [None, None, Some("printer"), None];
+        for (address, name) in addresses.iter().zip(expected) {
+            assert_eq!(name_of(&devices, address), name, "{address}");
         }
     }
 
