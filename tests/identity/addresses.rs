@@ -68,6 +68,12 @@ fn who_takes_the_address_of_another_stays_who_it_is() {
     tablet.ip("addr add 10.77.0.11/24 dev eth0");
     tablet.ip("addr del 10.77.0.10/24 dev eth0");
     assert_eq!(tablet.ask("10.77.0.11:0", V4), Some(Who::Tablet));
+    // So many of them that others might stand behind it.
+    for last in 30..36 {
+        tablet.ip(&format!("addr add 10.77.0.{last}/24 dev eth0"));
+        let from = format!("10.77.0.{last}:0");
+        assert_eq!(tablet.ask(&from, V4), Some(Who::Tablet), "{from}");
+    }
 
     // The parent was here, and is away.
     for (from, to) in [("10.77.0.20:0", V4), ("[fd77::20]:0", V6)] {

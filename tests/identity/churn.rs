@@ -9,7 +9,8 @@ use crate::street::{LAPTOP, Machine, Street, TABLET, is_possible};
 /// Questions a second, all hosts together.
 const RATE: u32 = 5_000;
 /// The longest anybody may wait for an answer. Tests run unoptimised and beside others, which take
-/// the processor from those who ask, too.
+/// the processor from those who ask, too; to measure, build with `--release` and run under
+/// `chrt -f 20`.
 const LONGEST: Duration = Duration::from_millis(if cfg!(debug_assertions) { 2_000 } else { 10 });
 
 #[test]

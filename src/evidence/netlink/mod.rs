@@ -184,9 +184,14 @@ impl Watcher {
                     }
                 }
                 Some(done) = job.join_next() => warn_of(done),
-                _ = wanted.changed() => return Ok(()),
+                _ = wanted.changed() => break,
             }
         }
+        // What is being looked for now must not be entered after it is no longer wanted.
+        while let Some(done) = job.join_next().await {
+            warn_of(done);
+        }
+        Ok(())
     }
 
     /// Tells whoever asks that nobody looks, until the configuration may want something else.
