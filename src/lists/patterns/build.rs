@@ -101,6 +101,8 @@ pub struct PatternsBuilder {
     used: BTreeMap<ListId, Cost>,
     /// How many texts have a hash with the same first bits.
     alike: BTreeMap<usize, usize>,
+    /// The same for the texts of one list.
+    alike_of_list: BTreeMap<(ListId, usize), usize>,
     dropped: Vec<DroppedPattern>,
 }
 
@@ -193,6 +195,7 @@ impl PatternsBuilder {
             taken_back: BTreeSet::new(),
             used: BTreeMap::new(),
             alike: BTreeMap::new(),
+            alike_of_list: BTreeMap::new(),
             dropped: Vec::new(),
         }
     }
@@ -277,7 +280,11 @@ impl PatternsBuilder {
         let cost = program.cost();
         let own = self.used.get(&list).copied().unwrap_or_default();
         let limits = self.limits.each();
-        let is_full = |kind: &usize| self.alike.get(kind).is_some_and(|it| *it >= MOST_ALIKE);
+        let is_full = |kind: &usize| {
+            let of_list = self.alike_of_list.get(&(list, *kind));
+            self.alike.get(kind).is_some_and(|it| *it >= MOST_ALIKE)
+                || of_list.is_some_and(|it| *it >= MOST_ALIKE_OF_LIST)
+        };
         if program.kinds_of_texts().any(|kind| is_full(&kind)) {
             return Err(PatternFault::TooManyAlike(MOST_ALIKE));
         }
@@ -301,6 +308,7 @@ impl PatternsBuilder {
         }
         for kind in program.kinds_of_texts() {
             *self.alike.entry(kind).or_default() += 1;
+            *self.alike_of_list.entry((list, kind)).or_default() += 1;
         }
         let used = self.used.entry(list).or_default();
         for (used, cost) in used.iter_mut().zip(cost) {
@@ -339,6 +347,9 @@ impl PatternsBuilder {
             if let Some(count) = self.alike.get_mut(&kind) {
                 *count -= 1;
             }
+            if let Some(count) = self.alike_of_list.get_mut(&(list, kind)) {
+                *count -= 1;
+            }
         }
         if let Some(used) = self.used.get_mut(&list) {
             for (used, cost) in used.iter_mut().zip(program.cost()) {
@@ -357,6 +368,8 @@ impl PatternsBuilder {
 /// The most texts whose hashes begin with the same [`ALIKE_BITS`]: all of them are compared where
 /// a name has such three octets.
 const MOST_ALIKE: usize = 256;
+/// How many of them one list may have, so that none takes the place of another's.
+const MOST_ALIKE_OF_LIST: usize = 96;
 const ALIKE_BITS: u32 = 10;
 
 /// Where in `text` the three octets are by which it is found, and their hash.

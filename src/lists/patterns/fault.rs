@@ -33,7 +33,9 @@ pub enum PatternFault {
     #[error("the patterns that have to be tried for every name have more than {0} steps")]
     TooManyAlwaysSteps(usize),
     /// All lists together have too many that are looked for alike.
-    #[error("more than {0} patterns in all lists that are looked for by the same letters")]
+    #[error(
+        "more than {0} patterns in all lists, or more than its part of them in this one, that are looked for by the same letters"
+    )]
     TooManyAlike(usize),
     /// All lists together have too many steps.
     #[error("the patterns of all lists have more than {0} steps")]
