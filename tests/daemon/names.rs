@@ -8,7 +8,8 @@ use crate::support::{Home, clients, wait_for};
 fn home(leases: &str) -> Home {
     let ethers = "02:00:5e:10:00:05 nas\n02:00:5e:10:00:05 192.0.2.5\n";
     Home::start_with(
-        "[identity]\nneighbours = false\nleases = [\"leases\"]\nethers = \"ethers\"\n\
+        "[lists]\nstarter = false\n\
+         [identity]\nneighbours = false\nleases = [\"leases\"]\nethers = \"ethers\"\n\
          [[device]]\nname = \"Mia's Tablet\"\nprofile = \"schoolchild\"\n\
          mac = [\"02:00:5e:10:00:01\"]\n\
          [[device]]\nname = \"printer\"\nprofile = \"adult\"\naddress = [\"127.0.0.9\"]\n",
