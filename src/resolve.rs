@@ -19,7 +19,7 @@ use arc_swap::ArcSwap;
 
 use crate::cache::Hit;
 use crate::clock::{Clock, Moment};
-use crate::device::{Claim, Origin, Via, Who};
+use crate::device::{Asking, Claim, Origin, Via, Who};
 use crate::journal::{Journal, Outcome, Source, Transport};
 use crate::limit::{Client, CookieJar, Rate, RateLimiter, Whereabouts};
 use crate::message::{
@@ -314,7 +314,11 @@ impl Resolver {
             let code = synth::any(query, frame, out);
             return self.done(outcome, code);
         }
-        if let Some(answer) = snapshot.ask_home(&asked, index, Some(origin.client)) {
+        let asking = Asking {
+            client: Some(client),
+            hears_all: index.is_some() || snapshot.devices.is_this_machine(origin),
+        };
+        if let Some(answer) = snapshot.ask_home(&asked, asking) {
             outcome.verdict = Verdict::Allow(SPECIAL_USE);
             let code = synth::home(&answer, query, frame, out);
             return self.done(outcome, code);

@@ -152,18 +152,9 @@ impl Snapshot {
         forwarded.any(|forward| name.is_within(forward.domain.as_ref()))
     }
 
-    /// What the home itself answers to a question of the device with this index, or of a guest at
-    /// `client`: of its devices' names and addresses nothing is asked of an upstream.
-    pub fn ask_home(
-        &self,
-        question: &Question,
-        index: Option<u16>,
-        client: Option<IpAddr>,
-    ) -> Option<HomeAnswer> {
-        let asking = Asking {
-            client,
-            is_device: index.is_some(),
-        };
+    /// What the home itself answers to a question: of its devices' names and addresses nothing is
+    /// asked of an upstream.
+    pub fn ask_home(&self, question: &Question, asking: Asking) -> Option<HomeAnswer> {
         let qname = question.qname.as_ref();
         let answer = self
             .home

@@ -9,7 +9,7 @@ use crate::control::api::{
     VoiceEffect,
 };
 use crate::control::{Asker, ControlError, ExplainRequest};
-use crate::device::{Confidence, Devices, HomeAnswer, KnownBy, Origin};
+use crate::device::{Asking, Confidence, Devices, HomeAnswer, KnownBy, Origin};
 use crate::files::Files;
 use crate::journal::qtype_label;
 use crate::lists::{Effect, ListKind, ListSpec, lines_about};
@@ -55,7 +55,11 @@ pub fn explain(
         dnssec_ok: false,
         checking_disabled: false,
     };
-    let home = snapshot.ask_home(&question, index, client);
+    let asking = Asking {
+        client,
+        hears_all: index.is_some() || client.is_none_or(|client| client.is_loopback()),
+    };
+    let home = snapshot.ask_home(&question, asking);
     let is_own = special.is_some() || home.is_some();
     let reason = match &verdict {
         Verdict::Allow(_) if is_own => crate::resolve::SPECIAL_USE,

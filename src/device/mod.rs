@@ -261,6 +261,13 @@ impl Devices {
         Claim::read(query, self.forwarder(origin.client)?)
     }
 
+    /// Whether a program on this machine asks, for itself as far as anybody knows.
+    pub fn is_this_machine(&self, origin: &Origin) -> bool {
+        origin.client.is_loopback()
+            && origin.via == Via::Nothing
+            && self.forwarder(origin.client).is_none()
+    }
+
     fn add(&mut self, known_by: &DeviceMatch, index: u16, listeners: &[config::Listen]) {
         match known_by {
             DeviceMatch::Mac(mac) => {

@@ -59,8 +59,8 @@ pub enum HomeAnswer {
 pub struct Asking {
     /// Its address, if it asks from one.
     pub client: Option<IpAddr>,
-    /// Whether it is a device that somebody named.
-    pub is_device: bool,
+    /// Whether it may hear any name: a device that somebody named, or this machine itself.
+    pub hears_all: bool,
 }
 
 impl HomeNames {
@@ -115,9 +115,7 @@ impl HomeNames {
         let address = qname.to_reversed()?;
         let label = self.label_behind(address, devices)?;
         // Whoever is a guest could walk through the addresses and hear what is in the home.
-        let is_own = asking.client == Some(address);
-        let may_hear =
-            asking.is_device || is_own || asking.client.is_none_or(|client| client.is_loopback());
+        let may_hear = asking.hears_all || asking.client == Some(address);
         Some(match (label, qtype) {
             (Some(label), rtype::PTR) if may_hear => {
                 match NameBuf::below(label.as_str().as_bytes(), domain) {
@@ -537,11 +535,11 @@ address = ["192.0.2.11"]
             qname: &str,
             qtype: u16,
             client: Option<&str>,
-            is_device: bool,
+            hears_all: bool,
         ) -> Option<HomeAnswer> {
             let asking = Asking {
                 client: client.map(address),
-                is_device,
+                hears_all,
             };
             let qname = Name::parse(qname).unwrap();
             self.names
@@ -556,9 +554,9 @@ address = ["192.0.2.11"]
             }
         }
 
-        fn reverse(&self, text: &str, client: Option<&str>, is_device: bool) -> Option<HomeAnswer> {
+        fn reverse(&self, text: &str, client: Option<&str>, hears_all: bool) -> Option<HomeAnswer> {
             let qname = NameBuf::reverse_of(address(text)).to_string();
-            self.ask_as(&qname, rtype::PTR, client, is_device)
+            self.ask_as(&qname, rtype::PTR, client, hears_all)
         }
 
         fn name_of(&self, text: &str) -> String {
@@ -732,7 +730,7 @@ address = ["192.0.2.11"]
             let name = Name::parse(name).unwrap();
             Some(HomeAnswer::Pointer(name))
         };
-        for (asked, client, is_device, expected) in [
+        for (asked, client, hears_all, expected) in [
             ("192.0.2.9", "192.0.2.20", false, Some(HomeAnswer::Nowhere)),
             ("192.0.2.20", "192.0.2.20", false, pointer("tv.home.arpa")),
             (
@@ -741,14 +739,8 @@ address = ["192.0.2.11"]
                 true,
                 pointer("printer.home.arpa"),
             ),
-            (
-                "192.0.2.9",
-                "127.0.0.1",
-                false,
-                pointer("printer.home.arpa"),
-            ),
         ] {
-            let said = world.reverse(asked, Some(client), is_device);
+            let said = world.reverse(asked, Some(client), hears_all);
             assert_eq!(said, expected, "{client} asks {asked}");
         }
     }
