@@ -139,7 +139,7 @@ fn interface_between(ours: IpAddr, client: IpAddr) -> u32 {
         let mask = interface.netmask.as_ref().and_then(ip_of);
         let net = mask.and_then(|mask| ipnet::IpNet::with_netmask(address, mask).ok());
         if address == ours {
-            of_ours.get_or_insert(interface.interface_name.clone());
+            of_ours.get_or_insert_with(|| interface.interface_name.clone());
         }
         // Of several the longest prefix counts, as for the kernel.
         if let Some(net) = net.filter(|net| net.contains(&client))
