@@ -393,9 +393,14 @@ impl Devices {
     pub fn note_guest(&self, origin: &Origin, claim: Option<&Claim>) {
         let place = Place::new(origin.client, origin.interface);
         let arrival = match claim {
-            Some(Claim { mac: Some(mac), .. }) => Arrival::Claimed(*mac),
             // What is known of a forwarder says nothing of its clients.
-            Some(_) => return,
+            None if origin.via == Via::Veil => return,
+            Some(claim) if claim.is_void => return,
+            Some(claim) => match (claim.mac, claim.address()) {
+                (Some(mac), _) => Arrival::Claimed(mac),
+                (None, Some(address)) => Arrival::Address(Place::new(address, 0)),
+                (None, None) => return,
+            },
             None => match self
                 .neighbours
                 .find(place)

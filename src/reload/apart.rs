@@ -359,14 +359,13 @@ pub fn compile_for_daemon(input: impl Read, mut output: impl Write) -> io::Resul
     say(&mut output, &word)
 }
 
-/// Goes behind everybody else: for the processor, for memory, and to the end with the daemon. Where
-/// the system does not let us there is nothing to be done about it.
+/// Goes behind everybody else for memory, and to the end with the daemon. Where the system does not
+/// let us there is nothing to be done about it.
 fn step_back() {
     let _granted = [
         prctl::set_pdeathsig(Signal::SIGKILL).is_ok(),
         // Linux would call us by the last part of `/proc/self/exe`.
         prctl::set_name(c"hedgerow-lists").is_ok(),
-        let_others_go_first().is_ok(),
         end_this_process_first().is_ok(),
     ];
 }
@@ -389,7 +388,11 @@ fn take_order(input: impl Read) -> Result<(), String> {
     let files = Files::disk();
     let said = |error: &dyn std::error::Error| error.to_string();
     let before = match &order.before {
-        Some(path) => Some(Index::open(&files, Path::new(path)).map_err(|error| said(&error))?),
+        Some(path) => {
+            // There is something that serves meanwhile. Without it the whole home waits for us.
+            let _granted = let_others_go_first();
+            Some(Index::open(&files, Path::new(path)).map_err(|error| said(&error))?)
+        }
         None => None,
     };
     let specs = order.specs();
