@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use hedgerow::files::Files;
+use hedgerow::lists::guard::{Protected, Protection};
 use hedgerow::lists::{Index, PublicSuffix, Settings, Target, compile, public_suffix, verify};
 use hedgerow::name::Name;
 
@@ -66,6 +67,30 @@ fn expected(model: &Model, name: &str) -> BTreeSet<u16> {
     lists
 }
 
+/// Takes out of the model what no list may take: names that are protected or stand above such a one,
+/// and those below where all below is protected.
+fn leave_out_protected(model: &mut Model) {
+    let protected = Protected::starter();
+    let (mut above, mut themselves, mut whole) =
+        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for (name, how) in protected.names() {
+        let text = name.to_string();
+        if how != Protection::Exact {
+            whole.insert(text.clone());
+        }
+        let parents = text.match_indices('.');
+        above.extend(parents.map(|(at, _)| text[at + 1..].to_owned()));
+        themselves.insert(text);
+    }
+    model.retain(|name, lists| {
+        let mut parents = name.match_indices('.').map(|(at, _)| &name[at + 1..]);
+        let is_taken = themselves.contains(name) || parents.any(|parent| whole.contains(parent));
+        // What counts for a name alone takes nothing below it.
+        lists.retain(|(_, alone)| !is_taken && (*alone || !above.contains(name)));
+        !lists.is_empty()
+    });
+}
+
 /// The same from the index.
 fn told(index: &Index, name: &str) -> BTreeSet<u16> {
     let mut told = BTreeSet::new();
@@ -105,6 +130,9 @@ fn real_lists_say_what_they_say() {
         assert_eq!(info.failure, None, "{info}");
         read_into(&mut model, list.0, &std::fs::read_to_string(path).unwrap());
     }
+    let before = model.len();
+    leave_out_protected(&mut model);
+    assert!(model.len() < before && report.left_out > 0);
     assert!(model.len() > 850_000, "{} names", model.len());
     assert_eq!(outcome.mentioned, model.len() as u64);
     assert!(index.name_count() < model.len());
