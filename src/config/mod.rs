@@ -25,6 +25,7 @@ mod resolve;
 mod rules;
 mod source;
 mod spec;
+mod subject;
 mod suggest;
 mod syntax;
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub use load::{
 };
 pub use presets::{DEMO, is_preset};
 pub use spec::schema;
+pub use subject::{Subject, SubjectError};
 pub use units::size_of;
 
 use std::net::{IpAddr, SocketAddr};
