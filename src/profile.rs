@@ -30,6 +30,8 @@ pub struct Profile {
     pub close_bypass: bool,
     /// Public names that point into the home are not answered.
     pub block_rebinding: bool,
+    /// Its devices reach only what was answered to them.
+    pub pinned_egress: bool,
     /// How a block is answered.
     pub block_answer: BlockAnswer,
     /// Seconds a client may keep an answer of our own.
@@ -73,6 +75,7 @@ impl Profile {
             youtube: config.youtube,
             close_bypass: config.close_bypass,
             block_rebinding: config.block_rebinding,
+            pinned_egress: config.pinned_egress,
             block_answer: config.block_answer.clone(),
             block_ttl: config.block_ttl,
             when_unsure: config.when_unsure,

@@ -20,10 +20,11 @@ use arc_swap::ArcSwap;
 use crate::cache::Hit;
 use crate::clock::{Clock, Moment};
 use crate::device::{Asking, Claim, Origin, Via, Who};
+use crate::egress::{self, Egress};
 use crate::journal::{Journal, Outcome, Source, Transport};
 use crate::limit::{Client, CookieJar, Rate, RateLimiter, Whereabouts};
 use crate::message::{
-    Answer, Decoded, Extra, Query, Question, Refusal, Reply, Ttl, ede, rcode, rtype,
+    Answer, Decoded, Extra, Fact, Query, Question, Refusal, Reply, Ttl, ede, rcode, rtype,
 };
 use crate::name::NameBuf;
 use crate::policy::{SpecialUse, View, judge_answer, judge_name, reason_to_allow};
@@ -43,6 +44,7 @@ pub struct Resolver {
     cookies: CookieJar,
     journal: Arc<Journal>,
     clock: Clock,
+    egress: Egress,
     refused: Refused,
     cache_hits: AtomicU64,
     cache_misses: AtomicU64,
@@ -140,6 +142,7 @@ impl Resolver {
             cookies: CookieJar::new(),
             journal,
             clock,
+            egress: Egress::default(),
             refused: Refused::default(),
             cache_hits: AtomicU64::new(0),
             cache_misses: AtomicU64::new(0),
@@ -334,14 +337,16 @@ impl Resolver {
         let failed = match &found {
             Some(hit) if !hit.stale => {
                 self.count_look_up(&self.cache_hits, &outcome);
-                return self.deliver(hit, Source::Cache, query, &view, outcome, frame, out);
+                let step = self.deliver(hit, Source::Cache, query, &view, outcome, frame, out);
+                return self.open_egress(snapshot, origin, hit, &view, step);
             }
             _ => snapshot.upstream.recent_failure(&asked, at),
         };
         self.count_look_up(&self.cache_misses, &outcome);
         match (failed, found) {
             (Some(_), Some(stale)) => {
-                return self.deliver(&stale, Source::Stale, query, &view, outcome, frame, out);
+                let step = self.deliver(&stale, Source::Stale, query, &view, outcome, frame, out);
+                return self.open_egress(snapshot, origin, &stale, &view, step);
             }
             (Some(failure), None) => return self.fail(&failure, query, outcome, frame, out),
             _ => {}
@@ -428,6 +433,7 @@ impl Resolver {
             rcode: 0,
             took: std::time::Duration::ZERO,
         };
+        let origin = &pending.origin;
         match (said, &asked.stale) {
             (Ok(answer), _) => {
                 snapshot.cache.store(&asked.question, &answer, now);
@@ -436,10 +442,13 @@ impl Resolver {
                     answer,
                     stale: false,
                 };
-                self.deliver(&hit, Source::Upstream, &query, &view, outcome, frame, out)
+                let source = Source::Upstream;
+                let step = self.deliver(&hit, source, &query, &view, outcome, frame, out);
+                self.open_egress(snapshot, origin, &hit, &view, step)
             }
             (Err(_), Some(stale)) => {
-                self.deliver(stale, Source::Stale, &query, &view, outcome, frame, out)
+                let step = self.deliver(stale, Source::Stale, &query, &view, outcome, frame, out);
+                self.open_egress(snapshot, origin, stale, &view, step)
             }
             (Err(failure), None) => self.fail(&failure, &query, outcome, frame, out),
         }
@@ -515,9 +524,13 @@ impl Resolver {
         if source == Source::Stale {
             extra.error = Some((ede::STALE, "upstream gave no newer answer"));
         }
+        let mut ttl = hit.ttl;
+        if view.profile.pinned_egress {
+            ttl.ceiling = ttl.ceiling.min(egress::TTL);
+        }
         let code = write_answer(
             &hit.answer,
-            hit.ttl,
+            ttl,
             &outcome.verdict,
             query,
             frame.limit,
@@ -525,6 +538,38 @@ impl Resolver {
             out,
         );
         self.done(outcome, code)
+    }
+
+    /// Lets a device whose egress is pinned reach what it is about to be told.
+    fn open_egress(
+        &self,
+        snapshot: &Snapshot,
+        origin: &Origin,
+        hit: &Hit,
+        view: &View<'_>,
+        step: Step,
+    ) -> Step {
+        let Step::Reply(outcome) = &step else {
+            return step;
+        };
+        if !view.profile.pinned_egress || outcome.verdict.is_block() {
+            return step;
+        }
+        let facts = hit.answer.facts().iter();
+        let addresses = facts.filter_map(|fact| match fact {
+            Fact::Address(address) | Fact::SvcbHint(address) => Some(*address),
+            Fact::Cname(_) | Fact::SvcbTarget(_) => None,
+        });
+        if let Some((mac, _)) = snapshot.devices.mac_of(origin) {
+            // What failed is counted, and stays closed.
+            let _closed = self.egress.open(mac, addresses, self.clock.now());
+        }
+        step
+    }
+
+    /// Pinned egress.
+    pub const fn egress(&self) -> &Egress {
+        &self.egress
     }
 
     fn fail(

@@ -125,6 +125,7 @@ fn profile(allow_only: bool, lists: &Index) -> Profile {
         youtube: Youtube::Off,
         close_bypass: false,
         block_rebinding: true,
+        pinned_egress: false,
         block_answer: BlockAnswer::Null,
         when_unsure: WhenUnsure::Allow,
         privacy: Privacy::Names,

@@ -19,11 +19,13 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["daemon"],
-    &["listener", "reload", "control", "logging", "evidence"],
+    &[
+        "listener", "reload", "control", "logging", "evidence", "firewall",
+    ],
     &["resolve"],
     &["snapshot"],
     &[
-        "synth", "policy", "profile", "device", "cache", "upstream", "journal", "limit",
+        "synth", "policy", "profile", "device", "cache", "upstream", "journal", "limit", "egress",
     ],
     &["message", "config", "update"],
     &["lists"],

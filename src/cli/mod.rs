@@ -7,6 +7,7 @@
 mod admin;
 mod devices;
 mod explain;
+mod firewall;
 mod lists;
 mod log;
 mod output;
@@ -241,6 +242,9 @@ enum Verb {
     /// The profiles
     #[command(subcommand)]
     Profile(ProfileVerb),
+    /// The firewall's table that keeps devices on this resolver
+    #[command(subcommand)]
+    Firewall(FirewallVerb),
     /// The cache of answers
     #[command(subcommand)]
     Cache(CacheVerb),
@@ -410,6 +414,24 @@ enum ProfileVerb {
 }
 
 #[derive(Debug, Subcommand)]
+enum FirewallVerb {
+    /// Print the table, as `nft -f` reads it
+    Print {
+        /// Configuration file
+        #[arg(long, short, value_name = "PATH")]
+        config: Option<PathBuf>,
+    },
+    /// Put the table in place, or in the place of an earlier one
+    Apply {
+        /// Configuration file
+        #[arg(long, short, value_name = "PATH")]
+        config: Option<PathBuf>,
+    },
+    /// Take the table away
+    Remove,
+}
+
+#[derive(Debug, Subcommand)]
 enum CacheVerb {
     /// Forget all answers of upstream
     Flush(Format),
@@ -496,6 +518,7 @@ fn dispatch(
         Verb::Cache(CacheVerb::Flush(format)) => {
             wait(admin::flush_cache(format, &daemon(), output))
         }
+        Verb::Firewall(verb) => firewall::run(&verb, backend, output),
         Verb::Lists(verb) => lists::run(verb, &daemon(), backend, output),
         Verb::Device(verb) => wait(devices::run(verb, &daemon(), output)),
         Verb::Profile(ProfileVerb::List(format)) => wait(show::profiles(format, &daemon(), output)),

@@ -92,6 +92,17 @@ const LAYOUT: &[Layout] = &[
         ],
     ),
     (
+        "firewall",
+        "[firewall]",
+        &[
+            ("interfaces", "[]"),
+            ("redirect-dns", "true"),
+            ("block-encrypted", "true"),
+            ("block-resolvers", "true"),
+            ("except", "[]"),
+        ],
+    ),
+    (
         "forwarder",
         "# [[forwarder]]",
         &[
@@ -136,6 +147,7 @@ const LAYOUT: &[Layout] = &[
             ("youtube", "\"strict\""),
             ("close-bypass", "true"),
             ("block-rebinding", "true"),
+            ("pinned-egress", "false"),
             ("block-answer", "\"null\""),
             ("block-addresses", "[\"192.168.1.1\"]"),
             ("block-ttl", "\"10s\""),

@@ -299,6 +299,7 @@ pub(super) fn layer(spec: &ProfileSpec, known: &Known<'_>, problems: &mut Proble
         youtube: choice(spec.youtube.as_ref(), "youtube", &YOUTUBE, problems),
         close_bypass: spec.close_bypass,
         block_rebinding: spec.block_rebinding,
+        pinned_egress: spec.pinned_egress,
         answer: choice(
             spec.block_answer.as_ref(),
             "block-answer",

@@ -11,6 +11,7 @@ mod devices_file;
 mod diagnostic;
 mod download;
 mod endpoint;
+mod firewall;
 mod forwarder;
 mod household;
 mod layer;
@@ -81,6 +82,8 @@ pub struct Config {
     pub log: Log,
     /// How devices are told apart.
     pub identity: Identity,
+    /// The table that keeps devices on this resolver.
+    pub firewall: Firewall,
     /// Who in front of us may say for whom it asks.
     pub forwarders: Vec<Forwarder>,
     /// Rules for everybody.
@@ -317,6 +320,22 @@ pub struct Identity {
     pub devices_file: Option<PathBuf>,
 }
 
+/// Which devices the gateway keeps on this resolver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Firewall {
+    /// The interfaces behind which the devices are; a `*` at the end stands for any rest. None means
+    /// that there is no table.
+    pub interfaces: Vec<String>,
+    /// What devices ask of other resolvers in the clear is answered here. Default true.
+    pub redirect_dns: bool,
+    /// DNS over TLS and over QUIC, by their ports, is rejected. Default true.
+    pub block_encrypted: bool,
+    /// Whatever goes to the addresses of known public resolvers is rejected. Default true.
+    pub block_resolvers: bool,
+    /// Names of devices that are left alone.
+    pub except: Vec<String>,
+}
+
 /// Where MAC addresses and what belongs to them are written down unless said otherwise.
 pub const USUAL_ETHERS: &str = "/etc/ethers";
 
@@ -442,6 +461,9 @@ pub struct Profile {
     pub close_bypass: bool,
     /// Public names that point into the home are not answered.
     pub block_rebinding: bool,
+    /// Its devices reach only addresses that were just answered to them, where the firewall's table
+    /// is in place.
+    pub pinned_egress: bool,
     /// How a block is answered.
     pub block_answer: BlockAnswer,
     /// What holds when a list that is needed could not be loaded.

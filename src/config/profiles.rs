@@ -25,6 +25,7 @@ pub(super) struct Layer {
     pub(super) youtube: Option<Youtube>,
     pub(super) close_bypass: Option<bool>,
     pub(super) block_rebinding: Option<bool>,
+    pub(super) pinned_egress: Option<bool>,
     pub(super) answer: Option<AnswerKind>,
     pub(super) addresses: Option<Vec<IpAddr>>,
     pub(super) block_ttl: Option<u32>,
@@ -93,6 +94,7 @@ fn bare(name: &str, preset: &str) -> Profile {
         youtube: Youtube::Off,
         close_bypass: false,
         block_rebinding: true,
+        pinned_egress: false,
         block_answer: BlockAnswer::Null,
         when_unsure: WhenUnsure::Block,
         privacy: Privacy::None,
@@ -122,6 +124,7 @@ impl Laid {
         take(&mut profile.youtube, layer.youtube);
         take(&mut profile.close_bypass, layer.close_bypass);
         take(&mut profile.block_rebinding, layer.block_rebinding);
+        take(&mut profile.pinned_egress, layer.pinned_egress);
         take(&mut profile.block_ttl, layer.block_ttl);
         take(&mut profile.when_unsure, layer.when_unsure);
         take(&mut profile.privacy, layer.privacy);

@@ -30,6 +30,7 @@ pub(super) struct Written {
     pub(super) log: LogSpec,
     pub(super) household: HouseholdSpec,
     pub(super) identity: IdentitySpec,
+    pub(super) firewall: FirewallSpec,
     pub(super) forwarders: Vec<Entry<ForwarderSpec>>,
     pub(super) devices: Vec<Entry<DeviceSpec>>,
     pub(super) lists: Vec<Entry<ListSpec>>,
@@ -47,7 +48,7 @@ pub(super) struct Entry<T> {
 }
 
 /// The sections of a file: `true` for those written `[[name]]`.
-const SECTIONS: [(&str, bool); 17] = [
+const SECTIONS: [(&str, bool); 18] = [
     ("server", false),
     ("listener", true),
     ("limits", false),
@@ -60,6 +61,7 @@ const SECTIONS: [(&str, bool); 17] = [
     ("log", false),
     ("household", false),
     ("identity", false),
+    ("firewall", false),
     ("forwarder", true),
     ("device", true),
     ("list", true),
@@ -225,6 +227,7 @@ fn read_section(
         "control" => w.control.overlay(read_table(value, "control", problems)),
         "metrics" => w.metrics.overlay(read_table(value, "metrics", problems)),
         "identity" => w.identity.overlay(read_table(value, "identity", problems)),
+        "firewall" => w.firewall.overlay(read_table(value, "firewall", problems)),
         "log" => w.log.overlay(read_table(value, "log", problems)),
         "lists" => w
             .lists_section
@@ -437,7 +440,7 @@ fn header_of(section: &str) -> String {
 
 /// The headers of the sections that have a key `name`; empty when none has.
 fn owners_of(name: &str) -> String {
-    let sections: [(&str, &[&str]); 17] = [
+    let sections: [(&str, &[&str]); 18] = [
         ("server", keys_of::<ServerSpec>()),
         ("listener", keys_of::<ListenerSpec>()),
         ("limits", keys_of::<LimitsSpec>()),
@@ -450,6 +453,7 @@ fn owners_of(name: &str) -> String {
         ("log", keys_of::<LogSpec>()),
         ("household", keys_of::<HouseholdSpec>()),
         ("identity", keys_of::<IdentitySpec>()),
+        ("firewall", keys_of::<FirewallSpec>()),
         ("forwarder", keys_of::<ForwarderSpec>()),
         ("device", keys_of::<DeviceSpec>()),
         ("list", keys_of::<ListSpec>()),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::diagnostic::Diagnostic;
 use super::endpoint::{AddressError, parse_socket};
+use super::firewall::firewall;
 use super::forwarder::forwarders;
 use super::household;
 use super::load::Overrides;
@@ -122,6 +123,10 @@ pub(super) fn resolve(
         let message = format!("more than {MOST} devices or profiles");
         problems.report(Diagnostic::error("too-many", message));
     }
+    let firewall_settings = match &household {
+        Some(household) => firewall(written, &household.devices, &household.profiles, problems),
+        None => firewall(written, &[], &[], problems),
+    };
     if problems.any_error() {
         return None;
     }
@@ -137,6 +142,7 @@ pub(super) fn resolve(
         log,
         identity,
         forwarders,
+        firewall: firewall_settings,
         household: household.rules,
         profiles: household.profiles,
         guest: household.guest,

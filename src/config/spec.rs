@@ -221,6 +221,22 @@ sections! {
         devices_file: Text,
     }
 
+    /// The table of firewall rules that keeps devices on this resolver, where it runs on the gateway:
+    /// `hedgerow firewall apply`.
+    struct FirewallSpec {
+        /// Network interfaces behind which the family's devices are. None means that there is no
+        /// table.
+        interfaces: Vec<Text>,
+        /// What devices ask of other resolvers on port 53 is answered here.
+        redirect_dns: bool,
+        /// DNS over TLS and over QUIC (port 853) is rejected.
+        block_encrypted: bool,
+        /// Whatever goes to the addresses of known public resolvers is rejected.
+        block_resolvers: bool,
+        /// Devices that are left alone, by name; they need a `mac`.
+        except: Vec<Text>,
+    }
+
     /// A resolver or load balancer in front of Hedgerow whose word about its clients counts. A query
     /// it says nothing of is its own.
     struct ForwarderSpec {
@@ -359,6 +375,9 @@ sections! {
         close_bypass: bool,
         /// Public names that point into the home are not answered.
         block_rebinding: bool,
+        /// Its devices reach only addresses that were just answered to them. Needs the table of
+        /// `[firewall]`, and devices with `mac`.
+        pinned_egress: bool,
         /// How a block is answered. `null` is 0.0.0.0 and ::, `address` is `block-addresses`.
         #[cfg_attr(test, schemars(extend("enum" = ["null", "nxdomain", "nodata", "refused", "address"])))]
         block_answer: Text,
@@ -399,6 +418,7 @@ pub(super) struct Spec {
     log: Option<LogSpec>,
     household: Option<HouseholdSpec>,
     identity: Option<IdentitySpec>,
+    firewall: Option<FirewallSpec>,
     forwarder: Option<Vec<ForwarderSpec>>,
     device: Option<Vec<DeviceSpec>>,
     list: Option<Vec<ListSpec>>,
@@ -437,7 +457,7 @@ mod tests {
         let schema: serde_json::Value = serde_json::from_str(schema()).unwrap();
         assert_eq!(schema["additionalProperties"], false);
         let sections = schema["$defs"].as_object().unwrap();
-        assert_eq!(sections.len(), 17);
+        assert_eq!(sections.len(), 18);
         for (name, section) in sections {
             assert_eq!(section["additionalProperties"], false, "{name}");
             // Every key is optional: a later file may say the rest.

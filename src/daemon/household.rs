@@ -178,6 +178,14 @@ impl Daemon {
                  named: does it overwrite what its clients write (dnsmasq: `strip-mac`)?"
             ));
         }
+        let closed = self.resolver.egress().failures();
+        if closed > 0 {
+            warnings.push(format!(
+                "{closed} answers to devices with `pinned-egress` opened nothing, since the firewall's \
+                 table could not be changed: is it in place (`hedgerow firewall apply`), and may the \
+                 daemon change it (CAP_NET_ADMIN)?"
+            ));
+        }
         if let Some(report) = self.reloader.last_report() {
             if !report.ok {
                 warnings.push(

@@ -1,0 +1,143 @@
+//! The firewall's part: a table of nftables that keeps devices on this resolver.
+//!
+//! A resolver alone closes no way that does not ask it. This table does what only the gateway can:
+//! what devices ask of other resolvers comes to us, DNS in disguise is rejected, and devices of a
+//! profile with `pinned-egress` reach only addresses that we just answered to them
+//! ([`crate::egress`] fills the sets).
+//!
+//! [`Plan`] is what the configuration asks for, [`Plan::script`] its text for `nft -f`. The table is
+//! ours alone: putting it in place and taking it away touches no other rule, and both can be done
+//! again and again.
+
+mod nft;
+mod script;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+pub use nft::{NftError, apply, remove};
+pub use script::removal;
+
+use crate::config::{Config, DeviceMatch, Firewall};
+use crate::mac::Mac;
+
+/// What the table is to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// What the configuration says of it.
+    settings: Firewall,
+    /// The port we answer on.
+    port: u16,
+    /// Devices that are left alone.
+    exempt: Vec<Mac>,
+    /// Devices that reach only what was answered to them.
+    pinned: Vec<Mac>,
+    /// IPv4 addresses of public resolvers.
+    resolvers_v4: Vec<Ipv4Net>,
+    /// IPv6 addresses of public resolvers.
+    resolvers_v6: Vec<Ipv6Net>,
+}
+
+/// Why there is no plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// No interface is named.
+    #[error("the configuration names no interface of the family's devices")]
+    NoInterface,
+}
+
+impl fmt::Display for Plan {
+    /// What it amounts to, in a few words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings = &self.settings;
+        write!(f, "devices behind {}", settings.interfaces.join(", "))?;
+        for (is_set, what) in [
+            (settings.redirect_dns, "port 53 comes here"),
+            (settings.block_encrypted, "port 853 is closed"),
+            (settings.block_resolvers, "public resolvers are closed"),
+        ] {
+            if is_set {
+                write!(f, "; {what}")?;
+            }
+        }
+        for (macs, what) in [(&self.exempt, "left alone"), (&self.pinned, "pinned")] {
+            if !macs.is_empty() {
+                write!(f, "; {what}: {} MAC address(es)", macs.len())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// What `config` asks for.
+    ///
+    /// # Errors
+    /// When it names no interface: a table for every interface would take the router's own uplink
+    /// for a child.
+    pub fn of(config: &Config) -> Result<Self, PlanError> {
+        let settings = &config.firewall;
+        if settings.interfaces.is_empty() {
+            return Err(PlanError::NoInterface);
+        }
+        let macs = |belongs: &dyn Fn(&crate::config::Device) -> bool| {
+            let devices = config.devices.iter().filter(|device| belongs(device));
+            let matches = devices.flat_map(|device| &device.matches);
+            let mut macs: Vec<Mac> = matches
+                .filter_map(|it| match it {
+                    DeviceMatch::Mac(mac) => Some(*mac),
+                    _ => None,
+                })
+                .collect();
+            macs.sort_unstable();
+            macs.dedup();
+            macs
+        };
+        let (mut resolvers_v4, mut resolvers_v6) = (Vec::new(), Vec::new());
+        if settings.block_resolvers {
+            for net in resolvers() {
+                match net {
+                    IpNet::V4(v4) => resolvers_v4.push(v4),
+                    IpNet::V6(v6) => resolvers_v6.push(v6),
+                }
+            }
+            resolvers_v4.sort_unstable();
+            resolvers_v4.dedup();
+            resolvers_v6.sort_unstable();
+            resolvers_v6.dedup();
+        }
+        Ok(Self {
+            settings: settings.clone(),
+            port: config
+                .server
+                .listen
+                .first()
+                .map_or(53, |it| it.address.port()),
+            exempt: macs(&|device| settings.except.contains(&device.name)),
+            pinned: macs(&|device| {
+                let profile = config.profiles.get(device.profile);
+                profile.is_some_and(|profile| profile.pinned_egress)
+                    && !settings.except.contains(&device.name)
+            }),
+            resolvers_v4,
+            resolvers_v6,
+        })
+    }
+}
+
+/// The addresses of public resolvers that came with the program.
+fn resolvers() -> Vec<IpNet> {
+    let operators: BTreeMap<String, Vec<String>> =
+        toml::from_str(include_str!("../../blocklists/resolvers.toml")).unwrap_or_default();
+    let words = operators.values().flatten();
+    words.filter_map(|word| net(word)).collect()
+}
+
+/// An address or a prefix.
+fn net(word: &str) -> Option<IpNet> {
+    let address = || word.parse::<IpAddr>().map(IpNet::from);
+    word.parse().or_else(|_| address()).ok()
+}
