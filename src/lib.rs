@@ -31,6 +31,7 @@ pub mod evidence;
 pub mod files;
 pub mod intern;
 pub mod journal;
+pub mod language;
 pub mod limit;
 pub mod listener;
 pub mod lists;

@@ -647,6 +647,7 @@ impl Resolver {
             limit,
             extra: Extra {
                 error: None,
+                structured: None,
                 cookie: cookie.map(|c| (c, self.cookies.bake(c.client, origin.client, now))),
                 keepalive,
             },

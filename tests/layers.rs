@@ -26,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
         "synth", "policy", "profile", "device", "cache", "upstream", "journal", "limit",
     ],
     &["message", "config", "update"],
-    &["lists"],
+    &["lists", "language"],
     &["verdict", "files"],
     &["name", "clock", "intern", "mac"],
 ];

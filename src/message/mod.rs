@@ -11,7 +11,7 @@ pub mod wire;
 
 pub use answer::{Answer, Fact, Ttl};
 pub use query::{Cookie, Decoded, Edns, Query, Refusal};
-pub use reply::{Extra, Reply, ede};
+pub use reply::{Extra, Reply, Structured, ede};
 pub use wire::{rcode, rtype};
 
 use crate::name::NameBuf;

@@ -581,6 +581,8 @@ mod tests {
                 when_unsure: WhenUnsure::Allow,
                 privacy: Privacy::Names,
                 block_ttl: 10,
+                closing: config::Closing::default(),
+                speech: config::Speech::default(),
             }
         }
 
@@ -966,6 +968,8 @@ mod tests {
             when_unsure: profile.when_unsure,
             privacy: profile.privacy,
             block_ttl: profile.block_ttl,
+            closing: profile.closing,
+            speech: config::Speech::default(),
         }
     }
 }
