@@ -136,6 +136,9 @@ impl Sentence {
             Cause::Canary => Self::WayRound,
             Cause::Unsure { .. } => Self::Unsure,
             Cause::Rebinding => Self::Rebinding,
+            Cause::LookAlike { .. } => Self::LookAlike,
+            Cause::UnusualType => Self::OddQuestion,
+            Cause::Tunnel => Self::Tunnel,
             Cause::Unlisted | Cause::SafeSearch { .. } | Cause::SpecialUse => Self::Other,
         }
     }

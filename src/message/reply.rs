@@ -193,6 +193,15 @@ impl<'b> Reply<'b> {
         self.answers += 1;
     }
 
+    /// [`Self::record`] with data in two parts.
+    pub fn record_of_parts(&mut self, owner: NameRef<'_>, kind: u16, ttl: u32, parts: [&[u8]; 2]) {
+        self.out.extend_from_slice(owner.as_wire());
+        self.fixed_part(kind, ttl, parts[0].len() + parts[1].len());
+        self.out.extend_from_slice(parts[0]);
+        self.out.extend_from_slice(parts[1]);
+        self.answers += 1;
+    }
+
     /// Adds the SOA that lets a client keep a "no" for `ttl` seconds (RFC 2308 section 5). Owned
     /// by the question's name, since we know no zone.
     pub fn soa(&mut self, ttl: u32) {
