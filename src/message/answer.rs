@@ -173,6 +173,10 @@ impl Answer {
     /// # Errors
     /// A record whose names cannot be read; [`Self::from_upstream`] read them all, so this is a
     /// message from a broken cache.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one answer, all borrowed"
+    )]
     pub fn write_behind_alias(
         &self,
         query: &Query<'_>,

@@ -158,17 +158,8 @@ mod tests {
     use super::*;
 
     fn plain_of(text: &str) -> Option<String> {
-        let (ascii, result) = idna_to_ascii(text);
-        assert!(result, "{text}");
-        let name = NameBuf::parse(&ascii).unwrap();
+        let name = NameBuf::parse(&idna::domain_to_ascii(text).unwrap()).unwrap();
         plain_form(name.as_ref()).map(|plain| plain.to_string())
-    }
-
-    fn idna_to_ascii(text: &str) -> (String, bool) {
-        match idna::domain_to_ascii(text) {
-            Ok(ascii) => (ascii, true),
-            Err(_) => (String::new(), false),
-        }
     }
 
     #[test]

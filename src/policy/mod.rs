@@ -147,13 +147,14 @@ pub struct Voice {
 }
 
 /// The names by which software asks whether it may use a resolver of its own (Firefox's canary,
-/// Apple's private relay). They must be answered "no such name"; a null address would mean yes.
-const CANARIES: [&[u8]; 5] = [
+/// Apple's private relay, Chrome's prefetch proxy). They must be answered "no such name"; a null address would mean yes.
+const CANARIES: [&[u8]; 6] = [
     b"\x13use-application-dns\x03net\x00",
     b"\x04mask\x06icloud\x03com\x00",
     b"\x07mask-h2\x06icloud\x03com\x00",
     b"\x08mask-api\x06icloud\x03com\x00",
     b"\x04mask\x09apple-dns\x03net\x00",
+    b"\x10dns-tunnel-check\x09googlezip\x03net\x00",
 ];
 
 /// Whether `name` is one by which software asks whether it may use a resolver of its own; such a
@@ -959,7 +960,7 @@ mod tests {
     fn canaries_are_answered_only_where_ways_round_are_closed() {
         let closed = Home::new(|profile| profile.close_bypass = true, &[]);
         let open = Home::new(|_| {}, &[]);
-        assert_eq!(CANARIES.len(), 5);
+        assert_eq!(CANARIES.len(), 6);
         for canary in CANARIES {
             let (buf, _) = NameBuf::read_wire(canary).unwrap();
             assert_eq!(closed.judge(&buf.to_string()), "block: canary");
