@@ -33,6 +33,7 @@ pub mod files;
 pub mod firewall;
 pub mod intern;
 pub mod journal;
+pub mod language;
 pub mod limit;
 pub mod listener;
 pub mod lists;

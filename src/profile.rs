@@ -3,8 +3,9 @@
 
 use std::net::IpAddr;
 
-use crate::config::{self, BlockAnswer, Privacy, WhenUnsure, Youtube};
+use crate::config::{self, BlockAnswer, Closing, Privacy, WhenUnsure, Youtube};
 use crate::intern::intern;
+use crate::language::Language;
 use crate::lists::{Index, ListId, ListInfo, ListKind};
 
 /// The rules of one child or group.
@@ -42,6 +43,35 @@ pub struct Profile {
     pub missing_list: Option<&'static str>,
     /// What is remembered of its queries.
     pub privacy: Privacy,
+    /// Which ways round are closed beyond those every `close_bypass` closes.
+    pub closing: Closing,
+    /// How a block is explained.
+    pub speech: Speech,
+}
+
+/// How a block is explained to whoever asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Speech {
+    /// The sentences.
+    pub language: &'static Language,
+    /// Where access can be asked for: URIs in quotes with commas between them, as they stand in
+    /// JSON.
+    pub contacts: &'static str,
+}
+
+impl Speech {
+    fn compile(config: &config::Speech) -> Self {
+        // Reading them made sure that they can stand in JSON as they are.
+        let quoted: Vec<String> = config
+            .contact
+            .iter()
+            .map(|it| format!("\"{it}\""))
+            .collect();
+        Self {
+            language: Language::find(config.language).unwrap_or_else(Language::english),
+            contacts: intern(&quoted.join(",")),
+        }
+    }
 }
 
 impl Profile {
@@ -81,6 +111,8 @@ impl Profile {
             when_unsure: config.when_unsure,
             missing_list,
             privacy: config.privacy,
+            closing: config.closing,
+            speech: Speech::compile(&config.speech),
         }
     }
 

@@ -24,10 +24,10 @@ use crate::egress::{self, Egress};
 use crate::journal::{Journal, Outcome, Source, Transport};
 use crate::limit::{Client, CookieJar, Rate, RateLimiter, Whereabouts};
 use crate::message::{
-    Answer, Decoded, Extra, Fact, Query, Question, Refusal, Reply, Ttl, ede, rcode, rtype,
+    Answer, Decoded, Extra, Fact, Query, Question, Refusal, Reply, Services, Ttl, ede, rcode, rtype,
 };
 use crate::name::NameBuf;
-use crate::policy::{SpecialUse, View, judge_answer, judge_name, reason_to_allow};
+use crate::policy::{SpecialUse, Tunnels, View, judge_answer, judge_name, reason_to_allow};
 use crate::snapshot::Snapshot;
 use crate::synth::{self, Frame};
 use crate::upstream::Failure;
@@ -42,6 +42,7 @@ pub struct Resolver {
     world: ArcSwap<Snapshot>,
     limiter: RateLimiter,
     cookies: CookieJar,
+    tunnels: Tunnels,
     journal: Arc<Journal>,
     clock: Clock,
     egress: Egress,
@@ -140,6 +141,7 @@ impl Resolver {
             world: ArcSwap::new(snapshot),
             limiter: RateLimiter::default(),
             cookies: CookieJar::new(),
+            tunnels: Tunnels::default(),
             journal,
             clock,
             egress: Egress::default(),
@@ -351,6 +353,11 @@ impl Resolver {
             (Some(failure), None) => return self.fail(&failure, query, outcome, frame, out),
             _ => {}
         }
+        if self.is_tunnel(snapshot, &outcome, &view) {
+            outcome.verdict = Verdict::Block(TUNNEL);
+            let code = synth::block(query, view.profile, &TUNNEL, frame, out);
+            return self.done(outcome, code);
+        }
         if query.raw[2] & 0x01 == 0 {
             // RD=0 asks for what is known already (RFC 1035 section 4.1.1).
             let why = Some((
@@ -528,10 +535,16 @@ impl Resolver {
         if view.profile.pinned_egress {
             ttl.ceiling = ttl.ceiling.min(egress::TTL);
         }
+        let services = if view.profile.close_bypass && hit.answer.leads_round() {
+            Services::WithoutEch
+        } else {
+            Services::Whole
+        };
         let code = write_answer(
             &hit.answer,
             ttl,
             &outcome.verdict,
+            services,
             query,
             frame.limit,
             extra,
@@ -585,6 +598,20 @@ impl Resolver {
         let why = Some((failure.ede(), text.as_str()));
         let code = synth::error(query, rcode::SERVFAIL, why, frame, out);
         self.done(outcome, code)
+    }
+
+    /// Whether a question that has to go to an upstream is a piece of a tunnel. Only names nothing
+    /// spoke about are counted.
+    fn is_tunnel(&self, snapshot: &Snapshot, outcome: &Outcome, view: &View<'_>) -> bool {
+        let name = outcome.qname.as_ref();
+        let is_open = outcome.verdict == Verdict::Allow(Reason::UNLISTED);
+        view.profile.closing.tunnels
+            && is_open
+            && !snapshot.is_forwarded(name)
+            && match view.device {
+                Some(_) => self.tunnels.is_piece(name, outcome.device, outcome.at),
+                None => self.tunnels.is_piece(name, outcome.client, outcome.at),
+            }
     }
 
     /// Counts a look-up in the cache, unless it was for a lifeline: looked for and answered must
@@ -692,6 +719,7 @@ impl Resolver {
             limit,
             extra: Extra {
                 error: None,
+                structured: None,
                 cookie: cookie.map(|c| (c, self.cookies.bake(c.client, origin.client, now))),
                 keepalive,
             },
@@ -706,20 +734,38 @@ pub const SPECIAL_USE: Reason = Reason {
     trigger: Trigger::Qname,
 };
 
+/// Why a piece of a tunnel is not asked.
+const TUNNEL: Reason = Reason {
+    tier: Tier::ChildSafety,
+    cause: Cause::Tunnel,
+    trigger: Trigger::Qname,
+};
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of one answer, all borrowed"
+)]
 fn write_answer(
     answer: &Answer,
     ttl: Ttl,
     verdict: &Verdict,
+    services: Services,
     query: &Query<'_>,
     limit: usize,
     extra: Extra<'_>,
     out: &mut Vec<u8>,
 ) -> u16 {
-    if !matches!(verdict, Verdict::Rewrite(..)) {
-        answer.write(query, ttl, limit, extra, out);
-        return answer.rcode();
-    }
-    match answer.write_behind_alias(query, ALIAS_TTL, ttl, limit, extra, out) {
+    let written = match (verdict, services) {
+        (Verdict::Rewrite(..), _) => {
+            answer.write_behind_alias(query, ALIAS_TTL, ttl, limit, services, extra, out)
+        }
+        (_, Services::WithoutEch) => answer.write_without_ech(query, ttl, limit, extra, out),
+        (_, Services::Whole) => {
+            answer.write(query, ttl, limit, extra, out);
+            Ok(())
+        }
+    };
+    match written {
         Ok(()) => answer.rcode(),
         Err(_) => synth::error(query, rcode::SERVFAIL, None, Frame { limit, extra }, out),
     }

@@ -6,10 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::config::BlockAnswer;
 use crate::device::HomeAnswer;
-use crate::message::{Extra, Query, Reply, ede, rcode, rtype};
+use crate::language::Sentence;
+use crate::message::{Extra, Query, Reply, Structured, ede, rcode, rtype};
 use crate::policy::{self, SpecialUse};
 use crate::profile::Profile;
-use crate::verdict::{Reason, Tier};
+use crate::verdict::{Cause, Reason, Tier};
 
 /// How long a client may keep what we say of special-use names.
 const SPECIAL_USE_TTL: u32 = 3600;
@@ -77,6 +78,7 @@ pub fn block(
     let _cut = write!(text, "{reason}");
     let extra = Extra {
         error: Some((error_code(reason), text.as_str())),
+        structured: Some(structured(profile, reason)),
         ..frame.extra
     };
     reply.finish(frame.limit, extra);
@@ -89,6 +91,35 @@ pub const fn error_code(reason: &Reason) -> u16 {
         Tier::Sealed => ede::CENSORED,
         Tier::Security => ede::BLOCKED,
         Tier::Lifeline | Tier::Household | Tier::ChildSafety | Tier::Lists => ede::FILTERED,
+    }
+}
+
+/// What a program is told of a block.
+fn structured(profile: &Profile, reason: &Reason) -> Structured<'static> {
+    let speech = &profile.speech;
+    Structured {
+        contacts: speech.contacts,
+        justification: speech.language.say(Sentence::about(reason)),
+        language: speech.language.tag,
+        sub_error: sub_error(reason),
+    }
+}
+
+/// The sub-error of the draft's registry, as far as it may stand beside [`error_code`].
+fn sub_error(reason: &Reason) -> Option<u8> {
+    const MALWARE: u8 = 1;
+    const PHISHING: u8 = 2;
+    const NETWORK_OPERATOR_POLICY: u8 = 5;
+    match (error_code(reason), reason.cause) {
+        // Not to be used with a censor's word.
+        (ede::CENSORED, _) => None,
+        (_, Cause::List { category, .. }) => match category {
+            "malware" => Some(MALWARE),
+            "phishing" => Some(PHISHING),
+            _ => None,
+        },
+        (ede::BLOCKED, _) => Some(NETWORK_OPERATOR_POLICY),
+        _ => None,
     }
 }
 
@@ -204,6 +235,181 @@ impl Write for ShortText {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{self, Overrides};
+    use crate::files::MemoryFiles;
+    use crate::lists::IndexBuilder;
+    use crate::message::Decoded;
+    use crate::verdict::Trigger;
+
+    /// The profile that `text` makes of `mia`.
+    fn profile(text: &str) -> Profile {
+        let files = MemoryFiles::new();
+        files.put("/h.toml", text);
+        let path = std::path::Path::new("/h.toml");
+        let loaded = config::load_with(&files.files(), path, &Overrides::default());
+        let config = loaded.config.unwrap();
+        let mia = config.profiles.iter().find(|it| it.name == "mia").unwrap();
+        Profile::compile(0, mia, &IndexBuilder::new().build())
+    }
+
+    const SPANISH: &str = "[upstream]\nservers = [\"192.0.2.53\"]\n\
+        [household]\nlanguage = \"de\"\n\
+        contact = [\"mailto:parents@home.example\", \"tel:+49-30-1234567\"]\n\
+        [profile.mia]\ninherits = \"schoolchild\"\nlanguage = \"es\"\n";
+    const BARE: &str = "[upstream]\nservers = [\"192.0.2.53\"]\n\
+        [profile.mia]\ninherits = \"schoolchild\"\n";
+
+    fn listed(tier: Tier, category: &'static str) -> Reason {
+        Reason {
+            tier,
+            cause: Cause::List {
+                list: "l",
+                category,
+                labels: 2,
+            },
+            trigger: Trigger::Qname,
+        }
+    }
+
+    /// The Extended DNS Error in the answer to a query with these EDNS options: code and text, and
+    /// how long the answer is.
+    fn error_of(
+        options: &[u8],
+        profile: &Profile,
+        reason: &Reason,
+        limit: usize,
+    ) -> (u16, String, usize) {
+        let mut raw =
+            b"\x07\x07\x01\0\0\x01\0\0\0\0\0\x01\x03bad\x07example\0\0\x01\0\x01".to_vec();
+        raw.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, options.len() as u8]);
+        raw.extend_from_slice(options);
+        let Decoded::Ask(query) = Query::decode(&raw) else {
+            panic!("not a query");
+        };
+        let extra = Extra::default();
+        let mut out = Vec::new();
+        block(&query, profile, reason, Frame { limit, extra }, &mut out);
+        // The option is the last of the last record.
+        let opt = out
+            .windows(5)
+            .rposition(|it| it == [0, 0, 41, 4, 208])
+            .unwrap();
+        let data = &out[opt + 11..];
+        let Some(data) = data.strip_prefix(&[0, 15]) else {
+            return (0, String::new(), out.len());
+        };
+        assert_eq!(
+            usize::from(u16::from_be_bytes([data[0], data[1]])),
+            data.len() - 2
+        );
+        let code = u16::from_be_bytes([data[2], data[3]]);
+        (
+            code,
+            String::from_utf8(data[4..].to_vec()).unwrap(),
+            out.len(),
+        )
+    }
+
+    /// An Extended DNS Error in the query: "I understand structured ones".
+    const ASKS: &[u8] = &[0, 15, 0, 2, 0, 0];
+
+    #[test]
+    fn who_asks_for_it_gets_json_with_contact_and_a_sentence_in_its_language() {
+        let mia = profile(SPANISH);
+        let adult = listed(Tier::ChildSafety, "adult");
+        let (code, text, _) = error_of(ASKS, &mia, &adult, 1232);
+        assert_eq!(code, ede::FILTERED);
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({
+                "c": ["mailto:parents@home.example", "tel:+49-30-1234567"],
+                "j": "Esta página es solo para adultos.",
+                "l": "es",
+            })
+        );
+        assert!(!text.contains(": ") && !text.contains(", "), "{text}");
+        let (code, text, _) = error_of(&[], &mia, &adult, 1232);
+        assert_eq!((code, text.as_str()), (ede::FILTERED, "adult (list l)"));
+    }
+
+    #[test]
+    fn codes_and_sub_errors_say_what_kind_of_block_it_is() {
+        let mia = profile(BARE);
+        let rebinding = Reason {
+            tier: Tier::Security,
+            cause: Cause::Rebinding,
+            trigger: Trigger::Address,
+        };
+        for (reason, code, sub_error) in [
+            (listed(Tier::Security, "malware"), ede::BLOCKED, Some(1)),
+            (listed(Tier::Security, "phishing"), ede::BLOCKED, Some(2)),
+            (rebinding, ede::BLOCKED, Some(5)),
+            (listed(Tier::Lists, "ads"), ede::FILTERED, None),
+            (listed(Tier::ChildSafety, "games"), ede::FILTERED, None),
+            (listed(Tier::Sealed, "malware"), ede::CENSORED, None),
+        ] {
+            let (found, text, _) = error_of(ASKS, &mia, &reason, 1232);
+            let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(found, code, "{reason}");
+            assert_eq!(
+                json.get("s").and_then(serde_json::Value::as_u64),
+                sub_error,
+                "{reason}"
+            );
+            assert_eq!(json["l"], "en", "{reason}");
+            assert!(json.get("c").is_none(), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_sealed_block_says_nothing_of_what_it_is_about() {
+        let mia = profile(BARE);
+        let (_, text, _) = error_of(ASKS, &mia, &listed(Tier::Sealed, "abuse"), 1232);
+        assert_eq!(text, r#"{"j":"This page is closed by law.","l":"en"}"#);
+    }
+
+    /// First the words go, then the text, then the records; the code stays as long as it can, and no
+    /// answer is ever longer than it may be.
+    #[test]
+    fn what_does_not_fit_is_left_out_in_order() {
+        let mia = profile(SPANISH);
+        let malware = listed(Tier::Security, "malware");
+        let mut seen = Vec::new();
+        for limit in (40..400).rev() {
+            let (code, text, length) = error_of(ASKS, &mia, &malware, limit);
+            assert!(length <= limit.max(40), "{length} of {limit}");
+            let stage = match (code, text.as_str()) {
+                (0, "") => "nothing",
+                (_, "") => "code",
+                (_, text) if text.contains("\"j\"") => "all",
+                (_, text) => {
+                    assert!(text.ends_with(r#"],"s":1}"#), "{text}");
+                    "wordless"
+                }
+            };
+            if seen.last() != Some(&stage) {
+                seen.push(stage);
+            }
+        }
+        assert_eq!(seen, ["all", "wordless", "code", "nothing"]);
+    }
+
+    #[test]
+    fn every_sentence_with_three_long_contacts_fits_a_datagram() {
+        let mut mia = profile(BARE);
+        let long = format!("\"mailto:{}@home.example\"", "x".repeat(60));
+        let contacts = crate::intern::intern(&[long.as_str(); 3].join(","));
+        mia.speech.contacts = contacts;
+        for tag in crate::language::TAGS {
+            mia.speech.language = crate::language::Language::find(tag).unwrap();
+            for category in ["adult", "self-harm", "phishing", "chat", "unsafe-search"] {
+                let reason = listed(Tier::ChildSafety, category);
+                let (_, text, length) = error_of(ASKS, &mia, &reason, 1232);
+                assert!(text.contains("\"j\"") && length < 700, "{tag} {length}");
+            }
+        }
+    }
 
     #[test]
     fn a_short_text_is_cut_between_characters() {

@@ -95,6 +95,17 @@ pub enum Cause {
     Rebinding,
     /// A special-use name we answer ourselves (RFC 6761, RFC 6303).
     SpecialUse,
+    /// A name in another script that looks like a blocked one.
+    LookAlike {
+        /// What speaks against that: a list or a rule.
+        of: &'static str,
+        /// The list's category, or `rule`.
+        category: &'static str,
+    },
+    /// A record type that no ordinary program asks for.
+    UnusualType,
+    /// One of many made-up names below one: data hidden in names.
+    Tunnel,
 }
 
 /// Which part of the exchange the voice spoke about.
@@ -157,6 +168,9 @@ impl Reason {
             Cause::Unsure { .. } => "unsure",
             Cause::Rebinding => "rebinding",
             Cause::SpecialUse => "special-use",
+            Cause::LookAlike { .. } => "look-alike",
+            Cause::UnusualType => "unusual-type",
+            Cause::Tunnel => "tunnel",
         }
     }
 
@@ -189,6 +203,11 @@ impl fmt::Display for Reason {
             Cause::Unsure { list } => write!(f, "list {list} could not be loaded"),
             Cause::Rebinding => f.write_str("a public name that points into the home"),
             Cause::SpecialUse => f.write_str("a special-use name, answered here"),
+            Cause::LookAlike { of, category } => {
+                write!(f, "looks like a name that is blocked: {category} ({of})")
+            }
+            Cause::UnusualType => f.write_str("a record type no ordinary program asks for"),
+            Cause::Tunnel => f.write_str("made-up names that hide data, about a hundred a minute"),
         }?;
         match self.trigger {
             Trigger::Qname => Ok(()),

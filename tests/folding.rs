@@ -130,6 +130,8 @@ fn profile(allow_only: bool, lists: &Index) -> Profile {
         when_unsure: WhenUnsure::Allow,
         privacy: Privacy::Names,
         block_ttl: 10,
+        closing: config::Closing::default(),
+        speech: config::Speech::default(),
     };
     Profile::compile(0, &profile, lists)
 }

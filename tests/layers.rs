@@ -28,7 +28,7 @@ const LAYERS: &[&[&str]] = &[
         "synth", "policy", "profile", "device", "cache", "upstream", "journal", "limit", "egress",
     ],
     &["message", "config", "update"],
-    &["lists"],
+    &["lists", "language"],
     &["verdict", "files"],
     &["name", "clock", "intern", "mac"],
 ];

@@ -107,16 +107,28 @@ fn query(name: &str, qtype: u16) -> Vec<u8> {
     message
 }
 
+/// Makes it a query of a client that understands structured errors.
+fn ask_for_structured_errors(message: &mut Vec<u8>) {
+    let length = message.len();
+    message[length - 13] += 6;
+    message.extend_from_slice(&[0, 15, 0, 2, 0, 0]);
+}
+
 fn keep_in_cache(resolver: &Resolver, name: &str, data: &[u8]) {
+    keep_record_in_cache(resolver, name, 1, data);
+}
+
+fn keep_record_in_cache(resolver: &Resolver, name: &str, qtype: u8, data: &[u8]) {
     let question = Question {
         qname: NameBuf::parse(name).expect("a name"),
-        qtype: 1,
+        qtype: u16::from(qtype),
         dnssec_ok: false,
         checking_disabled: false,
     };
     let mut wire = vec![0, 0, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
     wire.extend_from_slice(question.qname.as_ref().as_wire());
-    wire.extend_from_slice(&[0, 1, 0, 1, 0xc0, 12, 0, 1, 0, 1, 0, 0, 14, 16, 0, 4]);
+    wire.extend_from_slice(&[0, qtype, 0, 1, 0xc0, 12, 0, qtype, 0, 1, 0, 0, 14, 16, 0]);
+    wire.push(u8::try_from(data.len()).expect("short data"));
     wire.extend_from_slice(data);
     let answer = Arc::new(Answer::from_upstream(&wire, &question).expect("an answer"));
     let snapshot = resolver.snapshot();
@@ -130,6 +142,8 @@ fn blocks_and_fresh_answers_cost_no_allocation() {
     let resolver = resolver();
     keep_in_cache(&resolver, "www.example.org", &[198, 51, 100, 1]);
     keep_in_cache(&resolver, "inside.example.org", &[192, 168, 1, 1]);
+    let service = b"\0\x01\0\0\x05\0\x04\xfe\x0d\0\0";
+    keep_record_in_cache(&resolver, "www.example.org", 65, service);
     let child = Origin::new([192, 168, 1, 7].into(), 0, 0);
     let guest = Origin {
         client: [192, 168, 1, 99].into(),
@@ -156,10 +170,21 @@ fn blocks_and_fresh_answers_cost_no_allocation() {
         ),
         ("a special name", "printer.local", 1, "allow"),
         ("ANY", "example.org", 255, "allow"),
+        (
+            "an answer without its `ech`",
+            "www.example.org",
+            65,
+            "allow",
+        ),
+        ("a look-alike", "xn--gmbling-2fg.hedgerow.test", 1, "block"),
+        ("an unusual type", "www.example.org", 10, "block"),
     ];
     let mut checked = 0;
     for (what, name, qtype, verdict) in cases {
-        let message = query(name, qtype);
+        let mut message = query(name, qtype);
+        if verdict == "block" {
+            ask_for_structured_errors(&mut message);
+        }
         for origin in [&child, &guest] {
             if name == "game.example.org" && origin.client == guest.client {
                 continue;

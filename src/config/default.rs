@@ -78,6 +78,8 @@ const LAYOUT: &[Layout] = &[
             ("guest-profile", "\"guest\""),
             ("allow", "[]"),
             ("block", "[]"),
+            ("contact", "[]"),
+            ("language", "\"en\""),
         ],
     ),
     (
@@ -146,6 +148,9 @@ const LAYOUT: &[Layout] = &[
             ("block-unsafe-search", "true"),
             ("youtube", "\"strict\""),
             ("close-bypass", "true"),
+            ("look-alikes", "true"),
+            ("unusual-types", "true"),
+            ("tunnels", "true"),
             ("block-rebinding", "true"),
             ("pinned-egress", "false"),
             ("block-answer", "\"null\""),
@@ -153,6 +158,7 @@ const LAYOUT: &[Layout] = &[
             ("block-ttl", "\"10s\""),
             ("when-unsure", "\"block\""),
             ("privacy", "\"names\""),
+            ("language", "\"de\""),
         ],
     ),
     (

@@ -13,6 +13,7 @@ use super::profiles::Layer;
 use super::read::Written;
 use super::resolve::Around;
 use super::spec::Text;
+use super::speech::speech;
 use super::words::rules;
 use super::{CATEGORIES, Device, List, ListStore, Profile, Rules};
 use crate::lists::ListKind;
@@ -49,7 +50,11 @@ pub(super) fn resolve(
         .iter()
         .map(|node| layer(&node.spec, &known, problems))
         .collect();
-    let profiles = profiles(&nodes, &layers, problems);
+    let speech = speech(&written.household, problems);
+    let mut profiles = profiles(&nodes, &layers, speech.language, problems);
+    for profile in &mut profiles {
+        profile.speech.contact.clone_from(&speech.contact);
+    }
     let index: HashMap<&str, usize> = profiles
         .iter()
         .enumerate()

@@ -15,6 +15,7 @@ use super::profiles::{AnswerKind, Family, Layer, MAX_DEPTH, UNSAFE_SEARCH, lay};
 use super::read::{FileKind, Written, read_file};
 use super::resolve::report_address;
 use super::spec::{ProfileSpec, Text, Word};
+use super::speech::language;
 use super::words::{choice, duration, known_words, label, rules};
 use super::{Privacy, Profile, WhenUnsure, Youtube};
 
@@ -126,7 +127,16 @@ fn find_parents(
 }
 
 /// What holds for each profile; those whose chain is broken are left out.
-pub(super) fn profiles(nodes: &[Node], layers: &[Layer], problems: &mut Problems) -> Vec<Profile> {
+pub(super) fn profiles(
+    nodes: &[Node],
+    layers: &[Layer],
+    language: &'static str,
+    problems: &mut Problems,
+) -> Vec<Profile> {
+    let household = Layer {
+        language: Some(language),
+        ..Layer::default()
+    };
     let family = Family::new(nodes.iter().map(|node| node.parent).collect());
     let rings = family.rings();
     for ring in &rings {
@@ -171,7 +181,8 @@ pub(super) fn profiles(nodes: &[Node], layers: &[Layer], problems: &mut Problems
             continue;
         };
         let preset = chain.first().map_or("", |root| &nodes[*root].name);
-        let mut profile = lay(&node.name, preset, chain.iter().map(|at| &layers[*at]));
+        let own = chain.iter().map(|at| &layers[*at]);
+        let mut profile = lay(&node.name, preset, std::iter::once(&household).chain(own));
         let ancestors = chain.iter().rev().skip(1);
         profile.lineage = ancestors.map(|at| nodes[*at].name.clone()).collect();
         check_answer(node, &profile, problems);
@@ -310,6 +321,10 @@ pub(super) fn layer(spec: &ProfileSpec, known: &Known<'_>, problems: &mut Proble
         block_ttl,
         when_unsure: choice(spec.when_unsure.as_ref(), "when-unsure", &UNSURE, problems),
         privacy: choice(spec.privacy.as_ref(), "privacy", &PRIVACY, problems),
+        look_alikes: spec.look_alikes,
+        unusual_types: spec.unusual_types,
+        tunnels: spec.tunnels,
+        language: language(spec.language.as_ref(), problems),
     }
 }
 

@@ -26,6 +26,7 @@ mod resolve;
 mod rules;
 mod source;
 mod spec;
+mod speech;
 mod subject;
 mod suggest;
 mod syntax;
@@ -472,6 +473,39 @@ pub struct Profile {
     pub privacy: Privacy,
     /// Seconds a client may keep an answer of our own. Default 10.
     pub block_ttl: u32,
+    /// Which ways round are closed beyond those every `close_bypass` closes.
+    pub closing: Closing,
+    /// How a block is explained.
+    pub speech: Speech,
+}
+
+/// Ways round the filter that have a switch of their own; each is as `close-bypass` is unless said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Closing {
+    /// Names in other scripts that look like a blocked one.
+    pub look_alikes: bool,
+    /// Record types no ordinary program asks for.
+    pub unusual_types: bool,
+    /// Data hidden in names.
+    pub tunnels: bool,
+}
+
+/// How a block is explained to whoever asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Speech {
+    /// The tag of the language.
+    pub language: &'static str,
+    /// Where access can be asked for: `mailto:` and `tel:` URIs.
+    pub contact: Vec<String>,
+}
+
+impl Default for Speech {
+    fn default() -> Self {
+        Self {
+            language: "en",
+            contact: Vec::new(),
+        }
+    }
 }
 
 /// The restriction of the video service.

@@ -7,7 +7,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
-use super::{BlockAnswer, Pattern, Privacy, Profile, Rule, Rules, WhenUnsure, Youtube};
+use super::{
+    BlockAnswer, Closing, Pattern, Privacy, Profile, Rule, Rules, Speech, WhenUnsure, Youtube,
+};
 
 /// What one profile says itself.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,6 +33,10 @@ pub(super) struct Layer {
     pub(super) block_ttl: Option<u32>,
     pub(super) when_unsure: Option<WhenUnsure>,
     pub(super) privacy: Option<Privacy>,
+    pub(super) look_alikes: Option<bool>,
+    pub(super) unusual_types: Option<bool>,
+    pub(super) tunnels: Option<bool>,
+    pub(super) language: Option<&'static str>,
 }
 
 /// How a block is answered, the addresses apart.
@@ -54,6 +60,8 @@ struct Laid {
     rules: Rules,
     answer: AnswerKind,
     addresses: Vec<IpAddr>,
+    /// Look-alikes, unusual types, tunnels: what was said of each.
+    closing: [Option<bool>; 3],
     profile: Profile,
 }
 
@@ -70,6 +78,7 @@ pub(super) fn lay<'l>(
         rules: Rules::default(),
         answer: AnswerKind::Null,
         addresses: Vec::new(),
+        closing: [None; 3],
         profile: bare(name, preset),
     };
     for layer in layers {
@@ -99,6 +108,8 @@ fn bare(name: &str, preset: &str) -> Profile {
         when_unsure: WhenUnsure::Block,
         privacy: Privacy::None,
         block_ttl: 10,
+        closing: Closing::default(),
+        speech: Speech::default(),
     }
 }
 
@@ -128,6 +139,11 @@ impl Laid {
         take(&mut profile.block_ttl, layer.block_ttl);
         take(&mut profile.when_unsure, layer.when_unsure);
         take(&mut profile.privacy, layer.privacy);
+        take(&mut profile.speech.language, layer.language);
+        let said = [layer.look_alikes, layer.unusual_types, layer.tunnels];
+        for (closing, said) in self.closing.iter_mut().zip(said) {
+            *closing = said.or(*closing);
+        }
         take(&mut self.answer, layer.answer);
         take(&mut self.addresses, layer.addresses.clone());
     }
@@ -149,7 +165,16 @@ impl Laid {
     }
 
     fn finish(self) -> Profile {
+        let closing = self
+            .closing
+            .map(|said| said.unwrap_or(self.profile.close_bypass));
+        let [look_alikes, unusual_types, tunnels] = closing;
         Profile {
+            closing: Closing {
+                look_alikes,
+                unusual_types,
+                tunnels,
+            },
             block_unsafe_search: self.categories.contains(UNSAFE_SEARCH),
             block_categories: self.categories.into_iter().collect(),
             block_lists: self.block_lists.into_iter().collect(),

@@ -239,6 +239,8 @@ fn read_section(
             w.household.guest_profile = later.guest_profile.or(earlier.guest_profile);
             w.household.allow = joined(earlier.allow, later.allow);
             w.household.block = joined(earlier.block, later.block);
+            w.household.contact = joined(earlier.contact, later.contact);
+            w.household.language = later.language.or(earlier.language);
         }
         "listener" => read_entries(value, "listener", &mut w.listeners, problems),
         "forward" => read_entries(value, "forward", &mut w.forwards, problems),

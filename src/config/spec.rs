@@ -204,6 +204,12 @@ sections! {
         allow: Vec<Text>,
         /// Names that are blocked for everybody.
         block: Vec<Text>,
+        /// Where access can be asked for, as `mailto:` or `tel:` URIs: told to programs that can
+        /// show it.
+        contact: Vec<Text>,
+        /// The language in which a block is explained.
+        #[cfg_attr(test, schemars(extend("enum" = ["en", "ar", "de", "es", "fr", "hi", "pt", "ru", "vi", "zh"])))]
+        language: Text,
     }
 
     /// How devices are told apart beyond what `[[device]]` says.
@@ -373,6 +379,13 @@ sections! {
         youtube: Text,
         /// Ways round the filter are closed.
         close_bypass: bool,
+        /// Names in other scripts that look like a blocked one are blocked. As `close-bypass`
+        /// unless said.
+        look_alikes: bool,
+        /// Types that no ordinary program asks for are blocked. As `close-bypass` unless said.
+        unusual_types: bool,
+        /// Data hidden in names is stopped. As `close-bypass` unless said.
+        tunnels: bool,
         /// Public names that point into the home are not answered.
         block_rebinding: bool,
         /// Its devices reach only addresses that were just answered to them. Needs the table of
@@ -392,6 +405,9 @@ sections! {
         /// only). Lifelines never are.
         #[cfg_attr(test, schemars(extend("enum" = ["names", "categories", "none"])))]
         privacy: Text,
+        /// The language in which a block is explained. The household's unless said.
+        #[cfg_attr(test, schemars(extend("enum" = ["en", "ar", "de", "es", "fr", "hi", "pt", "ru", "vi", "zh"])))]
+        language: Text,
     }
 }
 

@@ -312,7 +312,14 @@ fn describe(snapshot: &Snapshot, view: &View<'_>, voice: &Voice, verdict: &Verdi
                 view.profile.name
             );
         }
-        Cause::Unlisted | Cause::Rebinding | Cause::SpecialUse => {
+        Cause::LookAlike { .. } => {
+            text.who = format!("profile {}: look-alikes", view.profile.name);
+            text.note = Some(voice.reason.to_string());
+        }
+        Cause::UnusualType => {
+            text.who = format!("profile {}: unusual-types", view.profile.name);
+        }
+        Cause::Unlisted | Cause::Rebinding | Cause::SpecialUse | Cause::Tunnel => {
             text.who = voice.reason.to_string();
         }
     }

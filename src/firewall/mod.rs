@@ -12,9 +12,7 @@
 mod nft;
 mod script;
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -23,6 +21,7 @@ pub use script::removal;
 
 use crate::config::{Config, DeviceMatch, Firewall};
 use crate::mac::Mac;
+use crate::policy::resolvers;
 
 /// What the table is to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,14 +99,10 @@ impl Plan {
         if settings.block_resolvers {
             for net in resolvers() {
                 match net {
-                    IpNet::V4(v4) => resolvers_v4.push(v4),
-                    IpNet::V6(v6) => resolvers_v6.push(v6),
+                    IpNet::V4(v4) => resolvers_v4.push(*v4),
+                    IpNet::V6(v6) => resolvers_v6.push(*v6),
                 }
             }
-            resolvers_v4.sort_unstable();
-            resolvers_v4.dedup();
-            resolvers_v6.sort_unstable();
-            resolvers_v6.dedup();
         }
         Ok(Self {
             settings: settings.clone(),
@@ -126,18 +121,4 @@ impl Plan {
             resolvers_v6,
         })
     }
-}
-
-/// The addresses of public resolvers that came with the program.
-fn resolvers() -> Vec<IpNet> {
-    let operators: BTreeMap<String, Vec<String>> =
-        toml::from_str(include_str!("../../blocklists/resolvers.toml")).unwrap_or_default();
-    let words = operators.values().flatten();
-    words.filter_map(|word| net(word)).collect()
-}
-
-/// An address or a prefix.
-fn net(word: &str) -> Option<IpNet> {
-    let address = || word.parse::<IpAddr>().map(IpNet::from);
-    word.parse().or_else(|_| address()).ok()
 }

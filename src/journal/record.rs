@@ -116,6 +116,9 @@ pub(super) fn write(outcome: &Outcome, words: &mut Words) -> Scratch {
         Cause::Unsure { list } => (6, Some(list), None, 0),
         Cause::Rebinding => (7, None, None, 0),
         Cause::SpecialUse => (8, None, None, 0),
+        Cause::LookAlike { of, category } => (9, Some(of), Some(category), 0),
+        Cause::UnusualType => (10, None, None, 0),
+        Cause::Tunnel => (11, None, None, 0),
     };
     let mut word = |text: Option<&'static str>| {
         let id = text.and_then(|text| words.id(text));
@@ -224,6 +227,12 @@ impl<'a> Cursor<'a, '_> {
             6 => Cause::Unsure { list: first },
             7 => Cause::Rebinding,
             8 => Cause::SpecialUse,
+            9 => Cause::LookAlike {
+                of: first,
+                category: second,
+            },
+            10 => Cause::UnusualType,
+            11 => Cause::Tunnel,
             _ => Cause::Unlisted,
         };
         Some(Details {

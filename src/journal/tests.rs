@@ -120,6 +120,12 @@ fn every_reason_survives_the_log() {
         Cause::Unsure { list: "l" },
         Cause::Rebinding,
         Cause::SpecialUse,
+        Cause::LookAlike {
+            of: "l",
+            category: "c",
+        },
+        Cause::UnusualType,
+        Cause::Tunnel,
     ];
     let triggers = [
         Trigger::Qname,
@@ -161,7 +167,7 @@ fn every_reason_survives_the_log() {
             }
         }
     }
-    assert_eq!(checked, 4 * 5 * 11);
+    assert_eq!(checked, 4 * 5 * 14);
 }
 
 #[test]

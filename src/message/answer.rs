@@ -25,6 +25,8 @@ pub struct Answer {
     /// The time all of it may be kept, in seconds; none if it must not be.
     ttl: Option<u32>,
     facts: Box<[Fact]>,
+    /// Whether a service record in it has an `ech` or `dohpath` parameter.
+    leads_round: bool,
 }
 
 /// A part of an answer that is judged like a question.
@@ -114,6 +116,12 @@ impl Answer {
         &self.facts
     }
 
+    /// Whether a service record in it could lead round the filter: by a hello that hides the name
+    /// (`ech`, RFC 9848), or to another resolver (`dohpath`, RFC 9461).
+    pub const fn leads_round(&self) -> bool {
+        self.leads_round
+    }
+
     /// Whether the answer holds a record of its own (NODATA and NXDOMAIN do not).
     pub fn is_positive(&self) -> bool {
         self.rcode == rcode::NOERROR && self.wire[6..8] != [0, 0]
@@ -165,21 +173,64 @@ impl Answer {
     /// # Errors
     /// A record whose names cannot be read; [`Self::from_upstream`] read them all, so this is a
     /// message from a broken cache.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one answer, all borrowed"
+    )]
     pub fn write_behind_alias(
         &self,
         query: &Query<'_>,
         alias_ttl: u32,
         age: Ttl,
         limit: usize,
+        services: Services,
         extra: Extra<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), WireError> {
         let mut reply = super::reply::Reply::to_query(query, self.rcode, out);
         let (target, _) = read_name(&self.wire, HEADER)?;
         reply.cname(target.as_ref(), alias_ttl);
+        self.copy_records(&mut reply, target, alias_ttl, age, services)?;
+        reply.finish(limit, extra);
+        Ok(())
+    }
+
+    /// Writes it as [`Self::write`] does, but without what could lead round the filter.
+    ///
+    /// What is cut moves all that stands behind it, so each record is written out in full. The
+    /// signatures go, since they would no longer be true.
+    ///
+    /// # Errors
+    /// As [`Self::write_behind_alias`].
+    pub fn write_without_ech(
+        &self,
+        query: &Query<'_>,
+        age: Ttl,
+        limit: usize,
+        extra: Extra<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), WireError> {
+        /// How long a client may keep that there is nothing but what was left out.
+        const NOTHING_TTL: u32 = 60;
+        let mut reply = super::reply::Reply::to_query(query, self.rcode, out);
+        let (name, _) = read_name(&self.wire, HEADER)?;
+        self.copy_records(&mut reply, name, NOTHING_TTL, age, Services::WithoutEch)?;
+        reply.finish(limit, extra);
+        Ok(())
+    }
+
+    /// Writes the answer section in full, from `end` on along the aliases, and a "no" where nothing
+    /// is left.
+    fn copy_records(
+        &self,
+        reply: &mut super::reply::Reply<'_>,
+        mut end: NameBuf,
+        no_ttl: u32,
+        age: Ttl,
+        services: Services,
+    ) -> Result<(), WireError> {
         let count = read_u16(&self.wire, 6)?;
         let mut at = usize::from(self.question_end);
-        let mut end = target;
         let mut answered = false;
         for _ in 0..count {
             let record = Record::read(&self.wire, at)?;
@@ -195,15 +246,23 @@ impl Answer {
                 rtype::A | rtype::AAAA | rtype::HTTPS | rtype::SVCB
             ) {
                 // These hold no compressed name (RFC 9460 section 2.2).
-                reply.record(owner.as_ref(), record.rtype, ttl, record.data(&self.wire));
-                answered = true;
+                let data = record.data(&self.wire);
+                let is_service = matches!(record.rtype, rtype::HTTPS | rtype::SVCB);
+                let parts = if is_service && services == Services::WithoutEch {
+                    without_ech(data)
+                } else {
+                    Some([data, &[]])
+                };
+                if let Some(parts) = parts {
+                    reply.record_of_parts(owner.as_ref(), record.rtype, ttl, parts);
+                    answered = true;
+                }
             }
         }
         if !answered {
             // A "no" belongs to the name at the end of the chain, not to the alias.
-            reply.soa_of(end.as_ref(), alias_ttl);
+            reply.soa_of(end.as_ref(), no_ttl);
         }
-        reply.finish(limit, extra);
         Ok(())
     }
 
@@ -224,6 +283,41 @@ impl Answer {
             }
         }
     }
+}
+
+/// How service records are handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Services {
+    /// As upstream said them.
+    Whole,
+    /// Without what hides the name of the server or leads to another resolver.
+    WithoutEch,
+}
+
+/// The parameters of a service record that matter here (RFC 9460 section 14.3.2).
+const MANDATORY: u16 = 0;
+const ECH: u16 = 5;
+const DOH_PATH: u16 = 7;
+
+/// The two parts of a service record before and behind its `ech`; none if nothing of it may be left:
+/// it demands `ech`, or is about a resolver.
+fn without_ech(data: &[u8]) -> Option<[&[u8]; 2]> {
+    let (_, used) = NameBuf::read_wire(data.get(2..)?).ok()?;
+    let mut at = 2 + used;
+    let mut parts = [data, &[][..]];
+    while at < data.len() {
+        let key = read_u16(data, at).ok()?;
+        let end = at + 4 + usize::from(read_u16(data, at + 2).ok()?);
+        let value = data.get(at + 4..end)?;
+        match key {
+            MANDATORY if value.chunks(2).any(|key| key == ECH.to_be_bytes()) => return None,
+            ECH => parts = [&data[..at], &data[end..]],
+            DOH_PATH => return None,
+            _ => {}
+        }
+        at = end;
+    }
+    Some(parts)
 }
 
 /// How the TTLs of an answer change on their way out.
@@ -264,6 +358,7 @@ struct Reader<'m> {
     dropped: bool,
     negative_ttl: Option<u32>,
     facts: Vec<Fact>,
+    leads_round: bool,
 }
 
 impl<'m> Reader<'m> {
@@ -277,6 +372,7 @@ impl<'m> Reader<'m> {
             dropped: false,
             negative_ttl: None,
             facts: Vec::new(),
+            leads_round: false,
         })
     }
 
@@ -388,6 +484,7 @@ impl<'m> Reader<'m> {
             let value = rest.get(4..4 + length)?;
             rest = &rest[4 + length..];
             match key {
+                ECH | DOH_PATH => self.leads_round = true,
                 IPV4_HINT => {
                     let (hints, []) = value.as_chunks::<4>() else {
                         return None;
@@ -488,6 +585,7 @@ impl<'m> Reader<'m> {
             wire,
             question_end: question_end as u16,
             ttls: ttls.into_boxed_slice(),
+            leads_round: self.leads_round,
             ttl: ttl.filter(|&ttl| ttl > 0),
             facts: self.facts.into_boxed_slice(),
         })
@@ -718,6 +816,87 @@ mod tests {
             Answer::from_upstream(&cut, &question),
             Err(AnswerError::Malformed(_))
         ));
+    }
+
+    /// What hides a name goes, all else stays as it was, whatever stands around it.
+    #[test]
+    fn an_answer_leaves_without_what_leads_round_the_filter() {
+        let question = question("www.example.org", rtype::HTTPS);
+        let head = b"\0\x01\0\0\x01\0\x03\x02h2";
+        let ech = b"\0\x05\0\x04\xfe\x0d\0\0";
+        let hint = b"\0\x04\0\x04\xc0\0\x02\x01";
+        let tail = b"\0\x06\0\x10aaaaaaaaaaaaaaaa";
+        let whole = [&head[..], hint, ech, tail].concat();
+        let cut = [&head[..], hint, tail].concat();
+        let demands = b"\0\x01\0\0\0\0\x02\0\x05\0\x05\0\x01x".to_vec();
+        let resolver = b"\0\x01\0\0\x07\0\x01/".to_vec();
+        for (records, expected) in [
+            (vec![whole.clone()], vec![cut.clone()]),
+            (
+                vec![whole.clone(), whole.clone()],
+                vec![cut.clone(), cut.clone()],
+            ),
+            (vec![demands.clone(), whole.clone()], vec![cut.clone()]),
+            (vec![demands], vec![]),
+            (vec![resolver], vec![]),
+            (vec![[&head[..], ech].concat()], vec![head.to_vec()]),
+        ] {
+            // Behind an alias whose target is written once and pointed at from there on.
+            let mut response = Response::to(&question, 0).record(
+                1,
+                SELF,
+                rtype::CNAME,
+                60,
+                b"\x03cdn\x07example\x03net\0",
+            );
+            let alias = [0xc0, 12 + 17 + 4 + 12];
+            for data in &records {
+                response = response.record(1, &alias, rtype::HTTPS, 60, data);
+            }
+            let answer = Answer::from_upstream(&response.0, &question).unwrap();
+            assert!(answer.leads_round());
+            let raw = [
+                &[7, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0][..],
+                question.qname.as_ref().as_wire(),
+                &[0, 65, 0, 1],
+            ]
+            .concat();
+            let Decoded::Ask(query) = Query::decode(&raw) else {
+                panic!("not a query");
+            };
+            let mut out = Vec::new();
+            answer
+                .write_without_ech(&query, Ttl::FRESH, 512, Extra::default(), &mut out)
+                .unwrap();
+            let count = usize::from(read_u16(&out, 6).unwrap());
+            assert_eq!(count, 1 + expected.len());
+            let mut at = query.question_end;
+            for expected in std::iter::once(None).chain(expected.iter().map(Some)) {
+                let record = Record::read(&out, at).unwrap();
+                at = record.end;
+                if let Some(data) = expected {
+                    let owner = record.owner(&out).unwrap();
+                    assert_eq!(owner.to_string(), "cdn.example.net");
+                    assert_eq!((record.rtype, record.data(&out)), (rtype::HTTPS, &data[..]));
+                }
+            }
+            let nothing = expected.is_empty();
+            assert_eq!(
+                read_u16(&out, 8).unwrap(),
+                u16::from(nothing),
+                "an SOA for a no"
+            );
+        }
+    }
+
+    #[test]
+    fn an_ordinary_service_record_leads_nowhere_else() {
+        let question = question("www.example.org", rtype::HTTPS);
+        let data = b"\0\x01\0\0\x01\0\x03\x02h2\0\x04\0\x04\xc0\0\x02\x01";
+        let response = Response::to(&question, 0).record(1, SELF, rtype::HTTPS, 60, data);
+        let answer = Answer::from_upstream(&response.0, &question).unwrap();
+        assert!(!answer.leads_round());
+        assert_eq!(without_ech(data), Some([&data[..], &[]]));
     }
 
     #[test]

@@ -9,9 +9,9 @@ pub mod query;
 pub mod reply;
 pub mod wire;
 
-pub use answer::{Answer, Fact, Ttl};
+pub use answer::{Answer, Fact, Services, Ttl};
 pub use query::{Cookie, Decoded, Edns, Query, Refusal};
-pub use reply::{Extra, Reply, ede};
+pub use reply::{Extra, Reply, Structured, ede};
 pub use wire::{rcode, rtype};
 
 use crate::name::NameBuf;

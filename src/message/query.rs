@@ -36,6 +36,8 @@ pub struct Edns {
     pub cookie: Option<Cookie>,
     /// It asks how long the TCP connection may idle (RFC 7828).
     pub keepalive: bool,
+    /// It understands Extended DNS Errors in JSON (draft-ietf-dnsop-structured-dns-error).
+    pub structured_errors: bool,
 }
 
 /// A DNS cookie as sent by a client (RFC 7873 section 4).
@@ -220,6 +222,7 @@ fn read_additional(raw: &[u8], mut at: usize, count: u16) -> Result<Option<Opt<'
             dnssec_ok: flags & 0x80 != 0,
             cookie: None,
             keepalive: false,
+            structured_errors: false,
         };
         if version == 0 {
             read_options(record.data(raw), &mut edns)?;
@@ -243,6 +246,9 @@ fn read_additional(raw: &[u8], mut at: usize, count: u16) -> Result<Option<Opt<'
 fn read_options(mut options: &[u8], edns: &mut Edns) -> Result<(), u16> {
     const COOKIE: u16 = 10;
     const KEEPALIVE: u16 = 11;
+    // How a client says that it understands structured errors: until draft 16 by an error of its
+    // own in the query, since then by an empty option whose number is not assigned yet.
+    const EXTENDED_ERROR: u16 = 15;
     while !options.is_empty() {
         let (code, value, rest) = cut_option(options).ok_or(rcode::FORMERR)?;
         options = rest;
@@ -259,6 +265,7 @@ fn read_options(mut options: &[u8], edns: &mut Edns) -> Result<(), u16> {
                 });
             }
             KEEPALIVE => edns.keepalive = true,
+            EXTENDED_ERROR => edns.structured_errors = true,
             _ => {}
         }
     }

@@ -55,10 +55,60 @@ pub struct Reply<'b> {
 pub struct Extra<'t> {
     /// An Extended DNS Error: code and text.
     pub error: Option<(u16, &'t str)>,
+    /// The same for programs: stands in place of the text, and only for clients that ask for it.
+    pub structured: Option<Structured<'t>>,
     /// Our cookie, 16 octets, for the client's.
     pub cookie: Option<(Cookie, [u8; 16])>,
     /// How long the TCP connection may idle, in units of 100 ms (RFC 7828).
     pub keepalive: Option<u16>,
+}
+
+/// What stands in the JSON of an Extended DNS Error (draft-ietf-dnsop-structured-dns-error). Its
+/// strings can stand in JSON as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Structured<'t> {
+    /// Where access can be asked for: URIs in quotes with commas between them; may be empty.
+    pub contacts: &'t str,
+    /// Why, for people; empty when there is no room for it.
+    pub justification: &'t str,
+    /// The language of that.
+    pub language: &'t str,
+    /// Why, for programs.
+    pub sub_error: Option<u8>,
+}
+
+impl Structured<'_> {
+    /// Appends the object, without a blank (section 3: "as short as possible").
+    fn append(&self, out: &mut Vec<u8>) {
+        let mut lead = b'{';
+        let mut begin = |out: &mut Vec<u8>, key: &[u8]| {
+            out.push(lead);
+            out.extend_from_slice(key);
+            lead = b',';
+        };
+        if !self.contacts.is_empty() {
+            begin(out, b"\"c\":[");
+            out.extend_from_slice(self.contacts.as_bytes());
+            out.push(b']');
+        }
+        if !self.justification.is_empty() {
+            begin(out, b"\"j\":\"");
+            out.extend_from_slice(self.justification.as_bytes());
+            out.push(b'"');
+        }
+        if let Some(code @ 0..=9) = self.sub_error {
+            begin(out, b"\"s\":");
+            out.push(b'0' + code);
+        }
+        if !self.justification.is_empty() {
+            begin(out, b"\"l\":\"");
+            out.extend_from_slice(self.language.as_bytes());
+            out.push(b'"');
+        }
+        if lead == b',' {
+            out.push(b'}');
+        }
+    }
 }
 
 impl<'b> Reply<'b> {
@@ -143,6 +193,15 @@ impl<'b> Reply<'b> {
         self.answers += 1;
     }
 
+    /// [`Self::record`] with data in two parts.
+    pub fn record_of_parts(&mut self, owner: NameRef<'_>, kind: u16, ttl: u32, parts: [&[u8]; 2]) {
+        self.out.extend_from_slice(owner.as_wire());
+        self.fixed_part(kind, ttl, parts[0].len() + parts[1].len());
+        self.out.extend_from_slice(parts[0]);
+        self.out.extend_from_slice(parts[1]);
+        self.answers += 1;
+    }
+
     /// Adds the SOA that lets a client keep a "no" for `ttl` seconds (RFC 2308 section 5). Owned
     /// by the question's name, since we know no zone.
     pub fn soa(&mut self, ttl: u32) {
@@ -219,16 +278,27 @@ pub(super) fn close(
     if out.len() <= limit {
         return;
     }
-    // First without the text, which helps only people; then without the records.
-    out.truncate(body_end);
-    if let Some(edns) = edns {
-        let terse = Extra {
-            error: extra.error.map(|(code, _)| (code, "")),
-            ..extra
-        };
-        append_opt(out, edns, rcode, terse);
-        if out.len() <= limit {
-            return;
+    // First without the words, which help only people; then without the text; then without the
+    // records.
+    let wordless = Extra {
+        structured: extra.structured.map(|structured| Structured {
+            justification: "",
+            ..structured
+        }),
+        error: extra.error.map(|(code, _)| (code, "")),
+        ..extra
+    };
+    let terse = Extra {
+        structured: None,
+        ..wordless
+    };
+    for less in [wordless, terse] {
+        out.truncate(body_end);
+        if let Some(edns) = edns {
+            append_opt(out, edns, rcode, less);
+            if out.len() <= limit {
+                return;
+            }
         }
     }
     out.truncate(question_end);
@@ -241,6 +311,7 @@ pub(super) fn close(
             rcode,
             Extra {
                 error: None,
+                structured: None,
                 ..extra
             },
         );
@@ -269,11 +340,16 @@ fn append_opt(out: &mut Vec<u8>, edns: Edns, rcode: u16, extra: Extra<'_>) {
         out.extend_from_slice(&tenths.to_be_bytes());
     }
     if let Some((code, text)) = extra.error {
-        let text = clip(text);
-        out.extend_from_slice(&[0, 15]);
-        out.extend_from_slice(&(2 + text.len() as u16).to_be_bytes());
+        out.extend_from_slice(&[0, 15, 0, 0]);
+        let start = out.len();
         out.extend_from_slice(&code.to_be_bytes());
-        out.extend_from_slice(text.as_bytes());
+        match extra.structured.filter(|_| edns.structured_errors) {
+            Some(structured) => structured.append(out),
+            None => out.extend_from_slice(clip(text).as_bytes()),
+        }
+        // Contacts are few and a sentence is short, as reading them made sure.
+        let length = (out.len() - start) as u16;
+        out[start - 2..start].copy_from_slice(&length.to_be_bytes());
     }
     let data_length = (out.len() - data_start) as u16;
     out[data_start - 2..data_start].copy_from_slice(&data_length.to_be_bytes());

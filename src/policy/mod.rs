@@ -12,13 +12,19 @@
 //! what is safe, so it does not open what the security tier blocks; and an exception (`@@`) in a
 //! subscribed list speaks in the lowest tier whatever the list, so it lifts ads and trackers only.
 
+mod lookalike;
+mod resolvers;
 mod rules;
 mod safe_search;
 mod special;
+mod tunnel;
+mod types;
 
+pub use resolvers::resolvers;
 pub use rules::{RuleBook, RuleOwner};
 pub use safe_search::{SafeSearch, SafeSearchError};
 pub use special::SpecialUse;
+pub use tunnel::Tunnels;
 
 use std::net::IpAddr;
 
@@ -141,13 +147,14 @@ pub struct Voice {
 }
 
 /// The names by which software asks whether it may use a resolver of its own (Firefox's canary,
-/// Apple's private relay). They must be answered "no such name"; a null address would mean yes.
-const CANARIES: [&[u8]; 5] = [
+/// Apple's private relay, Chrome's prefetch proxy). They must be answered "no such name"; a null address would mean yes.
+const CANARIES: [&[u8]; 6] = [
     b"\x13use-application-dns\x03net\x00",
     b"\x04mask\x06icloud\x03com\x00",
     b"\x07mask-h2\x06icloud\x03com\x00",
     b"\x08mask-api\x06icloud\x03com\x00",
     b"\x04mask\x09apple-dns\x03net\x00",
+    b"\x10dns-tunnel-check\x09googlezip\x03net\x00",
 ];
 
 /// Whether `name` is one by which software asks whether it may use a resolver of its own; such a
@@ -250,6 +257,23 @@ fn judge_address(
             panel.hear(voice);
         }
     });
+    if view.profile.close_bypass && resolvers::is_resolver(address) && !view.is_private(name) {
+        panel.hear(Voice {
+            stance: Stance::Block,
+            reason: Reason {
+                tier: Tier::ChildSafety,
+                cause: Cause::List {
+                    list: resolvers::LIST,
+                    category: resolvers::CATEGORY,
+                    labels: 0,
+                },
+                trigger,
+            },
+            target: None,
+            precision: 0,
+            important: false,
+        });
+    }
     let at_home = view.profile.block_rebinding && points_inside(address) && !view.is_private(name);
     let listed = match panel.verdict() {
         Verdict::Block(reason) => Some(Reason { trigger, ..reason }),
@@ -316,6 +340,11 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
             each(voice);
         }
     });
+    if profile.closing.look_alikes
+        && let Some(voice) = against_look_alike(name, qtype, view)
+    {
+        each(voice);
+    }
     let mut child_safety = |stance, cause, target, precision| {
         each(Voice {
             stance,
@@ -331,6 +360,9 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
     };
     if profile.close_bypass && is_canary(name) {
         child_safety(Stance::Block, Cause::Canary, None, u16::MAX);
+    }
+    if profile.closing.unusual_types && types::is_unusual(name, qtype) {
+        child_safety(Stance::Block, Cause::UnusualType, None, u16::MAX);
     }
     // The safe form stands in where addresses are asked for; mail and text records are not search.
     let leads_to_addresses = matches!(
@@ -364,6 +396,43 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
     {
         child_safety(Stance::Block, Cause::Unsure { list }, None, 0);
     }
+}
+
+/// What speaks against a name in another script that looks like a blocked one.
+fn against_look_alike(name: NameRef<'_>, qtype: u16, view: &View<'_>) -> Option<Voice> {
+    let plain = lookalike::plain_form(name)?;
+    let plain = plain.as_ref();
+    let mut panel = Panel::default();
+    let (profile, device) = (view.profile.id, view.device);
+    view.rules
+        .survey(plain, profile, device, &mut |voice| panel.hear(voice));
+    view.lists.look_up(plain, |hit| {
+        if let Some(voice) = view.voice_of(&hit, plain, qtype) {
+            panel.hear(voice);
+        }
+    });
+    let Verdict::Block(reason) = panel.verdict() else {
+        return None;
+    };
+    let (of, category) = match reason.cause {
+        // A sealed list is about its own names and gives nothing else away.
+        _ if reason.tier == Tier::Sealed => return None,
+        Cause::List { list, category, .. } => (list, category),
+        Cause::Rule { rule, .. } => (rule, "rule"),
+        _ => return None,
+    };
+    Some(Voice {
+        stance: Stance::Block,
+        reason: Reason {
+            // A rule about the very name comes before what another name is.
+            tier: reason.tier.max(Tier::ChildSafety),
+            cause: Cause::LookAlike { of, category },
+            trigger: Trigger::Qname,
+        },
+        target: None,
+        precision: 0,
+        important: false,
+    })
 }
 
 /// See [`Voice::precision`].
@@ -582,6 +651,8 @@ mod tests {
                 when_unsure: WhenUnsure::Allow,
                 privacy: Privacy::Names,
                 block_ttl: 10,
+                closing: config::Closing::default(),
+                speech: config::Speech::default(),
             }
         }
 
@@ -890,12 +961,83 @@ mod tests {
     fn canaries_are_answered_only_where_ways_round_are_closed() {
         let closed = Home::new(|profile| profile.close_bypass = true, &[]);
         let open = Home::new(|_| {}, &[]);
-        assert_eq!(CANARIES.len(), 5);
+        assert_eq!(CANARIES.len(), 6);
         for canary in CANARIES {
             let (buf, _) = NameBuf::read_wire(canary).unwrap();
             assert_eq!(closed.judge(&buf.to_string()), "block: canary");
             assert_eq!(open.judge(&buf.to_string()), "allow: unlisted");
         }
+    }
+
+    #[test]
+    fn a_name_that_looks_like_a_blocked_one_is_blocked_for_that_reason() {
+        let closing = config::Closing {
+            look_alikes: true,
+            ..config::Closing::default()
+        };
+        let owned = [(
+            RuleOwner::Household,
+            rules(
+                &["xn--bd-mia.example", "open.virus.example"],
+                &["school.example"],
+            ),
+        )];
+        let closed = Home::new(|profile| profile.closing = closing, &owned);
+        let open = Home::new(|_| {}, &owned);
+        for (asked, expected) in [
+            // `bаd`, `vіrus`, `ѕсhооl`, each with Cyrillic letters.
+            ("www.xn--bd-7kc.example", "block: look-alike"),
+            ("xn--vrus-l9d.example", "block: look-alike"),
+            ("xn--hl-fmcam3j.example", "block: look-alike"),
+            // What the household opens itself, and what looks like something that is open.
+            ("xn--bd-mia.example", "allow: rule"),
+            ("xn--fne-rma.example", "allow: unlisted"),
+            ("bad.example", "block: adult"),
+        ] {
+            assert_eq!(closed.judge(asked), expected, "{asked}");
+            if expected.ends_with("look-alike") {
+                assert_eq!(open.judge(asked), "allow: unlisted", "{asked}");
+            }
+        }
+        let asked = name("www.xn--bd-7kc.example");
+        let verdict = judge_name(asked.as_ref(), rtype::A, &closed.view());
+        assert_eq!(
+            verdict.reason().to_string(),
+            "looks like a name that is blocked: adult (adult)"
+        );
+    }
+
+    #[test]
+    fn a_name_that_points_to_a_public_resolver_is_blocked_where_ways_round_are_closed() {
+        let closed = Home::new(|profile| profile.close_bypass = true, &[]);
+        let open = Home::new(|_| {}, &[]);
+        let facts = [Fact::SvcbHint("9.9.9.9".parse().unwrap())];
+        let verdict = closed.judge_facts("mine.example", &facts);
+        assert!(verdict.is_block());
+        assert_eq!(
+            verdict.reason().to_string(),
+            "encrypted-dns (list resolver-addresses), found in the answer (svcb-hint)"
+        );
+        assert!(!open.judge_facts("mine.example", &facts).is_block());
+        assert!(!closed.judge_facts("help.example", &facts).is_block());
+    }
+
+    #[test]
+    fn unusual_types_are_closed_by_their_switch() {
+        let closing = config::Closing {
+            unusual_types: true,
+            ..config::Closing::default()
+        };
+        let closed = Home::new(|profile| profile.closing = closing, &[]);
+        let asked = name("t.example");
+        let verdict = |qtype, home: &Home| judge_name(asked.as_ref(), qtype, &home.view()).label();
+        assert_eq!(verdict(10, &closed), "block");
+        assert_eq!(verdict(65_399, &closed), "block");
+        assert_eq!(verdict(16, &closed), "allow");
+        assert_eq!(verdict(10, &Home::new(|_| {}, &[])), "allow");
+        let asked = name("help.example");
+        let verdict = judge_name(asked.as_ref(), 10, &closed.view());
+        assert_eq!(verdict.label(), "allow", "a lifeline stays open");
     }
 
     /// The household's allow, a category block, malware and ads for the same name, in all
@@ -968,6 +1110,8 @@ mod tests {
             when_unsure: profile.when_unsure,
             privacy: profile.privacy,
             block_ttl: profile.block_ttl,
+            closing: profile.closing,
+            speech: config::Speech::default(),
         }
     }
 }

@@ -19,3 +19,4 @@ mod names;
 mod regression;
 mod reload;
 mod transport;
+mod ways_round;
