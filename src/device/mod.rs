@@ -30,6 +30,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use ipnet::IpNet;
 
 pub use self::claim::{Claim, ForeignId, IdKind};
@@ -107,10 +108,24 @@ pub struct Devices {
     /// Longest first.
     by_prefix: Vec<(IpNet, u16)>,
     by_interface: Vec<(String, u16)>,
+    /// Which of those a number of the kernel's means.
+    numbered: ArcSwap<Numbered>,
     by_listener: HashMap<u16, u16>,
     /// Whose word about its clients counts, the longest prefix first.
     forwarders: Vec<(IpNet, Forwarder)>,
 }
+
+/// Which interfaces the kernel's numbers mean, as far as it was asked.
+#[derive(Clone, Debug, Default)]
+struct Numbered {
+    /// As [`Neighbours::interface_changes`] said then.
+    since: u32,
+    /// Each number with a place among [`Devices::by_interface`], or none of them.
+    places: Vec<(u32, Option<usize>)>,
+}
+
+/// How many numbers of interfaces are kept.
+const MAX_NUMBERED: usize = 64;
 
 /// No device.
 const NOBODY: u16 = u16::MAX;
@@ -214,6 +229,7 @@ impl Devices {
             by_address: HashMap::new(),
             by_prefix: Vec::new(),
             by_interface: Vec::new(),
+            numbered: ArcSwap::default(),
             by_listener: HashMap::new(),
             forwarders: Vec::new(),
         };
@@ -557,11 +573,31 @@ impl Devices {
         if self.by_interface.is_empty() || number == 0 {
             return None;
         }
-        // Asked of the kernel each time, since interfaces come and go and take others' numbers;
-        // one system call, and only in homes that tell devices apart by interface.
+        // Interfaces come and go and take others' names and numbers.
+        let changes = self.neighbours.interface_changes();
+        if let Some(changes) = changes {
+            let numbered = self.numbered.load();
+            let found = numbered.places.iter().find(|it| it.0 == number);
+            if let Some((_, place)) = found.filter(|_| numbered.since == changes) {
+                return self.by_interface.get((*place)?);
+            }
+        }
         let name = nix::net::if_::if_indextoname(number).ok()?;
         let name = name.to_str().ok()?;
-        self.by_interface.iter().find(|(known, _)| known == name)
+        let place = self
+            .by_interface
+            .iter()
+            .position(|(known, _)| known == name);
+        if let Some(since) = changes {
+            let mut next = Numbered::clone(&self.numbered.load());
+            if next.since != since || next.places.len() >= MAX_NUMBERED {
+                next.places.clear();
+            }
+            next.since = since;
+            next.places.push((number, place));
+            self.numbered.store(Arc::new(next));
+        }
+        self.by_interface.get(place?)
     }
 }
 

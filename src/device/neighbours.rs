@@ -174,7 +174,8 @@ pub struct Request {
 pub enum Asked {
     /// It was resolved; by now it may be forgotten again.
     Seen,
-    /// The kernel does not even try: the way to that address is another.
+    /// The kernel does not even try: the way to that address is another. Or its MAC address has more
+    /// addresses than are remembered.
     Hopeless,
     /// Not in time. Whom the kernel does not find it cannot bring an answer either.
     Late,
@@ -232,6 +233,8 @@ pub struct Neighbours {
     /// The addresses of each, by its number; none while it has none.
     places_of: Box<[ArcSwapOption<PlacesOf>]>,
     links: ArcSwap<Vec<Link>>,
+    /// Counts when interfaces of this machine may have come, gone or got another name.
+    interface_changes: AtomicU32,
     leases: ArcSwap<Vec<Lease>>,
     /// Names that somebody gave to MAC addresses by hand.
     host_names: ArcSwap<Vec<(Mac, HostName)>>,
@@ -305,6 +308,7 @@ impl Neighbours {
             marks: (0..MAX_MACS).map(|_| AtomicU8::new(0)).collect(),
             places_of: (0..MAX_MACS).map(|_| ArcSwapOption::empty()).collect(),
             links: ArcSwap::default(),
+            interface_changes: AtomicU32::new(0),
             leases: ArcSwap::default(),
             host_names: ArcSwap::default(),
             lease_names: ArcSwap::default(),
@@ -342,10 +346,18 @@ impl Neighbours {
         let mut state = self.state();
         for (number, changes) in by_shard {
             let mut shard = Shard::clone(&self.shards[number].load());
+            let mut too_many = Vec::new();
             for change in &changes {
-                self.enter(&mut state, &mut shard, change);
+                let is_entered = self.enter(&mut state, &mut shard, change);
+                if !is_entered && change.witness == Witness::Kernel {
+                    too_many.push(change.place);
+                }
             }
             self.shards[number].store(Arc::new(shard));
+            for place in too_many {
+                // Asking again would change nothing.
+                state.stop_waiting(place);
+            }
             // Only now does a query find them.
             for change in changes {
                 // Without a MAC address it is still being looked for.
@@ -361,8 +373,8 @@ impl Neighbours {
         }
     }
 
-    /// Enters one change into its shard.
-    fn enter(&self, state: &mut State, shard: &mut Shard, change: &Change) {
+    /// Enters one change into its shard; false if it is one more than there may be.
+    fn enter(&self, state: &mut State, shard: &mut Shard, change: &Change) -> bool {
         let witness = change.witness as usize;
         let before = shard.get(&change.place).copied();
         let mut known = before.unwrap_or(Known::NOTHING);
@@ -375,7 +387,7 @@ impl Neighbours {
             },
         };
         if known.by[witness] == id {
-            return;
+            return id != NOBODY || change.mac.is_none();
         }
         let is_full = before.is_none() && state.places >= MAX_PLACES;
         let has_most = id != NOBODY && state.macs[usize::from(id)].places >= MAX_PLACES_OF_ONE;
@@ -418,6 +430,7 @@ impl Neighbours {
                 }
             }
         }
+        id != NOBODY || change.mac.is_none()
     }
 
     /// Changes the addresses of one MAC address.
@@ -579,6 +592,18 @@ impl Neighbours {
     /// Takes over the addresses of this machine.
     pub fn set_links(&self, links: Vec<Link>) {
         self.links.store(Arc::new(links));
+    }
+
+    /// Notes that interfaces of this machine may have come, gone or got another name.
+    pub fn note_interfaces(&self) {
+        self.interface_changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A number that is another after interfaces of this machine may have changed; none while
+    /// nobody tells.
+    pub fn interface_changes(&self) -> Option<u32> {
+        let changes = self.interface_changes.load(Ordering::Relaxed);
+        self.is_watching().then_some(changes)
     }
 
     /// Takes over all leases there are now, as hints; what they say of MAC addresses comes by

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::street::wait_for;
 
-/// The variable that holds the task: `ask FROM TO MILLISECONDS` or `flood FROM TO RATE SECONDS`.
+/// The variable that holds the task: `ask FROM TO MILLISECONDS`, `flood FROM TO RATE SECONDS`,
+/// `crowd NET COUNT TO` or `lease INTERFACE HOST-NAME`.
 pub const TASK: &str = "HEDGEROW_IDENTITY_TASK";
 /// What the line with the outcome begins with.
 const MARK: &str = "outcome: ";
@@ -34,6 +35,10 @@ fn does_its_task() {
         ["flood", from, to, rate, seconds] => {
             let seconds = Duration::from_secs(seconds.parse().unwrap());
             flood(&socket(from, to), rate.parse().unwrap(), seconds)
+        }
+        ["crowd", net, count, to] => crowd(net, count.parse().unwrap(), to),
+        ["lease", interface, host_name] => {
+            crate::dhcp::take_lease(interface, host_name).to_string()
         }
         _ => panic!("no task: {task}"),
     };
@@ -141,4 +146,26 @@ fn flood(socket: &UdpSocket, rate: u32, lasting: Duration) -> String {
         delayed.as_micros(),
         answers.join(" ")
     )
+}
+
+/// One question from each of the addresses `net` followed by 1 to `count`.
+fn crowd(net: &str, count: u16, to: &str) -> String {
+    let from = |number: u16| format!("[{net}{number:x}]:0");
+    let sockets: Vec<_> = (1..=count).map(|it| socket(&from(it), to)).collect();
+    for socket in &sockets {
+        socket.send(&question(1)).unwrap();
+    }
+    let mut answers: BTreeMap<String, u32> = BTreeMap::new();
+    for socket in &sockets {
+        socket
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        let mut room = [0; 512];
+        let length = socket.recv(&mut room).unwrap();
+        let answer = read(&room[..length]).1;
+        let answer = answer.map_or_else(|| "tcp".to_owned(), |it| it.to_string());
+        *answers.entry(answer).or_default() += 1;
+    }
+    let answers: Vec<String> = answers.iter().map(|(it, n)| format!("{it}={n}")).collect();
+    answers.join(" ")
 }

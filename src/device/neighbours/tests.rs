@@ -225,3 +225,33 @@ async fn a_flood_of_unknown_addresses_waits_for_nobody() {
     assert_eq!(table.state().waiters, 1);
     late.abort();
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_has_more_addresses_than_are_remembered_is_told_so_at_once() {
+    let (table, mut service) = Neighbours::new();
+    let address = |n: u16| format!("2001:db8::{n:x}");
+    let its = |n: u16| says(Witness::Kernel, &address(n), Some(mac(1)));
+    table.apply((0..MAX_PLACES_OF_ONE).map(its));
+    let asking = tokio::spawn({
+        let table = Arc::clone(&table);
+        async move {
+            table
+                .ask(address(MAX_PLACES_OF_ONE).parse().unwrap(), 7)
+                .await
+        }
+    });
+    service.requests.recv().await.unwrap();
+    let begin = tokio::time::Instant::now();
+    // A lease of it is not what it waits for.
+    let leased = says(Witness::Lease, &address(MAX_PLACES_OF_ONE), Some(mac(1)));
+    table.apply([leased]);
+    tokio::task::yield_now().await;
+    assert!(!asking.is_finished());
+    table.apply([its(MAX_PLACES_OF_ONE)]);
+    assert_eq!(asking.await.unwrap(), Asked::Hopeless);
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+    // Others have room.
+    table.apply([says(Witness::Kernel, "192.0.2.9", Some(mac(2)))]);
+    let seen = Some((mac(2), Witness::Kernel));
+    assert_eq!(best(&table, "192.0.2.9"), seen);
+}
