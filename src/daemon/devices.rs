@@ -18,6 +18,7 @@ use crate::clock::Timestamp;
 use crate::config::{Config, Device, DeviceEdit, DeviceMatch, Diagnostic, Loaded, MAX_FILE};
 use crate::control::{ControlError, DeviceRequest, api};
 use crate::device::{Arrival, Confidence, HostName, Witness};
+use crate::files::Files;
 use crate::journal::LogFilter;
 use crate::mac::Mac;
 use crate::snapshot::Snapshot;
@@ -437,29 +438,55 @@ impl Daemon {
 
     /// Makes `edits` to the devices file, if what comes of it is a right configuration.
     fn write(&self, path: &Path, edits: &[DeviceEdit]) -> Result<(), ControlError> {
-        let files = self.reloader.files();
-        let cannot = |error: String| ControlError::unavailable(error, "nothing was changed");
-        let before = match files.read(path, MAX_FILE) {
-            Ok(bytes) => {
-                String::from_utf8(bytes).map_err(|_| broken(path, &"it is not UTF-8".to_owned()))?
+        rewrite(self.reloader.files(), path, edits, |text| {
+            let tried = self.reloader.try_devices(path, text);
+            if tried.config.is_none() {
+                let now = self.reloader.try_all();
+                return Err(refusal(&tried, now.config.is_none()));
             }
-            Err(error) if error.is_missing() => String::new(),
-            Err(error) => return Err(cannot(error.to_string())),
-        };
-        let mut text = before;
+            Ok(())
+        })
+    }
+}
+
+/// Makes `edits` to the text at `path`, if `allow` finds nothing wrong with what comes of it. That
+/// takes its time: what somebody else wrote there meanwhile stays, and the edits are made to that.
+fn rewrite(
+    files: &Files,
+    path: &Path,
+    edits: &[DeviceEdit],
+    mut allow: impl FnMut(&str) -> Result<(), ControlError>,
+) -> Result<(), ControlError> {
+    const ATTEMPTS: usize = 5;
+    let cannot = |error: String| ControlError::unavailable(error, "nothing was changed");
+    let read = || match files.read(path, MAX_FILE) {
+        Ok(bytes) => {
+            String::from_utf8(bytes).map_err(|_| broken(path, &"it is not UTF-8".to_owned()))
+        }
+        Err(error) if error.is_missing() => Ok(String::new()),
+        Err(error) => Err(cannot(error.to_string())),
+    };
+    let mut before = read()?;
+    for _ in 0..ATTEMPTS {
+        let mut text = before.clone();
         for edit in edits {
             text = edit.apply(&text).map_err(|error| broken(path, &error))?;
         }
-        let tried = self.reloader.try_devices(path, &text);
-        if tried.config.is_none() {
-            let now = self.reloader.try_all();
-            return Err(refusal(&tried, now.config.is_none()));
+        allow(&text)?;
+        let now = read()?;
+        if now != before {
+            before = now;
+            continue;
         }
         let folder = path.parent().unwrap_or_else(|| Path::new("."));
         let made = files.create_folder(folder);
         let written = made.and_then(|()| files.replace_privately(path, text.as_bytes()));
-        written.map_err(|error| cannot(error.to_string()))
+        return written.map_err(|error| cannot(error.to_string()));
     }
+    Err(cannot(format!(
+        "{}: somebody else goes on writing it",
+        path.display()
+    )))
 }
 
 impl DeviceRequest {
@@ -616,6 +643,48 @@ fn shell_word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::MemoryFiles;
+
+    #[test]
+    fn what_is_written_while_an_edit_is_checked_is_not_lost() {
+        let memory = MemoryFiles::new();
+        let path = Path::new("/state/devices.toml");
+        let own = |name: &str| format!("[[device]]\nname = \"{name}\"\nprofile = \"adult\"\n");
+        memory.put(path, own("one"));
+        let edits = [DeviceEdit::Add {
+            name: "tablet".to_owned(),
+            profile: "schoolchild".to_owned(),
+            mac: Some("02:00:5e:10:00:01".parse().unwrap()),
+            address: None,
+        }];
+        let mut checked = 0;
+        let done = rewrite(&memory.files(), path, &edits, |text| {
+            checked += 1;
+            if checked == 1 {
+                memory.put(path, own("one") + &own("two"));
+            } else {
+                assert!(text.contains("\"two\""), "{text}");
+            }
+            Ok(())
+        });
+        assert!(done.is_ok());
+        let text = String::from_utf8(memory.files().read(path, MAX_FILE).unwrap()).unwrap();
+        for name in ["one", "two", "tablet"] {
+            assert_eq!(text.matches(&format!("\"{name}\"")).count(), 1, "{text}");
+        }
+        assert_eq!(checked, 2);
+
+        // Somebody who never stops is not overwritten.
+        let mut round = 0;
+        let refused = rewrite(&memory.files(), path, &edits[..0], |_| {
+            round += 1;
+            memory.put(path, format!("# {round}\n"));
+            Ok(())
+        });
+        assert!(refused.is_err());
+        let text = memory.files().read(path, MAX_FILE).unwrap();
+        assert_eq!(text, format!("# {round}\n").into_bytes());
+    }
 
     #[test]
     fn a_command_can_be_copied_into_a_shell() {
