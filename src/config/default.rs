@@ -87,6 +87,7 @@ const LAYOUT: &[Layout] = &[
             ("neighbours", "true"),
             ("leases", "?[\"/tmp/dhcp.leases\"]"),
             ("ethers", "\"/etc/ethers\""),
+            ("ask-names", "true"),
             ("home-domain", "\"home.arpa\""),
             ("devices-file", "?\"/var/lib/hedgerow/devices.toml\""),
         ],

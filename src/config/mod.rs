@@ -307,6 +307,8 @@ pub struct Identity {
     pub leases: Option<Vec<PathBuf>>,
     /// MAC addresses and the names or addresses that belong to them. Default `/etc/ethers`.
     pub ethers: PathBuf,
+    /// Whether devices are asked what they call themselves. Default yes.
+    pub ask_names: bool,
     /// The domain in which devices of the home have names; none switches that off. Default
     /// `home.arpa` (RFC 8375).
     pub home_domain: Option<Name>,

@@ -214,6 +214,9 @@ sections! {
         leases: Vec<Text>,
         /// File of MAC addresses and the names or addresses that belong to them.
         ethers: Text,
+        /// Ask devices on our links what they call themselves (multicast DNS, and resolvers of a
+        /// `[[forward]]` for reverse names), for people who give names.
+        ask_names: bool,
         /// Domain in which devices have names: `tablet.home.arpa`. `""` switches that off.
         home_domain: Text,
         /// File of the devices that `hedgerow device` names; its name ends in `.toml`. `devices.toml`

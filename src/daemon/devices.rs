@@ -11,6 +11,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 use super::household::{Daemon, counted_device, match_text};
 use super::newcomers::{self, Newcomer, Present, Whom, has, macs_of};
@@ -18,13 +19,19 @@ use crate::clock::Timestamp;
 use crate::config::{Config, Device, DeviceEdit, DeviceMatch, Diagnostic, Loaded, MAX_FILE};
 use crate::control::{ControlError, DeviceRequest, api};
 use crate::device::{Arrival, Confidence, HostName, Witness};
+use crate::evidence::mdns;
 use crate::files::Files;
 use crate::journal::LogFilter;
 use crate::mac::Mac;
+use crate::message::{Question, rtype};
+use crate::name::NameBuf;
 use crate::snapshot::Snapshot;
+use crate::upstream;
 
 /// How often it is looked who is there.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// How many devices are asked at a time what they call themselves.
+const MAX_ASKING: usize = 8;
 /// How many entries of the log are looked through for a new device.
 const RECENT: usize = 1_000;
 
@@ -38,20 +45,48 @@ pub(super) async fn follow(
     let stopped = super::wait_for(stopped);
     tokio::pin!(stopped);
     let mut look = tokio::time::interval(LOOK_EVERY);
+    let mut asking = JoinSet::new();
     loop {
         tokio::select! {
             Some(arrival) = arrivals.recv() => {
                 let snapshot = daemon.resolver.snapshot();
                 daemon.newcomers.arrive(arrival, snapshot.devices.neighbours());
+                ask_names(&daemon, &mut asking);
             }
+            // Nobody needs to know how it ended.
+            Some(_) = asking.join_next() => {}
             _ = look.tick() => {
-                let daemon = Arc::clone(&daemon);
-                let looking = tokio::task::spawn_blocking(move || daemon.look_who_is_there(false));
+                let looker = Arc::clone(&daemon);
+                let looking = tokio::task::spawn_blocking(move || looker.look_who_is_there(false));
                 // A panic there is told by the runtime; the next look may succeed.
                 drop(looking.await);
+                ask_names(&daemon, &mut asking);
             }
             () = &mut stopped => return,
         }
+    }
+}
+
+/// Asks those whose names nobody knows what they call themselves, not too many at a time.
+fn ask_names(daemon: &Arc<Daemon>, asking: &mut JoinSet<()>) {
+    let snapshot = daemon.resolver.snapshot();
+    if !snapshot.config.identity.ask_names {
+        return;
+    }
+    let neighbours = snapshot.devices.neighbours();
+    let room = MAX_ASKING.saturating_sub(asking.len());
+    for (mac, place) in daemon.newcomers.nameless(neighbours, room) {
+        let daemon = Arc::clone(daemon);
+        asking.spawn(async move {
+            let (address, interface) = place.address();
+            let mut name = mdns::ask(address, interface.unwrap_or(0)).await;
+            if name.is_none() {
+                name = daemon.reverse_name(address).await;
+            }
+            if let Some(name) = name {
+                daemon.newcomers.call(mac, &name);
+            }
+        });
     }
 }
 
@@ -81,6 +116,24 @@ impl Daemon {
         if let Some(path) = newcomers::path_in(&snapshot.config) {
             self.newcomers.save(&path, is_end);
         }
+    }
+
+    /// What the household's own resolver for reverse names, if it has one, calls an address.
+    async fn reverse_name(&self, address: IpAddr) -> Option<HostName> {
+        let snapshot = self.resolver.snapshot();
+        let qname = NameBuf::reverse_of(address);
+        if !snapshot.is_forwarded(qname.as_ref()) {
+            return None;
+        }
+        let question = Question {
+            qname,
+            qtype: rtype::PTR,
+            dnssec_ok: false,
+            checking_disabled: false,
+        };
+        let client = upstream::Client::new(address, None);
+        let said = snapshot.upstream.resolve(&question, client).await.ok()?;
+        mdns::host_name(&said.target(rtype::PTR)?)
     }
 
     /// All devices that have a name, then those that only asked something.

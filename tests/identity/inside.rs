@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::street::wait_for;
 
 /// The variable that holds the task: `ask FROM TO MILLISECONDS`, `flood FROM TO RATE SECONDS`,
-/// `crowd NET COUNT TO` or `lease INTERFACE HOST-NAME`.
+/// `crowd NET COUNT TO`, `lease INTERFACE HOST-NAME` or `respond PORT NAME`.
 pub const TASK: &str = "HEDGEROW_IDENTITY_TASK";
 /// What the line with the outcome begins with.
 const MARK: &str = "outcome: ";
@@ -37,6 +37,7 @@ fn does_its_task() {
             flood(&socket(from, to), rate.parse().unwrap(), seconds)
         }
         ["crowd", net, count, to] => crowd(net, count.parse().unwrap(), to),
+        ["respond", port, name] => respond(port, name),
         ["lease", interface, host_name] => {
             crate::dhcp::take_lease(interface, host_name).to_string()
         }
@@ -168,4 +169,25 @@ fn crowd(net: &str, count: u16, to: &str) -> String {
     }
     let answers: Vec<String> = answers.iter().map(|(it, n)| format!("{it}={n}")).collect();
     answers.join(" ")
+}
+
+/// Says to whoever asks at `port` that all addresses are called `name`, until it is killed.
+fn respond(port: &str, name: &str) -> String {
+    let socket = UdpSocket::bind(format!("[::]:{port}")).unwrap();
+    let labels = name
+        .split('.')
+        .map(|it| [&[it.len() as u8], it.as_bytes()].concat());
+    let target = [labels.collect::<Vec<_>>().concat(), vec![0]].concat();
+    let mut room = [0; 512];
+    loop {
+        let (length, from) = socket.recv_from(&mut room).unwrap();
+        // The question: a name, whose end is the first octet of zero, type and class.
+        let end = 12 + room[12..length].iter().position(|it| *it == 0).unwrap() + 5;
+        let mut out = room[..end].to_vec();
+        // An answer, one question, one record of PTR and IN, ten seconds.
+        out[2..12].copy_from_slice(&[0x84, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
+        out.extend([0xc0, 12, 0, 12, 0, 1, 0, 0, 0, 10, 0, target.len() as u8]);
+        out.extend_from_slice(&target);
+        socket.send_to(&out, from).unwrap();
+    }
 }

@@ -1,6 +1,8 @@
 //! Who asks without a name is shown with the MAC address that the kernel sees.
 
-use crate::street::{PHONE, Router, Street, Who, is_possible, wait_for};
+use std::process::Stdio;
+
+use crate::street::{Machine, PHONE, Router, Running, Street, Who, is_possible, wait_for};
 
 /// Those nobody named, as `hedgerow device list --new` has them.
 pub fn new_devices(router: &Router) -> Vec<serde_json::Value> {
@@ -45,4 +47,57 @@ fn a_new_device_is_told_of_once_with_its_mac_address() {
         assert_eq!(phone.ask(from, to), Some(Who::Tablet), "{from}");
     }
     assert!(!new_devices(router).iter().any(its));
+}
+
+/// Something that answers at `port` that everybody is called `name`.
+fn responder(machine: &Machine, port: u16, name: &str) -> Running {
+    let mut responder = machine.inside(&format!("respond {port} {name}"));
+    let running = Running(responder.stdout(Stdio::null()).spawn().unwrap());
+    wait_for("the responder to listen", || {
+        let sockets = machine.command("cat").arg("/proc/net/udp6").output();
+        let sockets = String::from_utf8(sockets.unwrap().stdout).unwrap();
+        sockets.contains(&format!(":{port:04X} ")).then_some(())
+    });
+    running
+}
+
+/// Waits until a phone that asked is shown with a host name.
+fn wait_for_name(router: &Router, phone: &Machine, name: &str) {
+    phone.ip("addr add 10.77.0.30/24 dev eth0");
+    let (from, to) = ("10.77.0.30:0", "10.77.0.1:53");
+    assert_eq!(phone.ask(from, to), Some(Who::Guest));
+    wait_for("its name", || {
+        let new = new_devices(router);
+        let new = new.iter().find(|it| it["mac"]["mac"] == PHONE)?;
+        (new["host_name"] == name).then_some(())
+    });
+    // It is no more than a name.
+    assert_eq!(phone.ask(from, to), Some(Who::Guest));
+}
+
+#[test]
+fn what_a_new_device_says_by_multicast_dns_is_its_name_for_people() {
+    if !is_possible() {
+        return;
+    }
+    let street = Street::new("");
+    let router = &street.router;
+    let phone = street.add_host("phone", PHONE);
+    let _responder = responder(&phone, 5353, "Omas-Handy.local");
+    wait_for_name(router, &phone, "omas-handy");
+    router.hedgerow(&format!("device assign {PHONE} --profile child"));
+    let shown = router.hedgerow("device show omas-handy");
+    assert!(shown.contains(PHONE), "{shown}");
+}
+
+#[test]
+fn the_households_resolver_for_reverse_names_is_asked_who_says_nothing_itself() {
+    if !is_possible() {
+        return;
+    }
+    let forward = "[[forward]]\ndomain = \"10.in-addr.arpa\"\nservers = [\"127.0.0.1:5398\"]\n";
+    let street = Street::new(forward);
+    let phone = street.add_host("phone", PHONE);
+    let _responder = responder(&street.router.machine, 5398, "Drucker.lan");
+    wait_for_name(&street.router, &phone, "drucker");
 }
