@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::support::home::Running;
 use crate::support::{Home, clients, wait_for};
-use crate::{FAMILY, taken_for};
+use crate::{FAMILY, reload, taken_for};
 
 /// Set for the second run.
 const INSIDE: &str = "HEDGEROW_TEST_INSIDE";
@@ -178,51 +178,36 @@ fn whoever_writes_both_words_is_believed_neither(
     let trust = "trust = [\"mac\", \"client-subnet\"]";
     let forwarder = format!("[[forwarder]]\naddress = [\"127.0.0.1\"]\n{trust}\n");
     let family = FAMILY.replace("127.0.0.9", "127.0.0.1");
-    home.write_config(&format!("{family}{forwarder}"));
-    let socket = home.path("../run/control.sock");
-    let output = home.hedgerow(&["reload", "--socket", socket.to_str().unwrap()]);
-    assert!(output.status.success(), "{output:?}");
+    reload(home, &family, &forwarder);
     // The printer's address and the parent's MAC address, in the form that `add-mac` writes, in
     // another, and as the EDNS options they are.
     let (subnet, mac) = ("+ednsopt=8:000120000a000009", "+ednsopt=65001:02005e100002");
     let text = "+ednsopt=65073:30323a30303a35653a31303a30303a3032";
-    let forgeries: [&[&str]; 7] = [
-        &[],
+    let forgeries: [&[&str]; 5] = [
         &[subnet, mac],
         &[mac, subnet],
-        &[subnet, text],
         &[text, mac, subnet],
         &[subnet, subnet, mac, mac],
         &["+subnet=192.168.78.10/32", mac],
     ];
-    let ways: [&[&str]; 2] = [
-        &[
-            "--add-mac",
-            "--strip-mac",
-            "--add-subnet=32,128",
-            "--strip-subnet",
-        ],
-        &[
-            "--strip-subnet",
-            "--add-subnet=32,128",
-            "--strip-mac",
-            "--add-mac",
-        ],
+    let words = [
+        "--add-mac",
+        "--strip-mac",
+        "--add-subnet=32,128",
+        "--strip-subnet",
     ];
-    for words in ways {
-        let dnsmasq = Running(start_dnsmasq(home, words));
-        let (tablet, place, _) = &hosts[0];
-        wait_for("dnsmasq to answer", || {
-            dig(tablet, *place, "localhost", &[])
-        });
-        for (host, place, name) in hosts {
-            for forgery in forgeries {
-                let taken_for = identity(host, *place, forgery);
-                assert_eq!(taken_for, *name, "{words:?} {forgery:?}");
-            }
+    let dnsmasq = Running(start_dnsmasq(home, &words));
+    let (tablet, place, _) = &hosts[0];
+    wait_for("dnsmasq to answer", || {
+        dig(tablet, *place, "localhost", &[])
+    });
+    for (host, place, name) in hosts {
+        for forgery in forgeries {
+            let taken_for = identity(host, *place, forgery);
+            assert_eq!(taken_for, *name, "{forgery:?}");
         }
-        drop(dnsmasq);
     }
+    drop(dnsmasq);
 }
 
 fn inside() {
