@@ -2,36 +2,16 @@
 //! computed.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-#![expect(unsafe_code, reason = "only an allocator can count what is allocated")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "support/allocator.rs"]
+#[allow(dead_code, reason = "two test binaries share this, each uses a part")]
+mod allocator;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::atomic::{AtomicI64, Ordering};
 
+use allocator::live_bytes;
 use hedgerow::device::neighbours::{Change, Neighbours, Place, Witness};
 use hedgerow::mac::Mac;
-
-static LIVE_BYTES: AtomicI64 = AtomicI64::new(0);
-
-struct Counting;
-
-// SAFETY: every call is handed to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LIVE_BYTES.fetch_add(layout.size().cast_signed() as i64, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE_BYTES.fetch_sub(layout.size().cast_signed() as i64, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const DEVICES: u16 = 1_000;
 const ADDRESSES: u16 = 10;
@@ -52,7 +32,7 @@ fn address(device: u16, number: u16) -> IpAddr {
 
 #[test]
 fn a_thousand_devices_with_ten_addresses_each_take_less_than_a_megabyte() {
-    let before = LIVE_BYTES.load(Ordering::Relaxed);
+    let before = live_bytes();
     let (table, _service) = Neighbours::new();
     for device in 0..DEVICES {
         // As they come: a few at a time.
@@ -62,7 +42,7 @@ fn a_thousand_devices_with_ten_addresses_each_take_less_than_a_megabyte() {
             mac: Some(mac(device)),
         }));
     }
-    let taken = LIVE_BYTES.load(Ordering::Relaxed) - before;
+    let taken = live_bytes() - before;
     println!("{taken} octets");
     for device in 0..DEVICES {
         for number in 0..ADDRESSES {

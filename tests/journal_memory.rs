@@ -2,42 +2,19 @@
 //! computed.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-#![expect(unsafe_code, reason = "only an allocator can count allocations")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "support/allocator.rs"]
+mod allocator;
+
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use allocator::{allocations, live_bytes};
 use hedgerow::clock::{Clock, Moment};
 use hedgerow::config::Privacy;
 use hedgerow::journal::{Journal, LogFilter, Outcome, Source, Transport};
 use hedgerow::name::NameBuf;
 use hedgerow::verdict::{Cause, Reason, Scope, Tier, Trigger, Verdict};
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-static LIVE_BYTES: AtomicI64 = AtomicI64::new(0);
-
-struct Counting;
-
-// SAFETY: every call is handed to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        LIVE_BYTES.fetch_add(layout.size().cast_signed() as i64, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE_BYTES.fetch_sub(layout.size().cast_signed() as i64, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// The `number`th of many queries by several devices, for names that do not repeat.
 fn outcome(number: u64) -> Outcome {
@@ -89,13 +66,13 @@ fn outcome(number: u64) -> Outcome {
 fn a_million_random_names_allocate_nothing_and_stay_within_the_bound() {
     const MAX_BYTES: i64 = 1 << 20;
     let clock = Clock::system();
-    let before = LIVE_BYTES.load(Ordering::Relaxed);
+    let before = live_bytes();
     let journal = Journal::new(MAX_BYTES as u64, clock);
     (0..50_000).for_each(|number| journal.record(&outcome(number)));
-    let warm = ALLOCATIONS.load(Ordering::Relaxed);
+    let warm = allocations();
     (50_000..1_050_000).for_each(|number| journal.record(&outcome(number)));
-    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), warm);
-    let held = LIVE_BYTES.load(Ordering::Relaxed) - before;
+    assert_eq!(allocations(), warm);
+    let held = live_bytes() - before;
     // Counters and the tables of a few devices and words take some kilobytes besides.
     assert!(held <= MAX_BYTES + 32 * 1024, "{held} bytes");
     assert!(held <= journal.memory_bytes() as i64 + 4096, "{held} bytes");
@@ -104,6 +81,6 @@ fn a_million_random_names_allocate_nothing_and_stay_within_the_bound() {
     // What a ranking over all of it needs is gone afterwards.
     assert_eq!(journal.top(10).allowed_names.len(), 10);
     drop(page);
-    let after = LIVE_BYTES.load(Ordering::Relaxed) - before;
+    let after = live_bytes() - before;
     assert!(after <= held + 4096, "{after} bytes");
 }

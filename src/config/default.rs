@@ -89,6 +89,7 @@ const LAYOUT: &[Layout] = &[
             ("neighbours", "true"),
             ("leases", "?[\"/tmp/dhcp.leases\"]"),
             ("ethers", "\"/etc/ethers\""),
+            ("ask-names", "true"),
             ("home-domain", "\"home.arpa\""),
             ("devices-file", "?\"/var/lib/hedgerow/devices.toml\""),
         ],
@@ -109,6 +110,7 @@ const LAYOUT: &[Layout] = &[
         "# [[forwarder]]",
         &[
             ("address", "[\"192.168.1.1\"]"),
+            ("mac", "[\"00:00:5e:00:53:01\"]"),
             ("trust", "[\"mac\"]"),
             ("subscriber-option", "65280"),
             ("proxy", "false"),

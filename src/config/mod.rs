@@ -313,6 +313,8 @@ pub struct Identity {
     pub leases: Option<Vec<PathBuf>>,
     /// MAC addresses and the names or addresses that belong to them. Default `/etc/ethers`.
     pub ethers: PathBuf,
+    /// Whether devices are asked what they call themselves. Default yes.
+    pub ask_names: bool,
     /// The domain in which devices of the home have names; none switches that off. Default
     /// `home.arpa` (RFC 8375).
     pub home_domain: Option<Name>,
@@ -345,6 +347,8 @@ pub const USUAL_ETHERS: &str = "/etc/ethers";
 pub struct Forwarder {
     /// Where it asks from.
     pub addresses: Vec<IpNet>,
+    /// The MAC addresses that it has; none if its address suffices.
+    pub macs: Vec<Mac>,
     /// Which of its EDNS options count.
     pub trust: Trust,
     /// The EDNS option that holds a subscriber's id. Default 65280.

@@ -110,6 +110,7 @@ pub(super) fn resolve(
             .ethers
             .as_ref()
             .map_or_else(|| PathBuf::from(USUAL_ETHERS), |word| around.path(word)),
+        ask_names: written.identity.ask_names.unwrap_or(true),
         home_domain: home_domain(written.identity.home_domain.as_ref(), problems),
         devices_file: around.devices_file.clone(),
     };

@@ -220,6 +220,9 @@ sections! {
         leases: Vec<Text>,
         /// File of MAC addresses and the names or addresses that belong to them.
         ethers: Text,
+        /// Ask devices on our links what they call themselves (multicast DNS, and resolvers of a
+        /// `[[forward]]` for reverse names), for people who give names.
+        ask_names: bool,
         /// Domain in which devices have names: `tablet.home.arpa`. `""` switches that off.
         home_domain: Text,
         /// File of the devices that `hedgerow device` names; its name ends in `.toml`. `devices.toml`
@@ -248,6 +251,9 @@ sections! {
     struct ForwarderSpec {
         /// Addresses or prefixes it asks from.
         address: Word<Vec<Text>>,
+        /// MAC addresses it has. With any, whoever merely takes its address is not believed, and
+        /// where the MAC address cannot be seen nobody is.
+        mac: Word<Vec<Text>>,
         /// The EDNS options in which it names its clients: `mac` (numbers 65001 and 65073), `cpe-id`
         /// (65074), `subscriber` (`subscriber-option`), `client-subnet` (8). Only what it always
         /// writes itself belongs here: the rest is its clients' own to write.

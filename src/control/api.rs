@@ -45,6 +45,8 @@ pub struct Status {
     pub rate_limited: u64,
     /// Queries turned away because their address is not served.
     pub refused_clients: u64,
+    /// Queries of a forwarder whose client could not be told; guests asked them.
+    pub void_claims: u64,
     /// The cache of upstream answers.
     pub cache: CacheStatus,
     /// The devices in short.

@@ -172,6 +172,7 @@ impl Household for FakeHousehold {
             in_flight: 1,
             rate_limited: 4,
             refused_clients: 0,
+            void_claims: 3,
             cache: CacheStatus {
                 entries: 100,
                 bytes: 65_536,

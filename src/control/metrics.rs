@@ -254,6 +254,11 @@ impl Readings {
             "refused_clients",
             "Queries turned away because their address is not served",
             self.status.refused_clients,
+        )?;
+        page.counter(
+            "void_claims",
+            "Queries of a forwarder whose client could not be told",
+            self.status.void_claims,
         )
     }
 

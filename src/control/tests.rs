@@ -574,6 +574,7 @@ async fn metrics_are_readable_and_say_nothing_about_anybody() {
         "hedgerow_lists_stale 1.0",
         "hedgerow_config_last_reload_successful 1.0",
         "hedgerow_ratelimit_drops_total 4",
+        "hedgerow_void_claims_total 3",
         "# EOF",
     ] {
         assert!(text.lines().any(|l| l == line), "{line} in\n{text}");

@@ -11,6 +11,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 use super::household::{Daemon, counted_device, match_text};
 use super::newcomers::{self, Newcomer, Present, Whom, has, macs_of};
@@ -18,12 +19,19 @@ use crate::clock::Timestamp;
 use crate::config::{Config, Device, DeviceEdit, DeviceMatch, Diagnostic, Loaded, MAX_FILE};
 use crate::control::{ControlError, DeviceRequest, api};
 use crate::device::{Arrival, Confidence, HostName, Witness};
+use crate::evidence::mdns;
+use crate::files::Files;
 use crate::journal::LogFilter;
 use crate::mac::Mac;
+use crate::message::{Question, rtype};
+use crate::name::NameBuf;
 use crate::snapshot::Snapshot;
+use crate::upstream;
 
 /// How often it is looked who is there.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// How many devices are asked at a time what they call themselves.
+const MAX_ASKING: usize = 8;
 /// How many entries of the log are looked through for a new device.
 const RECENT: usize = 1_000;
 
@@ -37,20 +45,48 @@ pub(super) async fn follow(
     let stopped = super::wait_for(stopped);
     tokio::pin!(stopped);
     let mut look = tokio::time::interval(LOOK_EVERY);
+    let mut asking = JoinSet::new();
     loop {
         tokio::select! {
             Some(arrival) = arrivals.recv() => {
                 let snapshot = daemon.resolver.snapshot();
                 daemon.newcomers.arrive(arrival, snapshot.devices.neighbours());
+                ask_names(&daemon, &mut asking);
             }
+            // Nobody needs to know how it ended.
+            Some(_) = asking.join_next() => {}
             _ = look.tick() => {
-                let daemon = Arc::clone(&daemon);
-                let looking = tokio::task::spawn_blocking(move || daemon.look_who_is_there(false));
+                let looker = Arc::clone(&daemon);
+                let looking = tokio::task::spawn_blocking(move || looker.look_who_is_there(false));
                 // A panic there is told by the runtime; the next look may succeed.
                 drop(looking.await);
+                ask_names(&daemon, &mut asking);
             }
             () = &mut stopped => return,
         }
+    }
+}
+
+/// Asks those whose names nobody knows what they call themselves, not too many at a time.
+fn ask_names(daemon: &Arc<Daemon>, asking: &mut JoinSet<()>) {
+    let snapshot = daemon.resolver.snapshot();
+    if !snapshot.config.identity.ask_names {
+        return;
+    }
+    let neighbours = snapshot.devices.neighbours();
+    let room = MAX_ASKING.saturating_sub(asking.len());
+    for (mac, place) in daemon.newcomers.nameless(neighbours, room) {
+        let daemon = Arc::clone(daemon);
+        asking.spawn(async move {
+            let (address, interface) = place.address();
+            let mut name = mdns::ask(address, interface.unwrap_or(0)).await;
+            if name.is_none() {
+                name = daemon.reverse_name(address).await;
+            }
+            if let Some(name) = name {
+                daemon.newcomers.call(mac, &name);
+            }
+        });
     }
 }
 
@@ -80,6 +116,24 @@ impl Daemon {
         if let Some(path) = newcomers::path_in(&snapshot.config) {
             self.newcomers.save(&path, is_end);
         }
+    }
+
+    /// What the household's own resolver for reverse names, if it has one, calls an address.
+    async fn reverse_name(&self, address: IpAddr) -> Option<HostName> {
+        let snapshot = self.resolver.snapshot();
+        let qname = NameBuf::reverse_of(address);
+        if !snapshot.is_forwarded(qname.as_ref()) {
+            return None;
+        }
+        let question = Question {
+            qname,
+            qtype: rtype::PTR,
+            dnssec_ok: false,
+            checking_disabled: false,
+        };
+        let client = upstream::Client::new(address, None);
+        let said = snapshot.upstream.resolve(&question, client).await.ok()?;
+        mdns::host_name(&said.target(rtype::PTR)?)
     }
 
     /// All devices that have a name, then those that only asked something.
@@ -437,29 +491,55 @@ impl Daemon {
 
     /// Makes `edits` to the devices file, if what comes of it is a right configuration.
     fn write(&self, path: &Path, edits: &[DeviceEdit]) -> Result<(), ControlError> {
-        let files = self.reloader.files();
-        let cannot = |error: String| ControlError::unavailable(error, "nothing was changed");
-        let before = match files.read(path, MAX_FILE) {
-            Ok(bytes) => {
-                String::from_utf8(bytes).map_err(|_| broken(path, &"it is not UTF-8".to_owned()))?
+        rewrite(self.reloader.files(), path, edits, |text| {
+            let tried = self.reloader.try_devices(path, text);
+            if tried.config.is_none() {
+                let now = self.reloader.try_all();
+                return Err(refusal(&tried, now.config.is_none()));
             }
-            Err(error) if error.is_missing() => String::new(),
-            Err(error) => return Err(cannot(error.to_string())),
-        };
-        let mut text = before;
+            Ok(())
+        })
+    }
+}
+
+/// Makes `edits` to the text at `path`, if `allow` finds nothing wrong with what comes of it. That
+/// takes its time: what somebody else wrote there meanwhile stays, and the edits are made to that.
+fn rewrite(
+    files: &Files,
+    path: &Path,
+    edits: &[DeviceEdit],
+    mut allow: impl FnMut(&str) -> Result<(), ControlError>,
+) -> Result<(), ControlError> {
+    const ATTEMPTS: usize = 5;
+    let cannot = |error: String| ControlError::unavailable(error, "nothing was changed");
+    let read = || match files.read(path, MAX_FILE) {
+        Ok(bytes) => {
+            String::from_utf8(bytes).map_err(|_| broken(path, &"it is not UTF-8".to_owned()))
+        }
+        Err(error) if error.is_missing() => Ok(String::new()),
+        Err(error) => Err(cannot(error.to_string())),
+    };
+    let mut before = read()?;
+    for _ in 0..ATTEMPTS {
+        let mut text = before.clone();
         for edit in edits {
             text = edit.apply(&text).map_err(|error| broken(path, &error))?;
         }
-        let tried = self.reloader.try_devices(path, &text);
-        if tried.config.is_none() {
-            let now = self.reloader.try_all();
-            return Err(refusal(&tried, now.config.is_none()));
+        allow(&text)?;
+        let now = read()?;
+        if now != before {
+            before = now;
+            continue;
         }
         let folder = path.parent().unwrap_or_else(|| Path::new("."));
         let made = files.create_folder(folder);
         let written = made.and_then(|()| files.replace_privately(path, text.as_bytes()));
-        written.map_err(|error| cannot(error.to_string()))
+        return written.map_err(|error| cannot(error.to_string()));
     }
+    Err(cannot(format!(
+        "{}: somebody else goes on writing it",
+        path.display()
+    )))
 }
 
 impl DeviceRequest {
@@ -616,6 +696,48 @@ fn shell_word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::MemoryFiles;
+
+    #[test]
+    fn what_is_written_while_an_edit_is_checked_is_not_lost() {
+        let memory = MemoryFiles::new();
+        let path = Path::new("/state/devices.toml");
+        let own = |name: &str| format!("[[device]]\nname = \"{name}\"\nprofile = \"adult\"\n");
+        memory.put(path, own("one"));
+        let edits = [DeviceEdit::Add {
+            name: "tablet".to_owned(),
+            profile: "schoolchild".to_owned(),
+            mac: Some("02:00:5e:10:00:01".parse().unwrap()),
+            address: None,
+        }];
+        let mut checked = 0;
+        let done = rewrite(&memory.files(), path, &edits, |text| {
+            checked += 1;
+            if checked == 1 {
+                memory.put(path, own("one") + &own("two"));
+            } else {
+                assert!(text.contains("\"two\""), "{text}");
+            }
+            Ok(())
+        });
+        assert!(done.is_ok());
+        let text = String::from_utf8(memory.files().read(path, MAX_FILE).unwrap()).unwrap();
+        for name in ["one", "two", "tablet"] {
+            assert_eq!(text.matches(&format!("\"{name}\"")).count(), 1, "{text}");
+        }
+        assert_eq!(checked, 2);
+
+        // Somebody who never stops is not overwritten.
+        let mut round = 0;
+        let refused = rewrite(&memory.files(), path, &edits[..0], |_| {
+            round += 1;
+            memory.put(path, format!("# {round}\n"));
+            Ok(())
+        });
+        assert!(refused.is_err());
+        let text = memory.files().read(path, MAX_FILE).unwrap();
+        assert_eq!(text, format!("# {round}\n").into_bytes());
+    }
 
     #[test]
     fn a_command_can_be_copied_into_a_shell() {

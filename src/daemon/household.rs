@@ -220,6 +220,7 @@ impl Household for Arc<Daemon> {
             in_flight: snapshot.upstream.load().questions as u64,
             rate_limited: refused.limited.load(Ordering::Relaxed),
             refused_clients: refused.foreign.load(Ordering::Relaxed),
+            void_claims: refused.void_claims.load(Ordering::Relaxed),
             cache: api::CacheStatus {
                 entries: cache.len() as u64,
                 bytes: cache.bytes(),

@@ -34,6 +34,8 @@ const WRITE_EVERY: Duration = Duration::from_secs(60);
 const REFRESH_EVERY: Duration = Duration::from_hours(6);
 /// How many new devices are told of in an hour, each with a line of the log.
 const TOLD_AN_HOUR: u32 = 32;
+/// How often a device is asked what it calls itself, once a minute.
+const MAX_ASKED: u8 = 3;
 /// How long two that look alike may have been there together by mistake: the kernel keeps who left
 /// for a while.
 const OVERLAP: u64 = 600;
@@ -109,6 +111,9 @@ struct Seen {
     /// In hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
+    /// How often it was asked what it calls itself.
+    #[serde(skip)]
+    asked: u8,
 }
 
 /// By what somebody is told apart.
@@ -279,6 +284,45 @@ impl Newcomers {
         memory.named.retain(|it| it.whom != whom);
         memory.is_changed |= memory.new.len() != before;
         neighbours.forget_stranger(arrival_of(whom, neighbours));
+    }
+
+    /// Those who are on a link of ours and of whom nobody says what they are called, at most `most`,
+    /// and where they are. Each comes a few times, since it may be asleep.
+    pub(super) fn nameless(&self, neighbours: &Neighbours, most: usize) -> Vec<(Mac, Place)> {
+        let present = Present::of(neighbours);
+        let mut memory = self.memory();
+        let Memory { new, named, .. } = &mut *memory;
+        let new = new.iter_mut().map(|it| (it.whom, &mut it.seen));
+        let named = named.iter_mut().map(|it| (it.whom, &mut it.seen));
+        let mut found = Vec::new();
+        for (whom, seen) in new.chain(named) {
+            let Whom::Mac(mac) = whom else { continue };
+            // Of several behind one MAC address any could be asked.
+            if seen.host_name.is_some() || seen.asked >= MAX_ASKED || present.is_shared(mac) {
+                continue;
+            }
+            let mut places = present.places_of(mac).iter();
+            if let Some((place, _)) = places.find(|(_, witness)| *witness == Witness::Kernel)
+                && found.len() < most
+            {
+                seen.asked += 1;
+                found.push((mac, *place));
+            }
+        }
+        found
+    }
+
+    /// Takes in what a device says it is called, unless a lease says that already.
+    pub(super) fn call(&self, mac: Mac, name: &HostName) {
+        let mut memory = self.memory();
+        let Memory { new, named, .. } = &mut *memory;
+        let new = new.iter_mut().map(|it| (it.whom, &mut it.seen));
+        let named = named.iter_mut().map(|it| (it.whom, &mut it.seen));
+        let its = new.chain(named).find(|(whom, _)| *whom == Whom::Mac(mac));
+        if let Some((_, seen)) = its.filter(|(_, seen)| seen.host_name.is_none()) {
+            seen.host_name = Some(name.to_string());
+            memory.is_changed = true;
+        }
     }
 
     /// Writes what is remembered to `path`, unless it was done a moment ago or nothing changed.

@@ -174,7 +174,8 @@ pub struct Request {
 pub enum Asked {
     /// It was resolved; by now it may be forgotten again.
     Seen,
-    /// The kernel does not even try: the way to that address is another.
+    /// The kernel does not even try: the way to that address is another. Or its MAC address has more
+    /// addresses than are remembered.
     Hopeless,
     /// Not in time. Whom the kernel does not find it cannot bring an answer either.
     Late,
@@ -232,6 +233,8 @@ pub struct Neighbours {
     /// The addresses of each, by its number; none while it has none.
     places_of: Box<[ArcSwapOption<PlacesOf>]>,
     links: ArcSwap<Vec<Link>>,
+    /// Counts when interfaces of this machine may have come, gone or got another name.
+    interface_changes: AtomicU32,
     leases: ArcSwap<Vec<Lease>>,
     /// Names that somebody gave to MAC addresses by hand.
     host_names: ArcSwap<Vec<(Mac, HostName)>>,
@@ -305,6 +308,7 @@ impl Neighbours {
             marks: (0..MAX_MACS).map(|_| AtomicU8::new(0)).collect(),
             places_of: (0..MAX_MACS).map(|_| ArcSwapOption::empty()).collect(),
             links: ArcSwap::default(),
+            interface_changes: AtomicU32::new(0),
             leases: ArcSwap::default(),
             host_names: ArcSwap::default(),
             lease_names: ArcSwap::default(),
@@ -342,10 +346,18 @@ impl Neighbours {
         let mut state = self.state();
         for (number, changes) in by_shard {
             let mut shard = Shard::clone(&self.shards[number].load());
+            let mut too_many = Vec::new();
             for change in &changes {
-                self.enter(&mut state, &mut shard, change);
+                let is_entered = self.enter(&mut state, &mut shard, change);
+                if !is_entered && change.witness == Witness::Kernel {
+                    too_many.push(change.place);
+                }
             }
             self.shards[number].store(Arc::new(shard));
+            for place in too_many {
+                // Asking again would change nothing.
+                state.stop_waiting(place);
+            }
             // Only now does a query find them.
             for change in changes {
                 // Without a MAC address it is still being looked for.
@@ -361,8 +373,8 @@ impl Neighbours {
         }
     }
 
-    /// Enters one change into its shard.
-    fn enter(&self, state: &mut State, shard: &mut Shard, change: &Change) {
+    /// Enters one change into its shard; false if it is one more than there may be.
+    fn enter(&self, state: &mut State, shard: &mut Shard, change: &Change) -> bool {
         let witness = change.witness as usize;
         let before = shard.get(&change.place).copied();
         let mut known = before.unwrap_or(Known::NOTHING);
@@ -375,7 +387,7 @@ impl Neighbours {
             },
         };
         if known.by[witness] == id {
-            return;
+            return id != NOBODY || change.mac.is_none();
         }
         let is_full = before.is_none() && state.places >= MAX_PLACES;
         let has_most = id != NOBODY && state.macs[usize::from(id)].places >= MAX_PLACES_OF_ONE;
@@ -418,6 +430,7 @@ impl Neighbours {
                 }
             }
         }
+        id != NOBODY || change.mac.is_none()
     }
 
     /// Changes the addresses of one MAC address.
@@ -579,6 +592,18 @@ impl Neighbours {
     /// Takes over the addresses of this machine.
     pub fn set_links(&self, links: Vec<Link>) {
         self.links.store(Arc::new(links));
+    }
+
+    /// Notes that interfaces of this machine may have come, gone or got another name.
+    pub fn note_interfaces(&self) {
+        self.interface_changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A number that is another after interfaces of this machine may have changed; none while
+    /// nobody tells.
+    pub fn interface_changes(&self) -> Option<u32> {
+        let changes = self.interface_changes.load(Ordering::Relaxed);
+        self.is_watching().then_some(changes)
     }
 
     /// Takes over all leases there are now, as hints; what they say of MAC addresses comes by
@@ -792,232 +817,4 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mac(last: u16) -> Mac {
-        let [high, low] = last.to_be_bytes();
-        Mac::new([2, 0, 0x5e, 0x10, high, low]).unwrap()
-    }
-
-    fn place(address: &str) -> Place {
-        Place::new(address.parse().unwrap(), 7)
-    }
-
-    fn says(witness: Witness, address: &str, mac: Option<Mac>) -> Change {
-        Change {
-            place: place(address),
-            witness,
-            mac,
-        }
-    }
-
-    fn best(table: &Neighbours, address: &str) -> Option<(Mac, Witness)> {
-        let (id, witness) = table.find(place(address))?.best()?;
-        Some((table.mac(id)?, witness))
-    }
-
-    #[test]
-    fn a_place_keeps_its_address_and_the_interface_where_it_matters() {
-        for (address, interface) in [
-            ("192.0.2.7", None),
-            ("2001:db8::7", None),
-            ("fe80::1:2:3:4", Some(9)),
-        ] {
-            let address: IpAddr = address.parse().unwrap();
-            assert_eq!(Place::new(address, 9).address(), (address, interface));
-        }
-        let on = |interface| Place::new("fe80::1".parse().unwrap(), interface);
-        assert_ne!(on(2), on(3));
-        assert_eq!(
-            place("192.0.2.7"),
-            Place::new("::ffff:192.0.2.7".parse().unwrap(), 1)
-        );
-    }
-
-    #[test]
-    fn the_best_witness_decides_and_each_can_take_back_what_it_said() {
-        let (table, _service) = Neighbours::new();
-        let address = "192.0.2.7";
-        table.apply([
-            says(Witness::Ethers, address, Some(mac(1))),
-            says(Witness::Lease, address, Some(mac(2))),
-        ]);
-        assert_eq!(best(&table, address), Some((mac(2), Witness::Lease)));
-        table.apply([says(Witness::Kernel, address, Some(mac(3)))]);
-        assert_eq!(best(&table, address), Some((mac(3), Witness::Kernel)));
-        table.apply([says(Witness::Kernel, address, Some(mac(1)))]);
-        assert_eq!(best(&table, address), Some((mac(1), Witness::Kernel)));
-        table.apply([says(Witness::Kernel, address, None)]);
-        assert_eq!(best(&table, address), Some((mac(2), Witness::Lease)));
-        table.retain(Witness::Lease, |_| false);
-        assert_eq!(best(&table, address), Some((mac(1), Witness::Ethers)));
-        table.apply([says(Witness::Ethers, address, None)]);
-        assert_eq!(table.find(place(address)), None);
-        assert_eq!(table.state().places, 0);
-    }
-
-    #[test]
-    fn a_mac_address_with_many_ipv4_addresses_is_shared() {
-        let (table, _service) = Neighbours::new();
-        let addresses: Vec<String> = (0..SHARED).map(|n| format!("192.0.2.{n}")).collect();
-        let said = |mac| {
-            addresses
-                .iter()
-                .map(move |it| says(Witness::Kernel, it, mac))
-        };
-        table.apply(said(Some(mac(1))));
-        let id = table.id(mac(1)).unwrap();
-        assert!(table.is_shared(id));
-        table.apply([says(Witness::Kernel, "192.0.2.0", None)]);
-        assert!(!table.is_shared(id));
-        // One machine has many IPv6 addresses, and is one machine.
-        let (table, _service) = Neighbours::new();
-        table.apply((0..9).map(|n| says(Witness::Kernel, &format!("2001:db8::{n}"), Some(mac(1)))));
-        let id = table.id(mac(1)).unwrap();
-        assert!(!table.is_shared(id));
-        assert_eq!(table.places_of(id).len(), 9);
-    }
-
-    #[test]
-    fn numbers_come_back_unless_the_configuration_names_them() {
-        let (table, _service) = Neighbours::new();
-        let named = table.name(mac(0)).unwrap();
-        for n in 1..MAX_MACS as u16 {
-            let seen = says(Witness::Kernel, "192.0.2.1", Some(mac(n)));
-            table.apply([seen]);
-        }
-        // All numbers are given, all but two are of no use any more.
-        table.apply([says(Witness::Kernel, "192.0.2.2", Some(mac(5_000)))]);
-        assert_eq!(
-            best(&table, "192.0.2.2"),
-            Some((mac(5_000), Witness::Kernel))
-        );
-        assert_eq!(table.id(mac(0)), Some(named));
-        assert_eq!(table.id(mac(7)), None);
-        assert_eq!(
-            best(&table, "192.0.2.1").unwrap().0,
-            mac(MAX_MACS as u16 - 1)
-        );
-        // And again: what was given free once is not given free twice.
-        for n in 6_000..6_000 + 2 * MAX_MACS as u16 {
-            table.apply([says(Witness::Kernel, "192.0.2.3", Some(mac(n)))]);
-            assert_eq!(best(&table, "192.0.2.3").unwrap().0, mac(n));
-        }
-        assert_eq!(best(&table, "192.0.2.2").unwrap().0, mac(5_000));
-    }
-
-    #[test]
-    fn one_device_cannot_fill_the_table() {
-        let (table, _service) = Neighbours::new();
-        let flood = |n: u32| says(Witness::Kernel, &format!("2001:db8::{n:x}"), Some(mac(1)));
-        table.apply((0..u32::from(MAX_PLACES_OF_ONE) * 2).map(flood));
-        assert_eq!(table.all().len(), usize::from(MAX_PLACES_OF_ONE));
-        table.apply([says(Witness::Kernel, "192.0.2.9", Some(mac(2)))]);
-        assert!(best(&table, "192.0.2.9").is_some());
-    }
-
-    #[test]
-    fn a_stranger_is_told_of_once() {
-        let (table, mut service) = Neighbours::new();
-        table.apply([says(Witness::Kernel, "192.0.2.9", Some(mac(2)))]);
-        let id = table.id(mac(2)).unwrap();
-        let all = [
-            Arrival::Mac(id),
-            Arrival::Address(place("2001:db8::9")),
-            Arrival::Claimed(mac(3)),
-        ];
-        for arrival in all {
-            table.note_stranger(arrival);
-            table.note_stranger(arrival);
-            assert_eq!(service.arrivals.try_recv(), Ok(arrival));
-            assert!(service.arrivals.try_recv().is_err());
-            table.forget_stranger(arrival);
-            table.note_stranger(arrival);
-            assert_eq!(service.arrivals.try_recv(), Ok(arrival));
-        }
-        // Nobody takes them: they are told of when there is room again.
-        let many = |n: u32| Arrival::Address(place(&format!("2001:db8::1:{n:x}")));
-        for n in 0..100 {
-            table.note_stranger(many(n));
-        }
-        let told = std::iter::from_fn(|| service.arrivals.try_recv().ok()).count();
-        assert_eq!(told, 64);
-        table.note_stranger(many(99));
-        assert_eq!(service.arrivals.try_recv(), Ok(many(99)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_asks_waits_for_the_kernel_and_not_longer_than_patience() {
-        let (table, mut service) = Neighbours::new();
-        let address = "192.0.2.9".parse().unwrap();
-        let asking = tokio::spawn({
-            let table = Arc::clone(&table);
-            async move { table.ask(address, 7).await }
-        });
-        let expected = Request {
-            address,
-            interface: 7,
-        };
-        assert_eq!(service.requests.recv().await, Some(expected));
-        // A lease is not what it waits for.
-        table.apply([says(Witness::Lease, "192.0.2.9", Some(mac(1)))]);
-        tokio::task::yield_now().await;
-        assert!(!asking.is_finished());
-        table.apply([says(Witness::Kernel, "192.0.2.9", Some(mac(2)))]);
-        assert_eq!(asking.await.unwrap(), Asked::Seen);
-        // Known by now: nobody is asked.
-        assert_eq!(table.ask(address, 7).await, Asked::Seen);
-        assert!(service.requests.try_recv().is_err());
-
-        let begin = tokio::time::Instant::now();
-        let late = table.ask("192.0.2.10".parse().unwrap(), 7).await;
-        assert_eq!(late, Asked::Late);
-        assert_eq!(begin.elapsed(), PATIENCE);
-        assert_eq!(table.state().waiters, 0);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_waits_for_an_address_that_is_forgotten_goes_on_waiting() {
-        let (table, mut service) = Neighbours::new();
-        let address = "192.0.2.9".parse().unwrap();
-        let asking = tokio::spawn({
-            let table = Arc::clone(&table);
-            async move { table.ask(address, 7).await }
-        });
-        service.requests.recv().await.unwrap();
-        // What the kernel had before was of no use, and it looks again.
-        table.apply([says(Witness::Kernel, "192.0.2.9", None)]);
-        tokio::task::yield_now().await;
-        assert!(!asking.is_finished());
-        assert!(table.is_awaited(place("192.0.2.9")));
-        table.give_up(place("192.0.2.9"));
-        assert_eq!(asking.await.unwrap(), Asked::Hopeless);
-        assert!(!table.is_awaited(place("192.0.2.9")));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_flood_of_unknown_addresses_waits_for_nobody() {
-        let (table, mut service) = Neighbours::new();
-        let ask = |n: usize| {
-            let table = Arc::clone(&table);
-            let address = Ipv6Addr::from(0x2001_0db8_u128 << 96 | n as u128);
-            tokio::spawn(async move { table.ask(address.into(), 7).await })
-        };
-        let waiting: Vec<_> = (0..MAX_WAITING).map(ask).collect();
-        tokio::task::yield_now().await;
-        let begin = tokio::time::Instant::now();
-        assert_eq!(ask(MAX_WAITING).await.unwrap(), Asked::Late);
-        assert_eq!(begin.elapsed(), Duration::ZERO);
-        // Those whose clients went away make room.
-        for it in waiting {
-            it.abort();
-            drop(it.await);
-        }
-        while service.requests.try_recv().is_ok() {}
-        let late = ask(MAX_WAITING + 1);
-        tokio::task::yield_now().await;
-        assert_eq!(table.state().waiters, 1);
-        late.abort();
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@
 //! which must know a client's MAC address before it can deliver the answer.
 
 pub mod leases;
+pub mod mdns;
 pub mod netlink;
 
 use std::sync::Arc;

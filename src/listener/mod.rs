@@ -6,6 +6,7 @@
 //! port is told at once, and read only afterwards, so that no child gets an unfiltered answer.
 
 pub mod proxy;
+mod scoped;
 pub mod tcp;
 pub mod udp;
 

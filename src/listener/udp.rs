@@ -9,7 +9,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tracing::{debug, warn};
 
-use super::Resolver;
+use super::{Resolver, scoped};
 use crate::device::Origin;
 use crate::journal::Transport;
 use crate::resolve::{Pending, Step};
@@ -31,6 +31,8 @@ struct Envelope {
     /// Our address that it asked; the answer leaves from it (RFC 1035 section 7.3, RFC 2181
     /// section 4), since a client drops what comes from another.
     ours: Option<IpAddr>,
+    /// The kernel's number of the interface it came in on; 0 if unknown.
+    interface: u32,
 }
 
 /// Answers everything that arrives at `socket`, until the task is dropped.
@@ -91,13 +93,14 @@ async fn handle(
     let envelope = Envelope {
         client: meta.addr,
         ours: meta.dst_ip,
+        interface: meta.interface_index.unwrap_or(0),
     };
     // A port of 0 cannot be answered, and answering ourselves would be a circle.
     if meta.addr.port() == 0 {
         return;
     }
     let client = meta.addr.ip().to_canonical();
-    let origin = Origin::new(client, meta.interface_index.unwrap_or(0), listener);
+    let origin = Origin::new(client, envelope.interface, listener);
     match resolver.answer_now(message, &origin, Transport::Udp, answer) {
         Step::Reply(outcome) => {
             datagrams.send(answer, envelope).await;
@@ -154,10 +157,15 @@ impl Datagrams {
             segment_size: None,
             src_ip: envelope.ours,
         };
+        let scoped = scoped::needed(envelope.ours, envelope.client);
         let sent = self
             .socket
-            .async_io(Interest::WRITABLE, || {
-                self.state.try_send((&self.socket).into(), &transmit)
+            .async_io(Interest::WRITABLE, || match scoped {
+                Some(ours) => {
+                    let (client, interface) = (envelope.client, envelope.interface);
+                    scoped::send(&self.socket, answer, client, ours, interface).map(drop)
+                }
+                None => self.state.try_send((&self.socket).into(), &transmit),
             })
             .await;
         if let Err(error) = sent {

@@ -127,6 +127,19 @@ impl Answer {
         self.rcode == rcode::NOERROR && self.wire[6..8] != [0, 0]
     }
 
+    /// The name in the first record of this TYPE, whose data must be one, such as PTR.
+    pub fn target(&self, rtype: u16) -> Option<NameBuf> {
+        let mut at = usize::from(self.question_end);
+        for _ in 0..read_u16(&self.wire, 6).ok()? {
+            let record = Record::read(&self.wire, at).ok()?;
+            if record.rtype == rtype {
+                return Some(read_name(&self.wire, record.data).ok()?.0);
+            }
+            at = record.end;
+        }
+        None
+    }
+
     /// Octets it takes in memory, for the cache's bound.
     pub fn weight(&self) -> usize {
         let names = self.facts.iter().map(|fact| match fact {

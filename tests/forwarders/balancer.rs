@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::wire::{Ask, ask, frame, rtype};
 use crate::support::{Connection, Home, clients, home, wait_for};
-use crate::{FAMILY, client_in_log, taken_for};
+use crate::{FAMILY, client_in_log, reload, taken_for};
 
 const BALANCER: &str = r#"
 [[forwarder]]
@@ -117,10 +117,7 @@ fn whoever_is_not_served_is_not_served_through_a_load_balancer() {
     assert!(opened(&home, &outside).receive().is_none());
     // The load balancer itself need not be: 127.0.0.9 is within, 127.0.0.200 would not be.
     let elsewhere = BALANCER.replace("127.0.0.9", "127.0.0.200");
-    home.write_config(&format!("{FAMILY}{elsewhere}"));
-    let socket = home.path("../run/control.sock");
-    let output = home.hedgerow(&["reload", "--socket", socket.to_str().unwrap()]);
-    assert!(output.status.success(), "{output:?}");
+    reload(&home, FAMILY, &elsewhere);
     let mut connection = Connection::open_from(home.v4, "127.0.0.200");
     connection.send_octets(&from_client("10.0.0.9", &[]));
     let reply = connection.ask(&ask("printer.example", rtype::A));

@@ -2,7 +2,7 @@
 
 use crate::support::wire::{ask, rtype};
 use crate::support::{Home, Reply, Upstream};
-use crate::{FAMILY, client_in_log, subnet, taken_for};
+use crate::{FAMILY, client_in_log, reload, subnet, taken_for};
 
 const FORWARDER: &str = r#"
 [[forwarder]]
@@ -82,10 +82,7 @@ fn only_what_is_trusted_counts_and_a_reload_changes_it() {
     let both: Options<'_> = &[(65_001, PARENT), (65_074, b"line-1")];
     assert_eq!(identity(&home, "127.0.0.9", both), "line");
     assert_eq!(identity(&home, "127.0.0.9", &both[..1]), "router");
-    home.write_config(&format!("{FAMILY}{FORWARDER}"));
-    let socket = home.path("../run/control.sock");
-    let output = home.hedgerow(&["reload", "--socket", socket.to_str().unwrap()]);
-    assert!(output.status.success(), "{output:?}");
+    reload(&home, FAMILY, FORWARDER);
     assert_eq!(identity(&home, "127.0.0.9", both), "parent");
 }
 
@@ -111,6 +108,27 @@ fn the_log_shows_whose_query_it_was() {
     let joined = status.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(joined.contains("1 queries of a forwarder were"), "{status}");
     assert!(!joined.contains("lies outside"), "{status}");
+}
+
+/// Programs on this machine may walk through all names; who stands behind a forwarder that runs
+/// here may not, unless it is a device.
+#[test]
+fn a_forwarder_on_this_machine_does_not_ask_for_itself() {
+    let family = FAMILY.replace("address = [\"127.0.0.9\"]", "interface = \"nothing0\"");
+    let home = Home::start(&format!("{family}{FORWARDER}"));
+    let hears = |from: &str, options: Options<'_>| {
+        let mut asked = ask("9.0.0.10.in-addr.arpa", rtype::PTR)
+            .from(from)
+            .edns(1232);
+        for (code, value) in options {
+            asked = asked.option(*code, value);
+        }
+        !home.ask(&asked).answers().is_empty()
+    };
+    assert!(hears("127.0.0.8", &[]));
+    assert!(!hears("127.0.0.9", &[]));
+    assert!(!hears("127.0.0.9", &[(65_001, &[2, 0, 0x5e, 0x10, 0, 9])]));
+    assert!(hears("127.0.0.9", &[(65_001, TABLET)]));
 }
 
 /// Whoever is identified has a rate of his own, also behind a forwarder on this machine; the rest

@@ -2,24 +2,25 @@
 //!
 //! The test runs itself a second time in a network namespace, where it may make others: the hosts.
 //! ```text
-//! tablet 192.168.77.11 ──┐
-//!                        ├── dnsmasq 192.168.77.1 and .78.1 ── 127.0.0.1 hedgerow ── upstream
-//! parent 192.168.78.12 ──┘
+//! tablet   192.168.77.10 ──┐
+//! parent   192.168.78.10 ──┼── dnsmasq 192.168.77.1, .78.1, .79.1 ── 127.0.0.1 hedgerow ── upstream
+//! stranger 192.168.79.10 ──┘
 //! ```
 
 use std::process::{Child, Command, Stdio};
 
 use crate::support::home::Running;
 use crate::support::{Home, clients, wait_for};
-use crate::{FAMILY, taken_for};
+use crate::{FAMILY, reload, taken_for};
 
 /// Set for the second run.
 const INSIDE: &str = "HEDGEROW_TEST_INSIDE";
 
-/// A host: its place among the links, its name, its MAC address.
-const HOSTS: [(u8, &str, &str); 2] = [
+/// A host: its place among the links, whom it is taken for, its MAC address.
+const HOSTS: [(u8, &str, &str); 3] = [
     (77, "tablet", "02:00:5e:10:00:01"),
     (78, "parent", "02:00:5e:10:00:02"),
+    (79, "guest", "02:00:5e:10:00:03"),
 ];
 
 #[test]
@@ -129,6 +130,7 @@ fn start_dnsmasq(home: &Home, words: &[&str]) -> Child {
         .args([
             "--listen-address=192.168.77.1",
             "--listen-address=192.168.78.1",
+            "--listen-address=192.168.79.1",
         ])
         .arg(server)
         .args(words)
@@ -165,6 +167,47 @@ fn identity(host: &Running, place: u8, more: &[&str]) -> &'static str {
         let text = dig(host, place, name, more).expect("dnsmasq answers");
         clients::records(&text) == ["A 0.0.0.0"]
     })
+}
+
+/// dnsmasq says the client's address as well, and a client has written both before, in one order
+/// and in the other, once or twice.
+fn whoever_writes_both_words_is_believed_neither(
+    home: &Home,
+    hosts: &[(Running, u8, &'static str)],
+) {
+    let trust = "trust = [\"mac\", \"client-subnet\"]";
+    let forwarder = format!("[[forwarder]]\naddress = [\"127.0.0.1\"]\n{trust}\n");
+    let family = FAMILY.replace("127.0.0.9", "127.0.0.1");
+    reload(home, &family, &forwarder);
+    // The printer's address and the parent's MAC address, in the form that `add-mac` writes, in
+    // another, and as the EDNS options they are.
+    let (subnet, mac) = ("+ednsopt=8:000120000a000009", "+ednsopt=65001:02005e100002");
+    let text = "+ednsopt=65073:30323a30303a35653a31303a30303a3032";
+    let forgeries: [&[&str]; 5] = [
+        &[subnet, mac],
+        &[mac, subnet],
+        &[text, mac, subnet],
+        &[subnet, subnet, mac, mac],
+        &["+subnet=192.168.78.10/32", mac],
+    ];
+    let words = [
+        "--add-mac",
+        "--strip-mac",
+        "--add-subnet=32,128",
+        "--strip-subnet",
+    ];
+    let dnsmasq = Running(start_dnsmasq(home, &words));
+    let (tablet, place, _) = &hosts[0];
+    wait_for("dnsmasq to answer", || {
+        dig(tablet, *place, "localhost", &[])
+    });
+    for (host, place, name) in hosts {
+        for forgery in forgeries {
+            let taken_for = identity(host, *place, forgery);
+            assert_eq!(taken_for, *name, "{forgery:?}");
+        }
+    }
+    drop(dnsmasq);
 }
 
 fn inside() {
@@ -213,6 +256,7 @@ fn inside() {
         }
         drop(dnsmasq);
     }
+    whoever_writes_both_words_is_believed_neither(&home, &hosts);
     // Asked past dnsmasq, by a host that is no forwarder, the same words mean nothing: the daemon
     // listens on loopback alone, so that this is a question of 127.0.0.2.
     let asked = crate::support::wire::ask("parent.example", 1).from("127.0.0.2");

@@ -71,6 +71,14 @@ fn taken_for(mut is_blocked: impl FnMut(&str) -> bool) -> &'static str {
     first
 }
 
+/// Puts `family` and `config` behind it in force.
+fn reload(home: &support::Home, family: &str, config: &str) {
+    home.write_config(&format!("{family}{config}"));
+    let socket = home.path("../run/control.sock");
+    let output = home.hedgerow(&["reload", "--socket", socket.to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+}
+
 /// The client of the last query for `name`, as the log shows it.
 fn client_in_log(home: &support::Home, name: &str) -> String {
     let socket = home.path("../run/control.sock");

@@ -178,6 +178,48 @@ fn a_mac_address_that_nobody_named_is_a_guests() {
     assert_eq!(tablet.ask("10.77.0.20:0", V4), Some(Who::Guest));
 }
 
+/// The kernel is made to look for a hundred addresses at once and a hundred a second; who comes
+/// later waits a moment longer.
+#[test]
+fn many_addresses_at_once_are_all_recognised() {
+    if !is_possible() {
+        return;
+    }
+    let street = Street::new("");
+    street.tablet.add_crowd("fd77::c:", 150);
+    let said = street.tablet.ask_as_crowd("fd77::c:", 150, V6);
+    assert_eq!(said, "192.0.2.11=150");
+}
+
+#[test]
+fn more_addresses_than_are_remembered_are_a_guests_and_nobody_elses_matter() {
+    if !is_possible() {
+        return;
+    }
+    let street = Street::new("");
+    let Street { tablet, laptop, .. } = &street;
+    for part in 0..4 {
+        let net = format!("fd77::a{part}:");
+        tablet.add_crowd(&net, 75);
+        let said = tablet.ask_as_crowd(&net, 75, V6);
+        // 256 of one MAC address are remembered, one of them of IPv4.
+        if part < 3 {
+            assert_eq!(said, "192.0.2.11=75", "{part}");
+        } else {
+            let (its, guests) = said.split_once(' ').expect("two kinds");
+            assert!(its.starts_with("192.0.2.11="), "{said}");
+            assert!(guests.starts_with("192.0.2.13="), "{said}");
+        }
+        laptop.add_crowd(&format!("fd77::1{part}:"), 1);
+        let from = format!("[fd77::1{part}:1]:0");
+        assert_eq!(laptop.ask(&from, V6), Some(Who::Laptop), "{part}");
+    }
+    // Again and again the same.
+    let again = tablet.ask_as_crowd("fd77::a3:", 75, V6);
+    assert!(!again.contains("tcp"), "{again}");
+    assert_eq!(tablet.ask("[fd77::a0:1]:0", V6), Some(Who::Tablet));
+}
+
 #[test]
 fn the_same_link_local_address_on_two_links_is_two_devices() {
     if !is_possible() {

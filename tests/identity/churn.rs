@@ -1,10 +1,14 @@
-//! Neighbours come and go while everybody asks.
+//! Neighbours and leases come and go while everybody asks.
 
+use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::inside::said;
-use crate::street::{LAPTOP, Machine, Street, TABLET, is_possible};
+use crate::street::{LAPTOP, Machine, NOT_YET, Street, TABLET, is_possible};
 
 /// Questions a second, all hosts together.
 const RATE: u32 = 5_000;
@@ -14,12 +18,18 @@ const RATE: u32 = 5_000;
 const LONGEST: Duration = Duration::from_millis(if cfg!(debug_assertions) { 2_000 } else { 10 });
 
 #[test]
-fn nobody_is_mistaken_while_neighbours_change() {
+fn nobody_is_mistaken_while_neighbours_and_leases_change() {
     if !is_possible() {
         return;
     }
     let seconds = std::env::var("HEDGEROW_CHURN_SECONDS").unwrap_or_else(|_| "2".to_owned());
-    let street = Street::new("");
+    let mut street = Street::new(NOT_YET);
+    let leases = street.router.path("dnsmasq.leases");
+    std::fs::write(&leases, "").unwrap();
+    street
+        .router
+        .configure(&format!("[identity]\nleases = [{leases:?}]\n"));
+    street.router.start(&[]);
     let Street {
         tablet,
         laptop,
@@ -46,6 +56,7 @@ fn nobody_is_mistaken_while_neighbours_change() {
         ]);
     }
     let churn = router.churn(changes);
+    let lies = Lies::begin(&leases);
     let flood = |host: &Machine, from: &str| {
         let task = format!("flood {from}:0 10.77.0.1:53 {} {seconds}", RATE / 2);
         let mut command = host.inside(&task);
@@ -73,4 +84,48 @@ fn nobody_is_mistaken_while_neighbours_change() {
     }
     let changed = churn.end();
     assert!(changed > 100, "{changed}");
+    let written = lies.end();
+    assert!(written > 50, "{written}");
+    // They were heard, and counted for less than what the kernel sees.
+    let log = router.log();
+    assert!(log.contains(" count=51"), "{log}");
+}
+
+/// Leases that are written a hundred times a second, all of them the other's.
+struct Lies {
+    is_over: Arc<AtomicBool>,
+    thread: JoinHandle<u32>,
+}
+
+impl Lies {
+    fn begin(leases: &Path) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let (until, leases) = (Arc::clone(&is_over), leases.to_path_buf());
+        let thread = std::thread::spawn(move || {
+            let mut round = 0_u32;
+            while !until.load(Ordering::Relaxed) {
+                let (mut text, odd) = (String::new(), round % 2 == 1);
+                let whose = |is_one| if is_one { TABLET } else { LAPTOP };
+                for last in 100..150 {
+                    let mac = whose((last % 2 == 1) == odd);
+                    text += &format!("0 {mac} 10.77.0.{last} name{last} *\n");
+                }
+                // In turn that of either of those who ask.
+                let (mac, last) = (whose(odd), if odd { 20 } else { 10 });
+                text += &format!("0 {mac} 10.77.0.{last} host *\n");
+                // As dnsmasq does it: the same file, emptied and written anew.
+                std::fs::write(&leases, text).unwrap();
+                round += 1;
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            round
+        });
+        Self { is_over, thread }
+    }
+
+    /// Ends it; how often they were written.
+    fn end(self) -> u32 {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
 }

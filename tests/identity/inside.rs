@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::street::wait_for;
 
-/// The variable that holds the task: `ask FROM TO MILLISECONDS` or `flood FROM TO RATE SECONDS`.
+/// The variable that holds the task: `ask FROM TO MILLISECONDS`, `flood FROM TO RATE SECONDS`,
+/// `crowd NET COUNT TO`, `lease INTERFACE HOST-NAME` or `respond PORT NAME`.
 pub const TASK: &str = "HEDGEROW_IDENTITY_TASK";
 /// What the line with the outcome begins with.
 const MARK: &str = "outcome: ";
@@ -34,6 +35,11 @@ fn does_its_task() {
         ["flood", from, to, rate, seconds] => {
             let seconds = Duration::from_secs(seconds.parse().unwrap());
             flood(&socket(from, to), rate.parse().unwrap(), seconds)
+        }
+        ["crowd", net, count, to] => crowd(net, count.parse().unwrap(), to),
+        ["respond", port, name] => respond(port, name),
+        ["lease", interface, host_name] => {
+            crate::dhcp::take_lease(interface, host_name).to_string()
         }
         _ => panic!("no task: {task}"),
     };
@@ -141,4 +147,47 @@ fn flood(socket: &UdpSocket, rate: u32, lasting: Duration) -> String {
         delayed.as_micros(),
         answers.join(" ")
     )
+}
+
+/// One question from each of the addresses `net` followed by 1 to `count`.
+fn crowd(net: &str, count: u16, to: &str) -> String {
+    let from = |number: u16| format!("[{net}{number:x}]:0");
+    let sockets: Vec<_> = (1..=count).map(|it| socket(&from(it), to)).collect();
+    for socket in &sockets {
+        socket.send(&question(1)).unwrap();
+    }
+    let mut answers: BTreeMap<String, u32> = BTreeMap::new();
+    for socket in &sockets {
+        socket
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        let mut room = [0; 512];
+        let length = socket.recv(&mut room).unwrap();
+        let answer = read(&room[..length]).1;
+        let answer = answer.map_or_else(|| "tcp".to_owned(), |it| it.to_string());
+        *answers.entry(answer).or_default() += 1;
+    }
+    let answers: Vec<String> = answers.iter().map(|(it, n)| format!("{it}={n}")).collect();
+    answers.join(" ")
+}
+
+/// Says to whoever asks at `port` that all addresses are called `name`, until it is killed.
+fn respond(port: &str, name: &str) -> String {
+    let socket = UdpSocket::bind(format!("[::]:{port}")).unwrap();
+    let labels = name
+        .split('.')
+        .map(|it| [&[it.len() as u8], it.as_bytes()].concat());
+    let target = [labels.collect::<Vec<_>>().concat(), vec![0]].concat();
+    let mut room = [0; 512];
+    loop {
+        let (length, from) = socket.recv_from(&mut room).unwrap();
+        // The question: a name, whose end is the first octet of zero, type and class.
+        let end = 12 + room[12..length].iter().position(|it| *it == 0).unwrap() + 5;
+        let mut out = room[..end].to_vec();
+        // An answer, one question, one record of PTR and IN, ten seconds.
+        out[2..12].copy_from_slice(&[0x84, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
+        out.extend([0xc0, 12, 0, 12, 0, 1, 0, 0, 0, 10, 0, target.len() as u8]);
+        out.extend_from_slice(&target);
+        socket.send_to(&out, from).unwrap();
+    }
 }

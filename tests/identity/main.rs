@@ -10,9 +10,14 @@
     reason = "what is used in another file is public there"
 )]
 
+mod dhcp;
 mod inside;
 mod street;
 
 mod addresses;
 mod churn;
 mod evidence;
+mod leases;
+mod newcomers;
+mod places;
+mod reboot;

@@ -80,11 +80,39 @@ impl Machine {
         Ok(this)
     }
 
+    /// What the system calls it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Runs `ip` in it, which must succeed.
     pub fn ip(&self, words: &str) -> String {
         let mut command = Command::new("ip");
         command.args(["-n", &self.name]).args(words.split(' '));
         run(&mut command).unwrap_or_else(|said| panic!("ip {words}: {said}"))
+    }
+
+    /// Gives its first interface the addresses `net` followed by 1 to `count` in hexadecimal.
+    pub fn add_crowd(&self, net: &str, count: u16) {
+        let mut child = self
+            .command("ip")
+            .args(["-batch", "-"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        for number in 1..=count {
+            writeln!(stdin, "addr add {net}{number:x}/64 dev eth0").unwrap();
+        }
+        drop(stdin);
+        assert!(child.wait().unwrap().success());
+    }
+
+    /// Asks `to` once from each address of such a crowd, all at the same time: how many were
+    /// answered as whom, and how many were told to come by TCP, as in `192.0.2.11=3 tcp=1`.
+    pub fn ask_as_crowd(&self, net: &str, count: u16, to: &str) -> String {
+        let output = run(&mut self.inside(&format!("crowd {net} {count} {to}"))).unwrap();
+        crate::inside::said(&output).to_owned()
     }
 
     /// Sets a parameter of its kernel.
@@ -112,6 +140,14 @@ impl Machine {
         command
     }
 
+    /// Lets a DHCP server give it an address, under the name it calls itself.
+    pub fn take_lease(&self, host_name: &str) -> String {
+        let output = run(&mut self.inside(&format!("lease eth0 {host_name}"))).unwrap();
+        let address = crate::inside::said(&output).to_owned();
+        self.ip(&format!("addr add {address}/24 dev eth0"));
+        address
+    }
+
     /// Who answers a question from `from` to `to`: a device, or nobody in time.
     pub fn ask(&self, from: &str, to: &str) -> Option<Who> {
         self.ask_for(Duration::from_secs(10), from, to)
@@ -129,6 +165,17 @@ impl Drop for Machine {
     fn drop(&mut self) {
         // Interfaces in it and their other ends go with it.
         drop(run(Command::new("ip").args(["netns", "del", &self.name])));
+    }
+}
+
+/// A program that runs until this is dropped.
+pub struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }
 
@@ -185,6 +232,8 @@ impl Who {
 
 pub const TABLET: &str = "02:00:5e:10:00:01";
 pub const LAPTOP: &str = "02:00:5e:10:00:02";
+/// Nobody named it.
+pub const PHONE: &str = "02:00:5e:10:00:77";
 
 /// The child's tablet and the parent's laptop, both known by MAC address, the laptop by its
 /// addresses too. Each profile answers the same question in its own way.
@@ -245,13 +294,7 @@ impl Street {
             router.set(&key("retrans_time_ms"), "100");
         }
         for (host, mac, last) in [(&tablet, TABLET, 10), (&laptop, LAPTOP, 20)] {
-            let port = format!("port{last}");
-            router.ip(&format!(
-                "link add {port} type veth peer name eth0 netns {}",
-                host.name
-            ));
-            router.ip(&format!("link set {port} master br0 up"));
-            host.ip(&format!("link set eth0 address {mac} up"));
+            plug_in(&router, host, &format!("port{last}"), mac);
             host.ip(&format!("addr add 10.77.0.{last}/24 dev eth0"));
             host.ip(&format!("addr add fd77::{last}/64 dev eth0"));
         }
@@ -261,6 +304,23 @@ impl Street {
             router: Router::new(router, config),
         }
     }
+
+    /// One more host on the bridge, without addresses of IPv4 yet.
+    pub fn add_host(&self, label: &str, mac: &str) -> Machine {
+        let host = Machine::new(label).unwrap();
+        plug_in(&self.router.machine, &host, &format!("port-{label}"), mac);
+        host
+    }
+}
+
+/// Connects a host to the bridge of the router.
+fn plug_in(router: &Machine, host: &Machine, port: &str, mac: &str) {
+    router.ip(&format!(
+        "link add {port} type veth peer name eth0 netns {}",
+        host.name
+    ));
+    router.ip(&format!("link set {port} master br0 up"));
+    host.ip(&format!("link set eth0 address {mac} up"));
 }
 
 /// A machine with the daemon.
@@ -285,17 +345,23 @@ impl Router {
         this
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// A file or folder of the router's own.
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// Writes [`FAMILY`] and `config` as the configuration.
+    /// Writes [`FAMILY`] and `config` as the configuration of a daemon that listens everywhere.
     pub fn configure(&self, config: &str) {
-        let (socket, state) = (self.path("run/control.sock"), self.path("state"));
         let has_v6 = self.machine.ip("addr").contains("inet6");
-        let v6 = if has_v6 { ", \"[::]:53\"" } else { "" };
+        let everywhere = ["0.0.0.0:53", "[::]:53"];
+        self.configure_at(&everywhere[..1 + usize::from(has_v6)], config);
+    }
+
+    /// The same for one that listens at these addresses.
+    pub fn configure_at(&self, listen: &[&str], config: &str) {
+        let (socket, state) = (self.path("run/control.sock"), self.path("state"));
         let base = format!(
-            "[server]\nlisten = [\"0.0.0.0:53\"{v6}]\nworkers = 2\n\
+            "[server]\nlisten = {listen:?}\nworkers = 2\n\
              [upstream]\nservers = [\"127.0.0.1:5399\"]\n\
              [control]\nsocket = {socket:?}\n\
              [lists]\nfolder = {state:?}\nstarter = false\n\
@@ -333,6 +399,15 @@ impl Router {
             let patience = Duration::from_millis(500);
             self.machine.ask_for(patience, "127.0.0.1:0", &to)
         });
+    }
+
+    /// Ends the daemon and makes the kernel forget everybody, as switching the router off does.
+    pub fn switch_off(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            daemon.kill().unwrap();
+            daemon.wait().unwrap();
+        }
+        self.forget_neighbours();
     }
 
     /// What the daemon said.

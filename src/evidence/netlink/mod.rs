@@ -22,20 +22,22 @@ use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::MissedTickBehavior;
 use tracing::{debug, warn};
 
 use super::{Condition, State};
 use crate::clock::Clock;
 use crate::device::neighbours::{Change, Feed, Link, Neighbours, Place, Request, Witness};
-use probe::{Probe, ProbeError};
+use probe::Probe;
 use socket::{Events, Questions, Told};
-use wire::{Family, Message, Neighbour, Word};
+use wire::{Family, Message, Messages, Neighbour, Word};
 
 /// How many datagrams of events are read before others get their turn.
 const EVENTS_AT_ONCE: usize = 256;
@@ -45,6 +47,10 @@ const DUMPS: usize = 4;
 const PROBES: usize = 3;
 /// How many addresses are looked for again at a time.
 const MAX_AGAIN: usize = 256;
+/// How many of the kernel's answers are entered before queries get their turn.
+const ENTERED_AT_ONCE: usize = 256;
+/// How long those wait that nobody could be sent to: two are due by then.
+const LATER: Duration = Duration::from_millis(20);
 
 /// Follows the kernel's neighbour table while the configuration says so.
 #[derive(Debug)]
@@ -149,12 +155,19 @@ impl Watcher {
         )]
         let socket = AsyncFd::with_interest(follower.socket(), Interest::READABLE)?;
         let mut looked_for = Vec::new();
+        let mut later = Vec::new();
+        let mut due = tokio::time::interval(LATER);
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // One at a time.
         let mut job = JoinSet::new();
         loop {
             if job.is_empty() {
                 let todo = follower.take_todo();
                 looked_for.extend(todo.again);
+                if later.is_empty() && !todo.later.is_empty() {
+                    due.reset();
+                }
+                later.extend(todo.later);
                 if todo.changed_links || todo.lost || !looked_for.is_empty() {
                     let requests = std::mem::take(&mut looked_for);
                     let (follower, table) = (Arc::clone(follower), Arc::clone(&self.table));
@@ -183,6 +196,7 @@ impl Watcher {
                         looked_for.push(next);
                     }
                 }
+                _ = due.tick(), if !later.is_empty() => looked_for.append(&mut later),
                 Some(done) = job.join_next() => warn_of(done),
                 _ = wanted.changed() => break,
             }
@@ -248,6 +262,18 @@ struct Todo {
     lost: bool,
     /// Addresses that are waited for and that the kernel gave up or forgot.
     again: Vec<Request>,
+    /// Those that nothing could be sent to just now.
+    later: Vec<Request>,
+}
+
+/// What came of making the kernel look for an address.
+enum Sought {
+    /// It looks.
+    Begun,
+    /// Nothing could be sent just now.
+    Later,
+    /// It does not.
+    Hopeless,
 }
 
 /// How the kernel is asked.
@@ -310,20 +336,36 @@ impl Follower {
         }
         table.set_links(links);
         let told = self.asker().all();
+        let known: Vec<Change> = match &told {
+            Ok(told) => {
+                let stream = self.stream();
+                let neighbours = told.messages.iter().filter_map(|message| match message {
+                    Message::Neighbour(neighbour) => stream.change(neighbour),
+                    _ => None,
+                });
+                neighbours.filter(|change| change.mac.is_some()).collect()
+            }
+            Err(_) => Vec::new(),
+        };
+        // Queries wait for this lock; they get their turn between two parts.
+        for part in known.chunks(ENTERED_AT_ONCE) {
+            let mut stream = self.stream();
+            stream.read(table);
+            // What was lost may be newer; there is another look.
+            if stream.todo.lost {
+                break;
+            }
+            let is_newest = |change: &&Change| !stream.is_overtaken(change.place);
+            table.apply(part.iter().filter(is_newest).copied().collect::<Vec<_>>());
+        }
         let mut stream = self.stream();
         stream.read(table);
-        let overtaken = stream.overtaken.take().unwrap_or_default();
+        let mut kept = stream.overtaken.take().unwrap_or_default();
         let told = told?;
-        let neighbours = told.messages.iter().filter_map(|message| match message {
-            Message::Neighbour(neighbour) => stream.change(neighbour),
-            _ => None,
-        });
-        let known: Vec<Change> = neighbours
-            .filter(|change| change.mac.is_some() && !overtaken.contains(&change.place))
-            .collect();
-        let mut kept = overtaken;
+        if stream.todo.lost {
+            return Ok(());
+        }
         kept.extend(known.iter().map(|change| change.place));
-        table.apply(known);
         if told.is_partial {
             debug!("neighbours changed while they were told of: what is old is kept");
         } else {
@@ -346,7 +388,9 @@ impl Follower {
         let mut asker = self.asker();
         let mut found = Vec::new();
         let mut unknown = Vec::new();
-        for request in requests {
+        // Others may have lost patience.
+        let is_awaited = |it: &&Request| table.is_awaited(Place::new(it.address, it.interface));
+        for request in requests.iter().filter(is_awaited) {
             match asker.one(request, &links) {
                 Entry::Is(neighbour) => found.push(neighbour),
                 Entry::Pending | Entry::None | Entry::Unheard => unknown.push(request),
@@ -356,16 +400,26 @@ impl Follower {
             let mut stream = self.stream();
             stream.read(table);
             let overtaken = stream.overtaken.take().unwrap_or_default();
-            let changes = found.iter().filter_map(|it| stream.change(it));
-            let changes = changes.filter(|change| !overtaken.contains(&change.place));
-            table.apply(changes.collect::<Vec<_>>());
-        }
-        for request in unknown {
-            let place = Place::new(request.address, request.interface);
-            if table.is_awaited(place) && !asker.resolve(request, &links) {
-                table.give_up(place);
+            // Where something was lost, the look at all that follows finds them, too.
+            if !stream.todo.lost {
+                let changes = found.iter().filter_map(|it| stream.change(it));
+                let changes = changes.filter(|change| !overtaken.contains(&change.place));
+                table.apply(changes.collect::<Vec<_>>());
             }
         }
+        let mut later = Vec::new();
+        for request in unknown {
+            let place = Place::new(request.address, request.interface);
+            if !table.is_awaited(place) {
+                continue;
+            }
+            match asker.resolve(request, &links) {
+                Sought::Begun => {}
+                Sought::Later => later.push(*request),
+                Sought::Hopeless => table.give_up(place),
+            }
+        }
+        self.stream().todo.later.extend(later);
     }
 
     fn stream(&self) -> MutexGuard<'_, Stream> {
@@ -394,19 +448,23 @@ impl Stream {
                 is_all = true;
                 break;
             };
-            for message in messages {
-                match message {
-                    Message::Neighbour(neighbour) => {
-                        changes.extend(change(&neighbour, &self.links));
-                    }
-                    Message::Address => self.todo.changed_links = true,
-                    Message::Lost => self.todo.lost = true,
-                    Message::Done { .. } | Message::Error { .. } | Message::Other => {}
-                }
-            }
+            self.todo
+                .take_in(messages, &self.links, table, &mut changes);
+        }
+        self.enter(changes, table);
+        is_all
+    }
+
+    /// Enters changes, unless some before or after them were lost.
+    fn enter(&mut self, changes: Vec<Change>, table: &Neighbours) {
+        if self.todo.lost {
+            // Any address may have changed hands. Until the look at all, which follows, nobody is
+            // known by what was said before.
+            table.retain(Witness::Kernel, |_| false);
+            return;
         }
         if changes.is_empty() {
-            return is_all;
+            return;
         }
         if let Some(overtaken) = &mut self.overtaken {
             overtaken.extend(changes.iter().map(|change| change.place));
@@ -421,7 +479,12 @@ impl Stream {
             }
         }
         table.apply(changes);
-        is_all
+    }
+
+    /// Whether the kernel told of an address by itself since it was asked.
+    fn is_overtaken(&self, place: Place) -> bool {
+        let overtaken = self.overtaken.as_ref();
+        overtaken.is_some_and(|overtaken| overtaken.contains(&place))
     }
 
     fn change(&self, neighbour: &Neighbour) -> Option<Change> {
@@ -448,7 +511,29 @@ fn change(neighbour: &Neighbour, links: &[Link]) -> Option<Change> {
 
 impl Todo {
     const fn is_empty(&self) -> bool {
-        !self.changed_links && !self.lost && self.again.is_empty()
+        !self.changed_links && !self.lost && self.again.is_empty() && self.later.is_empty()
+    }
+
+    /// Takes in a datagram of events: what it changes, and what is to be done.
+    fn take_in(
+        &mut self,
+        messages: Messages<'_>,
+        links: &[Link],
+        table: &Neighbours,
+        changes: &mut Vec<Change>,
+    ) {
+        for message in messages {
+            match message {
+                Message::Neighbour(neighbour) => changes.extend(change(&neighbour, links)),
+                Message::Address => self.changed_links = true,
+                Message::Interface => table.note_interfaces(),
+                Message::Lost => {
+                    self.lost = true;
+                    table.note_interfaces();
+                }
+                Message::Done { .. } | Message::Error { .. } | Message::Other => {}
+            }
+        }
     }
 }
 
@@ -516,27 +601,72 @@ impl Asker {
         best
     }
 
-    /// Makes the kernel look for an address; whether it does.
-    fn resolve(&mut self, request: &Request, links: &[Link]) -> bool {
+    /// Makes the kernel look for an address.
+    fn resolve(&mut self, request: &Request, links: &[Link]) -> Sought {
         if !links::is_a_neighbours(links, request.address) {
-            return false;
+            return Sought::Hopeless;
         }
         for _ in 0..PROBES {
             match self.probe.send(request.address, request.interface) {
                 Ok(()) => {}
-                // Later; whoever waits asks again.
-                Err(ProbeError::TooMany) => return true,
                 Err(error) => {
                     debug!(address = %request.address, %error, "not looked for");
-                    return false;
+                    return if error.is_passing() {
+                        Sought::Later
+                    } else {
+                        Sought::Hopeless
+                    };
                 }
             }
             // Sending made the entry, unless the way to the address leads elsewhere, or somebody
             // has deleted it since.
             if !matches!(self.one(request, links), Entry::None) {
-                return true;
+                return Sought::Begun;
             }
         }
-        false
+        Sought::Hopeless
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mac::Mac;
+
+    /// What the kernel says next may be about any of those it was silent of.
+    #[test]
+    fn when_something_was_lost_nobody_is_known_by_what_was_said_before() {
+        let (table, _service) = Neighbours::new();
+        let mut stream = Stream {
+            events: Events::open().unwrap(),
+            links: vec![Link {
+                interface: 3,
+                net: "192.0.2.1/24".parse().unwrap(),
+            }],
+            overtaken: None,
+            todo: Todo::default(),
+        };
+        let place = |address: &str| Place::new(address.parse().unwrap(), 3);
+        let says = |address: &str, witness| Change {
+            place: place(address),
+            witness,
+            mac: Mac::new([2, 0, 0x5e, 0x10, 0, 1]).ok(),
+        };
+        let before = says("192.0.2.7", Witness::Kernel);
+        stream.enter(vec![before], &table);
+        table.apply([says("192.0.2.7", Witness::Lease)]);
+        let said_by = |address: &str, witness| table.find(place(address))?.by(witness);
+        assert!(said_by("192.0.2.7", Witness::Kernel).is_some());
+
+        let mut changes = vec![says("192.0.2.8", Witness::Kernel)];
+        stream
+            .todo
+            .take_in(Messages::lost(), &stream.links, &table, &mut changes);
+        stream.enter(changes, &table);
+        for address in ["192.0.2.7", "192.0.2.8"] {
+            assert_eq!(said_by(address, Witness::Kernel), None, "{address}");
+        }
+        assert!(said_by("192.0.2.7", Witness::Lease).is_some());
+        assert!(!stream.todo.is_empty());
     }
 }

@@ -8,6 +8,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::time::Duration;
 
+use nix::errno::Errno;
+
 use crate::clock::{Clock, Moment};
 
 /// The port of those who listen to nothing.
@@ -35,8 +37,30 @@ pub(super) enum ProbeError {
     TooMany,
     #[error("there is no socket for its family")]
     NoSocket,
+    /// The lack is on our side: no memory, no room in a queue, a firewall that lets nothing out.
+    #[error("not sent: {0}")]
+    NotNow(io::Error),
+    /// There is no way to the address.
     #[error(transparent)]
-    System(#[from] io::Error),
+    NoWay(io::Error),
+}
+
+impl ProbeError {
+    /// Whether another attempt in a moment may succeed.
+    pub(super) const fn is_passing(&self) -> bool {
+        matches!(self, Self::TooMany | Self::NotNow(_))
+    }
+}
+
+impl From<Errno> for ProbeError {
+    fn from(errno: Errno) -> Self {
+        match errno {
+            Errno::EAGAIN | Errno::EINTR | Errno::ENOBUFS | Errno::ENOMEM | Errno::EPERM => {
+                Self::NotNow(errno.into())
+            }
+            _ => Self::NoWay(errno.into()),
+        }
+    }
 }
 
 impl Probe {
@@ -75,8 +99,9 @@ impl Probe {
             self.filled = self.filled.after(spent);
         }
         self.left = self.left.checked_sub(1).ok_or(ProbeError::TooMany)?;
-        socket.send_to(&[0], to)?;
-        Ok(())
+        let sent = socket.send_to(&[0], to);
+        let errno = |error: io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(0));
+        sent.map(drop).map_err(|error| errno(error).into())
     }
 }
 
@@ -117,5 +142,20 @@ mod tests {
         assert_eq!(of_four.sum::<u64>(), PER_SECOND / 10);
         time.advance(Duration::from_secs(60));
         assert_eq!(sent(), AT_ONCE);
+    }
+
+    #[test]
+    fn what_this_machine_lacks_says_nothing_of_the_neighbour() {
+        for (errno, is_passing) in [
+            (Errno::ENOBUFS, true),
+            (Errno::EAGAIN, true),
+            (Errno::EPERM, true),
+            (Errno::ENETUNREACH, false),
+            (Errno::EHOSTUNREACH, false),
+            (Errno::EACCES, false),
+        ] {
+            assert_eq!(ProbeError::from(errno).is_passing(), is_passing, "{errno}");
+        }
+        assert!(ProbeError::TooMany.is_passing());
     }
 }

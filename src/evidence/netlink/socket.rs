@@ -13,9 +13,9 @@ use nix::sys::time::TimeVal;
 
 use super::wire::{Message, Messages};
 
-/// Neighbours, IPv4 addresses and IPv6 addresses: `RTNLGRP_NEIGH`, `RTNLGRP_IPV4_IFADDR` and
-/// `RTNLGRP_IPV6_IFADDR`.
-const GROUPS: u32 = 1 << 2 | 1 << 4 | 1 << 8;
+/// Interfaces, neighbours, IPv4 addresses and IPv6 addresses: `RTNLGRP_LINK`, `RTNLGRP_NEIGH`,
+/// `RTNLGRP_IPV4_IFADDR` and `RTNLGRP_IPV6_IFADDR`.
+const GROUPS: u32 = 1 | 1 << 2 | 1 << 4 | 1 << 8;
 /// Room for events that nobody has read yet, some 4,000 of them; a kernel may allow less.
 const QUEUE: usize = 1 << 20;
 /// The kernel sends at most 32 KiB at a time, and no more than fits.
@@ -122,7 +122,10 @@ impl Questions {
                     }
                     Message::Lost => told.is_partial = true,
                     // The end of what was asked before, or nothing that concerns us.
-                    Message::Done { .. } | Message::Error { .. } | Message::Other => {}
+                    Message::Done { .. }
+                    | Message::Error { .. }
+                    | Message::Interface
+                    | Message::Other => {}
                     Message::Neighbour(_) | Message::Address => told.messages.push(message),
                 }
             }

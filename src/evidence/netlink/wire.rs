@@ -15,6 +15,8 @@ const NDMSG: usize = 12;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const NLMSG_OVERRUN: u16 = 4;
+const RTM_NEWLINK: u16 = 16;
+const RTM_DELLINK: u16 = 17;
 const RTM_NEWADDR: u16 = 20;
 const RTM_DELADDR: u16 = 21;
 const RTM_NEWNEIGH: u16 = 28;
@@ -62,6 +64,8 @@ pub enum Message {
     Neighbour(Neighbour),
     /// An address of this machine came or went.
     Address,
+    /// An interface of this machine came, went, or changed; perhaps its name.
+    Interface,
     /// All was told.
     Done {
         /// The number of the request.
@@ -153,6 +157,7 @@ impl Iterator for Messages<'_> {
                 neighbour.map_or(Message::Other, Message::Neighbour)
             }
             RTM_NEWADDR | RTM_DELADDR => Message::Address,
+            RTM_NEWLINK | RTM_DELLINK => Message::Interface,
             NLMSG_DONE => Message::Done { sequence },
             NLMSG_ERROR => Message::Error {
                 sequence,
@@ -384,6 +389,7 @@ mod tests {
             message(RTM_NEWNEIGH, 2, 5, &port),
             message(RTM_DELNEIGH, 0, 0, &known),
             message(RTM_NEWADDR, 0, 0, &[0; 8]),
+            message(RTM_NEWLINK, 0, 0, &[0; 16]),
             message(NLMSG_ERROR, 0, 6, &(-2_i32).to_ne_bytes()),
             message(NLMSG_DONE, NLM_F_DUMP_INTR, 5, &[0; 4]),
         ]
@@ -395,6 +401,7 @@ mod tests {
             Message::Other,
             is("2001:db8::9", Word::Gone),
             Message::Address,
+            Message::Interface,
             Message::Error {
                 sequence: 6,
                 errno: 2,
