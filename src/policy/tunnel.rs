@@ -125,7 +125,7 @@ impl Tunnels {
         let first = key as usize % (PLACES / WAYS) * WAYS;
         let ways = &mut places[first..first + WAYS];
         let found = ways.iter().position(|place| place.key == key);
-        let Some(at) = found.or_else(|| made_up.and(oldest(ways))) else {
+        let Some(at) = found.or_else(|| made_up.and_then(|_| oldest(ways))) else {
             return false;
         };
         let place = &mut ways[at];
