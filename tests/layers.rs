@@ -26,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
         "synth", "policy", "profile", "device", "cache", "upstream", "journal", "limit",
     ],
     &["message", "config", "update"],
-    &["lists"],
+    &["lists", "schedule"],
     &["verdict", "files"],
     &["name", "clock", "intern", "mac"],
 ];
@@ -132,6 +132,7 @@ const FOREIGN: &[(&str, &str, &str)] = &[
         "tokio",
         "a verdict is a plain function: no I/O, no waiting",
     ),
+    ("schedule", "tokio", "what a calendar says needs no waiting"),
     ("name", "tokio", "a leaf is plain data"),
 ];
 
