@@ -13,6 +13,7 @@ mod output;
 mod process;
 mod program;
 mod progress;
+mod schedule;
 mod show;
 mod status;
 #[cfg(test)]
@@ -241,6 +242,9 @@ enum Verb {
     /// The profiles
     #[command(subcommand)]
     Profile(ProfileVerb),
+    /// The schedules
+    #[command(subcommand)]
+    Schedule(schedule::ScheduleVerb),
     /// The cache of answers
     #[command(subcommand)]
     Cache(CacheVerb),
@@ -497,6 +501,7 @@ fn dispatch(
             wait(admin::flush_cache(format, &daemon(), output))
         }
         Verb::Lists(verb) => lists::run(verb, &daemon(), backend, output),
+        Verb::Schedule(verb) => schedule::run(verb, backend, output),
         Verb::Device(verb) => wait(devices::run(verb, &daemon(), output)),
         Verb::Profile(ProfileVerb::List(format)) => wait(show::profiles(format, &daemon(), output)),
         Verb::Profile(ProfileVerb::Show { name, format }) => {

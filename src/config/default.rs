@@ -78,6 +78,19 @@ const LAYOUT: &[Layout] = &[
             ("guest-profile", "\"guest\""),
             ("allow", "[]"),
             ("block", "[]"),
+            ("time-zone", "?\"Europe/Berlin\""),
+        ],
+    ),
+    (
+        "schedule",
+        "# [schedule.bedtime]",
+        &[
+            (
+                "windows",
+                "[\"sun-thu 20:30-06:30\", \"fri,sat 22:00-07:30\"]",
+            ),
+            ("dates", "[\"2026-12-20..2027-01-06\"]"),
+            ("except", "[\"2026-12-24\"]"),
         ],
     ),
     (
@@ -141,6 +154,15 @@ const LAYOUT: &[Layout] = &[
             ("block-ttl", "\"10s\""),
             ("when-unsure", "\"block\""),
             ("privacy", "\"names\""),
+            (
+                "during",
+                "[{ schedule = \"bedtime\", close = [\"everything\"] }]",
+            ),
+            (
+                "quota",
+                "[{ of = [\"games\"], time = \"2h\", per = \"day\" }]",
+            ),
+            ("when-clock-unset", "\"close\""),
         ],
     ),
     (

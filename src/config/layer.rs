@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
+use super::closing::times;
 use super::diagnostic::Diagnostic;
 use super::household::Known;
 use super::presets::{LIFELINES, PRESETS, UNKNOWN};
@@ -16,7 +17,7 @@ use super::read::{FileKind, Written, read_file};
 use super::resolve::report_address;
 use super::spec::{ProfileSpec, Text, Word};
 use super::words::{choice, duration, known_words, label, rules};
-use super::{Privacy, Profile, WhenUnsure, Youtube};
+use super::{Privacy, Profile, WhenClockUnset, WhenUnsure, Youtube};
 
 /// A profile as written, and what it stands on.
 pub(super) struct Node {
@@ -175,6 +176,12 @@ pub(super) fn profiles(nodes: &[Node], layers: &[Layer], problems: &mut Problems
         let ancestors = chain.iter().rev().skip(1);
         profile.lineage = ancestors.map(|at| nodes[*at].name.clone()).collect();
         check_answer(node, &profile, problems);
+        let below: Vec<_> = chain
+            .iter()
+            .filter(|below| **below != at)
+            .map(|below| &layers[*below].times)
+            .collect();
+        layers[at].times.check_effect(&below, problems);
         profiles.push(profile);
     }
     profiles
@@ -309,6 +316,13 @@ pub(super) fn layer(spec: &ProfileSpec, known: &Known<'_>, problems: &mut Proble
         block_ttl,
         when_unsure: choice(spec.when_unsure.as_ref(), "when-unsure", &UNSURE, problems),
         privacy: choice(spec.privacy.as_ref(), "privacy", &PRIVACY, problems),
+        when_clock_unset: choice(
+            spec.when_clock_unset.as_ref(),
+            "when-clock-unset",
+            &CLOCK_UNSET,
+            problems,
+        ),
+        times: times(spec.during.as_ref(), spec.quota.as_ref(), known, problems),
     }
 }
 
@@ -326,6 +340,10 @@ const ANSWERS: [(&str, AnswerKind); 5] = [
 ];
 const UNSURE: [(&str, WhenUnsure); 2] =
     [("allow", WhenUnsure::Allow), ("block", WhenUnsure::Block)];
+const CLOCK_UNSET: [(&str, WhenClockUnset); 2] = [
+    ("close", WhenClockUnset::Close),
+    ("open", WhenClockUnset::Open),
+];
 const PRIVACY: [(&str, Privacy); 3] = [
     ("names", Privacy::Names),
     ("categories", Privacy::Categories),

@@ -7,7 +7,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
-use super::{BlockAnswer, Pattern, Privacy, Profile, Rule, Rules, WhenUnsure, Youtube};
+use super::closing::Times;
+use super::{
+    BlockAnswer, Pattern, Privacy, Profile, Rule, Rules, WhenClockUnset, WhenUnsure, Youtube,
+};
 
 /// What one profile says itself.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,6 +33,8 @@ pub(super) struct Layer {
     pub(super) block_ttl: Option<u32>,
     pub(super) when_unsure: Option<WhenUnsure>,
     pub(super) privacy: Option<Privacy>,
+    pub(super) when_clock_unset: Option<WhenClockUnset>,
+    pub(super) times: Times,
 }
 
 /// How a block is answered, the addresses apart.
@@ -97,6 +102,9 @@ fn bare(name: &str, preset: &str) -> Profile {
         when_unsure: WhenUnsure::Block,
         privacy: Privacy::None,
         block_ttl: 10,
+        closings: Vec::new(),
+        quotas: Vec::new(),
+        when_clock_unset: WhenClockUnset::Close,
     }
 }
 
@@ -125,6 +133,9 @@ impl Laid {
         take(&mut profile.block_ttl, layer.block_ttl);
         take(&mut profile.when_unsure, layer.when_unsure);
         take(&mut profile.privacy, layer.privacy);
+        take(&mut profile.when_clock_unset, layer.when_clock_unset);
+        let times = &layer.times;
+        times.lay_over(&mut profile.closings, &mut profile.quotas);
         take(&mut self.answer, layer.answer);
         take(&mut self.addresses, layer.addresses.clone());
     }

@@ -138,6 +138,8 @@ pub(super) fn resolve(
         identity,
         forwarders,
         household: household.rules,
+        zone: household.zone,
+        schedules: household.schedules,
         profiles: household.profiles,
         guest: household.guest,
         devices: household.devices,

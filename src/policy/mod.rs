@@ -581,6 +581,9 @@ mod tests {
                 when_unsure: WhenUnsure::Allow,
                 privacy: Privacy::Names,
                 block_ttl: 10,
+                closings: vec![],
+                quotas: vec![],
+                when_clock_unset: config::WhenClockUnset::Close,
             }
         }
 
@@ -966,6 +969,9 @@ mod tests {
             when_unsure: profile.when_unsure,
             privacy: profile.privacy,
             block_ttl: profile.block_ttl,
+            closings: vec![],
+            quotas: vec![],
+            when_clock_unset: config::WhenClockUnset::Close,
         }
     }
 }

@@ -129,7 +129,7 @@ impl Minutes {
                 .unwrap()
                 .min(held.len())
         };
-        let mut count = 0;
+        let mut count = 0_usize;
         let mut from = 0;
         let mut last: Option<Span> = None;
         for span in schedule.spans(self.start, end, &self.zone) {
@@ -138,7 +138,7 @@ impl Minutes {
             assert!(until > from, "{}", context());
             assert!(!held[from..until].contains(&!span.holds), "{}", context());
             // Every moment of it says the same, to the second; not all are asked.
-            if count % 16 == 0 || last.is_some_and(|last| last.until != span.since) {
+            if count.is_multiple_of(16) || last.is_some_and(|last| last.until != span.since) {
                 let begin = self.start + minute * from as i32;
                 let middle = self.start + minute * ((from + until) / 2) as i32;
                 let ending = span.until.unwrap_or(end) - SignedDuration::from_secs(1);

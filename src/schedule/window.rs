@@ -298,7 +298,7 @@ fn parse_times(text: &str, from: usize) -> Result<(u16, u16), WindowError> {
         });
     }
     let stop = text[rest.clone()]
-        .find(|c: char| c == ',' || c == ';')
+        .find([',', ';'])
         .map_or(rest.end, |at| rest.start + at);
     let end = time(text, trimmed(text, rest.start..stop))?;
     if stop < rest.end {

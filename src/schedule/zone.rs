@@ -129,6 +129,11 @@ impl Zone {
         self.rules.to_offset(at).seconds()
     }
 
+    /// `at` as RFC 3339 writes it, on these clocks: `2026-07-01T14:00:00+02:00`.
+    pub fn written(&self, at: Timestamp) -> String {
+        at.display_with_offset(self.rules.to_offset(at)).to_string()
+    }
+
     /// The moment that clocks show `clock`.
     ///
     /// A time that clocks show twice, when they are put back, means the first of both moments. A time
