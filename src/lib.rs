@@ -45,6 +45,7 @@ pub mod policy;
 pub mod profile;
 pub mod reload;
 pub mod resolve;
+pub mod schedule;
 pub mod snapshot;
 pub mod synth;
 pub mod update;

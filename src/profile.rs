@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::config::{self, BlockAnswer, Closing, Privacy, WhenUnsure, Youtube};
+use crate::config::{self, BlockAnswer, Privacy, WaysRound, WhenUnsure, Youtube};
 use crate::intern::intern;
 use crate::language::Language;
 use crate::lists::{Index, ListId, ListInfo, ListKind};
@@ -44,7 +44,7 @@ pub struct Profile {
     /// What is remembered of its queries.
     pub privacy: Privacy,
     /// Which ways round are closed beyond those every `close_bypass` closes.
-    pub closing: Closing,
+    pub ways_round: WaysRound,
     /// How a block is explained.
     pub speech: Speech,
 }
@@ -111,7 +111,7 @@ impl Profile {
             when_unsure: config.when_unsure,
             missing_list,
             privacy: config.privacy,
-            closing: config.closing,
+            ways_round: config.ways_round,
             speech: Speech::compile(&config.speech),
         }
     }

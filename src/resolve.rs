@@ -609,7 +609,7 @@ impl Resolver {
     fn is_tunnel(&self, snapshot: &Snapshot, outcome: &Outcome, view: &View<'_>) -> bool {
         let name = outcome.qname.as_ref();
         let is_open = outcome.verdict == Verdict::Allow(Reason::UNLISTED);
-        view.profile.closing.tunnels
+        view.profile.ways_round.tunnels
             && is_open
             && !snapshot.is_forwarded(name)
             && match view.device {

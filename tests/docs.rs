@@ -177,7 +177,7 @@ fn every_command_line_is_one_the_program_takes() {
 fn the_manual_page_names_every_verb_and_option() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/hedgerow.8");
     let page = std::fs::read_to_string(page).unwrap().replace('\\', "");
-    let verbs: [&[&str]; 29] = [
+    let verbs: [&[&str]; 31] = [
         &["serve"],
         &["check"],
         &["explain"],
@@ -205,6 +205,8 @@ fn the_manual_page_names_every_verb_and_option() {
         &["firewall", "print"],
         &["firewall", "apply"],
         &["firewall", "remove"],
+        &["schedule", "list"],
+        &["schedule", "show"],
         &["cache", "flush"],
         &["completions"],
     ];

@@ -126,11 +126,14 @@ fn profile(allow_only: bool, lists: &Index) -> Profile {
         close_bypass: false,
         block_rebinding: true,
         pinned_egress: false,
+        closings: Vec::new(),
+        quotas: Vec::new(),
+        when_clock_unset: config::WhenClockUnset::Close,
         block_answer: BlockAnswer::Null,
         when_unsure: WhenUnsure::Allow,
         privacy: Privacy::Names,
         block_ttl: 10,
-        closing: config::Closing::default(),
+        ways_round: config::WaysRound::default(),
         speech: config::Speech::default(),
     };
     Profile::compile(0, &profile, lists)

@@ -14,6 +14,7 @@ mod output;
 mod process;
 mod program;
 mod progress;
+mod schedule;
 mod show;
 mod status;
 #[cfg(test)]
@@ -245,6 +246,9 @@ enum Verb {
     /// The firewall's table that keeps devices on this resolver
     #[command(subcommand)]
     Firewall(FirewallVerb),
+    /// The schedules
+    #[command(subcommand)]
+    Schedule(schedule::ScheduleVerb),
     /// The cache of answers
     #[command(subcommand)]
     Cache(CacheVerb),
@@ -520,6 +524,7 @@ fn dispatch(
         }
         Verb::Firewall(verb) => firewall::run(&verb, backend, output),
         Verb::Lists(verb) => lists::run(verb, &daemon(), backend, output),
+        Verb::Schedule(verb) => schedule::run(verb, backend, output),
         Verb::Device(verb) => wait(devices::run(verb, &daemon(), output)),
         Verb::Profile(ProfileVerb::List(format)) => wait(show::profiles(format, &daemon(), output)),
         Verb::Profile(ProfileVerb::Show { name, format }) => {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::config::{Overrides, load_embedded};
 use crate::control::fake::{FakeHousehold, FakeServer};
 
 /// A program that notes what it was asked to do.
@@ -53,7 +54,15 @@ impl Backend for FakeBackend {
         if self.config_is_bad {
             return Err(BackendError::Config("error: bad".into()));
         }
-        let mut config = Config::default_home();
+        let text = "[household]\ntime-zone = \"Europe/Berlin\"\n\
+                    [schedule.bedtime]\n\
+                    windows = [\"sun-thu 20:30-06:30\", \"fri,sat 22:00-07:30\"]\n\
+                    except = [\"2026-12-24\"]\n\
+                    [profile.mia]\ninherits = \"schoolchild\"\n\
+                    during = [{ schedule = \"bedtime\", close = [\"everything\"] }]\n";
+        let files = crate::files::MemoryFiles::new().files();
+        let loaded = load_embedded(text, &files, &Overrides::default());
+        let mut config = loaded.config.unwrap();
         config.list_store.folder = "/nowhere/state".into();
         Ok(config)
     }
@@ -656,6 +665,8 @@ fn each_way_to_end_has_its_number() {
             "lists seal --key k --title a --issuer b --serial 1 --expires soon",
             Exit::Usage,
         ),
+        ("schedule list", Exit::Fine),
+        ("schedule show bedtime --at soon", Exit::Usage),
         ("cache flush", Exit::NotRunning),
         ("explain a.test", Exit::NotRunning),
         ("schema", Exit::Fine),
@@ -690,6 +701,41 @@ fn each_way_to_end_has_its_number() {
     assert_eq!(
         done.err,
         "error: there is no profile `nobody`\nhelp: known profiles: mia\n"
+    );
+}
+
+#[test]
+fn schedules_are_shown_on_the_clocks_of_the_household() {
+    let done = alone("schedule list --at 2026-12-23T19:29:59Z");
+    assert_eq!(
+        done.out,
+        "Schedule  Holds  Until                 Windows\n\
+         bedtime   no     Wed 2026-12-23 20:30  sun-thu 20:30-06:30, fri,sat 22:00-07:30\n\n\
+         On the clocks of Europe/Berlin.\n",
+        "{done:?}"
+    );
+    let done = alone("schedule show bedtime --at 2026-12-23T19:30:00Z");
+    let begin = "schedule   bedtime\n\
+                 time zone  Europe/Berlin\n\
+                 windows    sun-thu 20:30-06:30, fri,sat 22:00-07:30\n\
+                 dates      -\n\
+                 except     2026-12-24\n\
+                 profiles   mia\n\
+                 now        holds until Thu 2026-12-24 06:30\n\n\
+                 It holds next\n  \
+                   Fri 2026-12-25 22:00 to Sat 2026-12-26 07:30\n";
+    assert!(done.out.starts_with(begin), "{}", done.out);
+    assert_eq!(done.out.lines().count(), 9 + 7);
+    let done = alone("schedule show bedtime --json --at 2026-12-23T19:30:00Z");
+    let shown: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+    assert_eq!(shown["holds"], true);
+    assert_eq!(shown["since"], "2026-12-23T20:30:00+01:00");
+    assert_eq!(shown["next"][0]["to"], "2026-12-26T07:30:00+01:00");
+    let done = alone("schedule show bedtim");
+    assert_eq!(done.exit, Exit::Failed);
+    assert_eq!(
+        done.err,
+        "error: there is no schedule `bedtim`\nhelp: known schedules: bedtime\n"
     );
 }
 

@@ -80,6 +80,19 @@ const LAYOUT: &[Layout] = &[
             ("block", "[]"),
             ("contact", "[]"),
             ("language", "\"en\""),
+            ("time-zone", "?\"Europe/Berlin\""),
+        ],
+    ),
+    (
+        "schedule",
+        "# [schedule.bedtime]",
+        &[
+            (
+                "windows",
+                "[\"sun-thu 20:30-06:30\", \"fri,sat 22:00-07:30\"]",
+            ),
+            ("dates", "[\"2026-12-20..2027-01-06\"]"),
+            ("except", "[\"2026-12-24\"]"),
         ],
     ),
     (
@@ -161,6 +174,15 @@ const LAYOUT: &[Layout] = &[
             ("when-unsure", "\"block\""),
             ("privacy", "\"names\""),
             ("language", "\"de\""),
+            (
+                "during",
+                "[{ schedule = \"bedtime\", close = [\"everything\"] }]",
+            ),
+            (
+                "quota",
+                "[{ of = [\"games\"], time = \"2h\", per = \"day\" }]",
+            ),
+            ("when-clock-unset", "\"close\""),
         ],
     ),
     (

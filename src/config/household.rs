@@ -1,6 +1,7 @@
 //! From what is written to what it means: lists, profiles, devices, and how they name one another.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use std::path::PathBuf;
 
 use super::device::devices;
@@ -12,15 +13,19 @@ use super::problems::Problems;
 use super::profiles::Layer;
 use super::read::Written;
 use super::resolve::Around;
+use super::schedule::{self, Schedule};
 use super::spec::Text;
 use super::speech::speech;
 use super::words::rules;
 use super::{CATEGORIES, Device, List, ListStore, Profile, Rules};
 use crate::lists::ListKind;
+use crate::schedule::Zone;
 
 /// Everybody and everything in the home.
 pub(super) struct Household {
     pub(super) rules: Rules,
+    pub(super) zone: Zone,
+    pub(super) schedules: Vec<Schedule>,
     pub(super) profiles: Vec<Profile>,
     pub(super) guest: usize,
     pub(super) devices: Vec<Device>,
@@ -38,7 +43,9 @@ pub(super) fn resolve(
 ) -> Option<Household> {
     let list_store = list_store(&written.lists_section, around, problems);
     let lists = lists(written, &list_store, around, problems);
-    let known = Known::of(&lists);
+    let zone = schedule::zone(written, around, problems);
+    let schedules = schedule::schedules(written, problems);
+    let known = Known::of(&lists, &schedules);
     let rules = rules(
         written.household.allow.as_ref(),
         written.household.block.as_ref(),
@@ -55,6 +62,11 @@ pub(super) fn resolve(
     for profile in &mut profiles {
         profile.speech.contact.clone_from(&speech.contact);
     }
+    let mut used = vec![false; schedules.len()];
+    for at in layers.iter().flat_map(|layer| layer.times.schedules()) {
+        used[at] = true;
+    }
+    schedule::unused(&schedules, &used, problems);
     let index: HashMap<&str, usize> = profiles
         .iter()
         .enumerate()
@@ -71,6 +83,11 @@ pub(super) fn resolve(
     unused_categories(&lists, &profiles, written, problems);
     Some(Household {
         rules,
+        zone,
+        schedules: schedules
+            .into_iter()
+            .map(|(schedule, _)| schedule)
+            .collect(),
         guest: guest?,
         profiles,
         devices,
@@ -90,10 +107,14 @@ pub(super) struct Known<'l> {
     pub(super) allowlists: Vec<&'l str>,
     /// Ids of both and categories of allowlists.
     pub(super) lists: Vec<&'l str>,
+    /// Ids of services.
+    pub(super) services: Vec<&'l str>,
+    /// Names of schedules, in the order of the configuration's, not sorted.
+    pub(super) schedules: Vec<&'l str>,
 }
 
 impl<'l> Known<'l> {
-    fn of(lists: &'l [List]) -> Self {
+    fn of(lists: &'l [List], schedules: &'l [(Schedule, Range<usize>)]) -> Self {
         let mut categories: BTreeSet<&str> = CATEGORIES.iter().map(|(name, _)| *name).collect();
         // The preset for small children refers to it, whether or not its list is switched on.
         let mut allowlists = BTreeSet::from(["children"]);
@@ -116,8 +137,36 @@ impl<'l> Known<'l> {
             lists: blocklists.union(&allowlists).copied().collect(),
             blocklists: blocklists.into_iter().collect(),
             allowlists: allowlists.into_iter().collect(),
+            services: services(),
+            schedules: schedules.iter().map(|(it, _)| it.name.as_str()).collect(),
         }
     }
+}
+
+/// The ids of all services, sorted.
+fn services() -> Vec<&'static str> {
+    const GROUPS: [&str; 14] = [
+        include_str!("../../blocklists/services/ai-chat.toml"),
+        include_str!("../../blocklists/services/anonymous-chat.toml"),
+        include_str!("../../blocklists/services/app-stores.toml"),
+        include_str!("../../blocklists/services/cloud-storage.toml"),
+        include_str!("../../blocklists/services/dating.toml"),
+        include_str!("../../blocklists/services/gambling.toml"),
+        include_str!("../../blocklists/services/games.toml"),
+        include_str!("../../blocklists/services/messengers.toml"),
+        include_str!("../../blocklists/services/school.toml"),
+        include_str!("../../blocklists/services/shopping.toml"),
+        include_str!("../../blocklists/services/social.toml"),
+        include_str!("../../blocklists/services/streaming.toml"),
+        include_str!("../../blocklists/services/video.toml"),
+        include_str!("../../blocklists/services/vpn.toml"),
+    ];
+    let lines = GROUPS.iter().flat_map(|group| group.lines());
+    let mut ids: Vec<&str> = lines
+        .filter_map(|line| line.strip_prefix("id = \"")?.strip_suffix('"'))
+        .collect();
+    ids.sort_unstable();
+    ids
 }
 
 /// The index of the profile that `word` names; none is told, or was when its chain is broken.

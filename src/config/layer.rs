@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
+use super::closing::times;
 use super::diagnostic::Diagnostic;
 use super::household::Known;
 use super::presets::{LIFELINES, PRESETS, UNKNOWN};
@@ -17,7 +18,7 @@ use super::resolve::report_address;
 use super::spec::{ProfileSpec, Text, Word};
 use super::speech::language;
 use super::words::{choice, duration, known_words, label, rules};
-use super::{Privacy, Profile, WhenUnsure, Youtube};
+use super::{Privacy, Profile, WhenClockUnset, WhenUnsure, Youtube};
 
 /// A profile as written, and what it stands on.
 pub(super) struct Node {
@@ -186,6 +187,12 @@ pub(super) fn profiles(
         let ancestors = chain.iter().rev().skip(1);
         profile.lineage = ancestors.map(|at| nodes[*at].name.clone()).collect();
         check_answer(node, &profile, problems);
+        let below: Vec<_> = chain
+            .iter()
+            .filter(|below| **below != at)
+            .map(|below| &layers[*below].times)
+            .collect();
+        layers[at].times.check_effect(&below, problems);
         profiles.push(profile);
     }
     profiles
@@ -325,6 +332,13 @@ pub(super) fn layer(spec: &ProfileSpec, known: &Known<'_>, problems: &mut Proble
         unusual_types: spec.unusual_types,
         tunnels: spec.tunnels,
         language: language(spec.language.as_ref(), problems),
+        when_clock_unset: choice(
+            spec.when_clock_unset.as_ref(),
+            "when-clock-unset",
+            &CLOCK_UNSET,
+            problems,
+        ),
+        times: times(spec.during.as_ref(), spec.quota.as_ref(), known, problems),
     }
 }
 
@@ -342,6 +356,10 @@ const ANSWERS: [(&str, AnswerKind); 5] = [
 ];
 const UNSURE: [(&str, WhenUnsure); 2] =
     [("allow", WhenUnsure::Allow), ("block", WhenUnsure::Block)];
+const CLOCK_UNSET: [(&str, WhenClockUnset); 2] = [
+    ("close", WhenClockUnset::Close),
+    ("open", WhenClockUnset::Open),
+];
 const PRIVACY: [(&str, Privacy); 3] = [
     ("names", Privacy::Names),
     ("categories", Privacy::Categories),

@@ -13,7 +13,7 @@ use super::read::{Entry, Written};
 use super::resolve::{Around, missing};
 use super::spec::{ListSpec, ListsSpec, Text, Word};
 use super::words::{choice, id, size};
-use super::{CATEGORIES, Download, List, ListSource, ListStore, Profile};
+use super::{CATEGORIES, Download, List, ListSource, ListStore, Profile, Subject};
 use crate::lists::{ListFormat, ListKind};
 
 /// The category of a sealed list that names none.
@@ -320,6 +320,12 @@ pub(super) fn unused_categories(
     for profile in profiles {
         used.extend(profile.block_categories.iter().map(String::as_str));
         used.extend(profile.block_lists.iter().map(String::as_str));
+        let closed = profile.closings.iter().flat_map(|it| &it.close);
+        let counted = profile.quotas.iter().flat_map(|it| &it.of);
+        used.extend(closed.chain(counted).filter_map(|subject| match subject {
+            Subject::Category(category) => Some(category.as_str()),
+            _ => None,
+        }));
     }
     let words: HashMap<&str, &Text> = written
         .lists

@@ -5,6 +5,7 @@
 //! module. Read [`load()`] first.
 
 mod catalogue;
+mod closing;
 mod default;
 mod device;
 mod devices_file;
@@ -24,6 +25,7 @@ mod profiles;
 mod read;
 mod resolve;
 mod rules;
+mod schedule;
 mod source;
 mod spec;
 mod speech;
@@ -37,6 +39,7 @@ mod units;
 mod words;
 
 pub use catalogue::{CatalogueEntry, catalogue};
+pub use closing::{Closing, Period, Quota, WhenClockUnset};
 pub use default::default_text;
 pub use devices_file::{DeviceEdit, DevicesRead, EditError, GivenDevices, good_copy};
 pub use diagnostic::{Coloured, Diagnostic, Place, Related, Severity};
@@ -45,6 +48,7 @@ pub use load::{
     load_embedded, load_to_start, load_with, parse_listen,
 };
 pub use presets::{DEMO, is_preset};
+pub use schedule::Schedule;
 pub use spec::schema;
 pub use subject::{Subject, SubjectError};
 pub use units::size_of;
@@ -60,6 +64,7 @@ pub use crate::lists::ListSource;
 use crate::lists::{ListFormat, ListKind};
 use crate::mac::Mac;
 use crate::name::Name;
+use crate::schedule::Zone;
 use crate::verdict::Tier;
 
 /// Everything the daemon needs to know, resolved and valid.
@@ -89,6 +94,10 @@ pub struct Config {
     pub forwarders: Vec<Forwarder>,
     /// Rules for everybody.
     pub household: Rules,
+    /// The household's time zone.
+    pub zone: Zone,
+    /// Times that profiles refer to.
+    pub schedules: Vec<Schedule>,
     /// All profiles, presets included, each with its inheritance resolved.
     pub profiles: Vec<Profile>,
     /// Index into `profiles`: what a device gets before somebody said whose it is.
@@ -477,15 +486,21 @@ pub struct Profile {
     pub privacy: Privacy,
     /// Seconds a client may keep an answer of our own. Default 10.
     pub block_ttl: u32,
+    /// What is closed while schedules hold.
+    pub closings: Vec<Closing>,
+    /// What is open for a certain time only.
+    pub quotas: Vec<Quota>,
+    /// What schedules mean while the clock is not set. Default [`WhenClockUnset::Close`].
+    pub when_clock_unset: WhenClockUnset,
     /// Which ways round are closed beyond those every `close_bypass` closes.
-    pub closing: Closing,
+    pub ways_round: WaysRound,
     /// How a block is explained.
     pub speech: Speech,
 }
 
 /// Ways round the filter that have a switch of their own; each is as `close-bypass` is unless said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Closing {
+pub struct WaysRound {
     /// Names in other scripts that look like a blocked one.
     pub look_alikes: bool,
     /// Record types no ordinary program asks for.

@@ -7,8 +7,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
+use super::closing::Times;
 use super::{
-    BlockAnswer, Closing, Pattern, Privacy, Profile, Rule, Rules, Speech, WhenUnsure, Youtube,
+    BlockAnswer, Pattern, Privacy, Profile, Rule, Rules, Speech, WaysRound, WhenClockUnset,
+    WhenUnsure, Youtube,
 };
 
 /// What one profile says itself.
@@ -37,6 +39,8 @@ pub(super) struct Layer {
     pub(super) unusual_types: Option<bool>,
     pub(super) tunnels: Option<bool>,
     pub(super) language: Option<&'static str>,
+    pub(super) when_clock_unset: Option<WhenClockUnset>,
+    pub(super) times: Times,
 }
 
 /// How a block is answered, the addresses apart.
@@ -61,7 +65,7 @@ struct Laid {
     answer: AnswerKind,
     addresses: Vec<IpAddr>,
     /// Look-alikes, unusual types, tunnels: what was said of each.
-    closing: [Option<bool>; 3],
+    ways_round: [Option<bool>; 3],
     profile: Profile,
 }
 
@@ -78,7 +82,7 @@ pub(super) fn lay<'l>(
         rules: Rules::default(),
         answer: AnswerKind::Null,
         addresses: Vec::new(),
-        closing: [None; 3],
+        ways_round: [None; 3],
         profile: bare(name, preset),
     };
     for layer in layers {
@@ -108,8 +112,11 @@ fn bare(name: &str, preset: &str) -> Profile {
         when_unsure: WhenUnsure::Block,
         privacy: Privacy::None,
         block_ttl: 10,
-        closing: Closing::default(),
+        ways_round: WaysRound::default(),
         speech: Speech::default(),
+        closings: Vec::new(),
+        quotas: Vec::new(),
+        when_clock_unset: WhenClockUnset::Close,
     }
 }
 
@@ -141,9 +148,12 @@ impl Laid {
         take(&mut profile.privacy, layer.privacy);
         take(&mut profile.speech.language, layer.language);
         let said = [layer.look_alikes, layer.unusual_types, layer.tunnels];
-        for (closing, said) in self.closing.iter_mut().zip(said) {
+        for (closing, said) in self.ways_round.iter_mut().zip(said) {
             *closing = said.or(*closing);
         }
+        take(&mut profile.when_clock_unset, layer.when_clock_unset);
+        let times = &layer.times;
+        times.lay_over(&mut profile.closings, &mut profile.quotas);
         take(&mut self.answer, layer.answer);
         take(&mut self.addresses, layer.addresses.clone());
     }
@@ -166,11 +176,11 @@ impl Laid {
 
     fn finish(self) -> Profile {
         let closing = self
-            .closing
+            .ways_round
             .map(|said| said.unwrap_or(self.profile.close_bypass));
         let [look_alikes, unusual_types, tunnels] = closing;
         Profile {
-            closing: Closing {
+            ways_round: WaysRound {
                 look_alikes,
                 unusual_types,
                 tunnels,

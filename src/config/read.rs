@@ -29,6 +29,7 @@ pub(super) struct Written {
     pub(super) metrics: MetricsSpec,
     pub(super) log: LogSpec,
     pub(super) household: HouseholdSpec,
+    pub(super) schedules: Vec<(Text, Entry<ScheduleSpec>)>,
     pub(super) identity: IdentitySpec,
     pub(super) firewall: FirewallSpec,
     pub(super) forwarders: Vec<Entry<ForwarderSpec>>,
@@ -48,7 +49,7 @@ pub(super) struct Entry<T> {
 }
 
 /// The sections of a file: `true` for those written `[[name]]`.
-const SECTIONS: [(&str, bool); 18] = [
+const SECTIONS: [(&str, bool); 19] = [
     ("server", false),
     ("listener", true),
     ("limits", false),
@@ -60,6 +61,7 @@ const SECTIONS: [(&str, bool); 18] = [
     ("metrics", false),
     ("log", false),
     ("household", false),
+    ("schedule", false),
     ("identity", false),
     ("firewall", false),
     ("forwarder", true),
@@ -68,6 +70,9 @@ const SECTIONS: [(&str, bool); 18] = [
     ("lists", false),
     ("profile", false),
 ];
+
+/// Those of which each has a name: `[profile.NAME]`.
+const NAMED: [&str; 2] = ["schedule", "profile"];
 
 /// Which sections a file may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,8 +209,8 @@ fn read_section(
     if !right_shape {
         let header = if several {
             format!("[[{name}]]")
-        } else if name == "profile" {
-            "[profile.NAME]".to_owned()
+        } else if NAMED.contains(&name) {
+            format!("[{name}.NAME]")
         } else {
             format!("[{name}]")
         };
@@ -241,12 +246,20 @@ fn read_section(
             w.household.block = joined(earlier.block, later.block);
             w.household.contact = joined(earlier.contact, later.contact);
             w.household.language = later.language.or(earlier.language);
+            w.household.time_zone = later.time_zone.or(earlier.time_zone);
         }
         "listener" => read_entries(value, "listener", &mut w.listeners, problems),
         "forward" => read_entries(value, "forward", &mut w.forwards, problems),
         "forwarder" => read_entries(value, "forwarder", &mut w.forwarders, problems),
         "device" => read_entries(value, "device", &mut w.devices, problems),
         "list" => read_entries(value, "list", &mut w.lists, problems),
+        "schedule" => {
+            for (word, value) in named(value, name, keys_of::<ScheduleSpec>(), problems) {
+                let span = value.span();
+                let (spec, whole) = read_whole(value, "schedule", problems);
+                w.schedules.push((word, Entry { span, spec, whole }));
+            }
+        }
         "profile" => read_profiles(value, &mut w.profiles, problems),
         _ => {}
     }
@@ -292,29 +305,82 @@ fn read_profiles(
     profiles: &mut Vec<(Text, Entry<ProfileSpec>)>,
     problems: &mut Problems,
 ) {
-    let DeValue::Table(table) = value.into_inner() else {
-        return;
-    };
-    for (key, value) in in_order(table) {
-        let name = key.get_ref().as_ref();
-        if !value.get_ref().is_table() {
-            let mut diagnostic = Diagnostic::error(
-                "wrong-type",
-                format!("`{name}` under `[profile]` is not a profile"),
-            )
-            .at(problems.place(&key.span()), "a profile's name stands here");
-            if keys_of::<ProfileSpec>().contains(&name) {
-                diagnostic =
-                    diagnostic.help("write the settings of a profile under `[profile.NAME]`");
-            }
-            problems.report(diagnostic);
-            continue;
-        }
-        let word = Word::new(key.span(), name.to_owned());
+    for (word, value) in named(value, "profile", keys_of::<ProfileSpec>(), problems) {
         let span = value.span();
-        let (spec, whole) = read_whole(value, "profile", problems);
+        let DeValue::Table(table) = value.into_inner() else {
+            continue;
+        };
+        let (mut during, mut quota) = (None, None);
+        let mut rest = DeTable::new();
+        for (key, value) in in_order(table) {
+            match key.get_ref().as_ref() {
+                "during" => during = read_tables(&key, value, problems),
+                "quota" => quota = read_tables(&key, value, problems),
+                _ => drop(rest.insert(key, value)),
+            }
+        }
+        let rest = Spanned::new(span.clone(), DeValue::Table(rest));
+        let (mut spec, whole): (ProfileSpec, bool) = read_whole(rest, "profile", problems);
+        spec.during = during;
+        spec.quota = quota;
         profiles.push((word, Entry { span, spec, whole }));
     }
+}
+
+/// Reads every `[[profile.NAME.KEY]]`.
+fn read_tables<T: Section>(
+    key: &Spanned<DeString<'_>>,
+    value: Spanned<DeValue<'_>>,
+    problems: &mut Problems,
+) -> Option<Tables<T>> {
+    let name = key.get_ref().as_ref();
+    if !is_tables(value.get_ref()) {
+        let header = header_of(name);
+        problems.report(
+            Diagnostic::error("wrong-type", format!("`{name}` is not written so"))
+                .at(problems.place(&key.span()), "tables stand here")
+                .help(format!("write it as {header}, once for each")),
+        );
+        return None;
+    }
+    let mut entries = Vec::new();
+    read_entries(value, name, &mut entries, problems);
+    Some(Tables(entries))
+}
+
+/// The tables of a section of which each has a name; what is no table is told.
+fn named<'i>(
+    value: Spanned<DeValue<'i>>,
+    section: &str,
+    keys: &[&str],
+    problems: &mut Problems,
+) -> Vec<(Text, Spanned<DeValue<'i>>)> {
+    let DeValue::Table(table) = value.into_inner() else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for (key, value) in in_order(table) {
+        let name = key.get_ref().as_ref();
+        if value.get_ref().is_table() {
+            found.push((Word::new(key.span(), name.to_owned()), value));
+            continue;
+        }
+        let mut diagnostic = Diagnostic::error(
+            "wrong-type",
+            format!("`{name}` under `[{section}]` is not a {section}"),
+        )
+        .at(
+            problems.place(&key.span()),
+            format!("a {section}'s name stands here"),
+        );
+        if keys.contains(&name) {
+            diagnostic = diagnostic.help(format!(
+                "write the settings of a {section} under `[{section}.NAME]`"
+            ));
+        }
+        problems.report(diagnostic);
+    }
+    found
 }
 
 /// How many mistakes of type one section may have before we give up on it.
@@ -383,14 +449,12 @@ fn read_whole<T: Section>(
 }
 
 /// Settings that exist in later versions, with what to do today.
-const LATER: [(&str, &str, &str); 5] = [
+const LATER: [(&str, &str, &str); 3] = [
     (
         "device",
         "client-id",
         "devices are known by client id in a later version; use `mac`",
     ),
-    ("profile", "schedule", "schedules come with a later version"),
-    ("profile", "quota", "quotas come with a later version"),
     (
         "profile",
         "services",
@@ -435,14 +499,15 @@ fn unknown_key(
 fn header_of(section: &str) -> String {
     match SECTIONS.iter().find(|(name, _)| *name == section) {
         Some((_, true)) => format!("`[[{section}]]`"),
-        _ if section == "profile" => "`[profile.NAME]`".to_owned(),
+        _ if NAMED.contains(&section) => format!("`[{section}.NAME]`"),
+        _ if matches!(section, "during" | "quota") => format!("`[[profile.NAME.{section}]]`"),
         _ => format!("`[{section}]`"),
     }
 }
 
 /// The headers of the sections that have a key `name`; empty when none has.
 fn owners_of(name: &str) -> String {
-    let sections: [(&str, &[&str]); 18] = [
+    let sections: [(&str, &[&str]); 21] = [
         ("server", keys_of::<ServerSpec>()),
         ("listener", keys_of::<ListenerSpec>()),
         ("limits", keys_of::<LimitsSpec>()),
@@ -461,6 +526,9 @@ fn owners_of(name: &str) -> String {
         ("list", keys_of::<ListSpec>()),
         ("lists", keys_of::<ListsSpec>()),
         ("profile", keys_of::<ProfileSpec>()),
+        ("schedule", keys_of::<ScheduleSpec>()),
+        ("during", keys_of::<DuringSpec>()),
+        ("quota", keys_of::<QuotaSpec>()),
     ];
     let owners: Vec<String> = sections
         .iter()

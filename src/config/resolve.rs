@@ -145,6 +145,8 @@ pub(super) fn resolve(
         forwarders,
         firewall: firewall_settings,
         household: household.rules,
+        zone: household.zone,
+        schedules: household.schedules,
         profiles: household.profiles,
         guest: household.guest,
         devices: household.devices,

@@ -9,6 +9,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::read::Entry;
+
 /// A value together with its place.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
@@ -38,6 +40,32 @@ impl Text {
     /// The text.
     pub(super) fn text(&self) -> &str {
         self.0.get_ref()
+    }
+}
+
+/// Tables within a section, as in `[[profile.NAME.during]]`. They are read one by one like sections
+/// ([`super::read`]), so that one bad key does not hide the rest.
+#[derive(Clone, Debug)]
+pub(super) struct Tables<T>(pub(super) Vec<Entry<T>>);
+
+impl<'de, T> Deserialize<'de> for Tables<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(serde::de::Error::custom("tables are read one by one"))
+    }
+}
+
+#[cfg(test)]
+impl<T: JsonSchema> JsonSchema for Tables<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        Vec::<T>::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Vec::<T>::json_schema(generator)
     }
 }
 
@@ -210,6 +238,57 @@ sections! {
         /// The language in which a block is explained.
         #[cfg_attr(test, schemars(extend("enum" = ["en", "ar", "de", "es", "fr", "hi", "pt", "ru", "vi", "zh"])))]
         language: Text,
+        /// The zone of the household's clocks: its name, or its rule as POSIX writes it, as in
+        /// "CET-1CEST,M3.5.0,M10.5.0/3". The system's unless said.
+        time_zone: Text,
+    }
+
+    /// Times of the week that profiles refer to by name.
+    struct ScheduleSpec {
+        /// When it holds: "sun-thu 20:30-06:30", or "08:00-12:00" for every day. A window belongs to
+        /// the day it begins on.
+        windows: Word<Vec<Text>>,
+        /// The only dates on which windows begin: "2026-05-01", "2026-12-20..2027-01-06". Every day
+        /// unless said.
+        dates: Vec<Text>,
+        /// Dates on which no window begins.
+        except: Vec<Text>,
+    }
+
+    /// What is closed while a schedule holds. For the same schedule it stands in place of what is
+    /// inherited.
+    struct DuringSpec {
+        /// The schedule.
+        schedule: Text,
+        /// What is closed: categories, services, names, `everything`. `[]` takes back what is
+        /// inherited.
+        close: Word<Vec<Text>>,
+        /// What stays open of it.
+        open: Vec<Text>,
+        /// What stays open of everything, in place of `close` and `open`.
+        only: Word<Vec<Text>>,
+    }
+
+    /// What is open for a certain time only. It stands in place of an inherited quota of the same.
+    struct QuotaSpec {
+        /// What is counted together: categories, services, names, `everything`.
+        of: Word<Vec<Text>>,
+        /// The time, "0" to "7d". All of a day or week is no limit.
+        time: Text,
+        /// How often it begins anew.
+        #[cfg_attr(test, schemars(extend("enum" = ["day", "week"])))]
+        per: Text,
+        /// The time of the day at which it does.
+        reset: Text,
+        /// The day of the week on which it does.
+        #[cfg_attr(test, schemars(extend("enum" = [
+            "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday",
+        ])))]
+        reset_day: Text,
+        /// Unused time that goes over into the next day or week, at most.
+        roll_over: Text,
+        /// How long one query counts as activity, "30s" to "30m".
+        linger: Text,
     }
 
     /// How devices are told apart beyond what `[[device]]` says.
@@ -414,6 +493,14 @@ sections! {
         /// The language in which a block is explained. The household's unless said.
         #[cfg_attr(test, schemars(extend("enum" = ["en", "ar", "de", "es", "fr", "hi", "pt", "ru", "vi", "zh"])))]
         language: Text,
+        /// What is closed while schedules hold.
+        during: Tables<DuringSpec>,
+        /// What is open for a certain time only.
+        quota: Tables<QuotaSpec>,
+        /// What schedules mean while the clock is not set, as after a boot without network: what
+        /// they would ever close is closed, or all of it is open.
+        #[cfg_attr(test, schemars(extend("enum" = ["close", "open"])))]
+        when_clock_unset: Text,
     }
 }
 
@@ -439,6 +526,7 @@ pub(super) struct Spec {
     metrics: Option<MetricsSpec>,
     log: Option<LogSpec>,
     household: Option<HouseholdSpec>,
+    schedule: Option<std::collections::BTreeMap<String, ScheduleSpec>>,
     identity: Option<IdentitySpec>,
     firewall: Option<FirewallSpec>,
     forwarder: Option<Vec<ForwarderSpec>>,
@@ -479,7 +567,7 @@ mod tests {
         let schema: serde_json::Value = serde_json::from_str(schema()).unwrap();
         assert_eq!(schema["additionalProperties"], false);
         let sections = schema["$defs"].as_object().unwrap();
-        assert_eq!(sections.len(), 18);
+        assert_eq!(sections.len(), 21);
         for (name, section) in sections {
             assert_eq!(section["additionalProperties"], false, "{name}");
             // Every key is optional: a later file may say the rest.

@@ -69,6 +69,14 @@ impl Subject {
         Err(SubjectError::Unknown)
     }
 
+    /// Whether both are the same, wherever and however they are written.
+    pub fn means_same(&self, other: &Self) -> bool {
+        match (self.pattern(), other.pattern()) {
+            (Some(one), Some(other)) => one == other,
+            _ => self == other,
+        }
+    }
+
     /// The names it means, where it means some by themselves.
     pub fn pattern(&self) -> Option<&Pattern> {
         match self {

@@ -734,3 +734,89 @@ fn a_home_starts_with_what_is_right_in_its_devices_file() {
     assert!(loaded.config.is_none());
     assert!(loaded.diagnostics.iter().any(Diagnostic::is_error));
 }
+
+/// What a family's times mean, along `inherits`.
+#[test]
+fn times_are_inherited_by_schedule_and_by_subject() {
+    let text = r#"
+        [household]
+        time-zone = "CET-1CEST,M3.5.0,M10.5.0/3"
+        [schedule.bedtime]
+        windows = ["20:30-06:30"]
+        [schedule.homework]
+        windows = ["mon-fri 14:00-16:00"]
+        [profile.kids]
+        inherits = "schoolchild"
+        when-clock-unset = "open"
+        [[profile.kids.during]]
+        schedule = "bedtime"
+        close = ["everything"]
+        open = ["lullaby.example"]
+        [[profile.kids.during]]
+        schedule = "homework"
+        only = ["wikipedia.org"]
+        [[profile.kids.quota]]
+        of = ["games", "roblox"]
+        time = "2h"
+        [[profile.kids.quota]]
+        of = ["video"]
+        time = "3h"
+        per = "week"
+        reset = "06:30"
+        reset-day = "saturday"
+        roll-over = "30m"
+        linger = "5m"
+        [profile.leo]
+        inherits = "kids"
+        [[profile.leo.during]]
+        schedule = "homework"
+        close = []
+        [[profile.leo.during]]
+        schedule = "bedtime"
+        close = ["games"]
+        [[profile.leo.quota]]
+        of = ["roblox", "games"]
+        time = "24h"
+    "#;
+    let files = MemoryFiles::new().files();
+    let loaded = load_embedded(text, &files, &Overrides::default());
+    assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
+    let config = loaded.config.unwrap();
+    assert_eq!(config.zone.name(), "CET-1CEST,M3.5.0,M10.5.0/3");
+    assert_eq!(config.schedules[1].name, "homework");
+    let profile = |name: &str| config.profiles.iter().find(|it| it.name == name).unwrap();
+    let words = |subjects: &[Subject]| -> Vec<String> {
+        subjects.iter().map(ToString::to_string).collect()
+    };
+    let kids = profile("kids");
+    assert_eq!(kids.when_clock_unset, WhenClockUnset::Open);
+    assert_eq!(kids.closings.len(), 2);
+    assert_eq!(words(&kids.closings[0].open), ["lullaby.example"]);
+    assert_eq!(kids.closings[1].schedule, 1);
+    assert_eq!(kids.closings[1].close, [Subject::Everything]);
+    assert_eq!(words(&kids.closings[1].open), ["wikipedia.org"]);
+    assert_eq!(
+        kids.quotas[0].of,
+        [
+            Subject::Category("games".into()),
+            Subject::Service("roblox".into())
+        ]
+    );
+    let quota = &kids.quotas[0];
+    assert_eq!((quota.per, quota.reset), (Period::Day, 240));
+    assert_eq!(quota.linger, Duration::from_mins(3));
+    let quota = &kids.quotas[1];
+    assert_eq!(quota.per, Period::Week(jiff::civil::Weekday::Saturday));
+    assert_eq!((quota.reset, quota.time), (390, Duration::from_hours(3)));
+    assert_eq!(quota.roll_over, Duration::from_mins(30));
+    assert_eq!(quota.linger, Duration::from_mins(5));
+    let leo = profile("leo");
+    assert_eq!(leo.when_clock_unset, WhenClockUnset::Open);
+    assert_eq!(leo.closings.len(), 1);
+    assert_eq!(words(&leo.closings[0].close), ["games"]);
+    assert!(leo.closings[0].open.is_empty());
+    assert_eq!(leo.quotas.len(), 1);
+    assert_eq!(words(&leo.quotas[0].of), ["video"]);
+    assert_eq!(profile("adult").closings, []);
+    assert_eq!(profile("adult").when_clock_unset, WhenClockUnset::Close);
+}

@@ -340,7 +340,7 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
             each(voice);
         }
     });
-    if profile.closing.look_alikes
+    if profile.ways_round.look_alikes
         && let Some(voice) = against_look_alike(name, qtype, view)
     {
         each(voice);
@@ -361,7 +361,7 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
     if profile.close_bypass && is_canary(name) {
         child_safety(Stance::Block, Cause::Canary, None, u16::MAX);
     }
-    if profile.closing.unusual_types && types::is_unusual(name, qtype) {
+    if profile.ways_round.unusual_types && types::is_unusual(name, qtype) {
         child_safety(Stance::Block, Cause::UnusualType, None, u16::MAX);
     }
     // The safe form stands in where addresses are asked for; mail and text records are not search.
@@ -651,8 +651,11 @@ mod tests {
                 when_unsure: WhenUnsure::Allow,
                 privacy: Privacy::Names,
                 block_ttl: 10,
-                closing: config::Closing::default(),
+                ways_round: config::WaysRound::default(),
                 speech: config::Speech::default(),
+                closings: vec![],
+                quotas: vec![],
+                when_clock_unset: config::WhenClockUnset::Close,
             }
         }
 
@@ -971,9 +974,9 @@ mod tests {
 
     #[test]
     fn a_name_that_looks_like_a_blocked_one_is_blocked_for_that_reason() {
-        let closing = config::Closing {
+        let closing = config::WaysRound {
             look_alikes: true,
-            ..config::Closing::default()
+            ..config::WaysRound::default()
         };
         let owned = [(
             RuleOwner::Household,
@@ -982,7 +985,7 @@ mod tests {
                 &["school.example"],
             ),
         )];
-        let closed = Home::new(|profile| profile.closing = closing, &owned);
+        let closed = Home::new(|profile| profile.ways_round = closing, &owned);
         let open = Home::new(|_| {}, &owned);
         for (asked, expected) in [
             // `bаd`, `vіrus`, `ѕсhооl`, each with Cyrillic letters.
@@ -1024,11 +1027,11 @@ mod tests {
 
     #[test]
     fn unusual_types_are_closed_by_their_switch() {
-        let closing = config::Closing {
+        let closing = config::WaysRound {
             unusual_types: true,
-            ..config::Closing::default()
+            ..config::WaysRound::default()
         };
-        let closed = Home::new(|profile| profile.closing = closing, &[]);
+        let closed = Home::new(|profile| profile.ways_round = closing, &[]);
         let asked = name("t.example");
         let verdict = |qtype, home: &Home| judge_name(asked.as_ref(), qtype, &home.view()).label();
         assert_eq!(verdict(10, &closed), "block");
@@ -1110,8 +1113,11 @@ mod tests {
             when_unsure: profile.when_unsure,
             privacy: profile.privacy,
             block_ttl: profile.block_ttl,
-            closing: profile.closing,
+            ways_round: profile.ways_round,
             speech: config::Speech::default(),
+            closings: vec![],
+            quotas: vec![],
+            when_clock_unset: config::WhenClockUnset::Close,
         }
     }
 }
