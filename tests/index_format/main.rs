@@ -200,7 +200,7 @@ fn the_choices_of_the_compiler_are_those_the_page_tells() {
     let number = |at: usize| u64::from_le_bytes(*octets[at..].first_chunk().unwrap());
     let (names, filter) = (number(64), number(128));
     let bits = choice("filter-bits-per-name");
-    assert_eq!(filter, (names * bits).div_ceil(256) * 32);
+    assert_eq!(filter, (names * bits).div_ceil(512) * 64);
 }
 
 #[test]

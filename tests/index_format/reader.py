@@ -185,16 +185,19 @@ class Codes:
             codes.append(Code(lengths[:count]))
             del lengths[:count]
         *self.shared, self.counts, self.sets = codes
+        self.says_each_set = N["other-set"] not in self.counts.rows.values()
         self.set_bits = max(sets - 1, 0).bit_length()
 
     def take_shared(self, before, bits):
         length = self.shared[min(before, N["shared-codes"] - 1)].take(bits)
         return bits.take(N["far-bits"]) if length == N["shared-symbols"] - 1 else length
 
-    def take_count(self, bits):
-        """How many tokens; before that, the set if it is another one."""
-        count, said = self.counts.take(bits), None
+    def take_count(self, bits, is_head):
+        """How many tokens; before that, the set if it is said."""
+        said = self.take_set(bits) if self.says_each_set and not is_head else None
+        count = self.counts.take(bits)
         if count == N["other-set"]:
+            need(not is_head, "two sets of a head")
             said = self.take_set(bits)
             count = self.counts.take(bits)
             need(count != N["other-set"], "two sets of one name")
@@ -256,12 +259,16 @@ def hash_label(parent, label):
     wire = bytes([len(label)]) + label
     state = parent
     for at in range(0, len(wire), 8):
-        word = int.from_bytes(wire[at : at + 8], "little")
-        product = (state ^ word) * N["filter-factor"]
-        state = (product >> 64) ^ (product & WORD)
-        turn = N["filter-rotation"]
-        state = (state << turn | state >> (64 - turn)) & WORD
+        state = mix(state, int.from_bytes(wire[at : at + 8], "little"))
     return state
+
+
+def mix(state, word):
+    """A word multiplied into a hash."""
+    product = (state ^ word) * N["filter-factor"]
+    state = (product >> 64) ^ (product & WORD)
+    turn = N["filter-rotation"]
+    return (state << turn | state >> (64 - turn)) & WORD
 
 
 class Block:
@@ -301,8 +308,7 @@ class Block:
                 saying = self.codes.take_set(self.bits)
             else:
                 shared = self.codes.take_shared(shared if number > 1 else 0, self.bits)
-            said, count = self.codes.take_count(self.bits)
-            need(number > 0 or said is None, "two sets of a head")
+            said, count = self.codes.take_count(self.bits, number == 0)
             saying = said or saying
             octets = self.index.part["names"]
             tokens = self.codes.tokens_before(end, count, self.groups, octets)
@@ -734,15 +740,28 @@ class Index:
         need(list(tops) == sorted(tops), "the order of tops")
         return tops
 
-    def may_hold(self, state):
-        """Whether the filter lets a hash through."""
+    def may_hold(self, home, state):
+        """Whether a hash is in the block of the filter of a home with another hash."""
         blocks = len(self.part["filter"]) // N["filter-block"]
         if blocks == 0:
             return False
-        at = ((state >> 32) * blocks >> 32) * N["filter-block"]
-        mixed = (state & 0xFFFFFFFF) * N["filter-bit-factor"] & 0xFFFFFFFF
-        words = [little(self.part["filter"], at + 8 * n, 8) for n in range(4)]
-        return all(words[n] >> (mixed >> (26 - 6 * n) & 63) & 1 for n in range(4))
+        at = ((home >> 32) * blocks >> 32) * N["filter-block"]
+        mixed = state * N["filter-factor"] & WORD
+        words = [little(self.part["filter"], at + 8 * n, 8) for n in range(8)]
+        return all(words[n] >> (mixed >> (58 - 6 * n) & 63) & 1 for n in range(8))
+
+    def passes(self, states):
+        """Whether the filter lets a name through, given the hashes of its parents, itself included,
+        the one with one label first."""
+        count = min(len(states), N["nearest-home"])
+        while not self.may_hold(states[count - 1], states[-1]):
+            mark = mix(states[count - 1], 0)
+            if count >= min(len(states), N["farthest-home"]):
+                return False
+            if not self.may_hold(states[count - 1], mark):
+                return False
+            count += 1
+        return True
 
     def blocks_of(self, top):
         """The blocks of a top, each as its number and how many names it has."""
@@ -778,12 +797,12 @@ class Index:
     def look_up(self, wire):
         """Lines with all that is said about a name."""
         labels = labels_of(wire)
-        state, maybe = N["filter-seed"], []
+        states, maybe = [N["filter-seed"]], []
         for cut in reversed(range(len(labels))):
             if len(labels) - cut > self.most_labels:
                 break
-            state = hash_label(state, labels[cut])
-            if len(labels) - cut >= self.fewest_labels and self.may_hold(state):
+            states.append(hash_label(states[-1], labels[cut]))
+            if len(labels) - cut >= self.fewest_labels and self.passes(states[1:]):
                 maybe.append(cut)
         places = [(len(labels) - cut, self.find(labels[cut:])) for cut in reversed(maybe)]
         if self.root:

@@ -220,19 +220,24 @@ impl<'a> Dictionary<'a> {
         top.names.saturating_sub(before).min(1 << self.block_bits)
     }
 
+    /// Reads something of each cache line of a block, so that all of them come from memory at once,
+    /// and not one after the other as a search gets to them.
+    #[inline(always)]
+    fn fetch(&self, block: usize) -> Option<()> {
+        let separator = self.separators.get(block)?;
+        let begin = u32::from_le_bytes(*separator.last_chunk()?) as usize;
+        let lines = self.names.get(begin..)?.iter();
+        let lines = lines.step_by(LINE).take(BLOCK_LINES);
+        std::hint::black_box(lines.fold(0, |all, octet| all ^ octet));
+        Some(())
+    }
+
     /// Begins to read a block of `names` names.
     #[inline(always)]
     fn block(&self, block: usize, names: usize) -> Option<Block<'a>> {
         let separator = self.separators.get(block)?;
         let begin = u32::from_le_bytes(*separator.last_chunk()?) as usize;
-        let octets = self
-            .names
-            .get(begin..)
-            .filter(|octets| !octets.is_empty())?;
-        // So all lines come from memory at once, and not one after the other as a search gets to
-        // them.
-        let lines = octets.iter().step_by(LINE).take(BLOCK_LINES);
-        std::hint::black_box(lines.fold(0, |all, octet| all ^ octet));
+        self.names.get(begin)?;
         let mut reader = BitReader::new(self.names, begin);
         let prefix = reader.take(PREFIX_BITS) as usize;
         let width = reader.take(WIDTH_BITS);
@@ -256,7 +261,7 @@ impl<'a> Dictionary<'a> {
         let mut block = self.block(block, names)?;
         let tokens = block.go_to_group(0);
         self.model.take_set(&mut block.reader);
-        let count = self.model.take_count(&mut SetCode::Same, &mut block.reader);
+        let count = self.model.take_count(&mut block.reader);
         let (order, _) = self.compare(tokens, count, wanted, block.prefix)?;
         Some(order == Ordering::Greater)
     }
@@ -274,6 +279,7 @@ impl<'a> Dictionary<'a> {
         wanted: &Wanted<'_>,
         key: u64,
     ) -> Option<SetCode> {
+        self.fetch(block)?;
         let mut block = self.block(block, names)?;
         let has_prefix = have_in_common(block.separator, key, block.prefix);
         let mut group = if has_prefix {
@@ -286,7 +292,7 @@ impl<'a> Dictionary<'a> {
         loop {
             tokens = block.go_to_group(group);
             set = self.model.take_set(&mut block.reader);
-            let count = self.model.take_count(&mut set, &mut block.reader);
+            let count = self.model.take_count(&mut block.reader);
             if !has_prefix {
                 matched = in_common(block.separator, key);
             } else {
@@ -307,7 +313,7 @@ impl<'a> Dictionary<'a> {
         let reader = &mut block.reader;
         for _ in 1..self.names_in_group(group, names) {
             shared = self.model.take_shared(shared_code(shared), reader)?;
-            let count = self.model.take_count(&mut set, reader);
+            let count = self.model.take_plain_count(&mut set, reader);
             if shared < matched {
                 return None;
             }
@@ -385,13 +391,12 @@ impl<'a> Dictionary<'a> {
             let mut set = self.model.take_set(reader);
             let mut shared = 0;
             for number in 0..self.names_in_group(group, names) {
-                let begin = if number == 0 {
-                    block.prefix
+                let (begin, count) = if number == 0 {
+                    (block.prefix, self.model.take_count(reader))
                 } else {
                     shared = self.model.take_shared(shared_code(shared), reader)?;
-                    shared
+                    (shared, self.model.take_plain_count(&mut set, reader))
                 };
-                let count = self.model.take_count(&mut set, reader);
                 if begin > length {
                     return None;
                 }

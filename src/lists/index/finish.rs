@@ -8,11 +8,12 @@ use super::alphabet::{GAP, key, octet_of, short_key};
 use super::bits::BitWriter;
 use super::dictionary::{PREFIX_BITS, SHORT_KEY_BITS, Separator, WIDTH_BITS, top_key};
 use super::fault::WriteError;
-use super::filter::{self, BLOCK};
+use super::filter::{self, BLOCK, Homes};
 use super::layout::{ALIGNMENT, HEADER, Header, Part};
 use super::meta;
-use super::model::{self, LONE_SET, Model, ModelEncoder, SETS, SetCode};
+use super::model::{Model, ModelEncoder, Occurrences, SetCode};
 use super::record::{Record, Records};
+use super::sets::SetCount;
 use super::spool::{Spool, Spooled};
 use super::write::{
     BLOCK_BITS, Contents, GROUP_BITS, IndexWriter, Neighbour, Role, Section, Totals, begins_block,
@@ -40,8 +41,8 @@ pub(super) fn finish(
         sample,
         shared,
         sets,
-        same_sets,
-        other_sets,
+        plain_names,
+        repeated_sets,
         lone_sets,
         tally,
         root,
@@ -84,12 +85,11 @@ pub(super) fn finish(
     let mut slice = Slice::new(tally.names, memory);
     let mut lone_octets = 0;
     if tally.tops > 0 {
-        let mut symbols = [0; SETS];
-        symbols[usize::from(LONE_SET)] = lone_sets;
+        let mut counts = Occurrences::new(plain_names, repeated_sets, lone_sets);
         for (number, (_, count)) in (0..).zip(&sets) {
-            symbols[usize::from(model::number_symbol(number))] += count;
+            counts.add(number, *count);
         }
-        let model = Model::fit(&sample, &shared, &symbols, [same_sets, other_sets]);
+        let model = Model::fit(&sample, &shared, &counts);
         drop(sample);
         // At most `MAX_TOKENS`.
         header.pairs = model.pairs.len() as u32;
@@ -111,7 +111,7 @@ pub(super) fn finish(
 
     output.part(&mut header, Part::Filter, |output| {
         loop {
-            output.put(slice.blocks.as_flattened())?;
+            output.put(slice.finished())?;
             if !slice.next() {
                 return Ok(());
             }
@@ -186,7 +186,7 @@ struct NumberedSets {
 }
 
 impl NumberedSets {
-    fn new(sets: &[(Box<[u8]>, u64)], finals: Vec<u32>) -> Result<Self, WriteError> {
+    fn new(sets: &[(Box<[u8]>, SetCount)], finals: Vec<u32>) -> Result<Self, WriteError> {
         let mut end = 4 * sets.len() as u64;
         let mut places = Vec::with_capacity(sets.len());
         for (set, _) in sets {
@@ -265,8 +265,11 @@ impl<'a> Blocks<'a> {
             self.end(output)?;
         }
         self.place += 1;
+        let is_repeated = record
+            .set
+            .ok()
+            .is_some_and(|given| self.last_set == Some(given));
         let set = match record.set {
-            Ok(given) if role == Role::Plain && self.last_set == Some(given) => SetCode::Same,
             Ok(given) => {
                 let number = self.sets.finals.get(given as usize);
                 SetCode::Number(number.copied().unwrap_or_default())
@@ -292,7 +295,8 @@ impl<'a> Blocks<'a> {
             (shared, code) = self.name.shared(record.row);
             let tokens = self.encoder.tokens(rest(record.row, shared));
             self.encoder.put_shared(code, shared, &mut group.others);
-            self.encoder.put_other_set(set, &mut group.others);
+            self.encoder
+                .put_plain_set(set, is_repeated, &mut group.others);
             self.encoder.put_count(tokens.len(), &mut group.others);
             group.tokens.extend(tokens);
         }
@@ -345,17 +349,24 @@ impl<'a> Blocks<'a> {
     }
 }
 
-/// Some blocks of the filter.
+/// The blocks of the filter, or some of them.
 struct Slice {
-    /// How many blocks the whole filter has.
+    homes: Homes,
+    blocks: SomeBlocks,
+    most: usize,
+    /// Where each label of the last name ends in its row.
+    ends: Vec<usize>,
+    /// The hashes of its parents, from its top to itself.
+    hashes: Vec<u64>,
+}
+
+/// Blocks of a filter.
+struct SomeBlocks {
+    /// How many the whole filter has.
     all: u64,
     /// The first of these.
     first: u64,
     blocks: Vec<[u8; BLOCK]>,
-    most: usize,
-    /// The labels of the last name: where each ends in its row, and its hash.
-    labels: Vec<(usize, u64)>,
-    top: u64,
 }
 
 impl Slice {
@@ -364,29 +375,41 @@ impl Slice {
         let most = memory.saturating_sub(ELSEWHERE).max(LEAST_SLICE) / BLOCK;
         let count = usize::try_from(all).map_or(most, |all| all.min(most));
         Self {
-            all,
-            first: 0,
-            blocks: vec![[0; BLOCK]; count],
+            homes: Homes::default(),
+            blocks: SomeBlocks {
+                all,
+                first: 0,
+                blocks: vec![[0; BLOCK]; count],
+            },
             most,
-            labels: Vec::new(),
-            top: 0,
+            ends: Vec::new(),
+            hashes: Vec::new(),
         }
+    }
+
+    /// The octets of these blocks, once all names have come.
+    fn finished(&mut self) -> &[u8] {
+        self.homes
+            .end(&mut |home, hash| self.blocks.put(home, hash));
+        self.blocks.blocks.as_flattened()
     }
 
     /// Goes on to the next blocks; false when there are no more.
     fn next(&mut self) -> bool {
-        self.first += self.blocks.len() as u64;
-        let left = usize::try_from(self.all - self.first);
+        let SomeBlocks { all, first, blocks } = &mut self.blocks;
+        *first += blocks.len() as u64;
+        let left = usize::try_from(*all - *first);
         let count = left.map_or(self.most, |left| left.min(self.most));
-        self.blocks.clear();
-        self.blocks.resize(count, [0; BLOCK]);
+        blocks.clear();
+        blocks.resize(count, [0; BLOCK]);
         count > 0
     }
 
     /// Puts a name in if it belongs here. Names come one after the other.
     fn put(&mut self, record: &Record<'_>) {
         if record.is_new_top {
-            self.labels.clear();
+            self.ends.clear();
+            self.hashes.clear();
             let mut wire = [0; MAX_LABEL + 1];
             // A label has at most 63 octets.
             wire[0] = record.top.len() as u8;
@@ -394,18 +417,15 @@ impl Slice {
             if let Some(place) = wire.get_mut(1..end) {
                 place.copy_from_slice(record.top);
             }
-            self.top = filter::hash_label(filter::SEED, &wire, 0..end);
+            self.hashes
+                .push(filter::hash_label(filter::SEED, &wire, 0..end));
         }
         // What the last name shares has the same hashes.
-        while self
-            .labels
-            .pop_if(|(end, _)| *end >= record.shared)
-            .is_some()
-        {}
-        let (mut begin, mut hash) = match self.labels.last() {
-            Some((end, hash)) => (end + 1, *hash),
-            None => (0, self.top),
-        };
+        while self.ends.pop_if(|end| *end >= record.shared).is_some() {
+            self.hashes.pop();
+        }
+        let mut begin = self.ends.last().map_or(0, |end| end + 1);
+        let mut hash = self.hashes.last().copied().unwrap_or_default();
         let body = record.row.split_last().map_or(record.row, |(_, body)| body);
         for label in body
             .get(begin..)
@@ -422,10 +442,20 @@ impl Slice {
             }
             let end = begin + label.len();
             hash = filter::hash_label(hash, &wire, 0..1 + label.len());
-            self.labels.push((end, hash));
+            self.ends.push(end);
+            self.hashes.push(hash);
             begin = end + 1;
         }
-        let place = filter::block_of(hash, self.all);
+        let blocks = &mut self.blocks;
+        self.homes
+            .put(&self.hashes, &mut |home, hash| blocks.put(home, hash));
+    }
+}
+
+impl SomeBlocks {
+    /// Puts a hash into the block of its home, if that is one of these.
+    fn put(&mut self, home: u64, hash: u64) {
+        let place = filter::block_of(home, self.all);
         let here = place
             .checked_sub(self.first)
             .and_then(|it| usize::try_from(it).ok());

@@ -10,11 +10,11 @@ use super::fault::IndexFault;
 /// text does to them.
 const MAGIC: [u8; 8] = *b"\x8ehdgidx\n";
 /// The version written and read here.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Octets of the header.
 pub(super) const HEADER: usize = 288;
 /// Where sections begin is a multiple of this.
-pub(super) const ALIGNMENT: u64 = 32;
+pub(super) const ALIGNMENT: u64 = 64;
 /// Octets of the header that its own checksum covers.
 const COVERED: usize = HEADER - 8;
 
@@ -303,8 +303,8 @@ mod tests {
         assert_eq!(said(b""), "not an index of Hedgerow");
         assert_eq!(said(b"0.0.0.0 example.org\n"), "not an index of Hedgerow");
         let mut other = file.clone();
-        other[8] = 3;
-        assert_eq!(said(&other), "version 3; this program reads version 2");
+        other[8] = 2;
+        assert_eq!(said(&other), "version 2; this program reads version 3");
         assert_eq!(said(&file[..5]), "cut off: 5 of 288 bytes");
         assert_eq!(said(&file[..290]), "cut off: 290 of 292 bytes");
         assert_eq!(said(&[&file[..], b"x"].concat()), "1 bytes follow the end");

@@ -248,26 +248,17 @@ impl Index {
             at += 1 + usize::from(*length);
             labels += 1;
         }
-        let most = labels.min(usize::from(self.header.most_labels));
-        let mut hash = filter::SEED;
-        // Bit `n` for the parent with `n` labels; a name has at most 127.
-        let mut maybe = 0_u128;
-        let mut end = at;
-        for (count, begin) in (1..=most).zip(begins.iter().take(labels).rev()) {
-            let begin = usize::from(*begin);
-            hash = filter::hash_label(hash, wire, begin..end);
-            if count >= usize::from(self.header.fewest_labels) {
-                maybe |= u128::from(filter::may_hold(filter, hash)) << count;
-            }
-            end = begin;
-        }
+        let begins = begins.get(..labels).unwrap_or_default();
+        let left_out = labels.saturating_sub(self.header.most_labels.into());
+        let maybe = filter::ask(
+            filter,
+            wire,
+            begins.get(left_out..).unwrap_or_default(),
+            at,
+            self.header.fewest_labels.into(),
+        );
         if maybe != 0 {
-            self.look_up_exactly(
-                name,
-                begins.get(..labels).unwrap_or_default(),
-                maybe,
-                &mut each,
-            );
+            self.look_up_exactly(name, begins, maybe, &mut each);
         }
         if let Some(root) = self.header.root.checked_sub(1) {
             self.tell(root as usize, 0, labels, &mut each);
@@ -467,7 +458,6 @@ impl Index {
     /// Where a set stands.
     fn set_place(&self, set: SetCode) -> Option<usize> {
         match set {
-            SetCode::Same => None,
             SetCode::Number(number) if number < self.header.sets => {
                 let places = self.part(Part::Sets);
                 let place = places.get(number as usize * 4..)?.first_chunk()?;

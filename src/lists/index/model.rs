@@ -3,12 +3,14 @@
 //! What it says anew is tokens, and stands apart. Before that come, each in a code: how many symbols
 //! it shares with the name before, in a code that depends on how many that name shared; that its
 //! set of postings is another than that of the name before, and which, only where it is; how many
-//! tokens it has. Of the head of a group the set, which is always there, and the number of tokens:
-//! what it shares with others is a matter of its block. So a search goes from name to name quickly
-//! and reads the tokens of few.
+//! tokens it has. Where most names have another set than the one before, each says its own. Of the
+//! head of a group the set, which is always there, and the number of tokens: what it shares with
+//! others is a matter of its block. So a search goes from name to name quickly and reads the tokens
+//! of few.
 
 use super::bits::{BitReader, BitWriter, bits_at};
 use super::code::{self, Decoder, Encoder};
+use super::sets::SetCount;
 use super::tokens::{self, Divider, MAX_TOKENS, Sample, Token};
 
 /// How many symbols the codes of shared lengths have: themselves, then [`FAR`].
@@ -22,13 +24,14 @@ const COUNTS: usize = 32;
 /// So many tokens or more: eight bits follow that hold how many.
 const MANY: u8 = COUNTS as u8 - 2;
 /// In place of a count: the set follows, which is not that of the name before, and then the count.
+/// Where this has no row of bits, each name says its set in front of its count.
 const OTHER_SET: u8 = COUNTS as u8 - 1;
 /// How many symbols the code of sets of postings has: numbers of sets, then these.
-pub(super) const SETS: usize = 64;
+const SETS: usize = 64;
 /// The set with the number that follows, in as many bits as the highest number has.
-pub(super) const RARE_SET: u8 = 62;
+const RARE_SET: u8 = 62;
 /// The set at the place that follows in 32 bits.
-pub(super) const LONE_SET: u8 = 63;
+const LONE_SET: u8 = 63;
 
 /// The code for the shared length of a name after one that shared `before`.
 pub(super) fn shared_code(before: usize) -> usize {
@@ -52,6 +55,58 @@ impl SharedCounts {
     }
 }
 
+/// How often each set is written, for either way to write them.
+pub(super) struct Occurrences {
+    /// Names that are no heads of groups, and those that have another set than the one before.
+    plain_names: u64,
+    other_sets: u64,
+    /// How often each symbol is written if a name says its set only where that is another one.
+    others: [u64; SETS],
+    /// The same if each name says its set.
+    all: [u64; SETS],
+    /// How many sets have a number.
+    sets: usize,
+}
+
+impl Occurrences {
+    /// So many names that are no heads of groups, so many of them with the set of the name before,
+    /// and so many of all names with a set that has no number.
+    pub(super) const fn new(plain_names: u64, repeated: u64, lone: u64) -> Self {
+        let mut symbols = [0; SETS];
+        symbols[LONE_SET as usize] = lone;
+        Self {
+            plain_names,
+            other_sets: plain_names - repeated,
+            others: symbols,
+            all: symbols,
+            sets: 0,
+        }
+    }
+
+    /// Adds the set with the next number.
+    pub(super) fn add(&mut self, number: u32, count: SetCount) {
+        let symbol = usize::from(number_symbol(number));
+        self.others[symbol] += count.names - count.repeated;
+        self.all[symbol] += count.names;
+        self.sets += 1;
+    }
+
+    /// The bits of all sets where the symbols occur so often.
+    fn bits(&self, symbols: &[u64; SETS]) -> u128 {
+        let numbers =
+            u128::from(symbols[usize::from(RARE_SET)]) * u128::from(number_bits(self.sets));
+        bits_of_symbols(symbols, &code::lengths(symbols)) + numbers
+    }
+}
+
+/// The bits of symbols that occur so often, each of so many bits.
+fn bits_of_symbols<const N: usize>(counts: &[u64; N], lengths: &[u8; N]) -> u128 {
+    let pairs = counts.iter().zip(lengths);
+    pairs
+        .map(|(count, length)| u128::from(*count) * u128::from(*length))
+        .sum()
+}
+
 /// The tokens and the lengths of all codes: what stands in the file.
 pub(super) struct Model {
     /// The pairs that make the tokens behind those of the symbols.
@@ -66,31 +121,38 @@ pub(super) struct Model {
 }
 
 impl Model {
-    /// The model for rows like those of the sample, for shared lengths and sets that occur so
-    /// often, and so many names that have the set of the name before, or another.
-    pub(super) fn fit(
-        sample: &Sample,
-        shared: &SharedCounts,
-        sets: &[u64; SETS],
-        [same, other]: [u64; 2],
-    ) -> Self {
+    /// The model for rows like those of the sample, and for shared lengths and sets that occur so
+    /// often.
+    pub(super) fn fit(sample: &Sample, shared: &SharedCounts, sets: &Occurrences) -> Self {
         let pairs = sample.pairs();
         let tokens = tokens::join(&pairs).unwrap_or_default();
         let divider = Divider::new(tokens);
         // Any count may come.
-        let mut counts = [1; COUNTS];
+        let mut alone = [1; COUNTS];
+        alone[usize::from(OTHER_SET)] = 0;
         let mut rows = 0;
         for row in sample.rows() {
-            counts[divider.divide(row).len().min(usize::from(MANY))] += 1;
+            alone[divider.divide(row).len().min(usize::from(MANY))] += 1;
             rows += 1;
         }
+        let mut marked = alone;
         // As often among the rows of the sample as among all names.
-        counts[usize::from(OTHER_SET)] += rows * other / (same + other).max(1);
+        marked[usize::from(OTHER_SET)] = 1 + rows * sets.other_sets / sets.plain_names.max(1);
+        // What takes less, all names said.
+        let bits = |counts: &[u64; COUNTS], symbols| {
+            let of_sample = bits_of_symbols(counts, &code::lengths(counts));
+            of_sample * u128::from(sets.plain_names) + sets.bits(symbols) * u128::from(rows)
+        };
+        let (counts, sets) = if bits(&alone, &sets.all) < bits(&marked, &sets.others) {
+            (alone, sets.all)
+        } else {
+            (marked, sets.others)
+        };
         Self {
             pairs,
             shared: shared.0.map(|counts| code::lengths(&counts)),
             counts: code::lengths(&counts),
-            sets: code::lengths(sets),
+            sets: code::lengths(&sets),
             divider,
         }
     }
@@ -119,6 +181,8 @@ pub(super) struct ModelEncoder<'a> {
     shared: Vec<Encoder<SHARED>>,
     counts: Encoder<COUNTS>,
     sets: Encoder<SETS>,
+    /// Whether each name says its set.
+    says_each_set: bool,
     /// Bits of a set's number.
     set_bits: u32,
 }
@@ -132,6 +196,7 @@ impl<'a> ModelEncoder<'a> {
             shared: model.shared.iter().map(Encoder::new).collect(),
             counts: Encoder::new(&model.counts),
             sets: Encoder::new(&model.sets),
+            says_each_set: says_each_set(&model.counts),
             set_bits: number_bits(sets),
         }
     }
@@ -147,9 +212,12 @@ impl<'a> ModelEncoder<'a> {
         }
     }
 
-    /// Appends that the set of a name is another than that of the name before, if it is.
-    pub(super) fn put_other_set(&self, set: SetCode, out: &mut BitWriter) {
-        if set != SetCode::Same {
+    /// Appends the set of a name that is no head, or nothing where that of the name before, if it
+    /// has a number, is the same.
+    pub(super) fn put_plain_set(&self, set: SetCode, is_repeated: bool, out: &mut BitWriter) {
+        if self.says_each_set {
+            self.put_set(set, out);
+        } else if !is_repeated {
             self.counts.put(OTHER_SET, out);
             self.put_set(set, out);
         }
@@ -177,8 +245,6 @@ impl<'a> ModelEncoder<'a> {
     /// Appends a set.
     pub(super) fn put_set(&self, set: SetCode, out: &mut BitWriter) {
         match set {
-            // Stands in no place of its own.
-            SetCode::Same => {}
             SetCode::Number(number) => {
                 let symbol = number_symbol(number);
                 self.sets.put(symbol, out);
@@ -197,8 +263,6 @@ impl<'a> ModelEncoder<'a> {
 /// How a set of postings is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SetCode {
-    /// As the name before.
-    Same,
     /// By its number.
     Number(u32),
     /// By its place in the section of sets.
@@ -206,8 +270,13 @@ pub(super) enum SetCode {
 }
 
 /// The symbol of a numbered set.
-pub(super) fn number_symbol(number: u32) -> u8 {
+fn number_symbol(number: u32) -> u8 {
     number.min(u32::from(RARE_SET)) as u8
+}
+
+/// Whether each name says its set, as the lengths of the code of counts tell.
+fn says_each_set(counts: &[u8]) -> bool {
+    counts.get(usize::from(OTHER_SET)) == Some(&0)
 }
 
 /// How many bits the highest of so many numbers has.
@@ -225,6 +294,8 @@ pub(super) struct ModelDecoder {
     shared: Box<[Decoder]>,
     counts: Decoder,
     sets: Decoder,
+    /// Whether each name says its set.
+    says_each_set: bool,
     set_bits: u32,
 }
 
@@ -261,6 +332,7 @@ impl ModelDecoder {
                 .collect::<Option<_>>()?,
             counts: Decoder::new(of_counts)?,
             sets: Decoder::new(of_sets)?,
+            says_each_set: says_each_set(of_counts),
             set_bits: number_bits(sets),
         }))
     }
@@ -280,16 +352,33 @@ impl ModelDecoder {
         })
     }
 
-    /// Reads a number of tokens; before it, the set of the name if it is not `set`, that of the name
-    /// before.
+    /// Reads the number of tokens of a name that is no head; before it, its set, if it is not
+    /// `set`, that of the name before, or if each name says its own.
     #[inline(always)]
-    pub(super) fn take_count(&self, set: &mut SetCode, reader: &mut BitReader<'_>) -> usize {
-        let mut count = self.counts.take(reader);
+    pub(super) fn take_plain_count(&self, set: &mut SetCode, reader: &mut BitReader<'_>) -> usize {
+        if self.says_each_set {
+            *set = self.take_set(reader);
+            return self.take_count(reader);
+        }
+        let count = self.counts.take(reader);
         if count == OTHER_SET {
             *set = self.take_set(reader);
-            count = self.counts.take(reader);
+            return self.take_count(reader);
         }
-        match count {
+        Self::whole_count(count, reader)
+    }
+
+    /// Reads a number of tokens.
+    #[inline(always)]
+    pub(super) fn take_count(&self, reader: &mut BitReader<'_>) -> usize {
+        let count = self.counts.take(reader);
+        Self::whole_count(count, reader)
+    }
+
+    /// A number of tokens that begins with this symbol.
+    #[inline(always)]
+    fn whole_count(symbol: u8, reader: &mut BitReader<'_>) -> usize {
+        match symbol {
             MANY => reader.take(8) as usize,
             few => few.into(),
         }

@@ -138,10 +138,19 @@ impl<'a> Iterator for SetReader<'a> {
 #[derive(Debug, Default)]
 pub(super) struct SetTable {
     numbers: HashMap<Box<[u8]>, u32>,
-    /// How often each was written out, by number.
-    counts: Vec<u64>,
+    /// How often each occurs, by number.
+    counts: Vec<SetCount>,
     plain: Room,
     with_modifiers: Room,
+}
+
+/// How often a set occurs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct SetCount {
+    /// How many names have it.
+    pub(super) names: u64,
+    /// How many of them are no heads of groups and come behind another one that has it too.
+    pub(super) repeated: u64,
 }
 
 /// What of a room is taken.
@@ -184,24 +193,25 @@ impl SetTable {
         // At most twice the sets of a room.
         let number = self.counts.len() as u32;
         self.numbers.insert(set.into(), number);
-        self.counts.push(0);
+        self.counts.push(SetCount::default());
         Some(number)
     }
 
-    /// Counts that a set is written out.
-    pub(super) fn count(&mut self, number: u32) {
+    /// Counts a name that has this set, as the one before it maybe.
+    pub(super) fn count(&mut self, number: u32, is_repeated: bool) {
         if let Some(count) = self.counts.get_mut(number as usize) {
-            *count += 1;
+            count.names += 1;
+            count.repeated += u64::from(is_repeated);
         }
     }
 
     /// The sets in the order of their final numbers, the most frequent first, with how often each
-    /// is written out; and for each number that was given the final one.
+    /// occurs; and for each number that was given the final one.
     #[expect(
         clippy::type_complexity,
         reason = "the sets, each with how often, and their new numbers"
     )]
-    pub(super) fn finish(self) -> (Vec<(Box<[u8]>, u64)>, Vec<u32>) {
+    pub(super) fn finish(self) -> (Vec<(Box<[u8]>, SetCount)>, Vec<u32>) {
         let mut sets: Vec<(Box<[u8]>, u32)> = self.numbers.into_iter().collect();
         let count = |number: u32| {
             self.counts
@@ -210,8 +220,8 @@ impl SetTable {
                 .unwrap_or_default()
         };
         sets.sort_unstable_by(|(left, one), (right, other)| {
-            count(*other)
-                .cmp(&count(*one))
+            (count(*other).names)
+                .cmp(&count(*one).names)
                 .then_with(|| left.cmp(right))
         });
         let mut finals = vec![0; sets.len()];
@@ -273,20 +283,24 @@ mod tests {
             table.number(b"b", false).unwrap(),
         );
         assert_eq!(table.number(b"a", false), Some(a));
-        table.count(a);
-        table.count(b);
-        table.count(b);
+        table.count(a, false);
+        table.count(b, false);
+        table.count(b, true);
         for n in 0_u32..10_000 {
             let number = table.number(&n.to_le_bytes(), true);
             assert_eq!(number.is_some(), n < 8192, "{n}");
             if let Some(number) = number {
-                table.count(number);
+                table.count(number, false);
             }
         }
         assert!(table.number(b"c", false).is_some());
         assert_eq!(table.number(&[0; 5000], false), None);
         let (sets, finals) = table.finish();
-        assert_eq!(&*sets[0].0, b"b");
+        let both = SetCount {
+            names: 2,
+            repeated: 1,
+        };
+        assert_eq!((&*sets[0].0, sets[0].1), (&b"b"[..], both));
         assert_eq!(
             finals[a as usize],
             sets.iter().position(|(set, _)| &**set == b"a").unwrap() as u32

@@ -37,10 +37,9 @@ pub struct IndexWriter {
     pub(super) sample: Sample,
     pub(super) shared: SharedCounts,
     pub(super) sets: SetTable,
-    /// How often a set was that of the name before, heads of groups not counted, and how often it
-    /// was another.
-    pub(super) same_sets: u64,
-    pub(super) other_sets: u64,
+    /// How many names are no heads of groups, and how many of them have the set of the name before.
+    pub(super) plain_names: u64,
+    pub(super) repeated_sets: u64,
     /// How often a set had no number.
     pub(super) lone_sets: u64,
     pub(super) tally: Tally,
@@ -257,8 +256,8 @@ impl IndexWriter {
             sample: Sample::new(),
             shared: SharedCounts::new(),
             sets: SetTable::default(),
-            same_sets: 0,
-            other_sets: 0,
+            plain_names: 0,
+            repeated_sets: 0,
             lone_sets: 0,
             tally: Tally::default(),
             root: None,
@@ -402,14 +401,12 @@ impl IndexWriter {
             self.sample.add(rest(row, shared));
         }
         let number = self.sets.number(set, has_modifiers);
-        if role == Role::Plain && number.is_some() && number == self.last.set {
-            self.same_sets += 1;
-        } else {
-            self.other_sets += u64::from(role == Role::Plain);
-            match number {
-                Some(number) => self.sets.count(number),
-                None => self.lone_sets += 1,
-            }
+        let is_repeated = role == Role::Plain && number.is_some() && number == self.last.set;
+        self.plain_names += u64::from(role == Role::Plain);
+        self.repeated_sets += u64::from(is_repeated);
+        match number {
+            Some(number) => self.sets.count(number, is_repeated),
+            None => self.lone_sets += 1,
         }
         let before = if is_new_top {
             &[]
