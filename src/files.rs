@@ -537,6 +537,8 @@ struct Failure {
     planned: Option<(usize, io::ErrorKind)>,
     /// Whether all that follow fail too.
     lasting: bool,
+    /// How putting a draft in its place fails.
+    committing: Option<io::ErrorKind>,
 }
 
 impl Failure {
@@ -590,6 +592,12 @@ impl MemoryFiles {
         self.plan(successes, kind, true);
     }
 
+    /// Makes every draft fail when it is to take its place, until [`Self::recover`].
+    pub fn fail_commits(&self, kind: io::ErrorKind) {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.committing = Some(kind);
+    }
+
     /// Lets all operations succeed again.
     pub fn recover(&self) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Failure::default();
@@ -604,6 +612,7 @@ impl MemoryFiles {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Failure {
             planned: Some((successes, kind)),
             lasting,
+            committing: None,
         };
     }
 
@@ -660,6 +669,10 @@ impl Seek for MemoryDraft {
 impl Draft for MemoryDraft {
     fn commit(self: Box<Self>) -> io::Result<()> {
         Failure::meet(&self.failure)?;
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kind) = failure.committing {
+            return Err(kind.into());
+        }
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.insert(self.path, self.content.into_inner());
         Ok(())

@@ -30,6 +30,7 @@ fn index(lists: &[(ListFormat, ListKind, &str)]) -> Index {
             member: None,
             public_suffixes: false,
             urls: Vec::new(),
+            sha256: None,
         });
     }
     let index = compile_in_memory(&specs, &memory.files(), None, &|| false).unwrap();
@@ -252,6 +253,7 @@ fn the_file_holds_neither_key_nor_sealed_name() {
         member: None,
         public_suffixes: false,
         urls: Vec::new(),
+        sha256: None,
     };
     let settings = Settings::in_memory();
     let target = Target::File("/lists.index".as_ref());

@@ -156,6 +156,7 @@ fn compile_into(folder: &Path, files: &Files) {
         member: None,
         public_suffixes: false,
         urls: Vec::new(),
+        sha256: None,
     };
     let settings = Settings {
         // So little that there are runs, and so many of them that they are merged in several steps.

@@ -43,6 +43,7 @@ fn golden_reports() {
             member: None,
             public_suffixes: false,
             urls: Vec::new(),
+            sha256: None,
         };
         let index = compile_in_memory(&[spec], &memory.files(), None, &|| false).unwrap();
         let report = format!("{}\n", index.lists().next().unwrap().1);

@@ -292,6 +292,7 @@ fn patterns_sealed_names_and_addresses_cost_no_allocation() {
         member: None,
         public_suffixes: false,
         urls: Vec::new(),
+        sha256: None,
     });
     let files = MemoryFiles::new().files();
     let mut index = compile_in_memory(&specs, &files, None, &|| false).expect("an index");

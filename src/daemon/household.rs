@@ -10,7 +10,7 @@ use super::newcomers::Newcomers;
 use super::search::search_lists;
 use super::updates::Updates;
 use crate::clock::{Clock, Moment};
-use crate::config::{self, BlockAnswer, DeviceMatch, Privacy, Rule, WhenUnsure, Youtube};
+use crate::config::{self, BlockAnswer, Config, DeviceMatch, Privacy, Rule, WhenUnsure, Youtube};
 use crate::control::{
     Boxed, ControlError, DeviceRequest, ExplainRequest, Household, ListUpdateRequest, api,
 };
@@ -19,6 +19,7 @@ use crate::evidence::leases::{LeaseFile, Leases};
 use crate::evidence::{Condition, State};
 use crate::files::Files;
 use crate::journal::{Journal, LogFilter, LogPage, Top};
+use crate::lists::Index;
 use crate::logging::Logging;
 use crate::name::NameBuf;
 use crate::profile::Profile;
@@ -62,7 +63,7 @@ impl Daemon {
 
     /// Reads configuration and lists again, and says in the log what came of it.
     pub fn reload_now(&self) -> Report {
-        self.reload_saying("nothing changed")
+        self.reload_saying(Reloader::reload, "nothing changed")
     }
 
     /// What happens in the home, for who wants to hear of it.
@@ -72,18 +73,27 @@ impl Daemon {
 
     /// The same right after the start, for what changed while nobody watched.
     pub(super) fn catch_up(&self) {
-        drop(self.reload_saying("nothing was missed"));
+        drop(self.reload_saying(Reloader::catch_up, "nothing was missed"));
     }
 
-    fn reload_saying(&self, nothing: &str) -> Report {
+    fn reload_saying(
+        &self,
+        reload: impl FnOnce(&Reloader, &Resolver) -> Report,
+        nothing: &str,
+    ) -> Report {
         let before = self.resolver.snapshot();
-        let report = self.reloader.reload(&self.resolver);
+        // What was said of the lists the last time need not be said again.
+        let mut told = self.reloader.shelf_warnings();
+        told.extend(list_troubles(&before.lists));
+        let report = reload(&self.reloader, &self.resolver);
         let after = self.resolver.snapshot();
         self.forget_what_became_private(&before, &after);
         let config = Arc::clone(&after.config);
         self.journal.set_max_bytes(config.journal.max_bytes);
         self.logging.set_level(config.log.level);
         self.updates.follow(&config);
+        self.updates
+            .doubt(downloads_in_trouble(&config, &after.lists));
         self.leases.follow(&config.identity);
         self.reloaded.notify_one();
         for diagnostic in &report.diagnostics {
@@ -93,7 +103,8 @@ impl Daemon {
                 tracing::warn!(oddity = diagnostic.one_line(), "configuration");
             }
         }
-        for warning in report.warnings.iter().chain(&report.restart_needed) {
+        let news = report.warnings.iter().filter(|it| !told.contains(it));
+        for warning in news.chain(&report.restart_needed) {
             tracing::warn!(warning, "reload");
         }
         if !report.ok {
@@ -157,10 +168,11 @@ impl Daemon {
     fn warnings(&self, snapshot: &Snapshot) -> Vec<String> {
         let mut warnings = self.start_warnings.clone();
         warnings.extend(self.reloader.oddities());
-        warnings.extend(self.reloader.shelf_warnings());
-        if !self.reloader.lists_are_current() {
+        let shelf = self.reloader.shelf_warnings();
+        if !self.reloader.lists_are_current() && shelf.is_empty() {
             warnings.push("the lists in force are those of the last run".to_owned());
         }
+        warnings.extend(shelf);
         warnings.extend(list_troubles(&snapshot.lists));
         warnings.extend(self.shared_macs(snapshot));
         let refused = &self.resolver.refused().last_foreign;
@@ -198,6 +210,17 @@ impl Daemon {
         }
         warnings
     }
+}
+
+/// Lists that are downloaded and whose copies cannot be used.
+fn downloads_in_trouble(config: &Config, lists: &Index) -> Vec<String> {
+    let in_trouble = |list: &&config::List| {
+        let info = lists.find(&list.id).map(|id| lists.list(id));
+        let is_used = info.is_some_and(|info| info.failure.is_none() && info.stale.is_none());
+        list.download.is_some() && !is_used
+    };
+    let lists = config.lists.iter().filter(in_trouble);
+    lists.map(|list| list.id.clone()).collect()
 }
 
 impl Household for Arc<Daemon> {

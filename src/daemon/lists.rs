@@ -11,7 +11,7 @@ use crate::lists::guard::GuardLimits;
 use crate::lists::{
     self, CompileError, Index, LineNote, ListInfo, ListSource, ListSpec, Progress, Settings, Target,
 };
-use crate::reload::{list_spec, note_sources, tier_of};
+use crate::reload::{list_spec, note_sources, specs_to_compile, tier_of};
 use crate::update::{ListState, ListUpdateSpec, Outcome, SignatureSpec, UpdateResult};
 
 /// The lists of `config` as far as what was `compiled` and the states of their updates tell, in its
@@ -147,7 +147,7 @@ pub fn compile_lists(
     target: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<lists::Outcome, CompileError> {
-    let specs = list_specs(config);
+    let specs = specs_to_compile(config, files);
     let sources = lists::recipe(&specs, files);
     let store = &config.list_store;
     let settings = Settings {

@@ -40,6 +40,8 @@ pub(super) struct Updates {
     work: Mutex<Work>,
     /// What was known after the last download. Held for a moment only.
     seen: Mutex<Seen>,
+    /// Lists whose copies cannot be used. Held for a moment only.
+    doubted: Mutex<Vec<String>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -72,6 +74,7 @@ impl Updates {
             wanted: Mutex::default(),
             work: Mutex::default(),
             seen: Mutex::default(),
+            doubted: Mutex::default(),
         }
     }
 
@@ -88,6 +91,15 @@ impl Updates {
         }
     }
 
+    /// Has the copies of these lists, which cannot be used, looked at and fetched again where they
+    /// were damaged.
+    pub(super) fn doubt(&self, ids: Vec<String>) {
+        if !ids.is_empty() {
+            *locked(&self.doubted) = ids;
+            locked(&self.seen).due = None;
+        }
+    }
+
     /// How long until a list is due; at once where that is not known.
     pub(super) fn patience(&self) -> Duration {
         let due = locked(&self.seen).due;
@@ -98,7 +110,12 @@ impl Updates {
     pub(super) fn update_due(&self) -> Vec<UpdateResult> {
         let mut work = self.work();
         let background = work.made_for.store.as_ref().is_some_and(|it| it.update);
-        let updater = work.updater.as_mut().filter(|_| background);
+        let mut updater = work.updater.as_mut().filter(|_| background);
+        for id in std::mem::take(&mut *locked(&self.doubted)) {
+            if let Some(updater) = &mut updater {
+                updater.doubt(&id);
+            }
+        }
         let results = updater.map(Updater::update_due).unwrap_or_default();
         self.note(&work, background);
         drop(work);

@@ -7,19 +7,26 @@
 //!
 //! The daemon writes an [`Order`] to the standard input of the process and reads [`Word`]s, one a
 //! line, from its standard output. What is to be said of each list (entries, lines not understood,
-//! fingerprint, failure) stands in the index, as it does for a daemon that starts anew.
+//! fingerprint, failure) stands in the index, as it does for a daemon that starts anew. Which index
+//! that is the process says: another one may stand at its place by the time the daemon opens it.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use tracing::debug;
 
@@ -38,8 +45,10 @@ const THIS_PROGRAM: &str = "/proc/self/exe";
 const MOST_WORDS: u64 = 64 * 1024;
 
 /// Has lists compiled by another process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Apart {
+    /// Which program that runs.
+    program: PathBuf,
     /// Whether it was told that this machine does not let us.
     told: AtomicBool,
 }
@@ -52,6 +61,40 @@ pub(super) struct Work<'a> {
     /// What lists that cannot be read say on.
     pub(super) before: Option<&'a Index>,
     pub(super) target: &'a Path,
+    /// How long it may take.
+    pub(super) patience: Duration,
+}
+
+/// What a process made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Made {
+    pub(super) index: IndexMark,
+    /// What went wrong on the way, one line each.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Which index somebody made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct IndexMark {
+    /// Of which lists.
+    recipe: [u8; 32],
+    /// Its octets: what lists that cannot be read say on is in no recipe.
+    octets: u64,
+}
+
+impl IndexMark {
+    /// That of the index that was just made.
+    pub(super) const fn of(made: &lists::Outcome) -> Self {
+        Self {
+            recipe: made.recipe,
+            octets: made.totals.bytes,
+        }
+    }
+
+    /// Whether it is that of `index`.
+    pub(super) fn is_of(&self, index: &Index) -> bool {
+        (&self.recipe, self.octets) == (index.recipe(), index.file_bytes())
+    }
 }
 
 /// Why no process compiled the lists.
@@ -66,6 +109,9 @@ pub(super) enum ApartError {
     /// It ended before it was done.
     #[error("the process that compiles them {0}")]
     Died(End),
+    /// It was ended after this time.
+    #[error("the process that compiles them was not done after {} seconds", .0.as_secs())]
+    TooLong(Duration),
 }
 
 /// How a process ended.
@@ -99,15 +145,33 @@ impl std::fmt::Display for End {
 /// The number of the signal that cannot be refused.
 const KILL: i32 = Signal::SIGKILL as i32;
 
+impl Default for Apart {
+    fn default() -> Self {
+        Self {
+            program: THIS_PROGRAM.into(),
+            told: AtomicBool::default(),
+        }
+    }
+}
+
 impl Apart {
+    /// By another program than this one.
+    #[cfg(test)]
+    pub(super) fn by_program(program: PathBuf) -> Self {
+        Self {
+            program,
+            ..Self::default()
+        }
+    }
+
     /// Has the lists compiled, and waits until that is done.
     ///
     /// # Errors
     /// [`ApartError`]; the target is as it was then.
-    pub(super) fn compile(&self, work: Work<'_>) -> Result<(), ApartError> {
+    pub(super) fn compile(&self, work: Work<'_>) -> Result<Made, ApartError> {
         // The kernel ends the process with the thread that started it, which is this one: it waits
         // below until the process has ended.
-        let mut command = Command::new(THIS_PROGRAM);
+        let mut command = Command::new(&self.program);
         command.arg0("hedgerow").arg(VERB);
         run(command, work)
     }
@@ -120,7 +184,7 @@ impl Apart {
 }
 
 /// Starts `command`, gives it its order and hears what becomes of it.
-fn run(mut command: Command, work: Work<'_>) -> Result<(), ApartError> {
+fn run(mut command: Command, work: Work<'_>) -> Result<Made, ApartError> {
     let not_started = |error: io::Error| ApartError::NotStarted(error.to_string());
     let before = match work.before {
         Some(index) if index.file().is_some() => Some(inherited(index).map_err(not_started)?),
@@ -141,17 +205,22 @@ fn run(mut command: Command, work: Work<'_>) -> Result<(), ApartError> {
     // It has a descriptor of its own by now.
     drop(before);
     let mut child = Running(child);
-    let heard = child.converse(&order);
+    let (heard, is_late) = child.converse(work.patience, &order);
     let end = child.wait().map_err(not_started)?;
+    if is_late {
+        return Err(ApartError::TooLong(work.patience));
+    }
     conclude(heard, end)
 }
 
 /// What came of it.
-fn conclude(heard: Heard, end: ExitStatus) -> Result<(), ApartError> {
+fn conclude(heard: Heard, end: ExitStatus) -> Result<Made, ApartError> {
     match (heard.last, End::from(end)) {
-        (Some(Word::Done), End::Code(0)) => Ok(()),
+        (Some(Word::Done { index, warnings }), End::Code(0)) => Ok(Made { index, warnings }),
         (Some(Word::Failed { why }), _) => Err(ApartError::Failed(why)),
-        (Some(Word::Begun | Word::Done), end) => Err(ApartError::Died(end)),
+        (Some(Word::Begun | Word::Done { .. }), end) => Err(ApartError::Died(end)),
+        // Whoever has no memory for it has none for doing it himself.
+        (None, end @ End::Signal(KILL)) if heard.trouble.is_none() => Err(ApartError::Died(end)),
         (None, end) => Err(ApartError::NotStarted(match heard.trouble {
             Some(trouble) => trouble.to_string(),
             None => format!("it {end}"),
@@ -175,36 +244,75 @@ struct Heard {
     trouble: Option<io::Error>,
 }
 
-/// A process that is ended with this value.
-struct Running(Child);
-
-impl Running {
-    /// Says `order` and hears all there is to hear.
-    fn converse(&mut self, order: &[u8]) -> Heard {
-        let mut heard = Heard::default();
-        // The order ends where the pipe is closed. Of one that does not take it we hear below.
-        if let Some(mut input) = self.0.stdin.take() {
-            drop(input.write_all(order));
+impl Heard {
+    /// Of a process nobody could listen to.
+    fn nothing(trouble: io::Error) -> Self {
+        Self {
+            last: None,
+            trouble: Some(trouble),
         }
-        let Some(output) = self.0.stdout.take() else {
-            return heard;
-        };
+    }
+
+    /// What comes out of `output` until it ends.
+    fn from_output(output: impl Read) -> Self {
+        let mut heard = Self::default();
         for line in BufReader::new(output.take(MOST_WORDS)).lines() {
             let word = line.and_then(|line| Ok(serde_json::from_str(&line)?));
             match word {
                 Ok(word) => heard.last = Some(word),
                 Err(error) => {
                     heard.trouble = Some(error);
-                    // It is not what we take it for, and may go on for ever.
-                    drop(self.0.kill());
                     break;
                 }
             }
         }
         heard
     }
+}
+
+/// A process that is ended with this value.
+struct Running(Child);
+
+impl Running {
+    /// Says `order` and hears all there is to hear, until the process has ended; and whether it was
+    /// ended since that took longer than `patience`.
+    fn converse(&mut self, patience: Duration, order: &[u8]) -> (Heard, bool) {
+        let pid = Pid::from_raw(self.0.id().cast_signed());
+        let (input, output) = (self.0.stdin.take(), self.0.stdout.take());
+        let (enough, is_enough) = mpsc::channel();
+        let child = &mut self.0;
+        thread::scope(|scope| {
+            let watch = thread::Builder::new().spawn_scoped(scope, move || {
+                let waited = is_enough.recv_timeout(patience);
+                if waited != Err(RecvTimeoutError::Disconnected) {
+                    drop(child.kill());
+                }
+                waited == Err(RecvTimeoutError::Timeout)
+            });
+            let watch = match watch {
+                Ok(watch) => watch,
+                Err(error) => return (Heard::nothing(error), false),
+            };
+            // The order ends where the pipe is closed. Of one that does not take it we hear below.
+            if let Some(mut input) = input {
+                drop(input.write_all(order));
+            }
+            let heard = output.map(Heard::from_output).unwrap_or_default();
+            if heard.trouble.is_some() {
+                // It is not what we take it for, and may go on for ever.
+                let _gone = enough.send(());
+            }
+            // Who says no more may go on all the same.
+            let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+            while waitid(Id::Pid(pid), ended) == Err(Errno::EINTR) {}
+            drop(enough);
+            (heard, watch.join().unwrap_or(false))
+        })
+    }
 
     fn wait(&mut self) -> io::Result<ExitStatus> {
+        // Of no effect on one that has ended.
+        drop(self.0.kill());
         self.0.wait()
     }
 }
@@ -244,6 +352,7 @@ struct ListOrder {
     member: Option<String>,
     public_suffixes: bool,
     urls: Vec<String>,
+    sha256: Option<[u8; 32]>,
 }
 
 /// A [`ListSource`] as it is handed over.
@@ -261,7 +370,10 @@ enum Word {
     /// It has begun.
     Begun,
     /// The index stands at its place.
-    Done,
+    Done {
+        index: IndexMark,
+        warnings: Vec<String>,
+    },
     /// There is no new index.
     Failed { why: String },
 }
@@ -310,6 +422,7 @@ impl ListOrder {
             member: spec.member.clone(),
             public_suffixes: spec.public_suffixes,
             urls: spec.urls.clone(),
+            sha256: spec.sha256,
         }
     }
 
@@ -331,6 +444,7 @@ impl ListOrder {
             member: self.member.clone(),
             public_suffixes: self.public_suffixes,
             urls: self.urls.clone(),
+            sha256: self.sha256,
         })
     }
 }
@@ -353,7 +467,7 @@ pub fn compile_for_daemon(input: impl Read, mut output: impl Write) -> io::Resul
     step_back();
     say(&mut output, &Word::Begun)?;
     let word = match take_order(input) {
-        Ok(()) => Word::Done,
+        Ok(Made { index, warnings }) => Word::Done { index, warnings },
         Err(why) => Word::Failed { why },
     };
     say(&mut output, &word)
@@ -378,7 +492,7 @@ fn say(output: &mut impl Write, word: &Word) -> io::Result<()> {
 }
 
 /// Does what the order says; or tells why not.
-fn take_order(input: impl Read) -> Result<(), String> {
+fn take_order(input: impl Read) -> Result<Made, String> {
     let order: Order = serde_json::from_reader(input)
         .map_err(|error| format!("the order of the daemon cannot be understood: {error}"))?;
     // It may have ended before the kernel knew that we want to end with it.
@@ -387,14 +501,20 @@ fn take_order(input: impl Read) -> Result<(), String> {
     }
     let files = Files::disk();
     let said = |error: &dyn std::error::Error| error.to_string();
-    let before = match &order.before {
-        Some(path) => {
-            // There is something that serves meanwhile. Without it the whole home waits for us.
-            let _granted = let_others_go_first();
-            Some(Index::open(&files, Path::new(path)).map_err(|error| said(&error))?)
-        }
-        None => None,
-    };
+    let mut warnings = Vec::new();
+    let before = order.before.as_ref().and_then(|path| {
+        // There is something that serves meanwhile. Without it the whole home waits for us.
+        let _granted = let_others_go_first();
+        let opened = Index::open(&files, Path::new(path));
+        // One that broke while it was in use must not keep its successor away.
+        let told = |error| {
+            warnings.push(format!(
+                "the lists in force cannot be read again, so that a list that cannot be read now \
+                 keeps nothing of them: {error}"
+            ));
+        };
+        opened.map_err(told).ok()
+    });
     let specs = order.specs();
     let specs = specs.ok_or("the order of the daemon has a word nobody knows")?;
     let target = Path::new(OsStr::new(&order.target));
@@ -407,7 +527,11 @@ fn take_order(input: impl Read) -> Result<(), String> {
         &|| false,
         Target::File(target),
     );
-    done.map(drop).map_err(|error| said(&error))
+    let done = done.map_err(|error| said(&error))?;
+    Ok(Made {
+        index: IndexMark::of(&done),
+        warnings,
+    })
 }
 
 #[cfg(test)]
@@ -425,6 +549,7 @@ mod tests {
             member: None,
             public_suffixes: false,
             urls: vec!["https://lists.example.org/ads".to_owned()],
+            sha256: None,
         }
     }
 
@@ -450,6 +575,7 @@ mod tests {
                         format: Some(format),
                         member: Some(format.label().to_owned()),
                         public_suffixes: true,
+                        sha256: Some([7; 32]),
                         ..spec(ListSource::Inline(Vec::new()))
                     });
                 }
@@ -465,6 +591,7 @@ mod tests {
             settings: &settings,
             before: None,
             target: path,
+            patience: PATIENCE,
         };
         let sent = Order::new(work, None);
         let octets = serde_json::to_vec(&sent).unwrap();
@@ -483,8 +610,13 @@ mod tests {
         assert_eq!(order.spec(), None);
     }
 
+    /// So long that it does not end anything here.
+    const PATIENCE: Duration = Duration::from_mins(10);
+    /// What a process says that is done.
+    const DONE: &str = r#"{"done":{"index":{"recipe":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,7],"octets":9},"warnings":["x"]}}"#;
+
     /// What comes of a shell instead of this program.
-    fn told(script: &str) -> Result<(), ApartError> {
+    fn told_within(patience: Duration, script: &str) -> Result<Made, ApartError> {
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(script);
         run(
@@ -494,16 +626,23 @@ mod tests {
                 settings: &Settings::in_memory(),
                 before: None,
                 target: Path::new("/nowhere"),
+                patience,
             },
         )
     }
 
+    fn told(script: &str) -> Result<Made, ApartError> {
+        told_within(PATIENCE, script)
+    }
+
     #[test]
     fn what_the_process_says_is_believed_once_it_is_through() {
-        assert_eq!(
-            told(r#"cat >/dev/null; echo '"begun"'; echo '"done"'"#),
-            Ok(())
-        );
+        let done = told(&format!(r#"cat >/dev/null; echo '"begun"'; echo '{DONE}'"#));
+        let mut recipe = [0; 32];
+        recipe[31] = 7;
+        let index = IndexMark { recipe, octets: 9 };
+        let warnings = vec!["x".to_owned()];
+        assert_eq!(done, Ok(Made { index, warnings }));
         let failed = told(r#"echo '"begun"'; echo '{"failed":{"why":"no room"}}'; exit 1"#);
         assert_eq!(failed, Err(ApartError::Failed("no room".to_owned())));
         let died = told(r#"echo '"begun"'; kill -9 $$"#);
@@ -512,8 +651,29 @@ mod tests {
             died.unwrap_err().to_string(),
             "the process that compiles them was killed (signal 9), as when memory runs out"
         );
-        let ended = told(r#"echo '"begun"'; echo '"done"'; exit 3"#);
+        let ended = told(&format!(r#"echo '"begun"'; echo '{DONE}'; exit 3"#));
         assert_eq!(ended, Err(ApartError::Died(End::Code(3))));
+        // Without memory for it there is none for doing the same in this process.
+        let at_once = told("kill -9 $$");
+        assert_eq!(at_once, Err(ApartError::Died(End::Signal(9))));
+    }
+
+    #[test]
+    fn it_is_not_waited_for_for_ever() {
+        let patience = Duration::from_millis(20);
+        let too_long = Err(ApartError::TooLong(patience));
+        for script in [
+            "exec sleep 1000",
+            r#"echo '"begun"'; exec sleep 1000"#,
+            // Who says no more may go on all the same.
+            r#"echo '"begun"'; exec sleep 1000 >&- <&-"#,
+        ] {
+            assert_eq!(told_within(patience, script), too_long, "{script}");
+        }
+        assert_eq!(
+            ApartError::TooLong(Duration::from_mins(11)).to_string(),
+            "the process that compiles them was not done after 660 seconds"
+        );
     }
 
     #[test]
@@ -533,6 +693,7 @@ mod tests {
                 settings: &Settings::in_memory(),
                 before: None,
                 target: Path::new("/nowhere"),
+                patience: PATIENCE,
             },
         );
         assert!(matches!(nothing, Err(ApartError::NotStarted(_))));
@@ -554,6 +715,7 @@ mod tests {
             settings: &settings,
             before: None,
             target: Path::new("/nowhere/lists.index"),
+            patience: PATIENCE,
         };
         let order = Order {
             daemon: 0,
@@ -563,5 +725,61 @@ mod tests {
         let why = take_order(&*octets).unwrap_err();
         assert_eq!(why, "nobody waits for the lists");
         assert!(take_order(&b"{"[..]).is_err());
+    }
+
+    fn plain(line: &str) -> ListSpec {
+        ListSpec {
+            category: "ads".to_owned(),
+            ..spec(ListSource::Inline(vec![line.to_owned()]))
+        }
+    }
+
+    /// What comes of an order to compile one line to a file in `folder`, `before` given.
+    fn made(folder: &Path, before: Option<&Path>) -> Result<Made, String> {
+        let specs = [plain("example.org")];
+        let settings = Settings::in_memory();
+        let target = folder.join("lists.index");
+        let work = Work {
+            specs: &specs,
+            settings: &settings,
+            before: None,
+            target: &target,
+            patience: PATIENCE,
+        };
+        let order = Order {
+            daemon: nix::unistd::getppid().as_raw().cast_unsigned(),
+            before: before.map(Into::into),
+            ..Order::new(work, None)
+        };
+        take_order(&*serde_json::to_vec(&order).unwrap())
+    }
+
+    #[test]
+    fn an_index_that_broke_keeps_no_other_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::disk();
+        let broken = folder.path().join("broken");
+        files.replace(&broken, b"no index at all").unwrap();
+        let made = made(folder.path(), Some(&broken)).unwrap();
+        let [warning] = &made.warnings[..] else {
+            panic!("{made:?}");
+        };
+        assert!(warning.contains("cannot be read again"), "{warning}");
+        let index = Index::open(&files, &folder.path().join("lists.index")).unwrap();
+        assert_eq!(index.name_count(), 1);
+    }
+
+    #[test]
+    fn it_says_which_index_it_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::disk();
+        let target = folder.path().join("lists.index");
+        let made = made(folder.path(), None).unwrap();
+        assert!(made.warnings.is_empty(), "{made:?}");
+        let index = Index::open(&files, &target).unwrap();
+        assert!(made.index.is_of(&index));
+        let other = [plain("example.net")];
+        let other = lists::compile_in_memory(&other, &files, None, &|| false).unwrap();
+        assert!(!made.index.is_of(&other));
     }
 }

@@ -25,12 +25,13 @@ use crate::lists::{CompileError, Index, ListKind, ListSource, ListSpec};
 use crate::policy::{SafeSearch, SafeSearchError};
 use crate::resolve::Resolver;
 use crate::snapshot::{Lasting, Snapshot};
+use crate::update::{state_of_copy, sum_of_copy};
 use crate::upstream::Upstreams;
 use crate::verdict::Tier;
 use apart::Apart;
 pub use apart::{VERB, compile_for_daemon};
-use shelf::Shelf;
 pub use shelf::note_sources;
+use shelf::{Shelf, Standing};
 
 /// Where the configuration is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +125,15 @@ pub struct Reloader {
     seen: Mutex<Arc<State>>,
 }
 
+/// Why everything is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    /// Something changed, somebody wants it, or the time for another attempt has come.
+    Asked,
+    /// Something may have changed.
+    Missed,
+}
+
 #[derive(Clone, Debug, Default)]
 struct State {
     generation: u64,
@@ -191,8 +201,11 @@ impl Reloader {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let sources = self.stamp_lists(&config);
         let served = self.shelf(&config).first(&specs_of(&sources))?;
-        state.lists_are_current = served.is_current;
+        state.lists_are_current = served.standing == Standing::Current;
         state.shelf_warnings = served.warnings;
+        if served.standing == Standing::Failed {
+            state.postpone(self.clock.now());
+        }
         let lasting = Lasting {
             lists: Arc::new(served.index),
             safe_search: Arc::new(SafeSearch::embedded()?),
@@ -214,7 +227,19 @@ impl Reloader {
 
     /// Reads everything again and, if it is right, puts the new world into `resolver`. Takes as
     /// long as reading changed lists takes; queries go on meanwhile.
+    ///
+    /// While the configuration has errors the one before holds, with what its lists say now.
     pub fn reload(&self, resolver: &Resolver) -> Report {
+        self.reload_for(Wish::Asked, resolver)
+    }
+
+    /// The same right after the start, for what changed while nobody watched. Lists that could not
+    /// be compiled a moment ago wait for their time.
+    pub fn catch_up(&self, resolver: &Resolver) -> Report {
+        self.reload_for(Wish::Missed, resolver)
+    }
+
+    fn reload_for(&self, wish: Wish, resolver: &Resolver) -> Report {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let started = self.clock.now();
         let loaded = self.source.load(&self.files, &self.overrides);
@@ -239,10 +264,21 @@ impl Reloader {
             state.watched.extend(news);
         }
         if let Some(config) = loaded.config {
-            self.advance(config, &current, resolver, &mut state, &mut report);
+            self.advance(config, &current, resolver, wish, &mut state, &mut report);
             if let Some(Err(error)) = loaded.devices.map(|devices| self.keep_good(&devices)) {
                 let warning = format!("no copy is kept of the devices file: {error}");
                 report.warnings.push(warning);
+            }
+        } else {
+            let lists = self.renew_lists(&current.config, &current, wish, &mut state, &mut report);
+            if let Some(lists) = lists {
+                let lasting = Lasting {
+                    lists,
+                    ..current.lasting()
+                };
+                let config = Arc::clone(&current.config);
+                Self::put_in_force(config, lasting, &current, resolver, &mut state);
+                report.generation = state.generation;
             }
         }
         report.took = self.clock.now().since(started);
@@ -291,6 +327,7 @@ impl Reloader {
         config: Config,
         current: &Snapshot,
         resolver: &Resolver,
+        wish: Wish,
         state: &mut State,
         report: &mut Report,
     ) {
@@ -300,37 +337,9 @@ impl Reloader {
             .as_ref()
             .map_or_else(Vec::new, |first| restart_needed(first, &config));
         let mut lasting = current.lasting();
-        let sources = self.stamp_lists(&config);
-        let moved = config.list_store != current.config.list_store;
-        let now = self.clock.now();
-        let accept = state.accepted(&sources, now);
-        let is_new = sources != state.list_sources || moved || !accept.is_empty();
-        if is_new || !state.lists_are_current {
-            let shelf = self.shelf(&config).accepting(&accept);
-            match shelf.renew(&specs_of(&sources), Some(&current.lists)) {
-                Ok(served) => {
-                    let names = served.index.name_count();
-                    report.changes.push(format!("lists: {names} names"));
-                    lasting.lists = Arc::new(served.index);
-                    state.list_sources = sources;
-                    state.lists_are_current = true;
-                    state.shelf_warnings = served.warnings;
-                    (state.failures, state.retry) = (0, None);
-                    state.accept.clear();
-                    state.doubted.retain(|id, _| !accept.contains(id));
-                    state.doubt(&lasting.lists, now);
-                }
-                Err(error) => {
-                    let why = format!("the lists stay as they were: {error}");
-                    state.lists_are_current = false;
-                    state.shelf_warnings = vec![why];
-                    state.retry = Some(now.after(retry_after(state.failures)));
-                    state.failures = state.failures.saturating_add(1);
-                }
-            }
+        if let Some(lists) = self.renew_lists(&config, current, wish, state, report) {
+            lasting.lists = lists;
         }
-        report.warnings.extend(list_troubles(&lasting.lists));
-        report.warnings.extend(state.shelf_warnings.iter().cloned());
         if config.cache != current.config.cache {
             lasting.cache = Arc::new(Cache::new(&config.cache));
         }
@@ -342,11 +351,7 @@ impl Reloader {
             }
         }
         if config != *current.config || !Arc::ptr_eq(&lasting.lists, &current.lists) {
-            state.generation += 1;
-            let started_with = state.started_with.as_ref().unwrap_or(&current.config);
-            let listeners = &started_with.server.listen;
-            let next = Snapshot::new(state.generation, Arc::new(config), listeners, lasting);
-            resolver.replace_snapshot(Arc::new(next));
+            Self::put_in_force(Arc::new(config), lasting, current, resolver, state);
         }
         state.oddities = report
             .diagnostics
@@ -355,6 +360,66 @@ impl Reloader {
             .collect();
         report.ok = true;
         report.generation = state.generation;
+    }
+
+    fn put_in_force(
+        config: Arc<Config>,
+        lasting: Lasting,
+        current: &Snapshot,
+        resolver: &Resolver,
+        state: &mut State,
+    ) {
+        state.generation += 1;
+        let started_with = state.started_with.as_ref().unwrap_or(&current.config);
+        let listeners = &started_with.server.listen;
+        let next = Snapshot::new(state.generation, config, listeners, lasting);
+        resolver.replace_snapshot(Arc::new(next));
+    }
+
+    /// Compiles the lists of `config` where those in use, of the world `current`, are not what they
+    /// say now; tells in `report` what came of it.
+    fn renew_lists(
+        &self,
+        config: &Config,
+        current: &Snapshot,
+        wish: Wish,
+        state: &mut State,
+        report: &mut Report,
+    ) -> Option<Arc<Index>> {
+        let sources = self.stamp_lists(config);
+        let moved = config.list_store != current.config.list_store;
+        let now = self.clock.now();
+        let accept = state.accepted(&sources, now);
+        let is_new = sources != state.list_sources || moved || !accept.is_empty();
+        let may_retry = wish == Wish::Asked || state.retry.is_none_or(|retry| retry <= now);
+        let mut renewed = None;
+        if is_new || !state.lists_are_current && may_retry {
+            let shelf = self.shelf(config).accepting(&accept);
+            let specs = specs_of(&sources);
+            match shelf.renew(&specs, Some(&current.lists)) {
+                Ok(served) => {
+                    let names = served.index.name_count();
+                    report.changes.push(format!("lists: {names} names"));
+                    state.list_sources = sources;
+                    state.lists_are_current = true;
+                    state.shelf_warnings = served.warnings;
+                    (state.failures, state.retry) = (0, None);
+                    state.accept.clear();
+                    state.doubted.retain(|id, _| !accept.contains(id));
+                    state.doubt(&served.index, now);
+                    renewed = Some(Arc::new(served.index));
+                }
+                Err(error) => {
+                    state.lists_are_current = false;
+                    state.shelf_warnings = vec![shelf::told(&error, &specs, &current.lists)];
+                    state.postpone(now);
+                }
+            }
+        }
+        let lists = renewed.as_ref().unwrap_or(&current.lists);
+        report.warnings.extend(list_troubles(lists));
+        report.warnings.extend(state.shelf_warnings.iter().cloned());
+        renewed
     }
 
     /// Takes these lists, which are in files, at the next reload however much they shrank or grew.
@@ -426,6 +491,9 @@ impl Reloader {
                     interest.lists.push(target);
                 }
                 interest.lists.push(path.clone());
+                if !spec.urls.is_empty() {
+                    interest.lists.push(state_of_copy(path));
+                }
             }
         }
         interest
@@ -453,8 +521,7 @@ impl Reloader {
             ListSource::File(path) => self.files.stamp(path),
             ListSource::Embedded(_) | ListSource::Inline(_) => None,
         };
-        let specs = config.lists.iter();
-        let specs = specs.map(list_spec);
+        let specs = specs_to_compile(config, &self.files).into_iter();
         specs
             .map(|spec| {
                 let stamp = stamp(&spec.source);
@@ -474,11 +541,14 @@ impl Reloader {
 }
 
 impl State {
-    /// When a reload is due; none where nothing is, or where only another configuration helps.
+    /// Lets compiling, which failed, wait for its next time.
+    fn postpone(&mut self, now: Moment) {
+        self.retry = Some(now.after(retry_after(self.failures)));
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// When a reload is due; none where nothing is.
     fn due(&self) -> Option<Moment> {
-        if self.last.as_ref().is_some_and(|report| !report.ok) {
-            return None;
-        }
         let believed = self.doubted.values().map(|(_, since)| since.after(DOUBT));
         self.retry.or_else(|| believed.min())
     }
@@ -579,7 +649,24 @@ pub fn list_spec(list: &config::List) -> ListSpec {
         member: list.member.clone(),
         public_suffixes: list.public_suffixes,
         urls: urls.map(str::to_owned).collect(),
+        sha256: None,
     }
+}
+
+/// The same of all lists, with what their copies have to be.
+pub fn specs_to_compile(config: &Config, files: &Files) -> Vec<ListSpec> {
+    let lists = config.lists.iter();
+    let specs = lists.map(|list| {
+        let sha256 = match (&list.download, &list.source) {
+            (Some(_), ListSource::File(copy)) => sum_of_copy(files, copy),
+            _ => None,
+        };
+        ListSpec {
+            sha256,
+            ..list_spec(list)
+        }
+    });
+    specs.collect()
 }
 
 /// Lists that could not be loaded, or hold what they said before; one sentence each.
@@ -727,10 +814,17 @@ mod tests {
             .collect()
     }
 
+    const CONFIG: &str = "/etc/hedgerow.toml";
+
     impl World {
         fn new() -> Self {
+            Self::with_disk(|_| {})
+        }
+
+        /// One whose disk is in that state when the first world is made.
+        fn with_disk(prepare: impl FnOnce(&MemoryFiles)) -> Self {
             let memory = MemoryFiles::new();
-            let path = "/etc/hedgerow.toml";
+            let path = CONFIG;
             let text = "[lists]\nstarter = false\nfolder = \"/state\"\nwork-folder = \"/work\"\n\
                         [[list]]\nid = \"games\"\ncategory = \"ads\"\nfile = \"/lists/games.txt\"\n";
             memory.put(path, text);
@@ -747,7 +841,9 @@ mod tests {
                 clock.clone(),
                 Neighbours::new().0,
             );
+            prepare(&memory);
             let first = reloader.first(loaded.config.unwrap(), loaded.watched, &[]);
+            memory.recover();
             let journal = Arc::new(Journal::new(1 << 16, clock.clone()));
             let resolver = Resolver::new(first.unwrap(), journal, clock);
             Self {
@@ -762,6 +858,14 @@ mod tests {
             let report = self.reloader.reload(&self.resolver);
             assert!(report.ok, "{report:?}");
             report
+        }
+
+        /// Reloads with a disk that is full when the index is whole; whether it is not in force.
+        fn fails_to_compile(&self) -> bool {
+            self.memory.fail_commits(std::io::ErrorKind::StorageFull);
+            self.reloader.reload(&self.resolver);
+            self.memory.recover();
+            !self.reloader.lists_are_current()
         }
 
         fn entries(&self) -> u64 {
@@ -825,16 +929,7 @@ mod tests {
         world.memory.put(LIST, names(600));
         let mut waits = Vec::new();
         for _ in 0..12 {
-            // The configuration and the list can be read, and then the disk is full.
-            let failed = (1..40).find(|successes| {
-                world
-                    .memory
-                    .fail_after(*successes, std::io::ErrorKind::StorageFull);
-                let report = world.reloader.reload(&world.resolver);
-                world.memory.recover();
-                report.ok && !world.reloader.lists_are_current()
-            });
-            assert!(failed.is_some());
+            assert!(world.fails_to_compile());
             waits.push(world.reloader.patience().as_secs());
             world.time.advance(world.reloader.patience());
         }
@@ -845,6 +940,99 @@ mod tests {
         assert_eq!(world.entries(), 600);
         assert!(world.reloader.lists_are_current());
         assert_eq!(world.reloader.patience(), DOUBT);
+    }
+
+    #[test]
+    fn a_first_compile_that_fails_is_tried_again_like_any_other() {
+        // Far enough for the list to be read from memory, and not for the index to be written.
+        let full = std::io::ErrorKind::StorageFull;
+        let worlds = (0..32)
+            .step_by(4)
+            .map(|successes| World::with_disk(|memory| memory.fail_after(successes, full)));
+        let mut failed = 0;
+        for world in worlds.filter(|world| !world.reloader.lists_are_current()) {
+            failed += 1;
+            let told = world.reloader.shelf_warnings();
+            assert!(
+                told.iter().any(|it| it.contains("stay in memory")),
+                "{told:?}"
+            );
+            assert_eq!(world.reloader.patience(), Duration::from_secs(30));
+            // Who looks for what was missed does not try at once again.
+            world.reloader.catch_up(&world.resolver);
+            assert!(!world.reloader.lists_are_current());
+            assert_eq!(world.reloader.patience(), Duration::from_secs(30));
+            world.time.advance(Duration::from_secs(30));
+            world.reload();
+            assert!(world.reloader.lists_are_current());
+            assert_eq!(world.entries(), 500);
+            assert!(world.reloader.shelf_warnings().is_empty());
+        }
+        assert!(failed > 2, "{failed}");
+    }
+
+    #[test]
+    fn a_copy_that_is_not_what_was_downloaded_waits_for_one_that_is() {
+        use sha2::{Digest, Sha256};
+        let world = World::new();
+        let copy = "/state/lists/far.list";
+        let arrived = |text: &str| {
+            let sum = Sha256::digest(text);
+            let sum: String = sum.iter().map(|octet| format!("{octet:02x}")).collect();
+            let state = format!("{{\"sha256\": \"{sum}\"}}");
+            world.memory.put("/state/lists/far.json", state);
+        };
+        let config = "[lists]\nstarter = false\nfolder = \"/state\"\nwork-folder = \"/work\"\n\
+                      [[list]]\nid = \"far\"\ncategory = \"ads\"\n\
+                      url = \"https://lists.example/far\"\n";
+        world.memory.put(CONFIG, config);
+        let text = names(500);
+        arrived(&text);
+        world.memory.put(copy, &*text);
+        let reload = || {
+            let warnings = world.reload().warnings;
+            let lists = &world.resolver.snapshot().lists;
+            (lists.list(lists.find("far").unwrap()).entries, warnings)
+        };
+        assert_eq!(reload(), (500, vec![]));
+        assert!(world.reloader.interest().covers(Path::new(copy)));
+        let state = Path::new("/state/lists/far.json");
+        assert!(world.reloader.interest().covers(state));
+        world.memory.put(copy, names(400));
+        let (entries, warnings) = reload();
+        assert_eq!(entries, 500);
+        assert_eq!(
+            warnings,
+            [
+                "list `far` holds what it said before: /state/lists/far.list: cut off or changed \
+                 since it was downloaded"
+            ]
+        );
+        // It was new, and what is known of it is written after it.
+        arrived(&names(400));
+        assert_eq!(reload(), (400, vec![]));
+    }
+
+    #[test]
+    fn an_error_in_the_configuration_keeps_no_list_away() {
+        let world = World::new();
+        world.memory.put(LIST, names(600));
+        assert!(world.fails_to_compile());
+        world.memory.put(CONFIG, "[lists]\nfolder = 7\n");
+        let report = world.reloader.reload(&world.resolver);
+        assert!(!report.ok);
+        assert_eq!(report.changes, ["lists: 1262 names"]);
+        assert_eq!((report.generation, world.entries()), (2, 600));
+        assert!(world.reloader.lists_are_current());
+        // The same where it fails while the error is there.
+        world.memory.put(LIST, names(700));
+        assert!(world.fails_to_compile());
+        assert_eq!(world.reloader.patience(), Duration::from_secs(30));
+        assert!(!world.reloader.last_report().unwrap().ok);
+        world.time.advance(Duration::from_secs(30));
+        world.reloader.reload(&world.resolver);
+        assert_eq!(world.entries(), 700);
+        assert_eq!(world.reloader.patience(), Duration::from_hours(24));
     }
 
     #[test]

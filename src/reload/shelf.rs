@@ -4,11 +4,16 @@
 //! names is worse than a minute with yesterday's lists. Where the lists are small they are compiled
 //! first, since that takes no time anybody notices. A note beside the index says what it was made
 //! from; without it, or where it says something else, the index is compiled again.
+//!
+//! Where there is no index and none can be made, the lists that are at hand serve: those that came
+//! with the program and those in the configuration. They are few, so that the daemon compiles them
+//! in its own memory whatever became of the process that was to compile all of them.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::apart::{Apart, ApartError, Work};
+use super::apart::{Apart, ApartError, IndexMark, Made, Work};
 use crate::config::ListStore;
 use crate::files::{FileError, Files, Stamp};
 use crate::lists::sealed::{Day, FeedHead, SealKeys, is_feed};
@@ -27,12 +32,23 @@ const SMALL_FILE: u64 = 64 * 1024;
 /// An index that can serve.
 #[derive(Debug)]
 pub(super) struct Served {
-    /// All lists.
+    /// All lists, or those there are.
     pub(super) index: Index,
-    /// Whether it holds what the lists say now.
-    pub(super) is_current: bool,
+    /// What it holds.
+    pub(super) standing: Standing,
     /// What went wrong on the way, one line each.
     pub(super) warnings: Vec<String>,
+}
+
+/// How an index stands to what the lists say now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It holds that.
+    Current,
+    /// It holds what they said in an earlier run; nobody tried to make it anew yet.
+    Earlier,
+    /// It is what there is since it could not be made anew.
+    Failed,
 }
 
 /// Why there is no new index.
@@ -47,6 +63,17 @@ pub(super) enum RenewError {
     /// What was compiled cannot be opened.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// Something else stands in its place.
+    #[error("another process compiled the lists at the same time")]
+    Another,
+}
+
+impl RenewError {
+    /// Whether whoever compiled came to a bad end, as anybody may who does the same.
+    const fn was_fatal(&self) -> bool {
+        use ApartError::{Died, TooLong};
+        matches!(self, Self::Apart(Died(_) | TooLong(_)))
+    }
 }
 
 /// Where compiled lists are kept.
@@ -105,38 +132,51 @@ impl<'a> Shelf<'a> {
         };
         if let Some(index) = last {
             let is_current = self.is_current(&index, specs);
-            if is_current || self.writes && self.weight(specs) > SOON {
-                let mut served = Served {
-                    index,
-                    is_current,
-                    warnings,
-                };
-                self.unlock(&mut served, specs);
-                return Ok(served);
-            }
-            return match self.renew(specs, Some(&index)) {
-                Ok(served) => Ok(served),
-                Err(error) => {
-                    warnings.push(format!("the lists stay as they were: {error}"));
-                    let mut served = Served {
-                        index,
-                        is_current: false,
-                        warnings,
-                    };
-                    self.unlock(&mut served, specs);
-                    Ok(served)
+            let standing = if is_current {
+                Standing::Current
+            } else if self.writes && self.weight(specs) > SOON {
+                Standing::Earlier
+            } else {
+                match self.renew(specs, Some(&index)) {
+                    Ok(served) => return Ok(served),
+                    Err(error) => warnings.push(told(&error, specs, &index)),
                 }
+                Standing::Failed
             };
+            let mut served = Served {
+                index,
+                standing,
+                warnings,
+            };
+            self.unlock(&mut served, specs);
+            return Ok(served);
         }
-        // Nothing to fall back on: if the disk refuses, memory must do.
         let mut served = match self.renew(specs, None) {
             Ok(served) => served,
-            Err(error) => {
-                warnings.push(cannot_be_kept(&error));
-                self.compile_in_memory(specs, None)?
-            }
+            Err(RenewError::Compile(error)) if !self.writes => return Err(error),
+            Err(error) => self.at_hand(specs, &error)?,
         };
         served.warnings.splice(0..0, warnings);
+        Ok(served)
+    }
+
+    /// What serves where there is no index and none can be made, because of `error`: all lists if
+    /// they are small, and else those that are at hand.
+    fn at_hand(&self, specs: &[ListSpec], error: &RenewError) -> Result<Served, CompileError> {
+        if !error.was_fatal()
+            && self.weight(specs) <= SOON
+            && let Ok(mut served) = self.compile_in_memory(specs, None)
+        {
+            served.standing = Standing::Failed;
+            served.warnings.push(cannot_be_kept(error));
+            return Ok(served);
+        }
+        let at_hand: Vec<ListSpec> = specs.iter().filter(|it| !is_in_file(it)).cloned().collect();
+        // A working folder on a broken disk must not matter.
+        let settings = Settings::in_memory();
+        let mut served = self.compile_in_memory_with(&at_hand, None, &settings)?;
+        served.standing = Standing::Failed;
+        served.warnings.push(told(error, specs, &served.index));
         Ok(served)
     }
 
@@ -152,6 +192,12 @@ impl<'a> Shelf<'a> {
         if !self.writes {
             return Ok(self.compile_in_memory(specs, before)?);
         }
+        // What can be read at any time needs nobody who remembers it.
+        let remembers = |index: &&Index| {
+            let mut in_files = specs.iter().filter(|spec| is_in_file(spec));
+            index.file().is_some() || in_files.any(|spec| index.find(&spec.id).is_some())
+        };
+        let before = before.filter(remembers);
         // Without a folder of its own a daemon still serves: somebody tries it out, or the disk is
         // read-only. A disk that is full or breaks is another matter: there the last index stays.
         let writable = (self.files.create_folder(&self.store.folder))
@@ -165,11 +211,16 @@ impl<'a> Shelf<'a> {
         }
         let path = self.store.index();
         let sources = lists::recipe(specs, self.files);
-        let warning = self.compile_to(&path, specs, before)?;
+        let made = self.compile_to(&path, specs, before)?;
+        let index = Index::open(self.files, &path)?;
+        // Somebody else may have compiled other lists to the same place since.
+        if !made.index.is_of(&index) {
+            return Err(RenewError::Another);
+        }
         let mut served = Served {
-            index: Index::open(self.files, &path)?,
-            is_current: true,
-            warnings: Vec::from_iter(warning),
+            index,
+            standing: Standing::Current,
+            warnings: made.warnings,
         };
         let note = note_text(&sources, served.index.recipe());
         if let Err(error) = self.files.replace(&note_path(&path), note.as_bytes()) {
@@ -186,39 +237,51 @@ impl<'a> Shelf<'a> {
         specs: &[ListSpec],
         before: Option<&Index>,
     ) -> Result<Served, CompileError> {
-        let bytes = self.compile(specs, before, &self.settings(), Target::Memory)?;
+        self.compile_in_memory_with(specs, before, &self.settings())
+    }
+
+    fn compile_in_memory_with(
+        &self,
+        specs: &[ListSpec],
+        before: Option<&Index>,
+        settings: &Settings,
+    ) -> Result<Served, CompileError> {
+        let made = self.compile(specs, before, settings, Target::Memory)?;
         let mut served = Served {
-            index: Index::from_bytes(bytes.unwrap_or_default())?,
-            is_current: true,
+            index: Index::from_bytes(made.bytes.unwrap_or_default())?,
+            standing: Standing::Current,
             warnings: Vec::new(),
         };
         self.unlock(&mut served, specs);
         Ok(served)
     }
 
-    /// Compiles to the file `path`, in another process where there can be one; gives what is to be
-    /// told of where there can be none.
+    /// Compiles to the file `path`, in another process where there can be one.
     fn compile_to(
         &self,
         path: &Path,
         specs: &[ListSpec],
         before: Option<&Index>,
-    ) -> Result<Option<String>, RenewError> {
+    ) -> Result<Made, RenewError> {
         let settings = self.settings();
         let work = Work {
             specs,
             settings: &settings,
             before,
             target: path,
+            patience: patience(self.weight(specs)),
         };
         let warning = match self.apart.map(|apart| (apart, apart.compile(work))) {
-            Some((_, Ok(()))) => return Ok(None),
+            Some((_, Ok(made))) => return Ok(made),
             Some((apart, Err(error @ ApartError::NotStarted(_)))) => apart.tell_once(&error),
             Some((_, Err(error))) => return Err(RenewError::Apart(error)),
             None => None,
         };
-        self.compile(specs, before, &settings, Target::File(path))?;
-        Ok(warning)
+        let made = self.compile(specs, before, &settings, Target::File(path))?;
+        Ok(Made {
+            index: IndexMark::of(&made),
+            warnings: Vec::from_iter(warning),
+        })
     }
 
     fn compile(
@@ -227,9 +290,9 @@ impl<'a> Shelf<'a> {
         before: Option<&Index>,
         settings: &Settings,
         target: Target<'_>,
-    ) -> Result<Option<Vec<u8>>, CompileError> {
+    ) -> Result<lists::Outcome, CompileError> {
         let quiet = &mut |_| {};
-        let done = lists::compile(
+        lists::compile(
             specs,
             settings,
             self.files,
@@ -237,8 +300,7 @@ impl<'a> Shelf<'a> {
             quiet,
             &|| false,
             target,
-        )?;
-        Ok(done.bytes)
+        )
     }
 
     fn settings(&self) -> Settings {
@@ -372,6 +434,31 @@ impl<'a> Shelf<'a> {
     }
 }
 
+/// What is told where the lists could not be compiled and `index` goes on serving.
+pub(super) fn told(error: &RenewError, specs: &[ListSpec], index: &Index) -> String {
+    let silent = specs.iter().filter(|spec| index.find(&spec.id).is_none());
+    let silent: Vec<String> = silent.map(|spec| format!("`{}`", spec.id)).collect();
+    if silent.is_empty() {
+        return format!("the lists stay as they were: {error}");
+    }
+    let silent = silent.join(", ");
+    format!("the lists cannot be compiled: {error}; until they are, these say nothing: {silent}")
+}
+
+/// Whether a list may be gone when it is read again.
+const fn is_in_file(spec: &ListSpec) -> bool {
+    matches!(spec.source, ListSource::File(_))
+}
+
+/// How long compiling sources of `weight` octets may take: a hundred times as long as on a slow
+/// router, and not for ever.
+fn patience(weight: u64) -> Duration {
+    const LEAST: Duration = Duration::from_mins(10);
+    const EACH_MIB: Duration = Duration::from_mins(1);
+    let mebibytes = u32::try_from(weight >> 20).unwrap_or(u32::MAX);
+    LEAST.saturating_add(EACH_MIB.saturating_mul(mebibytes))
+}
+
 /// Whether a list may hold fingerprints: where its syntax is left to be detected, only if it is of
 /// the kind that is made of them.
 fn may_be_sealed(spec: &ListSpec) -> bool {
@@ -431,3 +518,6 @@ fn is_forbidden(error: &FileError) -> bool {
         PermissionDenied | ReadOnlyFilesystem | NotFound | NotADirectory
     )
 }
+
+#[cfg(test)]
+mod tests;

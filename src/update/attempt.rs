@@ -119,7 +119,7 @@ impl Updater {
 
     /// Whether the copy on the disk is the one the state speaks of: a kill may have come between
     /// the two, and flash wears out. Only then the server is asked whether it changed.
-    fn is_copy_at_hand(&self, list: &Kept) -> bool {
+    pub(super) fn is_copy_at_hand(&self, list: &Kept) -> bool {
         let spec = &list.spec;
         let keys = spec.signature.as_ref().map(|signature| &signature.keys);
         let still_signed = keys.is_none_or(|keys| {

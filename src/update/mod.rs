@@ -32,7 +32,7 @@ pub use lookup::{Resolve, SystemResolve};
 pub use signature::{SignatureError, Version};
 pub use sorted::Workshop;
 pub use spec::{ListUpdateSpec, SignatureSpec};
-pub use state::ListState;
+pub use state::{ListState, state_of_copy, sum_of_copy};
 pub use updater::{Outcome, UpdateResult, UpdateSettings, Updater};
 pub use url::UrlFault;
 

@@ -111,6 +111,24 @@ impl ListState {
     }
 }
 
+/// SHA-256 of the last good copy of a list, which is to be at `copy`, as it was when it came; none
+/// where that is not known.
+pub fn sum_of_copy(files: &Files, copy: &Path) -> Option<[u8; 32]> {
+    let state = ListState::load(files, &state_of_copy(copy)).ok()?;
+    let (pairs, []) = state.sha256.as_bytes().as_chunks::<2>() else {
+        return None;
+    };
+    let digit = |digit: u8| char::from(digit).to_digit(16);
+    let octet = |pair: &[u8; 2]| u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok();
+    let octets: Option<Vec<u8>> = pairs.iter().map(octet).collect();
+    octets?.try_into().ok()
+}
+
+/// Where that is kept.
+pub fn state_of_copy(copy: &Path) -> PathBuf {
+    copy.with_extension("json")
+}
+
 /// Where the files of lists are.
 #[derive(Clone, Debug)]
 pub(super) struct Folder(pub(super) PathBuf);
@@ -161,6 +179,21 @@ mod tests {
         let keys = ["RWnew".to_owned(), "RWkey".to_owned()];
         assert_eq!(state.version_under(&keys), Some(Version::Serial(7)));
         assert_eq!(state.version_under(&keys[..1]), None);
+        let sum = |state: ListState| {
+            state.save(&files, path).unwrap();
+            let folder = Folder("/state/lists".into());
+            sum_of_copy(&files, &folder.copy("ads"))
+        };
+        let whole = |sha256: String| ListState {
+            sha256,
+            ..ListState::default()
+        };
+        let mut expected = [0; 32];
+        expected[0] = 0xfe;
+        assert_eq!(sum(whole(format!("fe{}", "0".repeat(62)))), Some(expected));
+        assert_eq!(sum(whole("fe".to_owned())), None);
+        assert_eq!(sum(whole("+1".repeat(32))), None);
+        assert_eq!(sum(whole(String::new())), None);
         memory.put(path, "{\"url\": 7");
         assert_eq!(ListState::load(&files, path).unwrap(), ListState::default());
         memory.fail_next(std::io::ErrorKind::PermissionDenied);

@@ -181,6 +181,21 @@ impl Updater {
             .collect()
     }
 
+    /// Has the list `id`, whose copy cannot be used, looked for now if that copy is not what was
+    /// downloaded; unless it is looked for again anyway since the last attempt failed.
+    pub fn doubt(&mut self, id: &str) {
+        let now = self.clock.now();
+        let Some(place) = self.lists.iter().position(|list| list.spec.id == id) else {
+            return;
+        };
+        let is_damaged = self.lists.get(place).is_some_and(|list| {
+            list.state.has_copy() && list.state.failures == 0 && !self.is_copy_at_hand(list)
+        });
+        if let Some(list) = self.lists.get_mut(place).filter(|_| is_damaged) {
+            list.due = list.due.min(now);
+        }
+    }
+
     /// When the next list is due; none without lists.
     pub fn next_due(&self) -> Option<Moment> {
         self.lists.iter().map(|list| list.due).min()

@@ -137,3 +137,61 @@ fn a_list_that_is_gone_says_on_what_it_said_through_another_process() {
     assert!(log.contains("compiled by another process"), "{log}");
     assert!(!log.contains("by the daemon itself"), "{log}");
 }
+
+#[test]
+fn a_first_start_answers_while_another_process_compiles() {
+    let own = "[[list]]\nid = \"own\"\ncategory = \"games\"\nlines = [\"own.example\"]\n";
+    let config = format!("{LISTED}{own}");
+    let mut home = Home::start_with(&config, &[("games.txt", "one.example\n")]);
+    home.signal("TERM");
+    home.wait_for_end();
+    let state = home.path("../state");
+    std::fs::remove_file(state.join("lists.index")).unwrap();
+    home.write("games.txt", &many("two.example"));
+    let lock = std::fs::File::open(&state).unwrap();
+    lock.try_lock().unwrap();
+    home.restart();
+    assert!(is_blocked(&home, "own.example"));
+    assert!(!is_blocked(&home, "two.example"));
+    let socket = home.path("../run/control.sock");
+    let status = home.hedgerow(&["status", "--json", "--socket", socket.to_str().unwrap()]);
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(status.contains("these say nothing: `games`"), "{status}");
+    // Another attempt that fails says nothing new.
+    home.signal("HUP");
+    wait_for("the second attempt", || {
+        let attempts = home.log().matches("compiled by another process").count();
+        (attempts > 1).then_some(())
+    });
+    drop(lock);
+    home.signal("HUP");
+    wait_for("the list", || {
+        is_blocked(&home, "two.example").then_some(())
+    });
+    let log = home.log();
+    let told = log
+        .matches("until they are, these say nothing: `games`")
+        .count();
+    assert_eq!(told, 1, "{log}");
+    assert!(!log.contains("by the daemon itself"), "{log}");
+}
+
+#[test]
+fn an_index_that_breaks_in_use_is_compiled_again() {
+    use std::os::unix::fs::FileExt;
+    let home = Home::start_with(LISTED, &[("games.txt", "one.example\n")]);
+    let index = home.path("../state/lists.index");
+    let file = std::fs::File::options().write(true).open(&index).unwrap();
+    // Flash that wears out: the last octets are of no name.
+    let length = file.metadata().unwrap().len();
+    file.write_all_at(&[0x55; 8], length - 8).unwrap();
+    home.write("games.txt", "two.example\n");
+    wait_for("the list", || {
+        is_blocked(&home, "two.example").then_some(())
+    });
+    let log = home.log();
+    assert!(
+        log.contains("the lists in force cannot be read again"),
+        "{log}"
+    );
+}

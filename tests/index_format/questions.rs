@@ -215,6 +215,7 @@ pub(crate) fn spec(id: &str, kind: ListKind, source: ListSource, format: ListFor
         member: None,
         public_suffixes: false,
         urls: Vec::new(),
+        sha256: None,
     }
 }
 

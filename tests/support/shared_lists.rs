@@ -64,6 +64,7 @@ impl SharedLists {
             member: None,
             public_suffixes: false,
             urls: Vec::new(),
+            sha256: None,
         };
         self.files.iter().map(spec).collect()
     }

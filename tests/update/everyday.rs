@@ -238,3 +238,27 @@ fn the_configured_syntax_holds() {
     let why = world.failure();
     assert!(why.contains("not understood as hosts"), "{why}");
 }
+
+#[test]
+fn a_copy_that_was_cut_off_is_fetched_again_at_once() {
+    let mut world = World::with_copy();
+    world.serve("/ads.txt", Reply::ok(good()));
+    // As it is it may stay for a day.
+    let now = world.time.clock().now();
+    world.updater().doubt("ads");
+    assert!(world.updater().due("ads").is_some_and(|due| due > now));
+    world.memory.put(COPY, "one.example\n");
+    world.updater().doubt("ads");
+    assert_eq!(world.updater().due("ads"), Some(now));
+    let results = world.updater().update_due();
+    assert_eq!(results.len(), 1, "{results:?}");
+    assert!(matches!(results[0].outcome, Outcome::Updated { .. }));
+    world.stays(&good());
+    // One that is looked for again anyway is left to its patience.
+    world.memory.put(COPY, "one.example\n");
+    world.withdraw("/ads.txt");
+    world.update();
+    let due = world.updater().due("ads");
+    world.updater().doubt("ads");
+    assert_eq!(world.updater().due("ads"), due);
+}

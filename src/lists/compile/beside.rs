@@ -63,6 +63,11 @@ impl Beside {
         &self.whole
     }
 
+    /// Lets the turn of a list be first where there is not room for all.
+    pub(super) fn put_first(&mut self, list: ListId) {
+        self.patterns.put_first(list);
+    }
+
     /// Takes what a line of a list of this kind says.
     ///
     /// # Errors
@@ -134,13 +139,17 @@ impl Beside {
     /// triple. What there is no room for any more is lost.
     ///
     /// # Errors
-    /// What the disk said.
+    /// What the disk said, or that nobody wants it any more.
     pub(super) fn keep(
         &mut self,
         before: &Index,
         kept: &[(ListId, ListId, ListKind)],
+        cancelled: &dyn Fn() -> bool,
     ) -> Result<(), CompileError> {
-        let now = |list: ListId| kept.iter().find(|(old, _, _)| *old == list).copied();
+        let now = |list: ListId| {
+            let known = kept.iter().find(|(old, _, _)| *old == list).copied();
+            known.filter(|_| !cancelled())
+        };
         let section = before.patterns_section();
         let patterns = Patterns::open(section).unwrap_or_default();
         patterns.walk(section, |old, pattern| {
@@ -174,6 +183,9 @@ impl Beside {
                 expires: info.expires,
             };
             self.push_sealed(list, spool)?;
+        }
+        if cancelled() {
+            return Err(CompileError::Cancelled);
         }
         Ok(())
     }

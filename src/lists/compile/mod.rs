@@ -71,6 +71,9 @@ pub struct ListSpec {
     /// Where it is fetched from (the list, its deltas, its signature), if it is: servers that no
     /// list may take.
     pub urls: Vec<String>,
+    /// SHA-256 of what was downloaded, where that is known: a file that is something else was cut
+    /// off or damaged since, and counts as one that cannot be read.
+    pub sha256: Option<[u8; 32]>,
 }
 
 impl ListSpec {
@@ -215,6 +218,8 @@ pub enum Stage {
 pub struct Outcome {
     /// The lists, in the order of their ids.
     pub lists: Vec<ListInfo>,
+    /// What tells the index from those of other lists: [`Index::recipe`].
+    pub recipe: [u8; 32],
     /// What the index has become.
     pub totals: Totals,
     /// Different names that lists mention; more than are stored where some are folded away.

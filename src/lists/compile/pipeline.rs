@@ -13,6 +13,7 @@ use super::{CompileError, Outcome};
 use crate::lists::index::{Contents, IndexWriter, ListId, Section, WriteError};
 use crate::lists::{Entry, ListInfo, ListKind, Posting, Reach, modifiers};
 use crate::name::NameRef;
+use crate::verdict::Tier;
 
 /// Takes what all lists say and writes the index.
 pub(super) struct Pipeline {
@@ -58,10 +59,13 @@ impl Pipeline {
     /// Adds a list, none of whose records count yet.
     pub(super) fn add_list(&mut self, info: ListInfo) -> Result<ListId, CompileError> {
         let list = u16::try_from(self.lists.len()).ok();
-        let list = list.filter(|list| *list < u16::MAX);
+        let list = list.filter(|list| *list < u16::MAX).map(ListId);
+        if let Some(list) = list.filter(|_| info.tier != Tier::Lists) {
+            self.beside.put_first(list);
+        }
         self.lists.push(info);
         self.states.push(State::Empty);
-        list.map(ListId).ok_or(CompileError::TooManyLists)
+        list.ok_or(CompileError::TooManyLists)
     }
 
     /// What is known of a list, to be completed.
@@ -182,9 +186,10 @@ impl Pipeline {
                 info.flagged_lines += count - 1;
             }
         }
+        let recipe = recipe(&lists);
         let contents = Contents {
             lists: &lists,
-            recipe: recipe(&lists),
+            recipe,
             patterns: Section::from(sections.patterns.as_slice()),
             addresses: Section::from(sections.addresses.as_slice()),
             sealed: Section::new(sections.sealed_length, &mut sections.sealed),
@@ -192,6 +197,7 @@ impl Pipeline {
         let totals = writer.finish(contents, out).map_err(failed)?;
         Ok(Outcome {
             lists,
+            recipe,
             totals,
             mentioned,
             folded,

@@ -11,7 +11,7 @@ use super::{CompileError, ListSource, ListSpec, Progress, Stage};
 use crate::files::Files;
 use crate::lists::addresses::MAX_ADDRESSES;
 use crate::lists::fault::quoted;
-use crate::lists::guard::{GuardLimits, Protected, Refusal, Taken};
+use crate::lists::guard::{Effort, GuardLimits, Protected, Refusal, Taken};
 use crate::lists::index::{Index, ListId};
 use crate::lists::parse::{self, Report};
 use crate::lists::patterns::{MAX_PATTERNS, PatternFault};
@@ -48,6 +48,10 @@ pub(super) fn read_all(
             return Err(CompileError::Cancelled);
         }
         let list = pipeline.add_list(spec.info())?;
+        if matches!(spec.source, ListSource::Inline(_)) {
+            // The household's own, whatever it is about.
+            pipeline.beside.put_first(list);
+        }
         let good = last_good(spec, before);
         let advance = &mut |octets: u64| {
             done += octets;
@@ -94,7 +98,7 @@ pub(super) fn read_all(
         }
     }
     if let Some(before) = before.filter(|_| !kept.is_empty()) {
-        keep(before, &kept, pipeline)?;
+        keep(before, &kept, pipeline, cancelled)?;
     }
     for lost in pipeline.beside.take_lost() {
         let Some(info) = pipeline.list(lost.list) else {
@@ -121,9 +125,17 @@ fn keep(
     before: &Index,
     kept: &[(ListId, ListId, ListKind)],
     pipeline: &mut Pipeline,
+    cancelled: &dyn Fn() -> bool,
 ) -> Result<(), CompileError> {
-    let mut result = pipeline.beside.keep(before, kept);
+    /// Names after which somebody is asked whether it is still wanted.
+    const STRETCH: u32 = 1 << 12;
+    let mut result = pipeline.beside.keep(before, kept, cancelled);
+    let mut names = 0_u32;
     before.walk(|name, postings| {
+        names = names.wrapping_add(1);
+        if names.is_multiple_of(STRETCH) && cancelled() && result.is_ok() {
+            result = Err(CompileError::Cancelled);
+        }
         for posting in postings {
             let now = kept.iter().find(|(old, _, _)| *old == posting.list);
             if let (Some((_, list, _)), Ok(())) = (now, &result) {
@@ -210,8 +222,14 @@ fn read(
     });
     // What stands behind the end of an archive belongs to the file too.
     let rest = io::copy(&mut source, &mut io::sink());
+    let sum: Option<[u8; 32]> = rest.is_ok().then(|| source.hash.finalize().into());
     let now = understood - left_out;
+    let is_damaged = spec
+        .sha256
+        .is_some_and(|wanted| sum.is_some_and(|it| it != wanted));
     let mut failure = match (fault, then) {
+        // Whatever else is wrong with it comes of that.
+        _ if is_damaged => Some("cut off or changed since it was downloaded".to_owned()),
         (Some(fault), _) => Some(fault.to_string()),
         (None, Some(then)) if GuardLimits::default().is_collapse(then, now) => {
             Some(Refusal::Changed { then, now }.told(&spec.id))
@@ -219,8 +237,12 @@ fn read(
         _ => None,
     };
     if failure.is_none() {
+        let mut effort = Effort::of_list();
         for (line, item) in &held.items {
-            if let Some(taken) = guard.and_then(|guard| guard.taken_by(item))
+            if cancelled() {
+                return Err(CompileError::Cancelled);
+            }
+            if let Some(taken) = guard.and_then(|guard| guard.taken_within(item, &mut effort))
                 && !taken.harmless
             {
                 left_out += 1;
@@ -248,7 +270,7 @@ fn read(
         info.bad_lines = bad;
         info.flagged_lines = flags.lines;
         info.first_flags = flags.first();
-        info.sha256 = rest.is_ok().then(|| source.hash.finalize().into());
+        info.sha256 = sum;
     }
     Ok(failure.map(|why| format!("{place}: {why}")))
 }

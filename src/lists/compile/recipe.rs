@@ -24,6 +24,7 @@ pub fn recipe(specs: &[ListSpec], files: &Files) -> [u8; 32] {
             ListSource::File(path) => {
                 hash.part(b"file");
                 hash.part(path.as_os_str().as_encoded_bytes());
+                hash.part(spec.sha256.as_ref().map_or(&[], |sum| &sum[..]));
                 // A link is known by what it leads to.
                 if let Some(stamp) = files.stamp(path) {
                     hash.part(&stamp.length.to_le_bytes());
@@ -65,7 +66,7 @@ pub(super) fn of_content(
 
 /// Raised when the same lists give another index: with the format of the index, and with what the
 /// compiler makes of a list.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 struct Hash(Sha256);
 

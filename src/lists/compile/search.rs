@@ -195,6 +195,7 @@ mod tests {
             member: None,
             public_suffixes: false,
             urls: Vec::new(),
+            sha256: None,
         };
         let name = Name::parse(name).unwrap();
         let protected = ListSpec::protected(std::slice::from_ref(&spec));

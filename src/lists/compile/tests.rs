@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 
+use sha2::{Digest, Sha256};
+
 use super::*;
 use crate::files::MemoryFiles;
 use crate::lists::ListId;
@@ -19,6 +21,7 @@ fn spec(id: &str, source: ListSource) -> ListSpec {
         member: None,
         public_suffixes: false,
         urls: Vec::new(),
+        sha256: None,
     }
 }
 
@@ -117,6 +120,49 @@ fn compiling_stops_where_it_is_told_to() {
 }
 
 #[test]
+fn two_do_not_compile_to_the_same_folder_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = Files::disk();
+    let target = folder.path().join("lists.index");
+    let compile_to = |line: &str| {
+        let specs = [spec("a", ListSource::Inline(vec![line.to_owned()]))];
+        let (quiet, never) = (&mut |_| {}, &|| false);
+        let target = Target::File(&target);
+        compile(
+            &specs,
+            &Settings::in_memory(),
+            &files,
+            None,
+            quiet,
+            never,
+            target,
+        )
+    };
+    compile_to("one.example").unwrap();
+    let lock = files.lock(folder.path()).unwrap().unwrap();
+    let busy = compile_to("two.example").unwrap_err();
+    assert!(matches!(busy, CompileError::Busy), "{busy}");
+    assert_eq!(
+        busy.to_string(),
+        "another process compiles the lists at this moment"
+    );
+    // Nothing is touched, nor left behind.
+    let paths = std::fs::read_dir(folder.path()).unwrap();
+    let paths: Vec<_> = paths.map(|it| it.unwrap().path()).collect();
+    assert_eq!(paths, [&*target]);
+    let index = Index::open(&files, &target).unwrap();
+    assert_eq!(lists_that_name(&index, "one.example"), ["a"]);
+    drop(lock);
+    let done = compile_to("two.example").unwrap();
+    let index = Index::open(&files, &target).unwrap();
+    assert_eq!(lists_that_name(&index, "two.example"), ["a"]);
+    assert_eq!(
+        (&done.recipe, done.totals.bytes),
+        (index.recipe(), index.file_bytes())
+    );
+}
+
+#[test]
 fn a_list_that_breaks_keeps_what_it_said_and_stops_no_other() {
     let memory = MemoryFiles::new();
     memory.put("/lists/a", "one.example\ntwo.example\n");
@@ -131,6 +177,7 @@ fn a_list_that_breaks_keeps_what_it_said_and_stops_no_other() {
         member: None,
         public_suffixes: false,
         urls: Vec::new(),
+        sha256: None,
     };
     let first =
         compile_in_memory(&[spec("a"), spec("b")], &memory.files(), None, &|| false).unwrap();
@@ -206,6 +253,7 @@ fn a_list_that_collapses_or_bursts_is_not_believed() {
         member: None,
         public_suffixes: false,
         urls: Vec::new(),
+        sha256: None,
     };
     let specs = [spec];
     let first = compile_in_memory(&specs, &memory.files(), None, &|| false).unwrap();
@@ -489,6 +537,60 @@ fn of_a_sealed_list_no_line_is_repeated() {
 }
 
 #[test]
+fn a_copy_that_was_cut_off_is_not_taken() {
+    let memory = MemoryFiles::new();
+    let whole = "one.example\ntwo.example\nthree.example\n";
+    let mut list = spec("a", ListSource::File("/a".into()));
+    list.sha256 = Some(Sha256::digest(whole).into());
+    let specs = [list];
+    let run = |content: &str, before: Option<&Index>| {
+        memory.put("/a", content);
+        compile_in_memory(&specs, &memory.files(), before, &|| false).unwrap()
+    };
+    let first = run(whole, None);
+    assert_eq!(first.list(ListId(0)).failure, None);
+    assert_eq!(first.name_count(), 3);
+    // Where a line ends nobody can see that something is missing.
+    let cut = "one.example\ntwo.example\n";
+    let why = "/a: cut off or changed since it was downloaded";
+    let second = run(cut, Some(&first));
+    assert_eq!(second.list(ListId(0)).stale.as_deref(), Some(why));
+    assert_eq!(lists_that_name(&second, "three.example"), ["a"]);
+    for content in [cut, "", "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"] {
+        let alone = run(content, None);
+        assert_eq!(alone.list(ListId(0)).failure.as_deref(), Some(why));
+        assert_eq!(alone.name_count(), 0);
+    }
+    let third = run(whole, Some(&second));
+    assert_eq!(third.list(ListId(0)).stale, None);
+}
+
+#[test]
+fn comparing_patterns_with_what_is_protected_stops_where_it_is_told_to() {
+    let memory = MemoryFiles::new();
+    memory.put("/ads", many_patterns("j", 60));
+    let mut list = spec("ads", ListSource::File("/ads".into()));
+    list.format = Some(ListFormat::Adblock);
+    let specs = [list];
+    let asked = Cell::new(0);
+    let count = || {
+        asked.set(asked.get() + 1);
+        false
+    };
+    let first = compile_in_memory(&specs, &memory.files(), None, &count).unwrap();
+    assert!(asked.get() > 60, "{}", asked.get());
+    // The same of what a list said before.
+    memory.remove(Path::new("/ads"));
+    asked.set(0);
+    compile_in_memory(&specs, &memory.files(), Some(&first), &count).unwrap();
+    assert!(asked.get() > 60, "{}", asked.get());
+    let asked = Cell::new(0);
+    let cancelled = || asked.replace(asked.get() + 1) >= 20;
+    let stopped = compile_in_memory(&specs, &memory.files(), Some(&first), &cancelled);
+    assert!(matches!(stopped, Err(CompileError::Cancelled)));
+}
+
+#[test]
 fn the_hash_is_that_of_the_file() {
     let memory = MemoryFiles::new();
     memory.put("/l", "example.org\n");
@@ -528,6 +630,7 @@ fn the_recipe_changes_with_what_goes_in() {
     differs(change(|it| it.tier = Tier::Security));
     differs(change(|it| it.format = Some(ListFormat::Hosts)));
     differs(change(|it| it.public_suffixes = true));
+    differs(change(|it| it.sha256 = Some([7; 32])));
     differs(change(|it| it.source = ListSource::File("/b".into())));
     // Another name is protected.
     differs(change(|it| {
@@ -666,6 +769,27 @@ fn a_long_list_of_patterns_leaves_room_for_a_short_one_behind_it() {
     let second = compile_in_memory(&specs, &memory.files(), Some(&first), &|| false).unwrap();
     assert_eq!(counts(&second), [(1900, 0, 200), (100, 0, 0)]);
     assert!(second.list(ListId(0)).stale.is_some());
+}
+
+#[test]
+fn patterns_of_the_household_and_for_children_come_before_those_against_ads() {
+    let memory = MemoryFiles::new();
+    memory.put("/ads", many_patterns("j", 2100));
+    memory.put("/adult", many_patterns("k", 700));
+    let own = many_patterns("q", 800);
+    let own = own.lines().map(str::to_owned).collect();
+    let mut specs = [
+        spec("ads", ListSource::File("/ads".into())),
+        spec("own", ListSource::Inline(own)),
+        spec("adult", ListSource::File("/adult".into())),
+    ];
+    specs[2].tier = Tier::ChildSafety;
+    for spec in &mut specs {
+        spec.format = Some(ListFormat::Adblock);
+    }
+    let index = compile_in_memory(&specs, &memory.files(), None, &|| false).unwrap();
+    let entries = |id: &str| index.list(index.find(id).unwrap()).entries;
+    assert_eq!(["ads", "own", "adult"].map(entries), [500, 800, 700]);
 }
 
 #[test]

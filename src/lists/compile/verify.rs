@@ -16,7 +16,7 @@ use super::read::{Held, Made, length, open, reach_of};
 use super::{ListSpec, Progress, Stage};
 use crate::files::Files;
 use crate::lists::addresses::{Addresses, AddressesBuilder};
-use crate::lists::guard::Protected;
+use crate::lists::guard::{Effort, Protected};
 use crate::lists::index::{Hit, Index, ListId, Matcher};
 use crate::lists::parse;
 use crate::lists::patterns::Patterns;
@@ -264,6 +264,8 @@ struct OneList<'i> {
     index: &'i Index,
     /// What the list may not take.
     guard: Option<&'i Protected>,
+    /// What is left for comparing its patterns with that.
+    effort: Effort,
     replayed: u64,
     /// What is left out for its own sake.
     left_out: u64,
@@ -307,6 +309,7 @@ impl<'i> OneList<'i> {
             list,
             index,
             guard,
+            effort: Effort::of_list(),
             replayed: 0,
             left_out: 0,
             asked,
@@ -366,7 +369,10 @@ impl<'i> OneList<'i> {
                 self.check_name(line, entry, reach);
             }
             Item::Pattern(_) | Item::Address(_) => {
-                let taken = self.guard.and_then(|guard| guard.taken_by(item));
+                let effort = &mut self.effort;
+                let taken = self
+                    .guard
+                    .and_then(|guard| guard.taken_within(item, effort));
                 if taken.is_some_and(|taken| !taken.harmless) {
                     self.left_out += 1;
                     return;
@@ -621,6 +627,7 @@ mod tests {
             member: None,
             public_suffixes: false,
             urls: Vec::new(),
+            sha256: None,
         }
     }
 

@@ -16,12 +16,14 @@
 //! or when a single entry covers more protected names than that: it is not what it says it is.
 //! (The worst of the public lists we looked at has twelve in 144,000 entries.)
 
+mod effort;
 mod protected;
 
 use super::parse::Report;
 use super::patterns::MAX_PATTERNS;
 use super::{Item, KEPT_ERRORS, LineNote, ListFault, ListKind};
 
+pub use effort::Effort;
 pub use protected::{Protected, Protection, Taken};
 
 /// From how many entries on a list must not shrink by [`GuardLimits::max_change`]. Small lists are
@@ -140,6 +142,8 @@ pub struct Guard<'p> {
     /// The first protected name that was named.
     first: String,
     patterns: usize,
+    /// What is left for comparing them with what is protected.
+    effort: Effort,
     /// Why the list is refused already.
     covers: Option<Refusal>,
 }
@@ -154,6 +158,7 @@ impl<'p> Guard<'p> {
             passed: Passed::default(),
             first: String::new(),
             patterns: 0,
+            effort: Effort::of_list(),
             covers: None,
         }
     }
@@ -170,9 +175,13 @@ impl<'p> Guard<'p> {
                 return true;
             }
         }
-        let Some(taken) = self.protected.taken_by(item) else {
+        let Some(taken) = self.protected.taken_within(item, &mut self.effort) else {
             return true;
         };
+        if taken.unsure {
+            // No mistake of the list; whoever compiles it leaves that out.
+            return false;
+        }
         if taken.count > self.limits.max_protected && self.covers.is_none() {
             self.covers = Some(Refusal::Covers {
                 line,

@@ -5,11 +5,10 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
+use super::effort::Effort;
 use crate::lists::parse::{ReadOptions, read_list};
-use crate::lists::patterns::{self, Patterns, PatternsBuilder};
-use crate::lists::{
-    Effect, Entry, Item, ListFormat, ListId, ListKind, Modifiers, Pattern, Reach, starter,
-};
+use crate::lists::patterns::SinglePattern;
+use crate::lists::{Effect, Entry, Item, ListFormat, ListKind, Modifiers, Pattern, Reach, starter};
 use crate::name::{Name, NameRef};
 
 /// Names that no subscribed list may take.
@@ -60,6 +59,8 @@ pub struct Taken<'p> {
     pub count: u64,
     /// Whether it does no harm: only lifelines are below it.
     pub harmless: bool,
+    /// Whether nobody knows: it takes too long to find out.
+    pub unsure: bool,
 }
 
 impl Taken<'_> {
@@ -67,6 +68,9 @@ impl Taken<'_> {
     pub fn told(&self, kind: ListKind, item: impl fmt::Display) -> String {
         let name = self.name;
         match kind {
+            _ if self.unsure && kind != ListKind::Sealed => {
+                format!("`{item}` takes too long to be compared with the protected names")
+            }
             // What stands on a sealed list is shown nowhere; what it must not take is no secret.
             ListKind::Sealed => format!("an entry would take the protected name `{name}`"),
             _ => format!("`{item}` would take the protected name `{name}`"),
@@ -185,9 +189,14 @@ impl Protected {
 
     /// What `item` of a blocklist takes that it may not; none for nearly all.
     pub fn taken_by(&self, item: &Item) -> Option<Taken<'_>> {
+        self.taken_within(item, &mut Effort::of_list())
+    }
+
+    /// The same of an item of a list that has that `effort` left.
+    pub fn taken_within(&self, item: &Item, effort: &mut Effort) -> Option<Taken<'_>> {
         match item {
             Item::Name(entry) => self.taken_by_entry(entry, entry.reach),
-            Item::Pattern(pattern) => self.taken_by_pattern(pattern),
+            Item::Pattern(pattern) => self.taken_by_pattern(pattern, effort),
             Item::Address(_) | Item::Sealed(_) => None,
         }
     }
@@ -213,6 +222,7 @@ impl Protected {
                 name: self.name_of(above)?,
                 count: from_above.map_or(1, |taken| taken.count + 1),
                 harmless: false,
+                unsure: false,
             }),
             None => from_above,
         }
@@ -269,6 +279,7 @@ impl Protected {
             name,
             count,
             harmless: !itself && loses == 0,
+            unsure: false,
         })
     }
 
@@ -300,28 +311,39 @@ impl Protected {
                 name: self.name_of(above)?,
                 count: from_above.map_or(1, |taken| taken.count + 1),
                 harmless: false,
+                unsure: false,
             }),
             None => from_above,
         }
     }
 
-    fn taken_by_pattern(&self, pattern: &Pattern) -> Option<Taken<'_>> {
+    fn taken_by_pattern(&self, pattern: &Pattern, effort: &mut Effort) -> Option<Taken<'_>> {
         let ineffective = pattern.modifiers.as_ref().is_some_and(|it| it.badfilter);
         if pattern.effect == Effect::Excepted || ineffective {
             return None;
         }
         // What cannot be used matches nothing either.
-        let mut builder = PatternsBuilder::new(patterns::Limits::default());
-        builder.push(ListId(0), pattern).ok()?;
-        let section = builder.finish();
-        let patterns = Patterns::open(&section).ok()?;
-        let matches = |guarded: &&Guarded| {
+        let single = SinglePattern::new(pattern).ok()?;
+        let mut part = effort.of_pattern();
+        let mut taken = Vec::new();
+        for guarded in &self.names {
             let name = guarded.name.as_ref();
-            let mut found = false;
-            patterns.look_up(&section, name, |_| found = true);
-            found && !is_spared(pattern.modifiers.as_deref(), name)
-        };
-        gather(self.names.iter().filter(matches).map(|it| (it, false)))
+            match part.matches(&single, name) {
+                None => {
+                    return Some(Taken {
+                        name,
+                        count: 1,
+                        harmless: false,
+                        unsure: true,
+                    });
+                }
+                Some(true) if !is_spared(pattern.modifiers.as_deref(), name) => {
+                    taken.push((guarded, false));
+                }
+                Some(_) => {}
+            }
+        }
+        gather(taken.into_iter())
     }
 
     fn node(&mut self, name: NameRef<'_>, place: usize) -> &mut Node {
@@ -354,6 +376,7 @@ fn gather<'p>(taken: impl Iterator<Item = (&'p Guarded, bool)>) -> Option<Taken<
             harmless: before.is_none_or(|it| it.harmless)
                 && guarded.how == Protection::Lifeline
                 && !its_own,
+            unsure: false,
         });
     }
     all

@@ -1,5 +1,6 @@
 //! Making the section of patterns.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::literal::{SHORTEST, literals, rarest};
@@ -7,7 +8,7 @@ use super::program::{STEP, Step, compile, run};
 use super::syntax::{Node, OctetSet, parse};
 use super::view::mark;
 use super::{
-    HEAD, INVERTED, KINDS, MAX_PATTERNS, MAX_TEXT, PatternFault, RECORD, TEXT, first_bits,
+    FIRST, HEAD, INVERTED, KINDS, MAX_PATTERNS, MAX_TEXT, PatternFault, RECORD, TEXT, first_bits,
     hash_three, wildcard,
 };
 use crate::lists::addresses::flags;
@@ -57,12 +58,23 @@ pub fn check(pattern: &Pattern) -> Result<Tried, PatternFault> {
     understand(pattern).map(|program| program.tried())
 }
 
+/// Whose patterns get room, and work for a name, where there is not enough of it for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Turn {
+    /// Those that protect a child, and the household's own.
+    First,
+    /// What the first leave.
+    Later,
+}
+
 /// A pattern by itself, compared with one name after the other.
 #[derive(Clone, Debug)]
 pub struct SinglePattern {
     steps: Vec<u8>,
     sets: Vec<u8>,
     inverted: bool,
+    /// See [`Program::texts`].
+    texts: Option<Vec<Vec<u8>>>,
 }
 
 impl SinglePattern {
@@ -76,7 +88,34 @@ impl SinglePattern {
             steps: program.steps.iter().flat_map(|it| it.to_bytes()).collect(),
             sets: program.sets.iter().flat_map(|it| it.to_bytes()).collect(),
             inverted: pattern.kind == PatternKind::InvertedRegex,
+            texts: program.texts,
         })
+    }
+
+    /// Whether it matches `name`; none if `work` is used up before that is known. What is counted
+    /// takes some nanoseconds each.
+    pub fn matches_within(&self, name: NameRef<'_>, work: &mut u32) -> Option<bool> {
+        let mut marked = [0; MAX_NAME + 1];
+        let marked = mark(name, &mut marked);
+        let mut compare = || {
+            if let Some(texts) = &self.texts {
+                // Most texts differ in the first octet, and so many of these take as long as one step.
+                let looking = texts.len() * marked.len() / 4;
+                *work = work.checked_sub(u32::try_from(looking).ok()?)?;
+                let has = |text: &Vec<u8>| marked.windows(text.len().max(1)).any(|it| it == text);
+                if !texts.iter().any(has) {
+                    return Some(false);
+                }
+            }
+            let text = marked.get(1..marked.len().saturating_sub(1));
+            let found = run(&self.steps, &self.sets, text.unwrap_or_default(), work);
+            Some(found? != self.inverted)
+        };
+        let matches = compare();
+        if matches.is_none() {
+            *work = 0;
+        }
+        matches
     }
 
     /// Whether it matches `name`.
@@ -92,21 +131,22 @@ impl SinglePattern {
 }
 
 /// Collects the patterns of all lists.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PatternsBuilder {
     limits: Limits,
     patterns: BTreeMap<Key, Program>,
     taken_back: BTreeSet<Key>,
+    /// Lists whose turn is first.
+    first: BTreeSet<ListId>,
     /// What the patterns of each list cost.
     used: BTreeMap<ListId, Cost>,
-    /// How many texts have a hash with the same first bits.
-    alike: BTreeMap<usize, usize>,
-    /// The same for the texts of one list.
-    alike_of_list: BTreeMap<(ListId, usize), usize>,
+    /// How many texts of each list have a hash with the same first bits.
+    alike: BTreeMap<usize, BTreeMap<ListId, usize>>,
     dropped: Vec<DroppedPattern>,
 }
 
-/// A pattern that was taken and had to make room for one of a list that has fewer.
+/// A pattern that was taken and had to make room: for one of a list that has fewer, or whose turn is
+/// before its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DroppedPattern {
     /// Whose.
@@ -136,9 +176,30 @@ impl Limits {
     }
 }
 
+/// Something of which there is not enough for all patterns.
+#[derive(Clone, Copy, Debug)]
+enum Scarce {
+    /// What the one of [`Limits::each`] with this number limits.
+    Limit(usize),
+    /// Texts whose hashes have these first bits.
+    Alike(usize),
+}
+
+/// What a pattern wants of something scarce.
+#[derive(Debug)]
+struct Claim {
+    what: Scarce,
+    count: usize,
+    /// How much of it there is.
+    limit: usize,
+    /// What is told where that is too little.
+    fault: PatternFault,
+}
+
 /// A pattern as its list says it; in the order in which they stand in the section.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
+    turn: Turn,
     list: ListId,
     kind: PatternKind,
     text: String,
@@ -148,13 +209,15 @@ struct Key {
 }
 
 /// A pattern, compiled.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Program {
     steps: Vec<Step>,
     /// The sets that the steps number.
     sets: Vec<OctetSet>,
     /// The texts of which one must be in the name.
     texts: Option<Vec<Vec<u8>>>,
+    /// The first bits of the hashes of its texts, and of how many each; once it is in a section.
+    alike: BTreeMap<usize, usize>,
     /// Where its list says it.
     line: u32,
 }
@@ -179,10 +242,12 @@ impl Program {
         ]
     }
 
-    /// The first bits of the hashes of its texts.
-    fn kinds_of_texts(&self) -> impl Iterator<Item = usize> {
-        let texts = self.texts.iter().flatten();
-        texts.map(|text| first_bits(hash_of(text).1, ALIKE_BITS))
+    /// How much of something scarce it takes.
+    fn takes(&self, what: Scarce) -> usize {
+        match what {
+            Scarce::Limit(which) => self.cost()[which],
+            Scarce::Alike(bits) => self.alike.get(&bits).copied().unwrap_or_default(),
+        }
     }
 }
 
@@ -193,10 +258,23 @@ impl PatternsBuilder {
             limits,
             patterns: BTreeMap::new(),
             taken_back: BTreeSet::new(),
+            first: BTreeSet::new(),
             used: BTreeMap::new(),
             alike: BTreeMap::new(),
-            alike_of_list: BTreeMap::new(),
             dropped: Vec::new(),
+        }
+    }
+
+    /// Lets the turn of a list be first. To be called before any pattern of it is taken.
+    pub fn put_first(&mut self, list: ListId) {
+        self.first.insert(list);
+    }
+
+    fn turn_of(&self, list: ListId) -> Turn {
+        if self.first.contains(&list) {
+            Turn::First
+        } else {
+            Turn::Later
         }
     }
 
@@ -212,8 +290,9 @@ impl PatternsBuilder {
     /// The same, of the line of its list on which it stands.
     ///
     /// What all lists may have together is shared out: where it is used up, a pattern takes the
-    /// place of the last one of the list that has most, unless its own list would then have more;
-    /// see [`Self::take_dropped`].
+    /// place of the last one of the list that has most, unless its own list would then have more.
+    /// Lists whose turn is later have only what those before them leave. See
+    /// [`Self::take_dropped`].
     ///
     /// # Errors
     /// Why it cannot be used.
@@ -225,9 +304,14 @@ impl PatternsBuilder {
     ) -> Result<Tried, PatternFault> {
         let mut program = understand(pattern)?;
         program.line = line;
+        for text in program.texts.iter().flatten() {
+            let bits = first_bits(hash_of(text).1, ALIKE_BITS);
+            *program.alike.entry(bits).or_default() += 1;
+        }
         let tried = program.tried();
         let modifiers = pattern.modifiers.as_deref();
         let key = Key {
+            turn: self.turn_of(list),
             list,
             kind: pattern.kind,
             text: pattern.text.clone(),
@@ -275,67 +359,118 @@ impl PatternsBuilder {
         writer.finish()
     }
 
-    /// Counts a program of `list` in, at the cost of lists that have more where there is no room.
+    /// Counts a program of `list` in, at the cost of others where there is no room.
     fn make_room(&mut self, list: ListId, program: &Program) -> Result<(), PatternFault> {
-        let cost = program.cost();
-        let own = self.used.get(&list).copied().unwrap_or_default();
-        let limits = self.limits.each();
-        let is_full = |kind: &usize| {
-            let of_list = self.alike_of_list.get(&(list, *kind));
-            self.alike.get(kind).is_some_and(|it| *it >= MOST_ALIKE)
-                || of_list.is_some_and(|it| *it >= MOST_ALIKE_OF_LIST)
-        };
-        if program.kinds_of_texts().any(|kind| is_full(&kind)) {
-            return Err(PatternFault::TooManyAlike(MOST_ALIKE));
-        }
-        // First whether there will be room, so that none is dropped for nothing.
-        for (which, (limit, fault)) in limits.iter().enumerate() {
-            let over = (self.total(which) + cost[which]).saturating_sub(*limit);
-            let share = own[which] + cost[which];
-            let others = self.used.iter().filter(|(other, _)| **other != list);
-            let spare = others.map(|(_, used)| used[which].saturating_sub(share));
-            if cost[which] > 0 && over > spare.sum() {
-                return Err(fault.clone());
+        let claims = self.claims(program);
+        for claim in &claims {
+            let own = self.used_by(list, claim.what) + claim.count;
+            if matches!(claim.what, Scarce::Alike(_)) && own > MOST_ALIKE_OF_LIST {
+                return Err(claim.fault.clone());
             }
         }
-        for (which, (limit, fault)) in limits.iter().enumerate() {
-            let share = own[which] + cost[which];
-            while cost[which] > 0 && self.total(which) + cost[which] > *limit {
-                if !self.drop_one(which, share, fault) {
-                    return Err(fault.clone());
+        // First whether there will be room, so that none is dropped for nothing.
+        for claim in &claims {
+            let over = (self.total(claim.what) + claim.count).saturating_sub(claim.limit);
+            let mine = self.turn_of(list);
+            let share = self.used_by(list, claim.what) + claim.count;
+            let others = self.users(claim.what).into_iter();
+            let spare = others.filter(|(other, _)| *other != list);
+            let spare = spare.map(|(other, used)| match self.turn_of(other).cmp(&mine) {
+                Ordering::Greater => used,
+                Ordering::Equal => used.saturating_sub(share),
+                Ordering::Less => 0,
+            });
+            if over > spare.sum() {
+                return Err(claim.fault.clone());
+            }
+        }
+        for claim in &claims {
+            while self.total(claim.what) + claim.count > claim.limit {
+                if !self.drop_one(list, claim) {
+                    return Err(claim.fault.clone());
                 }
             }
         }
-        for kind in program.kinds_of_texts() {
-            *self.alike.entry(kind).or_default() += 1;
-            *self.alike_of_list.entry((list, kind)).or_default() += 1;
+        for (bits, count) in &program.alike {
+            let used = self.alike.entry(*bits).or_default();
+            *used.entry(list).or_default() += count;
         }
         let used = self.used.entry(list).or_default();
-        for (used, cost) in used.iter_mut().zip(cost) {
+        for (used, cost) in used.iter_mut().zip(program.cost()) {
             *used += cost;
         }
         Ok(())
     }
 
-    /// How much of a limit is used up.
-    fn total(&self, which: usize) -> usize {
-        self.used.values().map(|used| used[which]).sum()
+    /// What a program wants of what is scarce.
+    fn claims(&self, program: &Program) -> Vec<Claim> {
+        let limits = self.limits.each().into_iter().enumerate();
+        let limits = limits.map(|(which, (limit, fault))| (Scarce::Limit(which), limit, fault));
+        let alike = program.alike.keys().map(|bits| {
+            let fault = PatternFault::TooManyAlike(MOST_ALIKE);
+            (Scarce::Alike(*bits), MOST_ALIKE, fault)
+        });
+        let claims = limits.chain(alike).map(|(what, limit, fault)| Claim {
+            what,
+            count: program.takes(what),
+            limit,
+            fault,
+        });
+        claims.filter(|claim| claim.count > 0).collect()
     }
 
-    /// Drops the last pattern of the list that has most of what `which` limits, and more than
-    /// `share`; whether there is one. No list loses its only pattern.
-    fn drop_one(&mut self, which: usize, share: usize, fault: &PatternFault) -> bool {
-        let has_more = |(_, used): &(&ListId, &Cost)| used[which] > share && used[0] > 1;
-        let most = self
-            .used
-            .iter()
-            .filter(has_more)
-            .map(|(list, used)| (used[which], *list));
-        let Some((_, list)) = most.max() else {
+    /// How much of something each list has.
+    fn users(&self, what: Scarce) -> Vec<(ListId, usize)> {
+        match what {
+            Scarce::Limit(which) => {
+                let used = self.used.iter();
+                used.map(|(list, used)| (*list, used[which])).collect()
+            }
+            Scarce::Alike(bits) => {
+                let used = self.alike.get(&bits).into_iter().flatten();
+                used.map(|(list, used)| (*list, *used)).collect()
+            }
+        }
+    }
+
+    fn used_by(&self, list: ListId, what: Scarce) -> usize {
+        let used = match what {
+            Scarce::Limit(which) => self.used.get(&list).map(|used| used[which]),
+            Scarce::Alike(bits) => self.alike.get(&bits).and_then(|it| it.get(&list)).copied(),
+        };
+        used.unwrap_or_default()
+    }
+
+    /// How much of something is used up.
+    fn total(&self, what: Scarce) -> usize {
+        match what {
+            Scarce::Limit(which) => self.used.values().map(|used| used[which]).sum(),
+            Scarce::Alike(bits) => self.alike.get(&bits).map_or(0, |it| it.values().sum()),
+        }
+    }
+
+    /// Drops the last pattern that takes of what `list` claims, of the list that has most of it:
+    /// one whose turn is later, or, of the same turn, one that has more than `list` would have.
+    /// Whether there is one. Of the same turn no list loses its only pattern.
+    fn drop_one(&mut self, list: ListId, claim: &Claim) -> bool {
+        let what = claim.what;
+        let mine = self.turn_of(list);
+        let share = self.used_by(list, what) + claim.count;
+        let most = self.users(what).into_iter().filter(|(other, used)| {
+            let has_others = || self.used_by(*other, Scarce::Limit(0)) > 1;
+            match self.turn_of(*other).cmp(&mine) {
+                Ordering::Greater => *used > 0,
+                Ordering::Equal => *used > share && has_others(),
+                Ordering::Less => false,
+            }
+        });
+        let most = most.map(|(other, used)| (self.turn_of(other), used, other));
+        let Some((turn, _, other)) = most.max() else {
             return false;
         };
-        let of_list = self.patterns.iter().filter(|(key, _)| key.list == list);
-        let counts = of_list.filter(|(_, program)| program.cost()[which] > 0);
+        let of_list = self.patterns.iter();
+        let of_list = of_list.filter(|(key, _)| (key.turn, key.list) == (turn, other));
+        let counts = of_list.filter(|(_, program)| program.takes(what) > 0);
         let last = counts.max_by_key(|(_, program)| program.line);
         let Some(key) = last.map(|(key, _)| key.clone()) else {
             return false;
@@ -343,23 +478,21 @@ impl PatternsBuilder {
         let Some(program) = self.patterns.remove(&key) else {
             return false;
         };
-        for kind in program.kinds_of_texts() {
-            if let Some(count) = self.alike.get_mut(&kind) {
-                *count -= 1;
-            }
-            if let Some(count) = self.alike_of_list.get_mut(&(list, kind)) {
-                *count -= 1;
+        for (bits, count) in &program.alike {
+            let used = self.alike.get_mut(bits);
+            if let Some(used) = used.and_then(|used| used.get_mut(&other)) {
+                *used -= count;
             }
         }
-        if let Some(used) = self.used.get_mut(&list) {
+        if let Some(used) = self.used.get_mut(&other) {
             for (used, cost) in used.iter_mut().zip(program.cost()) {
                 *used -= cost;
             }
         }
         self.dropped.push(DroppedPattern {
-            list,
+            list: other,
             line: program.line,
-            fault: fault.clone(),
+            fault: claim.fault.clone(),
         });
         true
     }
@@ -368,7 +501,7 @@ impl PatternsBuilder {
 /// The most texts whose hashes begin with the same [`ALIKE_BITS`]: all of them are compared where
 /// a name has such three octets.
 const MOST_ALIKE: usize = 256;
-/// How many of them one list may have, so that none takes the place of another's.
+/// How many of them one list may have.
 const MOST_ALIKE_OF_LIST: usize = 96;
 const ALIKE_BITS: u32 = 10;
 
@@ -401,6 +534,7 @@ fn understand(pattern: &Pattern) -> Result<Program, PatternFault> {
         sets,
         // One that must not be found matches above all where nothing of it occurs.
         texts: literals(&node).filter(|_| !inverted),
+        alike: BTreeMap::new(),
         line: 0,
     })
 }
@@ -458,6 +592,9 @@ impl Writer {
         let mut flags = flags(key.effect, key.important);
         if key.kind == PatternKind::InvertedRegex {
             flags |= INVERTED;
+        }
+        if key.turn == Turn::First {
+            flags |= FIRST;
         }
         let kind = KINDS.iter().position(|kind| *kind == key.kind);
         self.records.extend(key.list.0.to_le_bytes());

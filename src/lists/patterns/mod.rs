@@ -15,6 +15,7 @@
 //!           the patterns as written
 //! patterns  for each, 20 octets: list (u16), flags (u8), kind (u8), modifiers (u32), where it is
 //!           written (u32) and its length (u16), first step (u32) and number of steps (u16)
+//!           Those of lists whose turn is first come first
 //! always    the numbers (u16) of patterns that are tried for every name
 //! bit set   of the hashes of three octets
 //! buckets   where in the texts those with the same first bits of the hash begin (u32), and the end
@@ -38,7 +39,7 @@ mod view;
 mod walk;
 mod wildcard;
 
-pub use build::{DroppedPattern, Limits, PatternsBuilder, SinglePattern, Tried, check};
+pub use build::{DroppedPattern, Limits, PatternsBuilder, SinglePattern, Tried, Turn, check};
 pub use fault::PatternFault;
 pub use view::{PatternHit, Patterns};
 
@@ -60,6 +61,8 @@ const HEAD: usize = 9;
 
 /// In a record's flags, beside [`super::addresses`]' effect and importance.
 const INVERTED: u8 = 4;
+/// The list's [`Turn`] is first.
+const FIRST: u8 = 8;
 
 /// The hash of three octets, the first of them in the upper bits; its own first bits are used.
 const fn hash_three(three: u32) -> u32 {

@@ -336,24 +336,82 @@ fn no_list_loses_its_only_pattern_and_none_is_dropped_for_nothing() {
 #[test]
 fn not_too_many_are_looked_for_by_the_same_letters() {
     let mut builder = PatternsBuilder::new(Limits::default());
-    let mut taken = [0; 4];
-    for (list, taken) in taken.iter_mut().enumerate() {
+    let alike = |number: usize| {
+        // The rarest three octets are the same in all.
+        let text = format!(
+            "qxz{}",
+            "ae".repeat(number % 10) + &"ea".repeat(number / 10)
+        );
+        pattern(PatternKind::Regex, &text)
+    };
+    let push_all = |builder: &mut PatternsBuilder, list: u16| {
+        let mut taken = 0;
         for number in 0..120 {
-            // The rarest three octets are the same in all.
-            let text = format!(
-                "qxz{}",
-                "ae".repeat(number % 10) + &"ea".repeat(number / 10)
-            );
-            match builder.push(ListId(list as u16), &pattern(PatternKind::Regex, &text)) {
-                Ok(_) => *taken += 1,
+            match builder.push(ListId(list), &alike(number)) {
+                Ok(_) => taken += 1,
                 Err(fault) => assert_eq!(fault, PatternFault::TooManyAlike(256)),
             }
         }
+        taken
+    };
+    // One list may have 96 of them, and all together 256, of which each has its part.
+    let mut left = [0; 5];
+    for list in 0..4 {
+        left[usize::from(list)] = push_all(&mut builder, list);
     }
-    // One list may have 96 of them, and all together 256.
-    assert_eq!(taken, [96, 96, 64, 0]);
+    assert_eq!(left[..2], [96, 96]);
+    let gone = |builder: &mut PatternsBuilder, left: &mut [i32; 5]| {
+        for dropped in builder.take_dropped() {
+            left[usize::from(dropped.list.0)] -= 1;
+        }
+    };
+    gone(&mut builder, &mut left);
+    assert_eq!(left, [64, 64, 64, 64, 0]);
+    let section = builder.clone().finish();
+    assert_eq!(hits(&section, "wwwqxzae.example").len(), 8);
+    // One whose turn is first has its own at the cost of the others.
+    builder.put_first(ListId(4));
+    left[4] = push_all(&mut builder, 4);
+    gone(&mut builder, &mut left);
+    assert_eq!(left, [40, 40, 40, 40, 96]);
+    // And they never take it back.
+    assert!(push_all(&mut builder, 3) > 0);
+    gone(&mut builder, &mut left);
+    assert_eq!(left[4], 96);
+}
+
+#[test]
+fn those_whose_turn_is_first_leave_what_they_do_not_need() {
+    let limits = Limits {
+        patterns: 12,
+        ..Limits::default()
+    };
+    let mut builder = PatternsBuilder::new(limits);
+    builder.put_first(ListId(1));
+    builder.put_first(ListId(2));
+    let mut push_all = |list: u16, count: u32| {
+        let push = |line: &u32| {
+            let text = format!("banner{list}x{line}");
+            let pattern = pattern(PatternKind::Regex, &text);
+            builder.push_line(ListId(list), *line, &pattern).is_ok()
+        };
+        (1..=count).filter(push).count()
+    };
+    assert_eq!(push_all(0, 20), 12);
+    assert_eq!(push_all(1, 8), 8);
+    assert_eq!(push_all(3, 20), 2, "half of the rest");
+    assert_eq!(push_all(2, 20), 6, "half of all");
+    assert_eq!(push_all(4, 20), 0);
+    let mut left = [12, 8, 6, 2_i32];
+    for dropped in builder.take_dropped() {
+        left[usize::from(dropped.list.0)] -= 1;
+    }
+    assert_eq!(left, [0, 6, 6, 0]);
+    // They stand in front in the section, too.
     let section = builder.finish();
-    assert_eq!(hits(&section, "wwwqxzae.example").len(), 6);
+    let patterns = Patterns::open(&section).unwrap();
+    assert_eq!(patterns.hit(&section, 0).unwrap().list, ListId(1));
+    assert_eq!(patterns.hit(&section, 11).unwrap().list, ListId(2));
 }
 
 /// Programs that are in all of their steps at once, whatever comes.
@@ -402,6 +460,44 @@ fn a_name_made_to_be_slow_costs_a_share_of_the_lists_that_are_slow() {
     assert_eq!(found.len(), unsure, "{found:?}");
     // A name such as people have costs the slow ones less, and says the same of the others.
     assert_eq!(look_up("example.org"), [(0, false), (2, false)]);
+}
+
+#[test]
+fn lists_that_are_slow_together_cost_nothing_of_those_whose_turn_is_first() {
+    let limits = Limits {
+        patterns: MAX_PATTERNS,
+        always: MAX_PATTERNS,
+        steps: usize::MAX,
+        always_steps: usize::MAX,
+    };
+    let name = {
+        let label = "a".repeat(60);
+        NameBuf::parse(&format!("{label}.{label}.{label}.{label}")).unwrap()
+    };
+    let told = |is_first: bool| {
+        let mut builder = PatternsBuilder::new(limits);
+        for list in 0..30 {
+            for number in 0..4 {
+                builder.push(ListId(list), &slow(number)).unwrap();
+            }
+        }
+        if is_first {
+            builder.put_first(ListId(50));
+        }
+        let costly = pattern(PatternKind::Regex, "[a-z.]{15}.{20}a$");
+        builder.push(ListId(50), &costly).unwrap();
+        let section = builder.finish();
+        let mut found = Vec::new();
+        let patterns = Patterns::open(&section).unwrap();
+        patterns.look_up(&section, name.as_ref(), |hit| {
+            found.push((hit.list.0, hit.unsure));
+        });
+        found.retain(|(list, _)| *list == 50);
+        found
+    };
+    assert_eq!(told(true), [(50, false)]);
+    // In its turn among all of them there is not enough left for it.
+    assert_eq!(told(false), [(50, true)]);
 }
 
 #[test]

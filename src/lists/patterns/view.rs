@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::literal::{BEGIN, END, SHORTEST};
 use super::program::{self, SET, STEP};
-use super::{HEAD, INVERTED, KINDS, MAX_PATTERNS, RECORD, TEXT, first_bits, hash_three};
+use super::{FIRST, HEAD, INVERTED, KINDS, MAX_PATTERNS, RECORD, TEXT, first_bits, hash_three};
 use crate::lists::addresses::{IMPORTANT, effect_of, u32_at};
 use crate::lists::modifiers::table;
 use crate::lists::{Effect, ListId, PatternKind};
@@ -118,7 +118,8 @@ impl Patterns {
     ///
     /// A name may be made so that trying patterns takes long. Each list whose patterns have to be
     /// tried gets an equal part of the work that is spent on one name, and what those before it
-    /// leave; once it is used up, the list's other patterns are handed out as
+    /// leave. Lists whose [turn](super::Turn) is later share what those whose turn is first leave.
+    /// Once it is used up, the list's other patterns are handed out as
     /// [unsure](PatternHit::unsure).
     pub fn look_up(&self, section: &[u8], name: NameRef<'_>, mut each: impl FnMut(PatternHit)) {
         if self.is_empty() {
@@ -213,21 +214,31 @@ impl Patterns {
         let tried = Tried {
             words: tried.get(..words).unwrap_or_default(),
         };
-        let list_of = |number: u32| Some(self.record(section, number as usize)?.list);
-        let mut lists = 0;
+        let list_of = |number: u32| {
+            let record = self.record(section, number as usize)?;
+            Some((record.is_first, record.list))
+        };
+        let (mut first, mut later) = (0, 0);
         let mut last = None;
-        for list in tried.numbers().map(list_of) {
-            lists += u32::from(last.replace(list) != Some(list));
+        for list in tried.numbers().filter_map(list_of) {
+            if last.replace(list) != Some(list) {
+                let (is_first, _) = list;
+                *(if is_first { &mut first } else { &mut later }) += 1;
+            }
         }
         let (mut left, mut share) = (WORK, 0);
         let mut last = None;
         for number in tried.numbers() {
-            let list = list_of(number);
+            let Some(list) = list_of(number) else {
+                continue;
+            };
             if last.replace(list) != Some(list) {
+                let (is_first, _) = list;
+                let lists: &mut u32 = if is_first { &mut first } else { &mut later };
                 left += share;
-                share = left / lists.max(1);
+                share = left / (*lists).max(1);
                 left -= share;
-                lists = lists.saturating_sub(1);
+                *lists = lists.saturating_sub(1);
             }
             if let Some(hit) = self.run(section, number, text, &mut share) {
                 each(hit);
@@ -307,6 +318,7 @@ impl Patterns {
             effect: effect_of(flags),
             important: flags & IMPORTANT != 0,
             inverted: flags & INVERTED != 0,
+            is_first: flags & FIRST != 0,
             kind: usize::from(kind),
             rule: table::place_of(u32_at(rest, 0)?),
             written: written..written.checked_add(length(8)?)?,
@@ -345,6 +357,7 @@ struct Record {
     effect: Effect,
     important: bool,
     inverted: bool,
+    is_first: bool,
     kind: usize,
     rule: Option<u32>,
     written: Range<usize>,
