@@ -55,6 +55,7 @@ fn check_options(query: &Query<'_>) {
         trust: Trust::default(),
         subscriber_option: 65_280,
         proxy: false,
+        macs: vec![],
     };
     assert_eq!(Claim::read(query, &forwarder), None);
     forwarder.trust = Trust {

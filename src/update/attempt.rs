@@ -257,7 +257,8 @@ impl Updater {
             &anew
         };
         let before = old.has_copy().then_some(old.entries);
-        let edition = edition(&mut candidate.work)?;
+        let head = sealed_head(&mut candidate.work)?;
+        let edition = head.as_ref().map(|head| head.edition.serial);
         if let (Some(found), Some(kept)) = (edition, old.edition)
             && found < kept
         {
@@ -300,6 +301,9 @@ impl Updater {
         candidate.work.seek(SeekFrom::Start(0))?;
         let protected = self.protected(spec);
         let mut guard = Guard::new(&protected, spec.kind, spec.limits);
+        if let Some(key) = head.and_then(|head| head.key) {
+            guard = guard.with_key(&key);
+        }
         let report = read_list(&mut candidate.work, &spec.options(), |line, item| {
             guard.admits(line, item);
         });
@@ -406,15 +410,15 @@ fn pour(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<(String, u64)> {
     Ok((hexadecimal(&hash.finalize()), bytes))
 }
 
-/// The serial number in the head of a sealed list; none for other lists.
-fn edition(work: &mut Box<dyn Scratch>) -> io::Result<Option<u64>> {
+/// The head of a sealed list; none for other lists.
+fn sealed_head(work: &mut Box<dyn Scratch>) -> io::Result<Option<FeedHead>> {
     work.seek(SeekFrom::Start(0))?;
     let mut begin = Vec::new();
     Read::by_ref(work).take(16 * 1024).read_to_end(&mut begin)?;
     if !is_feed(&begin) {
         return Ok(None);
     }
-    Ok(FeedHead::read(&begin).ok().map(|head| head.edition.serial))
+    Ok(FeedHead::read(&begin).ok())
 }
 
 /// The first lines that somebody should look at.

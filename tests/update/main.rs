@@ -11,8 +11,8 @@ mod bad_servers;
 mod clock;
 mod delta;
 mod disk;
-
 mod everyday;
+mod kills;
+mod mortal;
 mod signed;
-
 mod world;

@@ -192,3 +192,38 @@ fn an_old_edition_of_a_sealed_list_is_not_taken() {
     assert!(matches!(world.update().outcome, Outcome::Updated { .. }));
     assert_eq!(world.written().edition, Some(2));
 }
+
+#[test]
+fn a_sealed_list_of_what_is_protected_is_refused() {
+    use hedgerow::lists::sealed::{Day, Edition, KeyDelivery, SealKey, seal};
+    use hedgerow::name::Name;
+
+    let feed = |names: &[&str]| {
+        let names: Vec<Name> = names.iter().map(|it| Name::parse(it).unwrap()).collect();
+        let edition = Edition {
+            title: "Test".to_owned(),
+            issuer: "hotline.example".to_owned(),
+            serial: 1,
+            date: Day::parse("2026-11-22").unwrap(),
+            expires: None,
+        };
+        let names = names.iter().map(Name::as_ref);
+        let key = SealKey::new([3; 16]);
+        seal(names, &key, KeyDelivery::InFeed, &edition).unwrap()
+    };
+    let mut world = World::new();
+    world.spec.kind = hedgerow::lists::ListKind::Sealed;
+    world.serve(
+        "/ads.txt",
+        Reply::ok(feed(&["bad.example", "lists.example"])),
+    );
+    assert_eq!(world.entries(), 2);
+    assert_eq!(world.written().protected, 1);
+    let notes = world.written().notes;
+    assert_eq!(notes.len(), 1);
+    let told = "an entry would take the protected name `lists.example`";
+    assert!(notes[0].ends_with(told), "{notes:?}");
+    world.serve("/ads.txt", Reply::ok(feed(&["google.com", "bad.example"])));
+    let why = world.failure();
+    assert!(why.contains("names that no list may take"), "{why}");
+}

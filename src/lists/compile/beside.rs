@@ -135,8 +135,29 @@ impl Beside {
         Ok(())
     }
 
+    /// The same fingerprints without those that `may_stay` says no to.
+    pub(super) fn sift(
+        &self,
+        spool: Spool,
+        mut may_stay: impl FnMut(&Fingerprint) -> bool,
+    ) -> Result<Spool, CompileError> {
+        let (mut all, mut rest) = (spool.rewind()?, self.spool());
+        while let Some(fingerprint) = all.next()? {
+            if may_stay(&fingerprint) {
+                rest.push(fingerprint);
+            }
+        }
+        Ok(rest)
+    }
+
+    /// Notes that what an index said for `list` is left out.
+    pub(super) fn lose(&mut self, list: ListId, why: String) {
+        self.lost.push(Lost { list, line: 0, why });
+    }
+
     /// Takes over what lists said in the index `before`, where their ids are the first of each
-    /// triple. What there is no room for any more is lost.
+    /// triple. What there is no room for any more is lost, and what `taken` says that no list may
+    /// take.
     ///
     /// # Errors
     /// What the disk said, or that nobody wants it any more.
@@ -144,6 +165,7 @@ impl Beside {
         &mut self,
         before: &Index,
         kept: &[(ListId, ListId, ListKind)],
+        taken: &mut dyn FnMut(ListId, &Pattern) -> Option<String>,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<(), CompileError> {
         let now = |list: ListId| {
@@ -153,10 +175,13 @@ impl Beside {
         let section = before.patterns_section();
         let patterns = Patterns::open(section).unwrap_or_default();
         patterns.walk(section, |old, pattern| {
-            if let Some((_, list, kind)) = now(old)
-                && let Err(why) = self.push_pattern(list, kind, 0, &pattern)
-            {
-                self.lost.push(Lost { list, line: 0, why });
+            let Some((_, list, kind)) = now(old) else {
+                return;
+            };
+            if let Some(why) = taken(old, &pattern) {
+                self.lose(list, why);
+            } else if let Err(why) = self.push_pattern(list, kind, 0, &pattern) {
+                self.lose(list, why);
             }
         });
         let section = before.addresses_section();
@@ -165,8 +190,7 @@ impl Beside {
             if let Some((_, list, _)) = now(old)
                 && let Err(fault) = self.addresses.push(list, &entry)
             {
-                let why = fault.to_string();
-                self.lost.push(Lost { list, line: 0, why });
+                self.lose(list, fault.to_string());
             }
         });
         let section = before.sealed_section();

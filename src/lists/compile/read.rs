@@ -1,5 +1,6 @@
 //! Reading lists into the pipeline, and what becomes of those that cannot be read.
 
+use std::collections::HashMap;
 use std::io::{self, Read};
 
 use sha2::{Digest, Sha256};
@@ -18,7 +19,7 @@ use crate::lists::patterns::{MAX_PATTERNS, PatternFault};
 use crate::lists::sealed::SealedList;
 use crate::lists::{
     Effect, Entry, Item, KEPT_ERRORS, LineFault, LineNote, ListFault, ListFormat, ListInfo,
-    ListKind, Reach, starter,
+    ListKind, Pattern, Reach, starter,
 };
 
 /// On what terms lists are taken.
@@ -42,7 +43,7 @@ pub(super) fn read_all(
 ) -> Result<(), CompileError> {
     let total = specs.iter().map(|spec| length(spec, files)).sum();
     let mut done = 0;
-    let mut kept = Vec::new();
+    let (mut kept, mut guarded) = (Vec::new(), Vec::new());
     for spec in specs {
         if cancelled() {
             return Err(CompileError::Cancelled);
@@ -88,6 +89,7 @@ pub(super) fn read_all(
                 }
                 pipeline.settle(list, State::Kept);
                 kept.push((old, list, spec.kind));
+                guarded.extend(guard.map(|_| old));
             }
             (Some(failure), None) => {
                 if let Some(info) = pipeline.list(list) {
@@ -98,7 +100,8 @@ pub(super) fn read_all(
         }
     }
     if let Some(before) = before.filter(|_| !kept.is_empty()) {
-        keep(before, &kept, pipeline, cancelled)?;
+        let may_not_take = |list: ListId| guarded.contains(&list).then_some(terms.protected);
+        keep(before, &kept, &may_not_take, pipeline, cancelled)?;
     }
     for lost in pipeline.beside.take_lost() {
         let Some(info) = pipeline.list(lost.list) else {
@@ -120,16 +123,24 @@ pub(super) fn leave_out(info: &mut ListInfo, line: u32, why: String) {
 }
 
 /// Takes over what lists said in the index `before`, where their ids are the first of each
-/// triple.
-fn keep(
+/// triple; without what `guard` says of such a list that it may not take, since more may be
+/// protected by now.
+fn keep<'p>(
     before: &Index,
     kept: &[(ListId, ListId, ListKind)],
+    guard: &dyn Fn(ListId) -> Option<&'p Protected>,
     pipeline: &mut Pipeline,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<(), CompileError> {
     /// Names after which somebody is asked whether it is still wanted.
     const STRETCH: u32 = 1 << 12;
-    let mut result = pipeline.beside.keep(before, kept, cancelled);
+    let mut efforts: HashMap<ListId, Effort> = HashMap::new();
+    let mut takes = |list: ListId, pattern: &Pattern| {
+        let effort = efforts.entry(list).or_insert_with(Effort::of_list);
+        let taken = guard(list)?.taken_by_pattern(pattern, effort)?;
+        (!taken.harmless).then(|| taken.told(ListKind::Block, pattern))
+    };
+    let mut result = pipeline.beside.keep(before, kept, &mut takes, cancelled);
     let mut names = 0_u32;
     before.walk(|name, postings| {
         names = names.wrapping_add(1);
@@ -138,8 +149,13 @@ fn keep(
         }
         for posting in postings {
             let now = kept.iter().find(|(old, _, _)| *old == posting.list);
-            if let (Some((_, list, _)), Ok(())) = (now, &result) {
-                result = pipeline.push_kept(*list, name, posting);
+            let (Some((_, list, kind)), Ok(())) = (now, &result) else {
+                continue;
+            };
+            let taken = guard(posting.list).and_then(|it| it.taken_by_posting(name, posting));
+            match taken.filter(|taken| !taken.harmless) {
+                Some(taken) => pipeline.beside.lose(*list, taken.told(*kind, name)),
+                None => result = pipeline.push_kept(*list, name, posting),
             }
         }
     });
@@ -252,6 +268,21 @@ fn read(
                 flags.leave_out(*line, said(spec.kind, fault));
             }
         }
+    }
+    let mut sealed = sealed;
+    let key = report.sealed.as_ref().and_then(|head| head.key.as_ref());
+    if let (None, Some(guard), Some(key)) = (&failure, guard, key) {
+        let protected = guard.sealed_with(key);
+        sealed = pipeline.beside.sift(sealed, |fingerprint| {
+            let taken = protected.taken_by(fingerprint);
+            if let Some(taken) = taken {
+                left_out += 1;
+                flags.leave_out(0, taken.told(spec.kind, ""));
+            }
+            taken.is_none()
+        })?;
+    }
+    if failure.is_none() {
         if left_out > 0 && understood == left_out {
             failure = Some(nothing_left(understood, &flags));
         }

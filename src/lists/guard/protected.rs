@@ -6,9 +6,14 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use super::effort::Effort;
+use crate::lists::modifiers::decode;
 use crate::lists::parse::{ReadOptions, read_list};
 use crate::lists::patterns::SinglePattern;
-use crate::lists::{Effect, Entry, Item, ListFormat, ListKind, Modifiers, Pattern, Reach, starter};
+use crate::lists::sealed::SealKey;
+use crate::lists::{
+    Effect, Entry, Fingerprint, Item, ListFormat, ListKind, Modifiers, Pattern, Posting, Reach,
+    starter,
+};
 use crate::name::{Name, NameRef};
 
 /// Names that no subscribed list may take.
@@ -75,6 +80,17 @@ impl Taken<'_> {
             ListKind::Sealed => format!("an entry would take the protected name `{name}`"),
             _ => format!("`{item}` would take the protected name `{name}`"),
         }
+    }
+}
+
+/// What is protected, by the fingerprints that one key makes.
+#[derive(Clone, Debug, Default)]
+pub struct SealedGuard<'p>(HashMap<Fingerprint, Taken<'p>>);
+
+impl<'p> SealedGuard<'p> {
+    /// What an entry of a sealed list takes that it may not.
+    pub fn taken_by(&self, fingerprint: &Fingerprint) -> Option<Taken<'p>> {
+        self.0.get(fingerprint).copied()
     }
 }
 
@@ -228,6 +244,32 @@ impl Protected {
         }
     }
 
+    /// What an index says of `name` that it may not: it was compiled when less was protected.
+    pub fn taken_by_posting(&self, name: NameRef<'_>, posting: &Posting<'_>) -> Option<Taken<'_>> {
+        let (itself, above) = self.find(name);
+        if itself.is_none() && above.is_none() {
+            return None;
+        }
+        let entry = Entry {
+            name: name.to_name(),
+            reach: posting.reach,
+            effect: posting.effect,
+            modifiers: posting.modifiers.and_then(decode).map(Box::new),
+        };
+        self.taken_by_entry(&entry, posting.reach)
+    }
+
+    /// What fingerprints made with `key` would take: each covers a name with all below it. Names
+    /// below a protected one have fingerprints that nobody can tell.
+    pub fn sealed_with(&self, key: &SealKey) -> SealedGuard<'_> {
+        let harms = self.nodes.iter().filter_map(|(name, node)| {
+            let taken = self.taken_from_above(Reach::Subtree, node)?;
+            let fingerprint = key.fingerprint(name.as_ref());
+            (!taken.harmless).then_some((fingerprint, taken))
+        });
+        SealedGuard(harms.collect())
+    }
+
     /// What is known of `name`, and of the parent of it that is protected with all below it.
     fn find(&self, name: NameRef<'_>) -> (Option<&Node>, Option<&Node>) {
         let wire = name.as_wire();
@@ -317,7 +359,8 @@ impl Protected {
         }
     }
 
-    fn taken_by_pattern(&self, pattern: &Pattern, effort: &mut Effort) -> Option<Taken<'_>> {
+    /// What a pattern of a list takes that it may not, where the list has that `effort` left.
+    pub fn taken_by_pattern(&self, pattern: &Pattern, effort: &mut Effort) -> Option<Taken<'_>> {
         let ineffective = pattern.modifiers.as_ref().is_some_and(|it| it.badfilter);
         if pattern.effect == Effect::Excepted || ineffective {
             return None;
