@@ -466,13 +466,17 @@ impl Resolver {
         let Decoded::Ask(query) = Query::decode(&pending.message) else {
             return Step::Silence;
         };
+        // A forwarder that is known by MAC address could not be believed before.
+        let claim = snapshot.devices.claim(origin, &query);
         let asker = Asker {
             origin,
             transport: pending.transport,
-            // Whoever something else speaks for is never asked of the kernel.
-            index,
-            client: origin.client,
-            claim: None,
+            index: match &claim {
+                Some(_) => snapshot.devices.settle(origin, claim.as_ref()),
+                None => index,
+            },
+            client: claim.and_then(|it| it.address()).unwrap_or(origin.client),
+            claim,
             at: pending.at,
         };
         self.answer_asker(snapshot, &query, &asker, out)

@@ -97,6 +97,7 @@ const LAYOUT: &[Layout] = &[
         "# [[forwarder]]",
         &[
             ("address", "[\"192.168.1.1\"]"),
+            ("mac", "[\"00:00:5e:00:53:01\"]"),
             ("trust", "[\"mac\"]"),
             ("subscriber-option", "65280"),
             ("proxy", "false"),

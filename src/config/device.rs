@@ -203,7 +203,7 @@ fn foreign_id(word: &Text, key: &str, problems: &mut Problems) -> bool {
 }
 
 /// Reports a text that is no device's MAC address.
-fn report_mac(word: &Text, error: MacError, problems: &mut Problems) {
+pub(super) fn report_mac(word: &Text, error: MacError, problems: &mut Problems) {
     let message = format!("`{}` is no MAC address", word.text().escape_debug());
     let place = problems.place(&word.span());
     problems.report(Diagnostic::error("bad-mac", message).at(place, error.to_string()));

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use ipnet::IpNet;
 
+use super::device::report_mac;
 use super::diagnostic::Diagnostic;
 use super::endpoint::parse_net;
 use super::network::once;
@@ -14,6 +15,7 @@ use super::resolve::{missing, report_address};
 use super::spec::{ForwarderSpec, Text};
 use super::words::whole;
 use super::{Forwarder, Trust};
+use crate::mac::Mac;
 
 /// The option that holds a subscriber's id unless said, in the range that RFC 6891 section 9 leaves
 /// to everybody.
@@ -31,6 +33,7 @@ pub(super) fn forwarders(written: &Written, problems: &mut Problems) -> Vec<Forw
         let spec = &entry.spec;
         let forwarder = Forwarder {
             addresses: addresses(entry, written, &mut seen, problems),
+            macs: macs(spec, problems),
             trust: trust(spec.trust.as_ref(), problems),
             subscriber_option: subscriber_option(spec, problems),
             proxy: spec.proxy.unwrap_or(false),
@@ -79,6 +82,31 @@ fn addresses(
         _ => missing(entry, "forwarder", "address", problems),
     }
     addresses
+}
+
+/// The MAC addresses of one forwarder. Behind a loopback address there is none.
+fn macs(spec: &ForwarderSpec, problems: &mut Problems) -> Vec<Mac> {
+    let Some(words) = &spec.mac else {
+        return Vec::new();
+    };
+    let addresses = spec.address.iter().flat_map(|words| words.value());
+    let is_here = |it: &&Text| parse_net(it.text()).is_ok_and(|net| net.addr().is_loopback());
+    if let Some(here) = addresses.into_iter().find(is_here) {
+        let (first, second) = (problems.place(&words.span()), problems.place(&here.span()));
+        problems.report(
+            Diagnostic::error("no-mac", "a program on this machine has no MAC address")
+                .against(first, second, "this address is one of this machine")
+                .help("write two `[[forwarder]]`"),
+        );
+    }
+    let mut macs = Vec::new();
+    for word in words.value() {
+        match word.text().parse() {
+            Ok(mac) => macs.push(mac),
+            Err(error) => report_mac(word, error, problems),
+        }
+    }
+    macs
 }
 
 /// A device inside a prefix that is trusted could say that it is any other. A single address is

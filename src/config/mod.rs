@@ -325,6 +325,8 @@ pub const USUAL_ETHERS: &str = "/etc/ethers";
 pub struct Forwarder {
     /// Where it asks from.
     pub addresses: Vec<IpNet>,
+    /// The MAC addresses that it has; none if its address suffices.
+    pub macs: Vec<Mac>,
     /// Which of its EDNS options count.
     pub trust: Trust,
     /// The EDNS option that holds a subscriber's id. Default 65280.

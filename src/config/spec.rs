@@ -229,6 +229,9 @@ sections! {
     struct ForwarderSpec {
         /// Addresses or prefixes it asks from.
         address: Word<Vec<Text>>,
+        /// MAC addresses it has. With any, whoever merely takes its address is not believed, and
+        /// where the MAC address cannot be seen nobody is.
+        mac: Word<Vec<Text>>,
         /// The EDNS options in which it names its clients: `mac` (numbers 65001 and 65073), `cpe-id`
         /// (65074), `subscriber` (`subscriber-option`), `client-subnet` (8). Only what it always
         /// writes itself belongs here: the rest is its clients' own to write.

@@ -273,6 +273,7 @@ mod tests {
     fn forwarder(trust: Trust) -> Forwarder {
         Forwarder {
             addresses: vec![],
+            macs: vec![],
             trust,
             subscriber_option: 65_280,
             proxy: false,

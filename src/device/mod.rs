@@ -112,7 +112,14 @@ pub struct Devices {
     numbered: ArcSwap<Numbered>,
     by_listener: HashMap<u16, u16>,
     /// Whose word about its clients counts, the longest prefix first.
-    forwarders: Vec<(IpNet, Forwarder)>,
+    forwarders: Vec<(IpNet, Speaker)>,
+}
+
+/// A forwarder, with the numbers of its MAC addresses.
+#[derive(Clone, Debug)]
+struct Speaker {
+    forwarder: Forwarder,
+    macs: Vec<neighbours::MacId>,
 }
 
 /// Which interfaces the kernel's numbers mean, as far as it was asked.
@@ -251,9 +258,15 @@ impl Devices {
 
     /// The same, believing `forwarders` what they say of their clients.
     pub fn with_forwarders(mut self, forwarders: &[Forwarder]) -> Self {
+        let neighbours = &self.neighbours;
         let each = forwarders.iter().flat_map(|forwarder| {
+            let macs = forwarder.macs.iter();
+            let speaker = Speaker {
+                forwarder: forwarder.clone(),
+                macs: macs.filter_map(|mac| neighbours.name(*mac)).collect(),
+            };
             let addresses = forwarder.addresses.iter();
-            addresses.map(move |net| (*net, forwarder.clone()))
+            addresses.map(move |net| (*net, speaker.clone()))
         });
         self.forwarders = each.collect();
         self.forwarders
@@ -261,11 +274,10 @@ impl Devices {
         self
     }
 
-    /// The forwarder that asks from `address`.
-    pub fn forwarder(&self, address: IpAddr) -> Option<&Forwarder> {
-        let mut forwarders = self.forwarders.iter();
-        let (_, forwarder) = forwarders.find(|(net, _)| net.contains(&address))?;
-        Some(forwarder)
+    /// The forwarder that opened the connection of `origin`; none where another has its address.
+    pub fn forwarder(&self, origin: &Origin) -> Option<&Forwarder> {
+        let speaker = self.speaker(origin.client)?;
+        (self.is_itself(speaker, origin) == Some(true)).then_some(&speaker.forwarder)
     }
 
     /// What a forwarder says of the client it asks for; none when somebody asks for himself.
@@ -274,14 +286,42 @@ impl Devices {
         if self.forwarders.is_empty() || origin.via == Via::Veil {
             return None;
         }
-        Claim::read(query, self.forwarder(origin.client)?)
+        let speaker = self.speaker(origin.client)?;
+        match self.is_itself(speaker, origin) {
+            Some(true) => Claim::read(query, &speaker.forwarder),
+            // Another has its address, or it is waited for and asked again.
+            Some(false) => None,
+            None if self.could_be_seen(origin) => None,
+            // Nobody can tell: what it says does not count, and its own is not its client's.
+            None => Some(Claim {
+                is_void: true,
+                ..Claim::default()
+            }),
+        }
+    }
+
+    /// Whether who asks from a forwarder's address is that forwarder; none if its MAC address cannot
+    /// be seen.
+    fn is_itself(&self, speaker: &Speaker, origin: &Origin) -> Option<bool> {
+        if speaker.forwarder.macs.is_empty() {
+            return Some(true);
+        }
+        let place = Place::new(origin.client, origin.interface);
+        let seen = self.neighbours.find(place)?.by(Witness::Kernel)?;
+        Some(speaker.macs.contains(&seen))
+    }
+
+    fn speaker(&self, address: IpAddr) -> Option<&Speaker> {
+        let mut forwarders = self.forwarders.iter();
+        let (_, speaker) = forwarders.find(|(net, _)| net.contains(&address))?;
+        Some(speaker)
     }
 
     /// Whether a program on this machine asks, for itself as far as anybody knows.
     pub fn is_this_machine(&self, origin: &Origin) -> bool {
         origin.client.is_loopback()
             && origin.via == Via::Nothing
-            && self.forwarder(origin.client).is_none()
+            && self.speaker(origin.client).is_none()
     }
 
     fn add(&mut self, known_by: &DeviceMatch, index: u16, listeners: &[config::Listen]) {
@@ -500,9 +540,10 @@ impl Devices {
             && self.neighbours.can_resolve(origin.client, origin.interface)
     }
 
-    /// Whether any device is known by MAC address: only then is one worth waiting for.
-    const fn is_told_by_mac(&self) -> bool {
-        !self.of_mac.is_empty()
+    /// Whether any device or forwarder is known by MAC address: only then is one worth waiting for.
+    fn is_told_by_mac(&self) -> bool {
+        let mut speakers = self.forwarders.iter();
+        !self.of_mac.is_empty() || speakers.any(|(_, speaker)| !speaker.macs.is_empty())
     }
 
     /// How [`Self::settle`] comes to its answer.

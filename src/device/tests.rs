@@ -75,6 +75,7 @@ fn behind_a_forwarder() -> Devices {
     });
     let forwarder = Forwarder {
         addresses: vec!["192.0.2.1/32".parse().unwrap()],
+        macs: vec![],
         trust: config::Trust {
             mac: true,
             cpe_id: true,
@@ -458,4 +459,82 @@ fn a_number_that_is_new_since_the_configuration_was_read_is_nobodys() {
     let later = Devices::new(&later, &[], Arc::clone(&neighbours));
     assert_eq!(name_of(&later, "192.168.1.99"), Some("tablet"));
     assert_eq!(name_of(&devices, "192.168.1.99"), None);
+}
+
+/// Programs on this machine hear everybody's reverse name; one that speaks for others does not.
+#[test]
+fn a_forwarder_on_this_machine_does_not_ask_for_itself() {
+    let forwarder = Forwarder {
+        addresses: vec!["127.0.0.9/32".parse().unwrap()],
+        macs: vec![],
+        trust: config::Trust::default(),
+        subscriber_option: 65_280,
+        proxy: true,
+    };
+    let devices = Devices::new(&[], &[], Neighbours::new().0).with_forwarders(&[forwarder]);
+    assert!(devices.is_this_machine(&from("127.0.0.1")));
+    assert!(devices.is_this_machine(&from("::1")));
+    assert!(!devices.is_this_machine(&from("127.0.0.9")));
+    assert!(!devices.is_this_machine(&from("192.0.2.1")));
+    // Nor does a load balancer's client that says it is here.
+    for via in [Via::Teller, Via::Veil] {
+        let origin = Origin {
+            via,
+            ..from("127.0.0.1")
+        };
+        assert!(!devices.is_this_machine(&origin), "{via:?}");
+    }
+}
+
+#[test]
+fn who_takes_a_forwarders_address_without_its_mac_address_is_not_believed() {
+    let mac = |last| Mac::new([2, 0, 0x5e, 0x10, 0, last]).unwrap();
+    let (neighbours, _service) = Neighbours::new();
+    let forwarder = Forwarder {
+        addresses: vec!["192.0.2.1/32".parse().unwrap()],
+        macs: vec![mac(0xfe)],
+        trust: config::Trust {
+            mac: true,
+            ..config::Trust::default()
+        },
+        subscriber_option: 65_280,
+        proxy: true,
+    };
+    let listed = [
+        device("parent", vec![DeviceMatch::Mac(mac(2))]),
+        device("tablet", vec![DeviceMatch::Mac(mac(1))]),
+    ];
+    let devices = Devices::new(&listed, &[], Arc::clone(&neighbours)).with_forwarders(&[forwarder]);
+    let origin = Origin {
+        interface: 3,
+        ..from("192.0.2.1")
+    };
+    let asked = || {
+        let claim = claimed(&devices, &origin, &[PARENT]);
+        (devices.identify(&origin, claim.as_ref()), claim)
+    };
+    let says = |mac| {
+        neighbours.apply([neighbours::Change {
+            place: Place::new(origin.client, 3),
+            witness: Witness::Kernel,
+            mac,
+        }]);
+    };
+    // Where MAC addresses cannot be seen, nobody is.
+    let (who, claim) = asked();
+    assert_eq!(who, Who::Guest);
+    assert!(claim.unwrap().is_void);
+    assert!(devices.forwarder(&origin).is_none());
+    // Where they can, it is waited for.
+    neighbours.set_links(vec![on_link("192.0.2.254/24")]);
+    neighbours.set_watching(true);
+    assert_eq!(asked(), (Who::Unseen, None));
+    // A tablet with its address is the tablet.
+    says(Some(mac(1)));
+    assert_eq!(asked(), (Who::Device(1), None));
+    assert!(devices.forwarder(&origin).is_none());
+    // And itself it is believed.
+    says(Some(mac(0xfe)));
+    assert_eq!(asked().0, Who::Device(0));
+    assert!(devices.forwarder(&origin).is_some());
 }

@@ -173,7 +173,8 @@ pub async fn serve(
             unread: Vec::with_capacity(512),
         };
         let snapshot = resolver.snapshot();
-        let forwarder = snapshot.devices.forwarder(client);
+        snapshot.devices.catch_up();
+        let forwarder = snapshot.devices.forwarder(&newcomer.origin);
         if forwarder.is_some_and(|forwarder| forwarder.proxy) {
             newcomer.await_header();
         } else {
