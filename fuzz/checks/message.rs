@@ -52,6 +52,7 @@ fn check_options(query: &Query<'_>) {
     assert_eq!(read.sum::<usize>(), query.options.len());
     let mut forwarder = Forwarder {
         addresses: vec![],
+        macs: vec![],
         trust: Trust::default(),
         subscriber_option: 65_280,
         proxy: false,
