@@ -25,6 +25,8 @@ const LAYERS: &[&[&str]] = &[
     &[
         "synth", "policy", "profile", "device", "cache", "upstream", "journal", "limit",
     ],
+    &["grants"],
+    &["wall"],
     &["message", "config", "update"],
     &["lists"],
     &["verdict", "files"],
