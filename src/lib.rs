@@ -41,6 +41,7 @@ pub mod message;
 pub mod name;
 pub mod policy;
 pub mod profile;
+pub mod quota;
 pub mod reload;
 pub mod resolve;
 pub mod snapshot;

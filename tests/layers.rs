@@ -25,7 +25,7 @@ const LAYERS: &[&[&str]] = &[
     &[
         "synth", "policy", "profile", "device", "cache", "upstream", "journal", "limit",
     ],
-    &["grants"],
+    &["grants", "quota"],
     &["wall"],
     &["message", "config", "update"],
     &["lists"],
