@@ -44,6 +44,7 @@ pub mod profile;
 pub mod quota;
 pub mod reload;
 pub mod resolve;
+pub mod schedule;
 pub mod snapshot;
 pub mod synth;
 pub mod update;

@@ -28,7 +28,7 @@ const LAYERS: &[&[&str]] = &[
     &["grants", "quota"],
     &["wall"],
     &["message", "config", "update"],
-    &["lists"],
+    &["lists", "schedule"],
     &["verdict", "files"],
     &["name", "clock", "intern", "mac"],
 ];
@@ -134,6 +134,7 @@ const FOREIGN: &[(&str, &str, &str)] = &[
         "tokio",
         "a verdict is a plain function: no I/O, no waiting",
     ),
+    ("schedule", "tokio", "what a calendar says needs no waiting"),
     ("name", "tokio", "a leaf is plain data"),
 ];
 
