@@ -22,7 +22,7 @@ use crate::config::Subject;
 use crate::wall::Wall;
 
 pub use requests::{Answer, Ask, Asked, Request, RequestError, Status as RequestStatus};
-pub use words::{bounded_words, resolve_until};
+pub use words::{bounded_words, resolve_until, time_of_day};
 
 /// How many may hold at a time.
 pub const MAX_HOLDING: usize = 100;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use jiff::ToSpan;
+
 use crate::clock::Timestamp;
+use crate::schedule::{Zone, minute_of_day};
 
 /// `text` without what would move a cursor or spoil a line, cut to `max_bytes` at a letter.
 pub fn bounded_words(text: &str, max_bytes: usize) -> String {
@@ -51,9 +54,46 @@ pub fn resolve_until(
     }
 }
 
+/// The next time that the clocks of `zone` show what `word` says: `21:30`, or `tomorrow` for the
+/// moment it begins; none if it says something else.
+pub fn time_of_day(word: &str, now: Timestamp, zone: &Zone) -> Option<Timestamp> {
+    let today = zone.clock_at(now).date();
+    let tomorrow = today.checked_add(1.day()).ok()?;
+    if word == "tomorrow" {
+        return Some(zone.moment_of(tomorrow.at(0, 0, 0, 0)));
+    }
+    let minute = minute_of_day(word).ok()?;
+    let (hour, minute) = (minute / 60, minute % 60);
+    let (hour, minute) = (i8::try_from(hour).ok()?, i8::try_from(minute).ok()?);
+    let moments = [today, tomorrow].map(|date| zone.moment_of(date.at(hour, minute, 0, 0)));
+    moments.into_iter().find(|moment| *moment > now)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::MemoryFiles;
+
+    #[test]
+    fn a_time_of_day_is_the_next_one() {
+        let zone = "CET-1CEST,M3.5.0,M10.5.0/3";
+        let zone = Zone::parse(zone, &MemoryFiles::new().files()).unwrap();
+        let next = |word: &str, now: &str| {
+            let moment = time_of_day(word, now.parse().unwrap(), &zone);
+            moment.map(|it| it.to_string()).unwrap_or_default()
+        };
+        let noon = "2026-12-01T11:00:00Z";
+        assert_eq!(next("21:30", noon), "2026-12-01T20:30:00Z");
+        assert_eq!(next("12:00", noon), "2026-12-02T11:00:00Z");
+        assert_eq!(next("tomorrow", noon), "2026-12-01T23:00:00Z");
+        // The night clocks are put forward.
+        assert_eq!(
+            next("07:00", "2027-03-27T22:00:00Z"),
+            "2027-03-28T05:00:00Z"
+        );
+        assert_eq!(next("bedtime", noon), "");
+        assert_eq!(next("24:30", noon), "");
+    }
 
     #[test]
     fn words_are_cut_at_a_letter_and_cannot_move_a_cursor() {

@@ -42,13 +42,15 @@ pub trait Counter: Send + Sync + Debug {
 /// All meters; they outlive reloads.
 #[derive(Debug)]
 pub struct Meters {
+    /// Held for a moment only.
     inner: Mutex<Inner>,
+    /// Held as long as the disk takes; never asked for by who holds the other.
+    ledger: Mutex<Ledger>,
 }
 
 #[derive(Debug)]
 struct Inner {
     entries: Vec<Entry>,
-    ledger: Ledger,
     counter: Option<Arc<dyn Counter>>,
 }
 
@@ -116,11 +118,11 @@ impl Meters {
         let (ledger, trouble) = Ledger::load(files, path);
         let inner = Inner {
             entries: Vec::new(),
-            ledger,
             counter: None,
         };
         let meters = Self {
             inner: Mutex::new(inner),
+            ledger: Mutex::new(ledger),
         };
         (meters, trouble)
     }
@@ -132,7 +134,18 @@ impl Meters {
 
     /// Takes over the quotas of a configuration. A meter that stays keeps what was counted.
     pub fn follow(&self, quotas: &[Quota]) {
+        let is_known = |quota: &&Quota| {
+            let inner = self.inner();
+            let mut entries = inner.entries.iter();
+            entries.any(|entry| entry.is_for(&quota.profile, &quota.of))
+        };
+        let mut new: Vec<Entry> = Vec::new();
+        for quota in quotas.iter().filter(|quota| !is_known(quota)) {
+            let records = locked(&self.ledger).records_of(key(&quota.profile, &quota.of));
+            new.push(Entry::new(quota.clone(), records));
+        }
         let mut inner = self.inner();
+        inner.entries.extend(new);
         for entry in &mut inner.entries {
             entry.is_wanted = false;
         }
@@ -142,11 +155,7 @@ impl Meters {
                 entry.quota = quota.clone();
                 entry.is_wanted = true;
                 entry.refresh();
-                continue;
             }
-            let records = inner.ledger.records_of(key(&quota.profile, &quota.of));
-            let entry = Entry::new(quota.clone(), records);
-            inner.entries.push(entry);
         }
         let mut surplus = inner.entries.iter().filter(|it| !it.is_wanted).count();
         surplus = surplus.saturating_sub(MAX_RETIRED);
@@ -200,12 +209,9 @@ impl Meters {
     /// # Errors
     /// With path and cause; what was not written is written the next time.
     pub fn write(&self, at: Moment) -> Result<(), FileError> {
-        let mut inner = self.inner();
-        let Inner {
-            entries, ledger, ..
-        } = &mut *inner;
+        let mut ledger = locked(&self.ledger);
         let mut changed = Vec::new();
-        for entry in entries.iter() {
+        for entry in &self.inner().entries {
             let record = entry.record(at);
             changed.extend(&entry.unwritten);
             if entry.written != Some(record) {
@@ -213,9 +219,11 @@ impl Meters {
             }
         }
         ledger.append(&changed)?;
-        for entry in entries.iter_mut() {
-            entry.written = Some(entry.record(at));
-            entry.unwritten.clear();
+        for entry in &mut self.inner().entries {
+            entry.unwritten.retain(|record| !changed.contains(record));
+            let key = key(&entry.quota.profile, &entry.quota.of);
+            let last = changed.iter().rfind(|record| record.key == key);
+            entry.written = last.copied().or(entry.written);
         }
         Ok(())
     }
@@ -228,7 +236,7 @@ impl Meters {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.inner)
     }
 }
 
@@ -401,4 +409,8 @@ impl From<&Record> for Past {
             stretches: record.stretches,
         }
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,6 +11,7 @@
 
 pub mod ledger;
 mod meters;
+mod rhythm;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use std::time::Duration;
 use crate::clock::{Moment, Timestamp};
 
 pub use meters::{Counter, Meters, Periods, Shown};
+pub use rhythm::Rhythm;
 
 /// Some time for some names in each day or week, for all devices of a profile together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub struct Quota {
     pub profile: String,
     /// What is counted together, as it is shown: `games`, or `games, roblox`.
     pub of: String,
+    /// When its days or weeks begin.
+    pub rhythm: Rhythm,
     /// How much of it there is in a period.
     pub time: Duration,
     /// How much of it may be carried on into the next one.

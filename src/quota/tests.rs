@@ -40,6 +40,7 @@ fn quota() -> Quota {
     Quota {
         profile: "mia".into(),
         of: "games".into(),
+        rhythm: Rhythm::default(),
         time: seconds(100),
         roll_over: seconds(30),
         linger: seconds(10),
