@@ -7,6 +7,7 @@
 mod admin;
 mod devices;
 mod explain;
+mod family;
 mod lists;
 mod log;
 mod output;
@@ -241,6 +242,23 @@ enum Verb {
     /// The profiles
     #[command(subcommand)]
     Profile(ProfileVerb),
+    /// Open something for a while
+    Allow(family::AllowArguments),
+    /// Pause the internet or the filter for a while
+    Pause(family::PauseArguments),
+    /// Give more time of a quota until its day or week ends
+    Bonus(family::BonusArguments),
+    /// What was said for a while: grants, pauses, bonus minutes
+    #[command(subcommand)]
+    Grants(family::GrantsVerb),
+    /// Ask for something to be opened
+    Request(family::RequestArguments),
+    /// What was asked for
+    #[command(subcommand)]
+    Requests(family::RequestsVerb),
+    /// How much time is used
+    #[command(subcommand)]
+    Quota(family::QuotaVerb),
     /// The cache of answers
     #[command(subcommand)]
     Cache(CacheVerb),
@@ -496,6 +514,13 @@ fn dispatch(
         Verb::Cache(CacheVerb::Flush(format)) => {
             wait(admin::flush_cache(format, &daemon(), output))
         }
+        Verb::Allow(allow) => wait(family::allow(allow, &daemon(), output)),
+        Verb::Pause(pause) => wait(family::pause(pause, &daemon(), output)),
+        Verb::Bonus(bonus) => wait(family::bonus(bonus, &daemon(), output)),
+        Verb::Grants(verb) => wait(family::grants(verb, &daemon(), output)),
+        Verb::Request(request) => wait(family::request(request, &daemon(), output)),
+        Verb::Requests(verb) => wait(family::requests(verb, &daemon(), output)),
+        Verb::Quota(verb) => wait(family::quota(verb, &daemon(), output)),
         Verb::Lists(verb) => lists::run(verb, &daemon(), backend, output),
         Verb::Device(verb) => wait(devices::run(verb, &daemon(), output)),
         Verb::Profile(ProfileVerb::List(format)) => wait(show::profiles(format, &daemon(), output)),
