@@ -70,6 +70,13 @@ pub trait FileSystem: Send + Sync + Debug {
     /// What the system said; the old file is then still there.
     fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()>;
 
+    /// Adds `content` to the end of the file `path`, which is there. A power cut leaves none of it,
+    /// some of it, or all.
+    ///
+    /// # Errors
+    /// What the system said; some of it may be there.
+    fn append(&self, path: &Path, content: &[u8]) -> io::Result<()>;
+
     /// Begins to replace `path`, too large to be held whole: what is written to the draft stands
     /// there once [`Draft::commit`] was called, and nowhere when the draft is dropped.
     ///
@@ -263,6 +270,15 @@ impl Files {
         done.map_err(failed(path, "cannot write"))
     }
 
+    /// Adds `content` to the end of `path`; see [`FileSystem::append`].
+    ///
+    /// # Errors
+    /// With path and cause.
+    pub fn append(&self, path: &Path, content: &[u8]) -> Result<(), FileError> {
+        let added = self.0.append(path, content);
+        added.map_err(failed(path, "cannot add to the file"))
+    }
+
     /// Keeps other processes out of the folder `path`; see [`FileSystem::lock`].
     ///
     /// # Errors
@@ -353,6 +369,16 @@ impl FileSystem for Disk {
         let mut draft = self.draft(path)?;
         draft.write_all(content)?;
         draft.commit()
+    }
+
+    fn append(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let mut file = std::fs::OpenOptions::new()
+            .append(true)
+            .custom_flags((nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK).bits())
+            .open(path)?;
+        file.write_all(content)?;
+        file.sync_data()
     }
 
     fn draft(&self, path: &Path) -> io::Result<Box<dyn Draft>> {
@@ -722,6 +748,14 @@ impl FileSystem for MemoryFiles {
     fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         self.planned_failure()?;
         self.put(path, content);
+        Ok(())
+    }
+
+    fn append(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        self.planned_failure()?;
+        let mut files = self.locked();
+        let file = files.get_mut(path).ok_or(io::ErrorKind::NotFound)?;
+        file.extend_from_slice(content);
         Ok(())
     }
 

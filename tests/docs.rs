@@ -177,7 +177,7 @@ fn every_command_line_is_one_the_program_takes() {
 fn the_manual_page_names_every_verb_and_option() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/hedgerow.8");
     let page = std::fs::read_to_string(page).unwrap().replace('\\', "");
-    let verbs: [&[&str]; 31] = [
+    let verbs: [&[&str]; 41] = [
         &["serve"],
         &["check"],
         &["explain"],
@@ -207,6 +207,16 @@ fn the_manual_page_names_every_verb_and_option() {
         &["firewall", "remove"],
         &["schedule", "list"],
         &["schedule", "show"],
+        &["allow"],
+        &["pause"],
+        &["bonus"],
+        &["grants", "list"],
+        &["grants", "undo"],
+        &["request"],
+        &["requests", "list"],
+        &["requests", "grant"],
+        &["requests", "deny"],
+        &["quota", "show"],
         &["cache", "flush"],
         &["completions"],
     ];

@@ -27,6 +27,8 @@ const LAYERS: &[&[&str]] = &[
     &[
         "synth", "policy", "profile", "device", "cache", "upstream", "journal", "limit", "egress",
     ],
+    &["grants", "quota"],
+    &["wall"],
     &["message", "config", "update"],
     &["lists", "language", "schedule"],
     &["verdict", "files"],

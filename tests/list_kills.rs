@@ -280,6 +280,11 @@ impl FileSystem for Mortal {
         replaced.map_err(|error| error.source)
     }
 
+    fn append(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let added = self.life.at_once(|| self.disk.append(path, content));
+        added.map_err(|error| error.source)
+    }
+
     fn draft(&self, path: &Path) -> io::Result<Box<dyn Draft>> {
         Ok(Box::new(self.file(|| self.disk.draft(path))?))
     }

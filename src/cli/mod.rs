@@ -7,6 +7,7 @@
 mod admin;
 mod devices;
 mod explain;
+mod family;
 mod firewall;
 mod lists;
 mod log;
@@ -249,6 +250,23 @@ enum Verb {
     /// The schedules
     #[command(subcommand)]
     Schedule(schedule::ScheduleVerb),
+    /// Open something for a while
+    Allow(family::AllowArguments),
+    /// Pause the internet or the filter for a while
+    Pause(family::PauseArguments),
+    /// Give more time of a quota until its day or week ends
+    Bonus(family::BonusArguments),
+    /// What was said for a while: grants, pauses, bonus minutes
+    #[command(subcommand)]
+    Grants(family::GrantsVerb),
+    /// Ask for something to be opened
+    Request(family::RequestArguments),
+    /// What was asked for
+    #[command(subcommand)]
+    Requests(family::RequestsVerb),
+    /// How much time is used
+    #[command(subcommand)]
+    Quota(family::QuotaVerb),
     /// The cache of answers
     #[command(subcommand)]
     Cache(CacheVerb),
@@ -523,6 +541,13 @@ fn dispatch(
             wait(admin::flush_cache(format, &daemon(), output))
         }
         Verb::Firewall(verb) => firewall::run(&verb, backend, output),
+        Verb::Allow(allow) => wait(family::allow(allow, &daemon(), output)),
+        Verb::Pause(pause) => wait(family::pause(pause, &daemon(), output)),
+        Verb::Bonus(bonus) => wait(family::bonus(bonus, &daemon(), output)),
+        Verb::Grants(verb) => wait(family::grants(verb, &daemon(), output)),
+        Verb::Request(request) => wait(family::request(request, &daemon(), output)),
+        Verb::Requests(verb) => wait(family::requests(verb, &daemon(), output)),
+        Verb::Quota(verb) => wait(family::quota(verb, &daemon(), output)),
         Verb::Lists(verb) => lists::run(verb, &daemon(), backend, output),
         Verb::Schedule(verb) => schedule::run(verb, backend, output),
         Verb::Device(verb) => wait(devices::run(verb, &daemon(), output)),

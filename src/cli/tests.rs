@@ -809,3 +809,147 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 fn the_definition_of_the_command_line_is_sound() {
     command().debug_assert();
 }
+
+#[test]
+fn a_day_of_a_household() {
+    let done = with_daemon(|_, socket, _| {
+        let type_in = |line: &str| {
+            let done = type_in(line, &FakeBackend::default(), Some(socket.clone()), false);
+            assert_eq!((done.exit, done.err.as_str()), (Exit::Fine, ""), "{line}");
+            done.out
+        };
+        let mut out = String::new();
+        for line in [
+            "allow games --profile mia --for 30m --why marks --by anna",
+            "pause internet --everybody --until 2026-12-01T14:00:00+01:00 --by ben",
+            "bonus 15 --profile mia --quota games --by anna",
+            "grants undo 2 --by anna",
+            "request roblox --device tablet --why please",
+            "request roblox --device tablet",
+            "requests list",
+            "requests grant 4 --for 2h --by ben",
+            "grants list --all",
+            "requests list",
+        ] {
+            out.push_str(&format!("$ {line}\n{}", type_in(line)));
+        }
+        out
+    });
+    assert_eq!(
+        done,
+        "\
+$ allow games --profile mia --for 30m --why marks --by anna
+number 1 is added: allow games for mia, until 2026-12-01 12:30:00Z
+$ pause internet --everybody --until 2026-12-01T14:00:00+01:00 --by ben
+number 2 is added: pause internet for everybody, until 2026-12-01 13:00:00Z
+$ bonus 15 --profile mia --quota games --by anna
+number 3 is added: 15 minutes more of games for mia, until 2026-12-01 20:00:00Z
+$ grants undo 2 --by anna
+number 2 is undone: pause internet for everybody
+$ request roblox --device tablet --why please
+request 4 is asked: roblox for mia
+$ request roblox --device tablet
+request 4 is counted: roblox for mia, asked for 2 times
+$ requests list
+Number  What    Profile  Device  Since                 Times  Why     State
+     4  roblox  mia      tablet  2026-12-01 12:00:00Z      2  please  waiting
+$ requests grant 4 --for 2h --by ben
+request 4 is granted: roblox for mia, until 2026-12-01 14:00:00Z (grant 5)
+$ grants list --all
+Number  What                      For        Since                 Until                 \
+By    Why     State
+     1  allow games               mia        2026-12-01 12:00:00Z  2026-12-01 12:30:00Z  \
+anna  marks   holds
+     2  pause internet            everybody  2026-12-01 12:00:00Z  2026-12-01 13:00:00Z  \
+ben   -       undone by anna at 2026-12-01 12:00:00Z
+     3  15 minutes more of games  mia        2026-12-01 12:00:00Z  2026-12-01 20:00:00Z  \
+anna  -       holds
+     5  allow roblox              mia        2026-12-01 12:00:00Z  2026-12-01 14:00:00Z  \
+ben   please  holds
+$ requests list
+no request waits
+"
+    );
+}
+
+#[test]
+fn how_much_of_a_quota_is_used() {
+    assert_eq!(
+        shown("quota show"),
+        "\
+Profile  Quota  Used        Give or take  Left        Carried on  Bonus   Since                 \
+Until                 Counted by
+mia      games  1 h 15 min  -6 min        1 h 15 min  15 min      15 min  2026-12-01 03:00:00Z  \
+2026-12-02 03:00:00Z  DNS activity
+"
+    );
+    assert_eq!(
+        shown("quota show --profile leo"),
+        "no profile has a quota\n"
+    );
+    assert_eq!(shown("grants list"), "no grant or pause holds\n");
+}
+
+#[test]
+fn what_cannot_be_said_is_told_exactly() {
+    for (line, exit, error) in [
+        (
+            "allow games --profile mia --for 30",
+            Exit::Failed,
+            "error: `for`: `30`: the unit is missing\nhelp: as in `--for 30m` or `--for 2h`\n",
+        ),
+        (
+            "allow robloks --profile mia --for 30m",
+            Exit::Failed,
+            "error: neither a category nor a service, and no name with a dot\n",
+        ),
+        (
+            "allow games --profile mia --until noon",
+            Exit::Failed,
+            "error: `noon` is no time\n",
+        ),
+        (
+            "bonus 0 --profile mia",
+            Exit::Failed,
+            "error: 0 bonus minutes: 1 to 1440 can be given at a time\n",
+        ),
+        (
+            "grants undo 7",
+            Exit::Failed,
+            "error: there is no grant or pause number 7\n",
+        ),
+        (
+            "requests deny 7",
+            Exit::Failed,
+            "error: there is no request number 7\n",
+        ),
+    ] {
+        let done = beside(line, false, |_| ());
+        assert_eq!((done.exit, done.err.as_str()), (exit, error), "{line}");
+    }
+    for line in [
+        "allow games --for 30m",
+        "allow games --profile mia",
+        "allow games --profile mia --device tablet --for 30m",
+        "allow games --profile mia --for 30m --until bedtime",
+        "pause internet --for 30m",
+        "pause everything --everybody --for 30m",
+        "pause internet --everybody --profile mia --for 30m",
+        "requests grant 7",
+    ] {
+        assert_eq!(alone(line).exit, Exit::Usage, "{line}");
+    }
+    for line in [
+        "allow games --profile mia --for 30m",
+        "pause filter --device tablet --for 30m",
+        "bonus 5 --profile mia",
+        "grants list",
+        "grants undo 1",
+        "request roblox --device tablet",
+        "requests list",
+        "requests deny 1",
+        "quota show --json",
+    ] {
+        assert_eq!(alone(line).exit, Exit::NotRunning, "{line}");
+    }
+}

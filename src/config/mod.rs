@@ -51,7 +51,7 @@ pub use presets::{DEMO, is_preset};
 pub use schedule::Schedule;
 pub use spec::schema;
 pub use subject::{Subject, SubjectError};
-pub use units::size_of;
+pub use units::{duration_of, size_of};
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;

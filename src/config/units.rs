@@ -56,6 +56,14 @@ pub fn size_of(text: &str, range: std::ops::RangeInclusive<u64>) -> Result<u64, 
     Err(format!("must be {least} to {most}"))
 }
 
+/// Reads a time such as `30m` or `1.5h`, as the command line takes it.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn duration_of(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| error.to_string())
+}
+
 /// Reads a time such as `1.5s` or `0`.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     parse_amount(text, &TIMES).map(Duration::from_millis)

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use super::devices::{DeviceChange, DeviceMac, LooksLike, NewDevice};
+pub use super::family::{AccessRequest, Grant, GrantChange, QuotaUse, RequestChange};
 pub use super::lists::{
     BadLine, List, ListMatch, ListSearch, ListUpdateReport, ListUpdated, ListUpdates,
 };

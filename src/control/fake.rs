@@ -15,6 +15,7 @@ use super::{
 };
 use crate::clock::{ManualTime, Moment, Timestamp};
 use crate::config::Privacy;
+use crate::grants::Grants;
 use crate::journal::{Journal, LogFilter, LogPage, Outcome, Source, Top, Transport, qtype_label};
 use crate::name::NameBuf;
 use crate::verdict::{Cause, Reason, Tier, Trigger, Verdict};
@@ -28,6 +29,7 @@ pub(crate) struct FakeHousehold {
     pub(crate) reloads: AtomicU64,
     pub(crate) updates: Mutex<Vec<ListUpdateRequest>>,
     pub(crate) changes: Mutex<Vec<DeviceRequest>>,
+    pub(super) family: Mutex<Grants>,
 }
 
 impl FakeHousehold {
@@ -42,6 +44,7 @@ impl FakeHousehold {
             reloads: AtomicU64::new(0),
             updates: Mutex::default(),
             changes: Mutex::default(),
+            family: Mutex::default(),
         })
     }
 

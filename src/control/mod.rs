@@ -12,6 +12,8 @@ pub mod api;
 pub mod client;
 mod devices;
 mod explain;
+pub mod family;
+mod family_routes;
 mod follow;
 mod lists;
 pub mod metrics;
@@ -21,6 +23,8 @@ pub mod socket;
 
 #[cfg(test)]
 pub(crate) mod fake;
+#[cfg(test)]
+mod fake_family;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +36,7 @@ use crate::name::NameBuf;
 pub use api::ControlError;
 pub use devices::{AssignDeviceQuery, DeviceRequest, ForgetDeviceQuery, NameDeviceQuery};
 pub use explain::{Asker, ExplainQuery, ExplainRequest};
+pub use family::Family;
 pub use lists::{ListSearchQuery, ListUpdateQuery, ListUpdateRequest};
 pub use routes::openapi;
 
@@ -42,7 +47,7 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 ///
 /// All methods that return no future answer at once, from memory; they run on the thread that
 /// serves the API and must neither wait nor touch a disk.
-pub trait Household: Send + Sync + 'static {
+pub trait Household: Family + Send + Sync + 'static {
     /// How the daemon is doing.
     fn status(&self) -> api::Status;
 

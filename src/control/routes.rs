@@ -34,6 +34,7 @@ use super::api::{
 };
 use super::devices::{AssignDeviceQuery, DeviceRequest, ForgetDeviceQuery, NameDeviceQuery};
 use super::explain::ExplainQuery;
+use super::family_routes as family;
 use super::follow::Follow;
 use super::lists::{ListSearchQuery, ListUpdateQuery};
 use super::server::{MAX_BODY_BYTES, READ_TIMEOUT};
@@ -54,7 +55,7 @@ const MAX_PLACES: usize = 100;
 /// What every handler can reach.
 #[derive(Clone)]
 pub(super) struct Door {
-    household: Arc<dyn Household>,
+    pub(super) household: Arc<dyn Household>,
     followers: Arc<Semaphore>,
     stopped: watch::Receiver<bool>,
 }
@@ -85,9 +86,19 @@ pub(super) struct Door {
         explain,
         reload,
         flush_cache,
+        family::grants,
+        family::allow,
+        family::undo,
+        family::pause,
+        family::quotas,
+        family::bonus,
+        family::requests,
+        family::ask,
+        family::grant_request,
+        family::deny_request,
         document
     ),
-    components(schemas(LogEntry))
+    components(schemas(LogEntry, super::family::Paused))
 )]
 struct Document;
 
@@ -103,7 +114,7 @@ pub(super) fn generated_openapi() -> String {
 }
 
 /// Every route: method, path, handler.
-pub(super) fn table() -> [(Method, &'static str, MethodRouter<Door>); 17] {
+pub(super) fn table() -> [(Method, &'static str, MethodRouter<Door>); 27] {
     [
         (Method::GET, "/api/v1/status", get(status)),
         (Method::GET, "/api/v1/devices", get(devices)),
@@ -121,6 +132,24 @@ pub(super) fn table() -> [(Method, &'static str, MethodRouter<Door>); 17] {
         (Method::GET, "/api/v1/explain", get(explain)),
         (Method::POST, "/api/v1/reload", post(reload)),
         (Method::POST, "/api/v1/cache/flush", post(flush_cache)),
+        (Method::GET, "/api/v1/grants", get(family::grants)),
+        (Method::POST, "/api/v1/grants", post(family::allow)),
+        (Method::POST, "/api/v1/grants/undo", post(family::undo)),
+        (Method::POST, "/api/v1/pauses", post(family::pause)),
+        (Method::GET, "/api/v1/quotas", get(family::quotas)),
+        (Method::POST, "/api/v1/quotas/bonus", post(family::bonus)),
+        (Method::GET, "/api/v1/requests", get(family::requests)),
+        (Method::POST, "/api/v1/requests", post(family::ask)),
+        (
+            Method::POST,
+            "/api/v1/requests/grant",
+            post(family::grant_request),
+        ),
+        (
+            Method::POST,
+            "/api/v1/requests/deny",
+            post(family::deny_request),
+        ),
         (Method::GET, "/api/v1/openapi.json", get(document)),
     ]
 }
@@ -212,7 +241,7 @@ impl IntoResponse for ControlError {
 }
 
 /// Query parameters, or what is wrong with them in our words.
-fn parameters<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ControlError> {
+pub(super) fn parameters<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ControlError> {
     query.map(|Query(value)| value).map_err(|rejection| {
         let text = rejection.body_text();
         let cause = text
@@ -228,7 +257,8 @@ fn parameters<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ControlEr
     })
 }
 
-type Answer<T> = Result<axum::Json<T>, ControlError>;
+/// A body, or why there is none.
+pub(super) type Answer<T> = Result<axum::Json<T>, ControlError>;
 
 /// How the daemon is doing.
 #[cfg_attr(test, utoipa::path(get, path = "/api/v1/status", responses((status = 200, body = Status))))]

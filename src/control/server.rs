@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper::rt::{Read, Write};
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::family::By;
 use super::socket::ControlSocket;
 use super::{Household, routes};
 
@@ -55,32 +57,48 @@ pub(super) async fn stop_when(
     tokio::join!(stopping, serving);
 }
 
+/// Who is at the other end of a connection, as the kernel says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Peer {
+    /// The account.
+    uid: Option<u32>,
+}
+
+impl Peer {
+    /// The same under a name that was given.
+    pub(super) const fn named(self, name: Option<String>) -> By {
+        By {
+            name,
+            uid: self.uid,
+        }
+    }
+}
+
 /// Something that hands out connections.
 pub(super) trait Accept {
     /// A connection.
     type Io: Read + Write + Send + Unpin + 'static;
 
-    /// Waits for the next one.
-    fn accept(&self) -> impl Future<Output = io::Result<Self::Io>> + Send;
+    /// Waits for the next one, and says who is at the other end.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Io, Peer)>> + Send;
 }
 
 impl Accept for UnixListener {
     type Io = TokioIo<tokio::net::UnixStream>;
 
-    async fn accept(&self) -> io::Result<Self::Io> {
-        Self::accept(self)
-            .await
-            .map(|(stream, _)| TokioIo::new(stream))
+    async fn accept(&self) -> io::Result<(Self::Io, Peer)> {
+        let (stream, _) = Self::accept(self).await?;
+        let uid = stream.peer_cred().ok().map(|it| it.uid());
+        Ok((TokioIo::new(stream), Peer { uid }))
     }
 }
 
 impl Accept for TcpListener {
     type Io = TokioIo<tokio::net::TcpStream>;
 
-    async fn accept(&self) -> io::Result<Self::Io> {
-        Self::accept(self)
-            .await
-            .map(|(stream, _)| TokioIo::new(stream))
+    async fn accept(&self) -> io::Result<(Self::Io, Peer)> {
+        let (stream, _) = Self::accept(self).await?;
+        Ok((TokioIo::new(stream), Peer::default()))
     }
 }
 
@@ -103,8 +121,8 @@ pub(super) async fn accept_all(
             () = until(&mut stopped) => break,
         };
         match accepted {
-            Ok(io) => {
-                let connection = serve_one(io, router.clone(), stopped.clone());
+            Ok((io, peer)) => {
+                let connection = serve_one(io, peer, router.clone(), stopped.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(place);
@@ -125,9 +143,15 @@ pub(super) async fn accept_all(
 
 async fn serve_one(
     io: impl Read + Write + Send + Unpin + 'static,
+    peer: Peer,
     router: Router,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let routes = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(peer);
+        routes.call(request)
+    });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         // One request a connection: whoever asks much and reads nothing holds one answer, which
@@ -137,7 +161,7 @@ async fn serve_one(
         .max_headers(64)
         .max_header_size(MAX_HEADER_BYTES)
         .max_buf_size(2 * MAX_HEADER_BYTES)
-        .serve_connection(io, TowerToHyperService::new(router));
+        .serve_connection(io, service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

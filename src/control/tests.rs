@@ -371,15 +371,27 @@ async fn the_document_and_the_routes_know_the_same_paths() {
         .map(|(method, path, _)| (method.to_string(), path.to_owned()))
         .collect();
     assert_eq!(described, served);
-    assert_eq!(described.len(), 17);
+    assert_eq!(described.len(), 27);
     for (method, path) in &described {
         if path.ends_with("/stream") {
             continue;
         }
         let (status, body) = request(&server, method, path, "").await;
-        let needs_more = ["/explain", "/search", "/name", "/assign", "/forget"]
-            .iter()
-            .any(|end| path.ends_with(end));
+        let needs_more = [
+            "/explain",
+            "/search",
+            "/name",
+            "/assign",
+            "/forget",
+            "/grants",
+            "/undo",
+            "/pauses",
+            "/bonus",
+            "/requests",
+            "/grant",
+            "/deny",
+        ];
+        let needs_more = needs_more.iter().any(|end| path.ends_with(end));
         let known = status == 200 || (needs_more && status == 400);
         assert!(known, "{method} {path}: {status} {body}");
     }
@@ -612,4 +624,58 @@ async fn readiness_is_not_life() {
     assert!(get("/healthz").await.starts_with("HTTP/1.1 200"));
     assert!(get("/api/v1/status").await.starts_with("HTTP/1.1 404"));
     serving.abort();
+}
+
+#[tokio::test]
+async fn grants_and_requests_go_through_the_door() {
+    let server = FakeServer::start();
+    let client = server.client();
+    let text = |text: &str| Some(text.to_owned());
+    let allow = [
+        ("subject", text("example.org")),
+        ("device", text("tablet")),
+        ("for", text("1h")),
+        ("why", text("a \u{1b}[2Jtrick")),
+    ];
+    let change: GrantChange = client.post_with("/api/v1/grants", &allow).await.unwrap();
+    assert_eq!(change.grant.device.as_deref(), Some("tablet"));
+    assert_eq!(change.grant.why, "a  [2Jtrick");
+    assert_eq!(change.grant.by, "somebody", "who is no part of the request");
+    let grants: Vec<Grant> = client.get("/api/v1/grants", &[]).await.unwrap();
+    assert_eq!(grants, [change.grant]);
+    let quotas: Vec<QuotaUse> = client.get("/api/v1/quotas", &[]).await.unwrap();
+    assert_eq!(quotas[0].left_s, 4_500);
+    for (target, code, error) in [
+        (
+            "/api/v1/grants?subject=games&for=1h",
+            400,
+            "neither a profile nor a device is given",
+        ),
+        (
+            "/api/v1/pauses?what=internet&for=1h",
+            400,
+            "it is not said for whom this is",
+        ),
+        (
+            "/api/v1/pauses?what=internet&everybody=true&profile=mia&for=1h",
+            400,
+            "more than one says for whom this is",
+        ),
+        (
+            "/api/v1/pauses?what=internet&everybody=true",
+            400,
+            "neither `for` nor `until` is given",
+        ),
+        ("/api/v1/grants/undo?id=99", 404, "there is no grant"),
+        (
+            "/api/v1/grants?subject=games&for=1h&profile=mia&forever=1",
+            400,
+            "the parameters can't be understood",
+        ),
+    ] {
+        let (status, body) = request(&server, "POST", target, "").await;
+        assert_eq!(status, code, "{target}: {body}");
+        let said = body["error"].as_str().unwrap();
+        assert!(said.starts_with(error), "{target}: {said}");
+    }
 }

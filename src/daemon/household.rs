@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::events::Events;
 use super::explain::{explain, origin_of};
+use super::family::Families;
 use super::lists::{list_states, list_summary};
 use super::newcomers::Newcomers;
 use super::search::search_lists;
@@ -39,6 +40,8 @@ pub struct Daemon {
     pub(super) listeners: Vec<api::Listener>,
     pub(super) workers: usize,
     pub(super) logging: Logging,
+    /// What the household said for a while, and what is used of its quotas.
+    pub(super) families: Families,
     /// Those nobody named.
     pub(super) newcomers: Newcomers,
     /// Where others hear what happens in the home.

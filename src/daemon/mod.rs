@@ -8,10 +8,12 @@
 mod devices;
 mod events;
 mod explain;
+mod family;
 mod household;
 mod lists;
 mod newcomers;
 mod search;
+mod timekeeper;
 mod updates;
 
 pub use events::{Event, Events};
@@ -208,7 +210,12 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
     updates.follow(&snapshot.config);
     let events = Events::default();
     let seen = newcomers::path_in(&snapshot.config);
+    let folder = snapshot.config.list_store.folder.clone();
+    let folder = (options.source != Source::Demo).then_some(folder);
+    let families = family::Families::load(Files::disk(), clock.clone(), folder);
+    warnings.extend(families.troubles.iter().cloned());
     let daemon = Arc::new(Daemon {
+        families,
         newcomers: Newcomers::load(
             Files::disk(),
             clock.clone(),
@@ -278,6 +285,7 @@ async fn run(
     let crew = Crew::start(bound, workers, &daemon.resolver, &stopped)?;
     let following = devices::follow(Arc::clone(&daemon), arrivals, stopped.clone());
     tokio::spawn(following);
+    tokio::spawn(timekeeper::keep(Arc::clone(&daemon), stopped.clone()));
     let door: Arc<dyn Household> = Arc::new(Arc::clone(&daemon));
     if let Some(socket) = control {
         let serving = control::server::serve(socket, Arc::clone(&door), wait_for(stopped.clone()));
@@ -365,6 +373,7 @@ async fn run(
     let _gone = stop.send(true);
     crew.finish().await;
     daemon.look_who_is_there(true);
+    daemon.families.write(true);
     Ok(())
 }
 

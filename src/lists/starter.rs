@@ -8,6 +8,7 @@ pub static STARTER: &[(&str, &[u8])] = &starter![
     "ads.txt",
     "adult.txt",
     "allow-children.txt",
+    "background.txt",
     "chat.txt",
     "dating.txt",
     "drugs.txt",
@@ -60,7 +61,7 @@ mod tests {
             assert_eq!(report.first_errors, [], "{file}");
             assert_eq!(detect(content), ListFormat::Domains, "{file}");
         }
-        assert_eq!(STARTER.len(), 21);
+        assert_eq!(STARTER.len(), 22);
     }
 
     #[test]
@@ -69,7 +70,7 @@ mod tests {
             let stem = file.strip_suffix(".txt").unwrap();
             let (category, kind) = match stem {
                 "lifelines" => (stem, "lifeline"),
-                "allow-children" => (stem, "allow"),
+                "allow-children" | "background" => (stem, "allow"),
                 _ => (stem, "block"),
             };
             let head = read_list(content, &ReadOptions::default(), |_, _| {}).head;

@@ -1,0 +1,477 @@
+//! What the household said for a while and how much of its quotas is used: kept, written, and told
+//! through the control API.
+//!
+//! What is here is state. [`Families::changed`] tells whoever makes the standings of profiles anew
+//! that something is different.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tracing::{info, warn};
+
+use super::household::Daemon;
+use crate::clock::{Clock, Timestamp};
+use crate::config::{Config, Subject, SubjectError};
+use crate::control::family::{
+    AccessRequest, By, Family, Grant, GrantChange, GrantRequest, Paused, QuotaUse, RequestChange,
+    RequestRequest, Term,
+};
+use crate::control::{Boxed, ControlError};
+use crate::files::Files;
+use crate::grants::{
+    self, Ask, Asked, GrantError, Grants, RequestError, Said, Scope, What, resolve_until,
+    time_of_day,
+};
+use crate::lists::ListKind;
+use crate::quota::{Meters, Quota};
+use crate::schedule::Zone;
+use crate::snapshot::Snapshot;
+use crate::wall::{KnownTime, Look, Wall};
+
+/// What a restart would forget of a change.
+const UNWRITTEN: &str = "it holds, but could not be written: a restart forgets it";
+
+/// The family's state of the day.
+#[derive(Debug)]
+pub(super) struct Families {
+    files: Files,
+    clock: Clock,
+    /// Where the grants are written; none keeps them in memory.
+    path: Option<PathBuf>,
+    grants: Mutex<Grants>,
+    /// Held while the grants are written; the grants themselves are not.
+    writing: Mutex<()>,
+    /// How much of each quota is used.
+    pub(super) meters: Meters,
+    known: Mutex<KnownTime>,
+    /// Where the household lives, as the system says.
+    pub(super) zone: Zone,
+    /// Told when what holds may be different.
+    pub(super) changed: Notify,
+    /// What was wrong with the files at the start.
+    pub(super) troubles: Vec<String>,
+}
+
+impl Families {
+    /// What the files in `folder` say; without one, nothing is kept.
+    pub(super) fn load(files: Files, clock: Clock, folder: Option<PathBuf>) -> Self {
+        let path = |file: &str| folder.as_ref().map(|folder| folder.join(file));
+        let mut troubles = Vec::new();
+        let mut grants = Grants::default();
+        if let Some(path) = path(grants::store::FILE) {
+            let (read, trouble) = grants::store::load(&files, &path);
+            grants = read;
+            troubles.extend(trouble.map(|it| it.to_string()));
+        }
+        let ledger = path(crate::quota::ledger::FILE);
+        let (meters, trouble) = Meters::load(files.clone(), ledger);
+        troubles.extend(trouble.map(|it| it.to_string()));
+        let mut known = KnownTime::load(files.clone(), path(crate::wall::FILE));
+        let _first = known.look(clock.now(), clock.wall());
+        Self {
+            path: path(grants::store::FILE),
+            grants: Mutex::new(grants),
+            writing: Mutex::default(),
+            meters,
+            known: Mutex::new(known),
+            zone: Zone::of_system(&files).unwrap_or_else(Zone::utc),
+            changed: Notify::new(),
+            troubles,
+            files,
+            clock,
+        }
+    }
+
+    /// Looks at the clocks; whoever keeps the time hears of a jump.
+    pub(super) fn look(&self) -> Look {
+        let look = locked(&self.known).look(self.clock.now(), self.clock.wall());
+        if look.is_jump {
+            self.changed.notify_one();
+        }
+        look
+    }
+
+    /// What was said and asked for.
+    pub(super) fn grants(&self) -> MutexGuard<'_, Grants> {
+        locked(&self.grants)
+    }
+
+    /// Ends what is over, and writes what changed since the last minute. Waits for the disk.
+    pub(super) fn write(&self, is_end: bool) {
+        let wall = self.look().wall;
+        let is_changed = self.grants().tidy(wall);
+        if is_changed {
+            self.save();
+        }
+        if let Err(error) = self.meters.write(self.clock.now()) {
+            warn!(%error, "what is used of quotas could not be written; the next minute tries again");
+        }
+        if let Err(error) = locked(&self.known).save(is_end) {
+            warn!(%error, "the time could not be written");
+        }
+    }
+
+    /// Writes the grants; says whether a restart would know them.
+    fn save(&self) -> bool {
+        let Some(path) = &self.path else {
+            return false;
+        };
+        let _one_at_a_time = locked(&self.writing);
+        let grants = self.grants().clone();
+        let saved = grants::store::save(&grants, &self.files, path);
+        saved
+            .inspect_err(|error| warn!(%error, "grants could not be written"))
+            .is_ok()
+    }
+}
+
+/// The quotas of a configuration.
+pub(super) const fn quotas_of(_config: &Config) -> Vec<Quota> {
+    // Sections for quotas come with the schedules; until then nobody has one.
+    Vec::new()
+}
+
+/// When a time in words is, such as `21:30` or `tomorrow`.
+fn named_time(word: &str, now: Timestamp, zone: &Zone) -> Result<Timestamp, String> {
+    let text = || format!("`{}` is neither a time nor a schedule", word.escape_debug());
+    time_of_day(word, now, zone).ok_or_else(text)
+}
+
+/// Whether there is a service that is called so.
+const fn is_service(_id: &str) -> bool {
+    false
+}
+
+/// One side of a change: the world it is about, and who makes it.
+struct Change<'a> {
+    snapshot: &'a Snapshot,
+    zone: &'a Zone,
+    wall: Wall,
+    by: String,
+}
+
+impl Change<'_> {
+    fn until(&self, term: &Term) -> Result<Timestamp, ControlError> {
+        let Some(now) = self.wall.time() else {
+            return Err(refused(GrantError::ClockUnset));
+        };
+        let named = |word: &str| named_time(word, now, self.zone);
+        resolve_until(term.time, term.until.as_deref(), now, named).map_err(|error| {
+            let help = "write it as in `--for 30m`, `--until 21:30` or `--until tomorrow`";
+            ControlError::bad_request(error, help)
+        })
+    }
+
+    fn subject(&self, word: &str) -> Result<Subject, ControlError> {
+        let lists = &self.snapshot.lists;
+        let is_category = |id: &str| {
+            let mut blocking = lists.lists().map(|(_, list)| list);
+            blocking.any(|list| list.kind == ListKind::Block && list.category == id)
+        };
+        Subject::parse(word, is_category, is_service).map_err(|error| {
+            let text = format!("`{}`: {error}", word.escape_debug());
+            match error {
+                SubjectError::Unknown => ControlError::not_found(text, ""),
+                SubjectError::Name(_) => ControlError::bad_request(text, ""),
+            }
+        })
+    }
+
+    /// Whether there is whom `scope` means.
+    fn check(&self, scope: &Scope) -> Result<(), ControlError> {
+        let config = &self.snapshot.config;
+        let (what, name, is_there) = match scope {
+            Scope::Everybody => return Ok(()),
+            Scope::Profile(name) => {
+                let mut profiles = config.profiles.iter();
+                ("profile", name, profiles.any(|it| it.name == *name))
+            }
+            Scope::Device(name) => {
+                let mut devices = config.devices.iter();
+                ("device", name, devices.any(|it| it.name == *name))
+            }
+        };
+        if is_there {
+            return Ok(());
+        }
+        Err(ControlError::not_found(
+            format!("there is no {what} `{}`", name.escape_debug()),
+            format!("`hedgerow {what} list` shows those there are"),
+        ))
+    }
+}
+
+fn refused(error: GrantError) -> ControlError {
+    let text = error.to_string();
+    match error {
+        GrantError::ClockUnset | GrantError::TooMany => ControlError::unavailable(text, ""),
+        GrantError::Unknown { .. } => {
+            ControlError::not_found(text, "`hedgerow grants list --all` shows those there are")
+        }
+        GrantError::Over { .. }
+        | GrantError::TooLong { .. }
+        | GrantError::Minutes { .. }
+        | GrantError::Ended { .. } => ControlError::bad_request(text, ""),
+    }
+}
+
+fn not_asked(error: RequestError) -> ControlError {
+    let text = error.to_string();
+    match error {
+        RequestError::Grant(error) => refused(error),
+        RequestError::ClockUnset
+        | RequestError::Waiting
+        | RequestError::Today
+        | RequestError::Full => ControlError::unavailable(text, ""),
+        RequestError::Unknown { .. } => {
+            let help = "`hedgerow requests list --all` shows those there are";
+            ControlError::not_found(text, help)
+        }
+        RequestError::Answered { .. } => ControlError::bad_request(text, ""),
+    }
+}
+
+/// Who asks for a change, as it is remembered: the account the kernel tells, which nobody can make
+/// up, behind the name that was given.
+fn who(by: &By) -> String {
+    let account = by.uid.map(|uid| {
+        let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid));
+        let name = user.ok().flatten().map(|user| user.name);
+        name.unwrap_or_else(|| format!("uid {uid}"))
+    });
+    match (&by.name, account) {
+        (Some(name), Some(account)) if *name != account => format!("{name} ({account})"),
+        (Some(name), _) => name.clone(),
+        (None, Some(account)) => account,
+        (None, None) => "somebody".to_owned(),
+    }
+}
+
+impl Daemon {
+    fn change(&self, request: GrantRequest, by: &By) -> Result<GrantChange, ControlError> {
+        let snapshot = self.resolver.snapshot();
+        let families = &self.families;
+        let change = Change {
+            snapshot: &snapshot,
+            zone: &families.zone,
+            wall: families.look().wall,
+            by: who(by),
+        };
+        let (id, done) = match request {
+            GrantRequest::Undo { id } => {
+                let mut grants = families.grants();
+                let undone = grants.undo(id, &change.by, change.wall);
+                (undone.map_err(refused)?.id, "undone")
+            }
+            saying => {
+                let said = self.understand(saying, &change)?;
+                let added = families.grants().add(said, change.wall);
+                (added.map_err(refused)?, "added")
+            }
+        };
+        let is_written = families.save();
+        let grants = families.grants();
+        let grant = grants.grant(id).map(|it| Grant::of(it, change.wall));
+        drop(grants);
+        let grant = grant.unwrap_or_default();
+        families.changed.notify_one();
+        info!(id, kind = grant.kind, by = grant.by, done, "grant");
+        Ok(GrantChange {
+            done: done.to_owned(),
+            grant,
+            notes: unwritten(is_written),
+        })
+    }
+
+    fn understand(&self, saying: GrantRequest, change: &Change<'_>) -> Result<Said, ControlError> {
+        let (what, scope, until, why) = match saying {
+            GrantRequest::Allow {
+                subject,
+                scope,
+                term,
+                why,
+            } => {
+                let what = What::Allow(change.subject(&subject)?);
+                (what, scope, change.until(&term)?, why)
+            }
+            GrantRequest::Pause {
+                what,
+                scope,
+                term,
+                why,
+            } => {
+                let what = match what {
+                    Paused::Internet => What::PauseInternet,
+                    Paused::Filter => What::PauseFilter,
+                };
+                (what, scope, change.until(&term)?, why)
+            }
+            GrantRequest::Bonus {
+                profile,
+                quota,
+                minutes,
+                why,
+            } => {
+                change.check(&Scope::Profile(profile.clone()))?;
+                let until = self.end_of(&profile, quota.as_deref())?;
+                let of = quota;
+                let what = What::Bonus { minutes, of };
+                (what, Scope::Profile(profile), until, why)
+            }
+            GrantRequest::Undo { id } => return Err(refused(GrantError::Unknown { id })),
+        };
+        change.check(&scope)?;
+        Ok(Said {
+            what,
+            scope,
+            until,
+            by: change.by.clone(),
+            why,
+        })
+    }
+
+    /// When the running day or week of a quota ends; of several, the last of them.
+    fn end_of(&self, profile: &str, quota: Option<&str>) -> Result<Timestamp, ControlError> {
+        let shown = self.families.meters.shown(self.clock.now());
+        let of_profile = shown.iter().filter(|it| it.quota.profile == profile);
+        let meant: Vec<_> = of_profile
+            .filter(|it| quota.is_none_or(|quota| it.quota.of == quota))
+            .collect();
+        if meant.is_empty() {
+            let profile = profile.escape_debug();
+            let error = match quota {
+                Some(quota) => format!("`{profile}` has no quota `{}`", quota.escape_debug()),
+                None => format!("`{profile}` has no quota"),
+            };
+            let help = "`hedgerow quota show` shows those there are";
+            return Err(ControlError::not_found(error, help));
+        }
+        let ends = meant.iter().filter_map(|it| it.period.map(|it| it.end));
+        ends.max().ok_or_else(|| refused(GrantError::ClockUnset))
+    }
+
+    fn hear(&self, request: RequestRequest, by: &By) -> Result<RequestChange, ControlError> {
+        let snapshot = self.resolver.snapshot();
+        let families = &self.families;
+        let change = Change {
+            snapshot: &snapshot,
+            zone: &families.zone,
+            wall: families.look().wall,
+            by: who(by),
+        };
+        let wall = change.wall;
+        let (id, done) = match request {
+            RequestRequest::Ask {
+                subject,
+                device,
+                why,
+            } => {
+                change.check(&Scope::Device(device.clone()))?;
+                let config = &snapshot.config;
+                let known = config.devices.iter().find(|it| it.name == device);
+                let profile = known.and_then(|it| config.profiles.get(it.profile));
+                let ask = Ask {
+                    profile: profile.map(|it| it.name.clone()).unwrap_or_default(),
+                    device,
+                    subject: change.subject(&subject)?,
+                    why,
+                };
+                match families.grants().ask(ask, wall).map_err(not_asked)? {
+                    Asked::New(id) => (id, "asked"),
+                    Asked::Again(id) => (id, "counted"),
+                }
+            }
+            RequestRequest::Grant { id, term, word } => {
+                let until = change.until(&term)?;
+                let mut grants = families.grants();
+                let granted = grants.grant_request(id, until, &change.by, &word, wall);
+                granted.map_err(not_asked)?;
+                (id, "granted")
+            }
+            RequestRequest::Deny { id, word } => {
+                let mut grants = families.grants();
+                let denied = grants.deny_request(id, &change.by, &word, wall);
+                denied.map_err(not_asked)?;
+                (id, "denied")
+            }
+        };
+        // One that is only counted is not worth a write to flash.
+        let is_written = done == "counted" || families.save();
+        let grants = families.grants();
+        let mut all = grants.requests().iter();
+        let found = all.find(|it| it.id == id).map(AccessRequest::from);
+        let request = found.unwrap_or_default();
+        let grant = request.grant.and_then(|id| grants.grant(id));
+        let grant = grant.map(|it| Grant::of(it, wall));
+        drop(grants);
+        families.changed.notify_one();
+        info!(id, done, device = request.device, "request for access");
+        Ok(RequestChange {
+            done: done.to_owned(),
+            request,
+            grant,
+            notes: unwritten(is_written),
+        })
+    }
+}
+
+fn unwritten(is_written: bool) -> Vec<String> {
+    let note = (!is_written).then(|| UNWRITTEN.to_owned());
+    note.into_iter().collect()
+}
+
+impl Family for Arc<Daemon> {
+    fn grants(&self, all: bool) -> Vec<Grant> {
+        let wall = self.families.look().wall;
+        let grants = self.families.grants();
+        let texts = grants.grants().iter().map(|grant| Grant::of(grant, wall));
+        texts.filter(|grant| all || !grant.is_over()).collect()
+    }
+
+    fn change_grants(
+        &self,
+        request: GrantRequest,
+        by: By,
+    ) -> Boxed<'_, Result<GrantChange, ControlError>> {
+        let daemon = Self::clone(self);
+        in_background(move || daemon.change(request, &by))
+    }
+
+    fn requests(&self, all: bool) -> Vec<AccessRequest> {
+        let grants = self.families.grants();
+        let wanted = grants.requests().iter().filter(|it| all || it.waits());
+        wanted.map(AccessRequest::from).collect()
+    }
+
+    fn change_requests(
+        &self,
+        request: RequestRequest,
+        by: By,
+    ) -> Boxed<'_, Result<RequestChange, ControlError>> {
+        let daemon = Self::clone(self);
+        in_background(move || daemon.hear(request, &by))
+    }
+
+    fn quotas(&self) -> Vec<QuotaUse> {
+        let shown = self.families.meters.shown(self.clock.now());
+        shown.iter().map(QuotaUse::from).collect()
+    }
+}
+
+/// A change waits for the disk; the thread that serves the door does not.
+fn in_background<T: Send + 'static>(
+    change: impl FnOnce() -> Result<T, ControlError> + Send + 'static,
+) -> Boxed<'static, Result<T, ControlError>> {
+    Box::pin(async move {
+        let done = tokio::task::spawn_blocking(change).await;
+        done.unwrap_or_else(|error| {
+            let text = format!("the change broke off: {error}");
+            Err(ControlError::unavailable(text, ""))
+        })
+    })
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
