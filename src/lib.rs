@@ -43,6 +43,7 @@ pub mod profile;
 pub mod reload;
 pub mod resolve;
 pub mod snapshot;
+pub mod standing;
 pub mod synth;
 pub mod update;
 pub mod upstream;

@@ -26,7 +26,7 @@ use crate::message::{
     Answer, Decoded, Extra, Query, Question, Refusal, Reply, Ttl, ede, rcode, rtype,
 };
 use crate::name::NameBuf;
-use crate::policy::{SpecialUse, View, judge_answer, judge_name, reason_to_allow};
+use crate::policy::{SpecialUse, View, judge_answer, judge_name, reason_to_allow, ttl_ceiling};
 use crate::snapshot::Snapshot;
 use crate::synth::{self, Frame};
 use crate::upstream::Failure;
@@ -279,11 +279,13 @@ impl Resolver {
             claim,
             at,
         } = asker;
-        let frame = self.frame(snapshot, query, origin, transport, at);
+        let mut frame = self.frame(snapshot, query, origin, transport, at);
         if index.is_none() {
             snapshot.devices.note_guest(origin, claim.as_ref());
         }
-        let (device, view) = snapshot.view_of(index, Some(client));
+        let hour = snapshot.at(at);
+        let (device, view) = hour.view_of(index, Some(client));
+        frame.ceiling = view.standing.ttl_ceiling(at);
         let question = query.question;
         let mut outcome = Outcome {
             at,
@@ -391,7 +393,7 @@ impl Resolver {
         let Decoded::Ask(query) = Query::decode(&pending.message) else {
             return Step::Silence;
         };
-        let (device, view) = snapshot.view_of(asked.device, Some(asked.client));
+        let device = asked.device.and_then(|it| snapshot.devices.device(it));
         let label = device.map(|device| device.name);
         let client = crate::upstream::Client::new(pending.origin.client, label);
         let said = snapshot.upstream.resolve(&asked.question, client).await;
@@ -413,8 +415,12 @@ impl Resolver {
             }
             return Step::Silence;
         }
-        let frame = self.frame(snapshot, &query, &pending.origin, pending.transport, now);
-        let outcome = Outcome {
+        // Bedtime may have come meanwhile.
+        let hour = snapshot.at(now);
+        let (_, view) = hour.view_of(asked.device, Some(asked.client));
+        let mut frame = self.frame(snapshot, &query, &pending.origin, pending.transport, now);
+        frame.ceiling = view.standing.ttl_ceiling(now);
+        let mut outcome = Outcome {
             at: pending.at,
             transport: pending.transport,
             device: label.unwrap_or(view.profile.name),
@@ -428,6 +434,16 @@ impl Resolver {
             rcode: 0,
             took: std::time::Duration::ZERO,
         };
+        let question = &query.question;
+        let again = judge_name(question.qname.as_ref(), question.qtype, &view);
+        if let Verdict::Block(reason) = again {
+            if let Ok(answer) = &said {
+                snapshot.cache.store(&asked.question, answer, now);
+            }
+            outcome.verdict = again;
+            let code = synth::block(&query, view.profile, &reason, frame, out);
+            return self.done(outcome, code);
+        }
         match (said, &asked.stale) {
             (Ok(answer), _) => {
                 snapshot.cache.store(&asked.question, &answer, now);
@@ -515,15 +531,21 @@ impl Resolver {
         if source == Source::Stale {
             extra.error = Some((ede::STALE, "upstream gave no newer answer"));
         }
-        let code = write_answer(
-            &hit.answer,
-            hit.ttl,
-            &outcome.verdict,
-            query,
-            frame.limit,
+        // What the frame says of this hour, and a minute where time is counted.
+        let ceiling = match view.standing.has_meters() {
+            true => ttl_ceiling(name, qtype, view, self.clock.now()).min(frame.ceiling),
+            false => frame.ceiling,
+        };
+        let ttl = Ttl {
+            ceiling: hit.ttl.ceiling.min(ceiling),
+            ..hit.ttl
+        };
+        let frame = Frame {
             extra,
-            out,
-        );
+            ceiling,
+            ..frame
+        };
+        let code = write_answer(&hit.answer, ttl, &outcome.verdict, query, frame, out);
         self.done(outcome, code)
     }
 
@@ -650,6 +672,7 @@ impl Resolver {
                 cookie: cookie.map(|c| (c, self.cookies.bake(c.client, origin.client, now))),
                 keepalive,
             },
+            ceiling: u32::MAX,
         }
     }
 }
@@ -666,17 +689,17 @@ fn write_answer(
     ttl: Ttl,
     verdict: &Verdict,
     query: &Query<'_>,
-    limit: usize,
-    extra: Extra<'_>,
+    frame: Frame<'_>,
     out: &mut Vec<u8>,
 ) -> u16 {
+    let Frame { limit, extra, .. } = frame;
     if !matches!(verdict, Verdict::Rewrite(..)) {
         answer.write(query, ttl, limit, extra, out);
         return answer.rcode();
     }
-    match answer.write_behind_alias(query, ALIAS_TTL, ttl, limit, extra, out) {
+    match answer.write_behind_alias(query, ALIAS_TTL.min(frame.ceiling), ttl, limit, extra, out) {
         Ok(()) => answer.rcode(),
-        Err(_) => synth::error(query, rcode::SERVFAIL, None, Frame { limit, extra }, out),
+        Err(_) => synth::error(query, rcode::SERVFAIL, None, frame, out),
     }
 }
 

@@ -23,7 +23,7 @@ const LAYERS: &[&[&str]] = &[
     &["resolve"],
     &["snapshot"],
     &[
-        "synth", "policy", "profile", "device", "cache", "upstream", "journal", "limit",
+        "synth", "policy", "standing", "profile", "device", "cache", "upstream", "journal", "limit",
     ],
     &["message", "config", "update"],
     &["lists"],

@@ -13,6 +13,7 @@ mod output;
 mod process;
 mod program;
 mod progress;
+mod services;
 mod show;
 mod status;
 #[cfg(test)]
@@ -241,6 +242,9 @@ enum Verb {
     /// The profiles
     #[command(subcommand)]
     Profile(ProfileVerb),
+    /// The services that can be blocked or allowed by their title
+    #[command(subcommand)]
+    Service(ServiceVerb),
     /// The cache of answers
     #[command(subcommand)]
     Cache(CacheVerb),
@@ -410,6 +414,25 @@ enum ProfileVerb {
 }
 
 #[derive(Debug, Subcommand)]
+enum ServiceVerb {
+    /// List all services
+    List {
+        /// Only of this group
+        #[arg(long)]
+        group: Option<String>,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Show what a service is made of, and what stops when it is blocked
+    Show {
+        /// The service
+        id: String,
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum CacheVerb {
     /// Forget all answers of upstream
     Flush(Format),
@@ -496,6 +519,10 @@ fn dispatch(
         Verb::Cache(CacheVerb::Flush(format)) => {
             wait(admin::flush_cache(format, &daemon(), output))
         }
+        Verb::Service(ServiceVerb::List { group, format }) => {
+            services::list(group.as_deref(), format, output)
+        }
+        Verb::Service(ServiceVerb::Show { id, format }) => services::show(&id, format, output),
         Verb::Lists(verb) => lists::run(verb, &daemon(), backend, output),
         Verb::Device(verb) => wait(devices::run(verb, &daemon(), output)),
         Verb::Profile(ProfileVerb::List(format)) => wait(show::profiles(format, &daemon(), output)),

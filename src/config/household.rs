@@ -15,7 +15,7 @@ use super::resolve::Around;
 use super::spec::Text;
 use super::words::rules;
 use super::{CATEGORIES, Device, List, ListStore, Profile, Rules};
-use crate::lists::ListKind;
+use crate::lists::{ListKind, services};
 
 /// Everybody and everything in the home.
 pub(super) struct Household {
@@ -27,6 +27,7 @@ pub(super) struct Household {
     pub(super) device_places: Vec<(PathBuf, u32)>,
     pub(super) list_store: ListStore,
     pub(super) lists: Vec<List>,
+    pub(super) services: bool,
 }
 
 /// Resolves everything that refers to one another.
@@ -37,7 +38,8 @@ pub(super) fn resolve(
 ) -> Option<Household> {
     let list_store = list_store(&written.lists_section, around, problems);
     let lists = lists(written, &list_store, around, problems);
-    let known = Known::of(&lists);
+    let services = written.lists_section.starter.unwrap_or(true);
+    let known = Known::of(&lists, services);
     let rules = rules(
         written.household.allow.as_ref(),
         written.household.block.as_ref(),
@@ -72,6 +74,7 @@ pub(super) fn resolve(
         device_places,
         list_store,
         lists,
+        services,
     })
 }
 
@@ -79,6 +82,8 @@ pub(super) fn resolve(
 pub(super) struct Known<'l> {
     /// Categories that can be blocked.
     pub(super) categories: Vec<&'l str>,
+    /// Ids of services.
+    pub(super) services: Vec<&'l str>,
     /// Ids of blocklists.
     pub(super) blocklists: Vec<&'l str>,
     /// Ids and categories of allowlists.
@@ -88,8 +93,9 @@ pub(super) struct Known<'l> {
 }
 
 impl<'l> Known<'l> {
-    fn of(lists: &'l [List]) -> Self {
+    fn of(lists: &'l [List], with_services: bool) -> Self {
         let mut categories: BTreeSet<&str> = CATEGORIES.iter().map(|(name, _)| *name).collect();
+        categories.extend(services::GROUPS.iter().map(|group| group.category));
         // The preset for small children refers to it, whether or not its list is switched on.
         let mut allowlists = BTreeSet::from(["children"]);
         let mut blocklists = BTreeSet::new();
@@ -108,6 +114,10 @@ impl<'l> Known<'l> {
         }
         Self {
             categories: categories.into_iter().collect(),
+            services: match with_services {
+                true => services::all().map(|service| service.id).collect(),
+                false => Vec::new(),
+            },
             lists: blocklists.union(&allowlists).copied().collect(),
             blocklists: blocklists.into_iter().collect(),
             allowlists: allowlists.into_iter().collect(),

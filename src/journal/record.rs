@@ -11,6 +11,7 @@ use super::words::Words;
 use super::{Action, Outcome, Source, Transport};
 use crate::clock::Moment;
 use crate::config::Privacy;
+use crate::lists::services;
 use crate::name::NameRef;
 use crate::verdict::{Cause, Reason, Scope, Tier, Trigger};
 
@@ -116,6 +117,17 @@ pub(super) fn write(outcome: &Outcome, words: &mut Words) -> Scratch {
         Cause::Unsure { list } => (6, Some(list), None, 0),
         Cause::Rebinding => (7, None, None, 0),
         Cause::SpecialUse => (8, None, None, 0),
+        Cause::Service {
+            service,
+            category,
+            labels,
+            ..
+        } => (9, Some(service), Some(category), u32::from(labels)),
+        Cause::OpenService { service } => (10, Some(service), None, 0),
+        Cause::Schedule { schedule, of } => (11, Some(schedule), Some(of), 0),
+        Cause::Quota { quota, of } => (12, Some(quota), Some(of), 0),
+        Cause::Grant { of, is_service } => (13, Some(of), None, u32::from(is_service)),
+        Cause::Pause { by } => (14, Some(by), None, 0),
     };
     let mut word = |text: Option<&'static str>| {
         let id = text.and_then(|text| words.id(text));
@@ -224,6 +236,26 @@ impl<'a> Cursor<'a, '_> {
             6 => Cause::Unsure { list: first },
             7 => Cause::Rebinding,
             8 => Cause::SpecialUse,
+            9 => Cause::Service {
+                service: first,
+                title: services::find(first).map_or(first, |service| service.title),
+                category: second,
+                labels: u8::try_from(number).ok()?,
+            },
+            10 => Cause::OpenService { service: first },
+            11 => Cause::Schedule {
+                schedule: first,
+                of: second,
+            },
+            12 => Cause::Quota {
+                quota: first,
+                of: second,
+            },
+            13 => Cause::Grant {
+                of: first,
+                is_service: number == 1,
+            },
+            14 => Cause::Pause { by: first },
             _ => Cause::Unlisted,
         };
         Some(Details {

@@ -120,6 +120,30 @@ fn every_reason_survives_the_log() {
         Cause::Unsure { list: "l" },
         Cause::Rebinding,
         Cause::SpecialUse,
+        Cause::Service {
+            service: "roblox",
+            title: "Roblox",
+            category: "games",
+            labels: 2,
+        },
+        Cause::OpenService { service: "roblox" },
+        Cause::Schedule {
+            schedule: "bedtime",
+            of: "everything",
+        },
+        Cause::Quota {
+            quota: "games and video",
+            of: "games",
+        },
+        Cause::Grant {
+            of: "roblox",
+            is_service: true,
+        },
+        Cause::Grant {
+            of: "example.org",
+            is_service: false,
+        },
+        Cause::Pause { by: "parents" },
     ];
     let triggers = [
         Trigger::Qname,
@@ -161,7 +185,7 @@ fn every_reason_survives_the_log() {
             }
         }
     }
-    assert_eq!(checked, 4 * 5 * 11);
+    assert_eq!(checked, 4 * 5 * 18);
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::config::{self, Config, DevicesRead, Diagnostic, GivenDevices, Loaded,
 use crate::device::Neighbours;
 use crate::files::{FileError, Files, Stamp};
 use crate::lists::sealed::Day;
-use crate::lists::{CompileError, Index, ListKind, ListSource, ListSpec};
+use crate::lists::{CompileError, Index, ListKind, ListSource, ListSpec, services};
 use crate::policy::{SafeSearch, SafeSearchError};
 use crate::resolve::Resolver;
 use crate::snapshot::{Lasting, Snapshot};
@@ -190,7 +190,7 @@ impl Reloader {
     ) -> Result<Arc<Snapshot>, StartError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let sources = self.stamp_lists(&config);
-        let served = self.shelf(&config).first(&specs_of(&sources))?;
+        let served = self.shelf(&config).first(&specs_of(&sources, &config))?;
         state.lists_are_current = served.is_current;
         state.shelf_warnings = served.warnings;
         let lasting = Lasting {
@@ -307,7 +307,7 @@ impl Reloader {
         let is_new = sources != state.list_sources || moved || !accept.is_empty();
         if is_new || !state.lists_are_current {
             let shelf = self.shelf(&config).accepting(&accept);
-            match shelf.renew(&specs_of(&sources), Some(&current.lists)) {
+            match shelf.renew(&specs_of(&sources, &config), Some(&current.lists)) {
                 Ok(served) => {
                     let names = served.index.name_count();
                     report.changes.push(format!("lists: {names} names"));
@@ -562,8 +562,21 @@ pub fn tier_of(list: &config::List) -> Tier {
     }
 }
 
-fn specs_of(sources: &[(ListSpec, Option<Stamp>)]) -> Vec<ListSpec> {
-    sources.iter().map(|(spec, _)| spec.clone()).collect()
+fn specs_of(sources: &[(ListSpec, Option<Stamp>)], config: &Config) -> Vec<ListSpec> {
+    let written = sources.iter().map(|(spec, _)| spec.clone());
+    written.chain(service_specs(config)).collect()
+}
+
+/// What the compiler needs to know of all lists of `config`, services included.
+pub fn list_specs(config: &Config) -> Vec<ListSpec> {
+    let written = config.lists.iter().map(list_spec);
+    written.chain(service_specs(config)).collect()
+}
+
+/// The services are the same in every household; nothing is kept of them between two compilations.
+fn service_specs(config: &Config) -> impl Iterator<Item = ListSpec> {
+    let all = config.services.then(services::all);
+    all.into_iter().flatten().map(|it| ListSpec::service(&it))
 }
 
 /// What the compiler needs to know of a list.
