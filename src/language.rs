@@ -130,7 +130,12 @@ impl Sentence {
             return Self::Law;
         }
         match reason.cause {
-            Cause::List { category, .. } => Self::about_category(category),
+            Cause::List { category, .. } | Cause::Service { category, .. } => {
+                Self::about_category(category)
+            }
+            Cause::Schedule { .. } => Self::Schedule,
+            Cause::Quota { .. } => Self::Quota,
+            Cause::Pause { .. } => Self::Pause,
             Cause::Rule { .. } => Self::Rule,
             Cause::AllowOnly => Self::AllowOnly,
             Cause::Canary => Self::WayRound,
@@ -139,7 +144,12 @@ impl Sentence {
             Cause::LookAlike { .. } => Self::LookAlike,
             Cause::UnusualType => Self::OddQuestion,
             Cause::Tunnel => Self::Tunnel,
-            Cause::Unlisted | Cause::SafeSearch { .. } | Cause::SpecialUse => Self::Other,
+            // These block nothing.
+            Cause::Unlisted
+            | Cause::SafeSearch { .. }
+            | Cause::SpecialUse
+            | Cause::OpenService { .. }
+            | Cause::Grant { .. } => Self::Other,
         }
     }
 

@@ -49,6 +49,7 @@ pub mod reload;
 pub mod resolve;
 pub mod schedule;
 pub mod snapshot;
+pub mod standing;
 pub mod synth;
 pub mod update;
 pub mod upstream;

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use crate::config::{self, BlockAnswer, Privacy, WaysRound, WhenUnsure, Youtube};
 use crate::intern::intern;
 use crate::language::Language;
-use crate::lists::{Index, ListId, ListInfo, ListKind};
+use crate::lists::{Index, ListId, ListInfo, ListKind, services};
+use crate::name::{Name, NameRef};
 
 /// The rules of one child or group.
 #[derive(Debug)]
@@ -17,8 +18,10 @@ pub struct Profile {
     pub name: &'static str,
     /// The preset it comes from.
     pub preset: &'static str,
-    /// Lists whose names are blocked.
+    /// Lists whose names are blocked whatever the hour; services are lists too.
     pub blocks: ListSet,
+    /// Services taken out of what is blocked.
+    pub open_services: ServiceSet,
     /// Allowlists it uses.
     pub allows: ListSet,
     /// Only what is on an allowlist or in the rules.
@@ -77,9 +80,12 @@ impl Speech {
 impl Profile {
     /// Compiles `config`'s profile against the lists there are.
     pub fn compile(id: u16, config: &config::Profile, lists: &Index) -> Self {
+        let open_services = ServiceSet::new(&config.open_services, lists);
         let blocks = ListSet::of(lists, |list| {
             list.kind == ListKind::Block
+                && !(list.service.is_some() && contains(&config.open_services, list.id))
                 && (contains(&config.block_categories, list.category)
+                    || list.service.is_some() && contains(&config.block_services, list.id)
                     || contains(&config.block_lists, list.id)
                     || config.block_unsafe_search && list.category == "unsafe-search")
         });
@@ -99,6 +105,7 @@ impl Profile {
             name: intern(&config.name),
             preset: intern(&config.preset),
             blocks,
+            open_services,
             allows,
             allow_only: config.allow_only,
             safe_search: config.safe_search,
@@ -129,20 +136,112 @@ fn contains(words: &[String], word: &str) -> bool {
     words.iter().any(|known| known == word)
 }
 
+/// Services to open: their lists, and the names that they share with others.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceSet {
+    lists: ListSet,
+    /// Each list's service.
+    ids: Box<[(ListId, &'static str)]>,
+    /// Names with all below them, each with its service.
+    shared: Box<[(Name, &'static str)]>,
+}
+
+impl ServiceSet {
+    /// The services with these ids.
+    pub fn new<I: AsRef<str>>(ids: &[I], lists: &Index) -> Self {
+        let known = || ids.iter().filter_map(|id| services::find(id.as_ref()));
+        let shared = known().flat_map(|service| {
+            let names = service.shared().filter_map(|it| Name::parse(it.name).ok());
+            names.map(move |name| (name, service.id))
+        });
+        let is_one = |id: &str| ids.iter().any(|one| one.as_ref() == id);
+        let set = ListSet::of(lists, |list| list.service.is_some() && is_one(list.id));
+        let named = lists.lists().filter(|(id, _)| set.contains(*id));
+        Self {
+            ids: named.map(|(id, list)| (id, list.id)).collect(),
+            lists: set,
+            shared: shared.collect(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.lists.is_empty() && self.shared.is_empty()
+    }
+
+    /// Whether the list is one of theirs.
+    pub fn contains(&self, list: ListId) -> bool {
+        self.lists.contains(list)
+    }
+
+    /// The service whose list it is.
+    pub fn first_with(&self, list: ListId) -> Option<&'static str> {
+        let place = self.ids.binary_search_by_key(&list, |(id, _)| *id).ok()?;
+        Some(self.ids[place].1)
+    }
+
+    /// A service that shares `name` with others.
+    pub fn sharing(&self, name: NameRef<'_>) -> Option<&'static str> {
+        let mut all = self.shared.iter();
+        all.find_map(|(shared, service)| name.is_within(shared.as_ref()).then_some(*service))
+    }
+}
+
 /// A set of lists, one bit each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListSet(Box<[u64]>);
 
 impl ListSet {
     /// The lists of `lists` for which `belongs` holds.
-    fn of(lists: &Index, belongs: impl Fn(&ListInfo) -> bool) -> Self {
+    pub fn of(lists: &Index, belongs: impl Fn(&ListInfo) -> bool) -> Self {
         let mut words = vec![0_u64; lists.lists().count().div_ceil(64)];
         for (id, list) in lists.lists() {
             if belongs(list) {
                 words[usize::from(id.0) / 64] |= 1 << (id.0 % 64);
             }
         }
+        if words.iter().all(|word| *word == 0) {
+            return Self::default();
+        }
         Self(words.into_boxed_slice())
+    }
+
+    /// Whether no list is in it.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The lists of both.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        let (long, short) = match self.0.len() < other.0.len() {
+            true => (other, self),
+            false => (self, other),
+        };
+        let mut words = long.0.clone();
+        for (word, more) in words.iter_mut().zip(&short.0) {
+            *word |= more;
+        }
+        Self(words)
+    }
+
+    /// The lists that are in both.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        self.without(&self.without(other))
+    }
+
+    /// The lists of this set that are not in `other`.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let mut words = self.0.clone();
+        for (word, less) in words.iter_mut().zip(&other.0) {
+            *word &= !less;
+        }
+        if words.iter().all(|word| *word == 0) {
+            return Self::default();
+        }
+        Self(words)
     }
 
     /// Whether the list is in it.

@@ -27,7 +27,9 @@ use crate::message::{
     Answer, Decoded, Extra, Fact, Query, Question, Refusal, Reply, Services, Ttl, ede, rcode, rtype,
 };
 use crate::name::NameBuf;
-use crate::policy::{SpecialUse, Tunnels, View, judge_answer, judge_name, reason_to_allow};
+use crate::policy::{
+    SpecialUse, Tunnels, View, judge_answer, judge_name, reason_to_allow, ttl_ceiling,
+};
 use crate::snapshot::Snapshot;
 use crate::synth::{self, Frame};
 use crate::upstream::Failure;
@@ -284,11 +286,13 @@ impl Resolver {
             claim,
             at,
         } = asker;
-        let frame = self.frame(snapshot, query, origin, transport, at);
+        let mut frame = self.frame(snapshot, query, origin, transport, at);
         if index.is_none() {
             snapshot.devices.note_guest(origin, claim.as_ref());
         }
-        let (device, view) = snapshot.view_of(index, Some(client));
+        let hour = snapshot.at(at);
+        let (device, view) = hour.view_of(index, Some(client));
+        frame.ceiling = view.standing.ttl_ceiling(at);
         let question = query.question;
         let mut outcome = Outcome {
             at,
@@ -403,7 +407,7 @@ impl Resolver {
         let Decoded::Ask(query) = Query::decode(&pending.message) else {
             return Step::Silence;
         };
-        let (device, view) = snapshot.view_of(asked.device, Some(asked.client));
+        let device = asked.device.and_then(|it| snapshot.devices.device(it));
         let label = device.map(|device| device.name);
         let client = crate::upstream::Client::new(pending.origin.client, label);
         let said = snapshot.upstream.resolve(&asked.question, client).await;
@@ -425,8 +429,12 @@ impl Resolver {
             }
             return Step::Silence;
         }
-        let frame = self.frame(snapshot, &query, &pending.origin, pending.transport, now);
-        let outcome = Outcome {
+        // Bedtime may have come meanwhile.
+        let hour = snapshot.at(now);
+        let (_, view) = hour.view_of(asked.device, Some(asked.client));
+        let mut frame = self.frame(snapshot, &query, &pending.origin, pending.transport, now);
+        frame.ceiling = view.standing.ttl_ceiling(now);
+        let mut outcome = Outcome {
             at: pending.at,
             transport: pending.transport,
             device: label.unwrap_or(view.profile.name),
@@ -440,6 +448,16 @@ impl Resolver {
             rcode: 0,
             took: std::time::Duration::ZERO,
         };
+        let question = &query.question;
+        let again = judge_name(question.qname.as_ref(), question.qtype, &view);
+        if let Verdict::Block(reason) = again {
+            if let Ok(answer) = &said {
+                snapshot.cache.store(&asked.question, answer, now);
+            }
+            outcome.verdict = again;
+            let code = synth::block(&query, view.profile, &reason, frame, out);
+            return self.done(outcome, code);
+        }
         let origin = &pending.origin;
         match (said, &asked.stale) {
             (Ok(answer), _) => {
@@ -535,14 +553,28 @@ impl Resolver {
         if source == Source::Stale {
             extra.error = Some((ede::STALE, "upstream gave no newer answer"));
         }
-        let mut ttl = hit.ttl;
-        if view.profile.pinned_egress {
-            ttl.ceiling = ttl.ceiling.min(egress::TTL);
+        // What the frame says of this hour, a minute where time is counted, and where an answer opens
+        // the firewall not longer than that.
+        let mut ceiling = frame.ceiling;
+        if view.standing.has_meters() {
+            ceiling = ceiling.min(ttl_ceiling(name, qtype, view, self.clock.now()));
         }
+        if view.profile.pinned_egress {
+            ceiling = ceiling.min(egress::TTL);
+        }
+        let ttl = Ttl {
+            ceiling: hit.ttl.ceiling.min(ceiling),
+            ..hit.ttl
+        };
         let services = if view.profile.close_bypass && hit.answer.leads_round() {
             Services::WithoutEch
         } else {
             Services::Whole
+        };
+        let frame = Frame {
+            extra,
+            ceiling,
+            ..frame
         };
         let code = write_answer(
             &hit.answer,
@@ -550,8 +582,7 @@ impl Resolver {
             &outcome.verdict,
             services,
             query,
-            frame.limit,
-            extra,
+            frame,
             out,
         );
         self.done(outcome, code)
@@ -727,6 +758,7 @@ impl Resolver {
                 cookie: cookie.map(|c| (c, self.cookies.bake(c.client, origin.client, now))),
                 keepalive,
             },
+            ceiling: u32::MAX,
         }
     }
 }
@@ -755,13 +787,14 @@ fn write_answer(
     verdict: &Verdict,
     services: Services,
     query: &Query<'_>,
-    limit: usize,
-    extra: Extra<'_>,
+    frame: Frame<'_>,
     out: &mut Vec<u8>,
 ) -> u16 {
+    let Frame { limit, extra, .. } = frame;
+    let alias_ttl = ALIAS_TTL.min(frame.ceiling);
     let written = match (verdict, services) {
         (Verdict::Rewrite(..), _) => {
-            answer.write_behind_alias(query, ALIAS_TTL, ttl, limit, services, extra, out)
+            answer.write_behind_alias(query, alias_ttl, ttl, limit, services, extra, out)
         }
         (_, Services::WithoutEch) => answer.write_without_ech(query, ttl, limit, extra, out),
         (_, Services::Whole) => {
@@ -771,7 +804,7 @@ fn write_answer(
     };
     match written {
         Ok(()) => answer.rcode(),
-        Err(_) => synth::error(query, rcode::SERVFAIL, None, Frame { limit, extra }, out),
+        Err(_) => synth::error(query, rcode::SERVFAIL, None, frame, out),
     }
 }
 

@@ -6,7 +6,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use arc_swap::{ArcSwap, Guard};
+
 use crate::cache::Cache;
+use crate::clock::Moment;
 use crate::config::{Config, Listen};
 use crate::device::{Asking, Device, Devices, HomeAnswer, HomeNames, Neighbours, Origin};
 use crate::lists::Index;
@@ -14,6 +17,7 @@ use crate::message::Question;
 use crate::name::{Name, NameRef};
 use crate::policy::{RuleBook, RuleOwner, SafeSearch, View};
 use crate::profile::Profile;
+use crate::standing::Standings;
 use crate::upstream::Upstreams;
 
 /// What one generation of the configuration came to.
@@ -28,6 +32,8 @@ pub struct Snapshot {
     /// Which rules hold, by id.
     pub profiles: Vec<Profile>,
     guest: u16,
+    /// What holds for them now and for some time; whoever looks at the clock puts new ones in.
+    pub standings: ArcSwap<Standings>,
     /// The household's own lines.
     pub rules: RuleBook,
     /// All lists.
@@ -82,7 +88,7 @@ impl Snapshot {
                         .map(|(index, device)| (RuleOwner::Device(index), &device.rules)),
                 ),
         );
-        let profiles = (0..)
+        let profiles: Vec<Profile> = (0..)
             .zip(&config.profiles)
             .map(|(id, profile)| Profile::compile(id, profile, &lasting.lists))
             .collect();
@@ -94,6 +100,7 @@ impl Snapshot {
             generation,
             home: HomeNames::new(&config, &devices),
             devices,
+            standings: ArcSwap::from_pointee(Standings::plain(&profiles)),
             profiles,
             // `Config` holds an index that exists, and far fewer than 65,536 profiles.
             guest: config.guest as u16,
@@ -118,32 +125,26 @@ impl Snapshot {
         }
     }
 
-    /// Whose query it is as far as is known now: the device, if somebody named it, and all its
-    /// verdicts depend on.
-    pub fn identify(&self, origin: &Origin) -> (Option<&Device>, View<'_>) {
-        self.view_of(self.devices.settle(origin, None), Some(origin.client))
+    /// The device that asks from `origin` as far as is known now, if somebody named it.
+    pub fn device_at(&self, origin: &Origin) -> Option<&Device> {
+        let index = self.devices.settle(origin, None)?;
+        self.devices.device(index)
     }
 
-    /// What the verdicts on the device with this index depend on; none is a guest. `client` is its
-    /// address, where it asks from one.
-    pub fn view_of(
-        &self,
-        index: Option<u16>,
-        client: Option<IpAddr>,
-    ) -> (Option<&Device>, View<'_>) {
+    /// The profile of the device with this index; none is a guest.
+    pub fn profile_of(&self, index: Option<u16>) -> &Profile {
         let device = index.and_then(|index| self.devices.device(index));
         let profile = device.map_or(self.guest, |device| device.profile);
-        let view = View {
-            lists: &self.lists,
-            rules: &self.rules,
-            safe_search: &self.safe_search,
-            private_domains: &self.private_domains,
-            profile: &self.profiles[usize::from(profile)],
-            device: index,
-            device_name: device.map(|device| device.name),
-            client,
-        };
-        (device, view)
+        &self.profiles[usize::from(profile)]
+    }
+
+    /// This world as it is at `at`.
+    pub fn at(&self, at: Moment) -> Hour<'_> {
+        Hour {
+            snapshot: self,
+            standings: self.standings.load(),
+            at,
+        }
     }
 
     /// Whether the household has resolvers of its own for `name`.
@@ -160,5 +161,46 @@ impl Snapshot {
             .home
             .find(qname, question.qtype, &self.devices, asking)?;
         (!self.is_forwarded(qname)).then_some(answer)
+    }
+}
+
+/// A snapshot at one moment: schedules, quotas, grants and pauses are what they are then.
+#[derive(Debug)]
+pub struct Hour<'s> {
+    snapshot: &'s Snapshot,
+    standings: Guard<Arc<Standings>>,
+    at: Moment,
+}
+
+impl Hour<'_> {
+    /// Whose query it is as far as is known now: the device, if somebody named it, and all its
+    /// verdicts depend on.
+    pub fn identify(&self, origin: &Origin) -> (Option<&Device>, View<'_>) {
+        let index = self.snapshot.devices.settle(origin, None);
+        self.view_of(index, Some(origin.client))
+    }
+
+    /// What the verdicts on the device with this index depend on; none is a guest. `client` is its
+    /// address, where it asks from one.
+    pub fn view_of(
+        &self,
+        index: Option<u16>,
+        client: Option<IpAddr>,
+    ) -> (Option<&Device>, View<'_>) {
+        let snapshot = self.snapshot;
+        let device = index.and_then(|index| snapshot.devices.device(index));
+        let profile = snapshot.profile_of(index);
+        let view = View {
+            lists: &snapshot.lists,
+            rules: &snapshot.rules,
+            safe_search: &snapshot.safe_search,
+            private_domains: &snapshot.private_domains,
+            profile,
+            standing: self.standings.at(profile.id, self.at),
+            device: index,
+            device_name: device.map(|device| device.name),
+            client,
+        };
+        (device, view)
     }
 }

@@ -27,6 +27,8 @@ pub struct Frame<'t> {
     pub limit: usize,
     /// Cookie and keep-alive.
     pub extra: Extra<'t>,
+    /// Seconds for which what is answered may be kept at most: the rules change then.
+    pub ceiling: u32,
 }
 
 /// Answers `query` as `profile` answers blocks, with `reason` as Extended DNS Error.
@@ -37,7 +39,7 @@ pub fn block(
     frame: Frame<'_>,
     out: &mut Vec<u8>,
 ) -> u16 {
-    let ttl = profile.block_ttl;
+    let ttl = profile.block_ttl.min(frame.ceiling);
     // A canary must hear "no such name": any address, a null one too, would mean "go ahead".
     let answer = if policy::is_canary(query.question.qname.as_ref()) {
         &BlockAnswer::NxDomain
@@ -143,7 +145,7 @@ pub fn error(
 /// be no lever for a flood.
 pub fn any(query: &Query<'_>, frame: Frame<'_>, out: &mut Vec<u8>) -> u16 {
     let mut reply = Reply::to_query(query, rcode::NOERROR, out);
-    reply.record_of_question(rtype::HINFO, ANY_TTL, b"\x07RFC8482\x00");
+    reply.record_of_question(rtype::HINFO, ANY_TTL.min(frame.ceiling), b"\x07RFC8482\x00");
     reply.finish(frame.limit, frame.extra);
     rcode::NOERROR
 }
@@ -288,7 +290,17 @@ mod tests {
         };
         let extra = Extra::default();
         let mut out = Vec::new();
-        block(&query, profile, reason, Frame { limit, extra }, &mut out);
+        block(
+            &query,
+            profile,
+            reason,
+            Frame {
+                limit,
+                extra,
+                ceiling: u32::MAX,
+            },
+            &mut out,
+        );
         // The option is the last of the last record.
         let opt = out
             .windows(5)

@@ -70,6 +70,48 @@ pub enum Cause {
         /// How many labels the rule's name has; the whole name where it is a pattern.
         labels: u8,
     },
+    /// A name of a service that is blocked.
+    Service {
+        /// The service's id.
+        service: &'static str,
+        /// What people call it.
+        title: &'static str,
+        /// Its category.
+        category: &'static str,
+        /// How many labels the name has that its list names; the whole name where it is a pattern.
+        labels: u8,
+    },
+    /// A name of a service that the profile takes out of what is blocked.
+    OpenService {
+        /// The service's id.
+        service: &'static str,
+    },
+    /// A schedule closes it now.
+    Schedule {
+        /// The schedule's name.
+        schedule: &'static str,
+        /// What it closes, as written: `everything`, `games`, `roblox`.
+        of: &'static str,
+    },
+    /// The time for it is used up.
+    Quota {
+        /// What the quota is of, as written.
+        quota: &'static str,
+        /// Which of these subjects the name belongs to.
+        of: &'static str,
+    },
+    /// Somebody has granted it for a while.
+    Grant {
+        /// What was granted, as written.
+        of: &'static str,
+        /// Whether that is a service; a name otherwise.
+        is_service: bool,
+    },
+    /// The internet is paused.
+    Pause {
+        /// Who paused it.
+        by: &'static str,
+    },
     /// A line of the household's own rules.
     Rule {
         /// Whose rule.
@@ -160,7 +202,12 @@ impl Reason {
     pub const fn label(&self) -> &'static str {
         match self.cause {
             Cause::Unlisted => "unlisted",
-            Cause::List { category, .. } => category,
+            Cause::List { category, .. } | Cause::Service { category, .. } => category,
+            Cause::OpenService { .. } => "open-service",
+            Cause::Schedule { .. } => "schedule",
+            Cause::Quota { .. } => "quota",
+            Cause::Grant { .. } => "grant",
+            Cause::Pause { .. } => "pause",
             Cause::Rule { .. } => "rule",
             Cause::AllowOnly => "allow-only",
             Cause::SafeSearch { .. } => "safe-search",
@@ -177,7 +224,10 @@ impl Reason {
     /// The list that spoke, if one did.
     pub const fn list(&self) -> Option<&'static str> {
         match self.cause {
-            Cause::List { list, .. } | Cause::Unsure { list } => Some(list),
+            Cause::List { list, .. }
+            | Cause::Unsure { list }
+            | Cause::Service { service: list, .. }
+            | Cause::OpenService { service: list } => Some(list),
             _ => None,
         }
     }
@@ -189,6 +239,20 @@ impl fmt::Display for Reason {
         match self.cause {
             Cause::Unlisted => f.write_str("not on any list"),
             Cause::List { list, category, .. } => write!(f, "{category} (list {list})"),
+            Cause::Service {
+                service,
+                title,
+                category,
+                ..
+            } => write!(f, "{title} (service {service}, category {category})"),
+            Cause::OpenService { service } => write!(f, "service {service} is open"),
+            Cause::Schedule { schedule, of } => write!(f, "schedule {schedule} closes {of}"),
+            Cause::Quota { quota, of } if quota == of => write!(f, "the time for {of} is used up"),
+            Cause::Quota { quota, of } => {
+                write!(f, "the time for {quota} is used up ({of})")
+            }
+            Cause::Grant { of, .. } => write!(f, "granted: {of}"),
+            Cause::Pause { by } => write!(f, "the internet is paused (by {by})"),
             Cause::Rule { scope, rule } => {
                 let whose = match scope {
                     Scope::Device => "device",

@@ -16,6 +16,7 @@ use hedgerow::message::rtype;
 use hedgerow::name::Name;
 use hedgerow::policy::{RuleBook, SafeSearch, View, judge_name};
 use hedgerow::profile::Profile;
+use hedgerow::standing::Standing;
 use hedgerow::verdict::Tier;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -116,6 +117,8 @@ fn profile(allow_only: bool, lists: &Index) -> Profile {
         preset: "schoolchild".to_owned(),
         lineage: vec![],
         block_categories: vec!["block".to_owned()],
+        block_services: vec![],
+        open_services: vec![],
         block_lists: vec![],
         allow_lists: vec!["allow".to_owned(), "list".to_owned()],
         allow_only,
@@ -150,6 +153,7 @@ fn verdict(index: &Index, name: &Name, qtype: u16, allow_only: bool) -> (&'stati
         safe_search: &SAFE_SEARCH,
         private_domains: &[],
         profile: &profile,
+        standing: &Standing::plain(&profile),
         device: None,
         device_name: None,
         client: None,

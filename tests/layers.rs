@@ -25,7 +25,8 @@ const LAYERS: &[&[&str]] = &[
     &["resolve"],
     &["snapshot"],
     &[
-        "synth", "policy", "profile", "device", "cache", "upstream", "journal", "limit", "egress",
+        "synth", "policy", "standing", "profile", "device", "cache", "upstream", "journal",
+        "limit", "egress",
     ],
     &["grants", "quota"],
     &["wall"],

@@ -7,14 +7,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hedgerow::clock::Clock;
+use hedgerow::config::Subject;
 use hedgerow::config::{self, Overrides};
 use hedgerow::device::Origin;
 use hedgerow::files::MemoryFiles;
 use hedgerow::journal::{Journal, Transport};
+use hedgerow::lists::services;
 use hedgerow::message::{Answer, Question};
 use hedgerow::name::NameBuf;
 use hedgerow::reload::{Reloader, Source};
 use hedgerow::resolve::{Resolver, Step};
+use hedgerow::standing::{Closer, Closing, Grant, Meter, StandingInput, Standings};
 
 struct Counting;
 
@@ -202,6 +205,63 @@ fn blocks_and_fresh_answers_cost_no_allocation() {
         }
     }
     assert_eq!(checked, 2 * cases.len() - 1);
+}
+
+/// What holds for a while is looked up in bits: bedtime, quotas, grants and a pause cost nothing.
+#[test]
+fn what_holds_at_this_hour_costs_no_allocation() {
+    let resolver = resolver();
+    keep_in_cache(&resolver, "www.example.org", &[198, 51, 100, 1]);
+    keep_in_cache(&resolver, "lullaby.example.net", &[198, 51, 100, 2]);
+    let snapshot = resolver.snapshot();
+    let subjects = |words: &[&str]| -> Vec<Subject> {
+        let read = |word: &&str| {
+            let is_service = |id: &str| services::find(id).is_some();
+            Subject::parse(word, services::is_category, is_service).expect("a subject")
+        };
+        words.iter().map(read).collect()
+    };
+    let input = StandingInput {
+        closings: vec![Closing {
+            by: Closer::Schedule("bedtime".to_owned()),
+            close: subjects(&["everything", "games", "youtube"]),
+            open: subjects(&["lullaby.example.net", "spotify"]),
+            since: None,
+            until: None,
+        }],
+        grants: vec![Grant {
+            subject: subjects(&["roblox"]).remove(0),
+            made: 1,
+            since: None,
+            until: None,
+        }],
+        meters: vec![Meter {
+            of: subjects(&["everything"]),
+            used_up_at: None,
+        }],
+        ..StandingInput::default()
+    };
+    let inputs = vec![vec![input]; snapshot.profiles.len()];
+    let standings = Standings::compile(&snapshot.profiles, &inputs, &snapshot.lists);
+    snapshot.standings.store(Arc::new(standings));
+    let child = Origin::new([192, 168, 1, 7].into(), 0, 0);
+    let mut out = Vec::with_capacity(4096);
+    for (name, verdict) in [
+        ("www.example.org", "block"),
+        ("www.steampowered.com", "block"),
+        ("www.youtube.com", "block"),
+        ("lullaby.example.net", "allow"),
+    ] {
+        let message = query(name, 1);
+        for _ in 0..2000 {
+            ask(&resolver, &message, &child, &mut out, name, verdict);
+        }
+        let before = ALLOCATIONS.get();
+        for _ in 0..100 {
+            ask(&resolver, &message, &child, &mut out, name, verdict);
+        }
+        assert_eq!(ALLOCATIONS.get() - before, 0, "{name}");
+    }
 }
 
 /// What a forwarder says of its client is read where it stands, in each of its forms.

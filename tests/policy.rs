@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use hedgerow::clock::Clock;
+use hedgerow::clock::{Clock, Moment};
 use hedgerow::config::{self, Overrides};
 use hedgerow::device::Origin;
 use hedgerow::files::MemoryFiles;
@@ -79,7 +79,8 @@ fn world(text: &str) -> Arc<Snapshot> {
 fn judge(world: &Snapshot, case: &Case) -> String {
     let (name, qtype) = case.ask.split_once(' ').unwrap_or((&case.ask, "A"));
     let origin = Origin::new(case.from, 0, 0);
-    let (_, view) = world.identify(&origin);
+    let hour = world.at(Moment::default());
+    let (_, view) = hour.identify(&origin);
     let name = Name::parse(name).unwrap();
     match judge_name(name.as_ref(), parse_qtype(qtype).unwrap(), &view) {
         Verdict::Rewrite(target, _) => format!("rewrite: {}", world.safe_search.target(target)),

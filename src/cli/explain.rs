@@ -172,5 +172,11 @@ fn speaker(voice: &Voice) -> String {
         (None, Some(line)) => text.push_str(&format!(" (line {line})")),
         (None, None) => {}
     }
+    if let Some(since) = &voice.since {
+        text.push_str(&format!(", since {}", time(since)));
+    }
+    if let Some(until) = &voice.until {
+        text.push_str(&format!(", until {}", time(until)));
+    }
     text
 }

@@ -16,6 +16,7 @@ mod process;
 mod program;
 mod progress;
 mod schedule;
+mod services;
 mod show;
 mod status;
 #[cfg(test)]
@@ -267,6 +268,9 @@ enum Verb {
     /// How much time is used
     #[command(subcommand)]
     Quota(family::QuotaVerb),
+    /// The services that can be blocked or allowed by their title
+    #[command(subcommand)]
+    Service(ServiceVerb),
     /// The cache of answers
     #[command(subcommand)]
     Cache(CacheVerb),
@@ -454,6 +458,25 @@ enum FirewallVerb {
 }
 
 #[derive(Debug, Subcommand)]
+enum ServiceVerb {
+    /// List all services
+    List {
+        /// Only of this group
+        #[arg(long)]
+        group: Option<String>,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Show what a service is made of, and what stops when it is blocked
+    Show {
+        /// The service
+        id: String,
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum CacheVerb {
     /// Forget all answers of upstream
     Flush(Format),
@@ -548,6 +571,10 @@ fn dispatch(
         Verb::Request(request) => wait(family::request(request, &daemon(), output)),
         Verb::Requests(verb) => wait(family::requests(verb, &daemon(), output)),
         Verb::Quota(verb) => wait(family::quota(verb, &daemon(), output)),
+        Verb::Service(ServiceVerb::List { group, format }) => {
+            services::list(group.as_deref(), format, output)
+        }
+        Verb::Service(ServiceVerb::Show { id, format }) => services::show(&id, format, output),
         Verb::Lists(verb) => lists::run(verb, &daemon(), backend, output),
         Verb::Schedule(verb) => schedule::run(verb, backend, output),
         Verb::Device(verb) => wait(devices::run(verb, &daemon(), output)),

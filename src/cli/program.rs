@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use super::{Backend, BackendError, CheckReport, CheckedLine, Place, ServeOptions};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::config::{self, Config, Diagnostic, Listen, Overrides};
 use crate::control::ExplainRequest;
 use crate::control::api::{ErrorBody, Explanation};
@@ -75,7 +75,12 @@ impl Backend for Program {
             return Err(BackendError::Config(texts(&loaded.diagnostics)));
         };
         let snapshot = offline(config, &files)?;
-        Ok(daemon::explain(&snapshot, &files, request)?)
+        Ok(daemon::explain(
+            &snapshot,
+            &files,
+            request,
+            Moment::default(),
+        )?)
     }
 
     fn config(&self, place: &Place) -> Result<Config, BackendError> {
@@ -149,7 +154,7 @@ fn list_lines(snapshot: &Snapshot) -> Vec<CheckedLine> {
         }
         lines.push(CheckedLine {
             severity: "warning".to_owned(),
-            file: Some(list.origin.clone()),
+            file: Some(list.origin.to_string()),
             line: list.first_errors.first().map(|error| error.line),
             column: None,
             message,

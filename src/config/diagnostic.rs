@@ -263,7 +263,7 @@ impl Diagnostic {
     /// Adds the legal values if they are few enough to be read.
     #[must_use]
     pub(super) fn known<'k>(self, what: &str, known: impl IntoIterator<Item = &'k str>) -> Self {
-        const FEW: usize = 24;
+        const FEW: usize = 32;
         let known: Vec<&str> = known.into_iter().take(FEW + 1).collect();
         if known.is_empty() || known.len() > FEW {
             return self;

@@ -18,7 +18,7 @@ use super::spec::Text;
 use super::speech::speech;
 use super::words::rules;
 use super::{CATEGORIES, Device, List, ListStore, Profile, Rules};
-use crate::lists::ListKind;
+use crate::lists::{ListKind, services};
 use crate::schedule::Zone;
 
 /// Everybody and everything in the home.
@@ -33,6 +33,7 @@ pub(super) struct Household {
     pub(super) device_places: Vec<(PathBuf, u32)>,
     pub(super) list_store: ListStore,
     pub(super) lists: Vec<List>,
+    pub(super) services: bool,
 }
 
 /// Resolves everything that refers to one another.
@@ -45,7 +46,8 @@ pub(super) fn resolve(
     let lists = lists(written, &list_store, around, problems);
     let zone = schedule::zone(written, around, problems);
     let schedules = schedule::schedules(written, problems);
-    let known = Known::of(&lists, &schedules);
+    let with_services = written.lists_section.starter.unwrap_or(true);
+    let known = Known::of(&lists, &schedules, with_services);
     let rules = rules(
         written.household.allow.as_ref(),
         written.household.block.as_ref(),
@@ -94,6 +96,7 @@ pub(super) fn resolve(
         device_places,
         list_store,
         lists,
+        services: with_services,
     })
 }
 
@@ -101,21 +104,26 @@ pub(super) fn resolve(
 pub(super) struct Known<'l> {
     /// Categories that can be blocked.
     pub(super) categories: Vec<&'l str>,
+    /// Ids of services.
+    pub(super) services: Vec<&'l str>,
     /// Ids of blocklists.
     pub(super) blocklists: Vec<&'l str>,
     /// Ids and categories of allowlists.
     pub(super) allowlists: Vec<&'l str>,
     /// Ids of both and categories of allowlists.
     pub(super) lists: Vec<&'l str>,
-    /// Ids of services.
-    pub(super) services: Vec<&'l str>,
     /// Names of schedules, in the order of the configuration's, not sorted.
     pub(super) schedules: Vec<&'l str>,
 }
 
 impl<'l> Known<'l> {
-    fn of(lists: &'l [List], schedules: &'l [(Schedule, Range<usize>)]) -> Self {
+    fn of(
+        lists: &'l [List],
+        schedules: &'l [(Schedule, Range<usize>)],
+        with_services: bool,
+    ) -> Self {
         let mut categories: BTreeSet<&str> = CATEGORIES.iter().map(|(name, _)| *name).collect();
+        categories.extend(services::GROUPS.iter().map(|group| group.category));
         // The preset for small children refers to it, whether or not its list is switched on.
         let mut allowlists = BTreeSet::from(["children"]);
         let mut blocklists = BTreeSet::new();
@@ -134,39 +142,16 @@ impl<'l> Known<'l> {
         }
         Self {
             categories: categories.into_iter().collect(),
+            services: match with_services {
+                true => services::all().map(|service| service.id).collect(),
+                false => Vec::new(),
+            },
             lists: blocklists.union(&allowlists).copied().collect(),
             blocklists: blocklists.into_iter().collect(),
             allowlists: allowlists.into_iter().collect(),
-            services: services(),
             schedules: schedules.iter().map(|(it, _)| it.name.as_str()).collect(),
         }
     }
-}
-
-/// The ids of all services, sorted.
-fn services() -> Vec<&'static str> {
-    const GROUPS: [&str; 14] = [
-        include_str!("../../blocklists/services/ai-chat.toml"),
-        include_str!("../../blocklists/services/anonymous-chat.toml"),
-        include_str!("../../blocklists/services/app-stores.toml"),
-        include_str!("../../blocklists/services/cloud-storage.toml"),
-        include_str!("../../blocklists/services/dating.toml"),
-        include_str!("../../blocklists/services/gambling.toml"),
-        include_str!("../../blocklists/services/games.toml"),
-        include_str!("../../blocklists/services/messengers.toml"),
-        include_str!("../../blocklists/services/school.toml"),
-        include_str!("../../blocklists/services/shopping.toml"),
-        include_str!("../../blocklists/services/social.toml"),
-        include_str!("../../blocklists/services/streaming.toml"),
-        include_str!("../../blocklists/services/video.toml"),
-        include_str!("../../blocklists/services/vpn.toml"),
-    ];
-    let lines = GROUPS.iter().flat_map(|group| group.lines());
-    let mut ids: Vec<&str> = lines
-        .filter_map(|line| line.strip_prefix("id = \"")?.strip_suffix('"'))
-        .collect();
-    ids.sort_unstable();
-    ids
 }
 
 /// The index of the profile that `word` names; none is told, or was when its chain is broken.

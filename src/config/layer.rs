@@ -17,7 +17,7 @@ use super::read::{FileKind, Written, read_file};
 use super::resolve::report_address;
 use super::spec::{ProfileSpec, Text, Word};
 use super::speech::language;
-use super::words::{choice, duration, known_words, label, rules};
+use super::words::{blocked_words, choice, duration, known_words, label, rules};
 use super::{Privacy, Profile, WhenClockUnset, WhenUnsure, Youtube};
 
 /// A profile as written, and what it stands on.
@@ -234,7 +234,7 @@ fn check_answer(node: &Node, profile: &Profile, problems: &mut Problems) {
 
 /// What one profile says itself.
 pub(super) fn layer(spec: &ProfileSpec, known: &Known<'_>, problems: &mut Problems) -> Layer {
-    let why = "no list provides this category";
+    let why = "no list provides this category, and no service is called so";
     let category = |key: &Option<Vec<Text>>, problems: &mut Problems| {
         let lifelines = key.iter().flatten().filter(|word| word.text() == LIFELINES);
         for word in lifelines.clone() {
@@ -249,7 +249,7 @@ pub(super) fn layer(spec: &ProfileSpec, known: &Known<'_>, problems: &mut Proble
             let others = words.iter().filter(|word| word.text() != LIFELINES);
             others.cloned().collect::<Vec<_>>()
         });
-        known_words(rest.as_ref(), "category", &known.categories, why, problems)
+        blocked_words(rest.as_ref(), known, why, problems)
     };
     let categories = spec
         .categories
@@ -257,7 +257,7 @@ pub(super) fn layer(spec: &ProfileSpec, known: &Known<'_>, problems: &mut Proble
         .then(|| category(&spec.categories, problems));
     let mut block = category(&spec.block, problems);
     let mut unblock = category(&spec.unblock, problems);
-    contradictions(spec, problems);
+    contradictions(spec, known, problems);
     match spec.block_unsafe_search.as_ref().map(Word::value) {
         Some(true) => block.push(UNSAFE_SEARCH.to_owned()),
         Some(false) => unblock.push(UNSAFE_SEARCH.to_owned()),
@@ -367,7 +367,7 @@ const PRIVACY: [(&str, Privacy); 3] = [
 ];
 
 /// Tells of categories and lists that one profile both takes and leaves.
-fn contradictions(spec: &ProfileSpec, problems: &mut Problems) {
+fn contradictions(spec: &ProfileSpec, known: &Known<'_>, problems: &mut Problems) {
     let mut blocked: HashMap<&str, Range<usize>> = HashMap::new();
     // Lifelines were told already.
     let named = |word: &&Text| word.text() != LIFELINES;
@@ -379,7 +379,11 @@ fn contradictions(spec: &ProfileSpec, problems: &mut Problems) {
         unblocked.insert(word.text(), word.span());
         if let Some(there) = blocked.get(word.text()) {
             let (here, there) = (problems.place(&word.span()), problems.place(there));
-            let message = format!("category `{}` is both blocked and unblocked", word.text());
+            let what = match known.services.binary_search(&word.text()) {
+                Ok(_) => "service",
+                Err(_) => "category",
+            };
+            let message = format!("{what} `{}` is both blocked and unblocked", word.text());
             problems.report(Diagnostic::error("contradiction", message).against(
                 here,
                 there,

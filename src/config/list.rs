@@ -14,7 +14,7 @@ use super::resolve::{Around, missing};
 use super::spec::{ListSpec, ListsSpec, Text, Word};
 use super::words::{choice, id, size};
 use super::{CATEGORIES, Download, List, ListSource, ListStore, Profile, Subject};
-use crate::lists::{ListFormat, ListKind};
+use crate::lists::{ListFormat, ListKind, services};
 
 /// The category of a sealed list that names none.
 const SEALED: &str = "sealed";
@@ -30,6 +30,7 @@ pub(super) fn lists(
     let reserved: BTreeSet<String> = presets::lists(true)
         .into_iter()
         .map(|list| list.id)
+        .chain(services::all().map(|service| service.id.to_owned()))
         .collect();
     let mut seen: HashMap<String, Range<usize>> = HashMap::new();
     for entry in &written.lists {
@@ -172,7 +173,7 @@ fn list(
     };
     let named = id(name, "a list", problems);
     let category = match (&spec.category, kind) {
-        (Some(word), _) => id(word, "a category", problems).then(|| word.text().to_owned()),
+        (Some(word), _) => category(word, problems).then(|| word.text().to_owned()),
         (None, Some(ListKind::Lifeline)) => Some(LIFELINES.to_owned()),
         (None, Some(ListKind::Sealed)) => Some(SEALED.to_owned()),
         // What a misspelt kind needs is not known.
@@ -221,6 +222,20 @@ fn list(
         public_suffixes: spec.public_suffixes.unwrap_or(false),
         download,
     })
+}
+
+/// Whether a category may have this name: one word means a category or a service, never both.
+fn category(word: &Text, problems: &mut Problems) -> bool {
+    let Some(service) = services::find(word.text()) else {
+        return id(word, "a category", problems);
+    };
+    let message = format!("a category cannot be named `{}`", service.id);
+    problems.report(
+        Diagnostic::error("bad-name", message)
+            .at(problems.place(&word.span()), "a service is called so")
+            .help(format!("`block = [\"{}\"]` blocks the service", service.id)),
+    );
+    false
 }
 
 /// The folder of an archive, as it stands in it.
@@ -317,6 +332,7 @@ pub(super) fn unused_categories(
     problems: &mut Problems,
 ) {
     let mut used: HashSet<&str> = CATEGORIES.iter().map(|(name, _)| *name).collect();
+    used.extend(services::GROUPS.iter().map(|group| group.category));
     for profile in profiles {
         used.extend(profile.block_categories.iter().map(String::as_str));
         used.extend(profile.block_lists.iter().map(String::as_str));

@@ -18,6 +18,7 @@ mod household;
 mod layer;
 mod list;
 mod load;
+mod matching;
 mod network;
 mod presets;
 mod problems;
@@ -47,6 +48,7 @@ pub use load::{
     DEFAULT_PATH, Loaded, MAX_FILE, Overrides, fuzz_entry, load, load_default, load_demo,
     load_embedded, load_to_start, load_with, parse_listen,
 };
+pub use matching::{matches_glob, whole_labels};
 pub use presets::{DEMO, is_preset};
 pub use schedule::Schedule;
 pub use spec::schema;
@@ -110,6 +112,9 @@ pub struct Config {
     pub list_store: ListStore,
     /// All lists, the embedded ones included, unless the admin left them out.
     pub lists: Vec<List>,
+    /// Whether the services that came with the program are among the lists; they are not in
+    /// [`Self::lists`].
+    pub services: bool,
 }
 
 impl Config {
@@ -455,6 +460,11 @@ pub struct Profile {
     pub lineage: Vec<String>,
     /// Categories that are blocked.
     pub block_categories: Vec<String>,
+    /// Services that are blocked by themselves, by id.
+    pub block_services: Vec<String>,
+    /// Services taken out of what is blocked, by id: their names are let through the lists of
+    /// other categories too.
+    pub open_services: Vec<String>,
     /// Lists that are blocked beyond the categories, by id.
     pub block_lists: Vec<String>,
     /// Lists whose names are allowed, by id or by the category of an allowlist; these are what an

@@ -12,6 +12,7 @@ use super::{
     BlockAnswer, Pattern, Privacy, Profile, Rule, Rules, Speech, WaysRound, WhenClockUnset,
     WhenUnsure, Youtube,
 };
+use crate::lists::services;
 
 /// What one profile says itself.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -59,6 +60,10 @@ pub(super) const UNSAFE_SEARCH: &str = "unsafe-search";
 /// A profile while its layers are laid.
 struct Laid {
     categories: BTreeSet<String>,
+    /// Services blocked by themselves.
+    services: BTreeSet<String>,
+    /// Services taken out of what is blocked.
+    open: BTreeSet<String>,
     block_lists: BTreeSet<String>,
     allow_lists: BTreeSet<String>,
     rules: Rules,
@@ -77,6 +82,8 @@ pub(super) fn lay<'l>(
 ) -> Profile {
     let mut laid = Laid {
         categories: BTreeSet::new(),
+        services: BTreeSet::new(),
+        open: BTreeSet::new(),
         block_lists: BTreeSet::new(),
         allow_lists: BTreeSet::new(),
         rules: Rules::default(),
@@ -98,6 +105,8 @@ fn bare(name: &str, preset: &str) -> Profile {
         preset: preset.to_owned(),
         lineage: Vec::new(),
         block_categories: Vec::new(),
+        block_services: Vec::new(),
+        open_services: Vec::new(),
         block_lists: Vec::new(),
         allow_lists: Vec::new(),
         allow_only: false,
@@ -122,13 +131,17 @@ fn bare(name: &str, preset: &str) -> Profile {
 
 impl Laid {
     fn add(&mut self, layer: &Layer) {
-        if let Some(categories) = &layer.categories {
-            self.categories = categories.iter().cloned().collect();
+        if let Some(words) = &layer.categories {
+            self.categories.clear();
+            self.services.clear();
+            self.open.clear();
+            self.block(words);
         }
-        self.categories.extend(layer.block.iter().cloned());
-        for category in &layer.unblock {
-            self.categories.remove(category);
-        }
+        self.block(&layer.block);
+        self.unblock(&layer.unblock);
+        // Of a category and a service in it, said at once, the service is meant as the exception.
+        let named = layer.block.iter().filter(|word| is_service(word));
+        self.services.extend(named.cloned());
         for list in &layer.without_lists {
             self.block_lists.remove(list);
             self.allow_lists.remove(list);
@@ -156,6 +169,32 @@ impl Laid {
         times.lay_over(&mut profile.closings, &mut profile.quotas);
         take(&mut self.answer, layer.answer);
         take(&mut self.addresses, layer.addresses.clone());
+    }
+
+    /// Blocks categories, with all services in them, and services.
+    fn block(&mut self, words: &[String]) {
+        for word in words {
+            if is_service(word) {
+                self.open.remove(word);
+                self.services.insert(word.clone());
+            } else {
+                self.open.retain(|id| category_of(id) != Some(word));
+                self.categories.insert(word.clone());
+            }
+        }
+    }
+
+    /// Takes back categories, with all services in them, and services.
+    fn unblock(&mut self, words: &[String]) {
+        for word in words {
+            if is_service(word) {
+                self.services.remove(word);
+                self.open.insert(word.clone());
+            } else {
+                self.services.retain(|id| category_of(id) != Some(word));
+                self.categories.remove(word);
+            }
+        }
     }
 
     /// The nearer word counts: a layer's rule replaces the same rule of the layers below,
@@ -187,6 +226,8 @@ impl Laid {
             },
             block_unsafe_search: self.categories.contains(UNSAFE_SEARCH),
             block_categories: self.categories.into_iter().collect(),
+            block_services: self.services.into_iter().collect(),
+            open_services: self.open.into_iter().collect(),
             block_lists: self.block_lists.into_iter().collect(),
             allow_lists: self.allow_lists.into_iter().collect(),
             rules: self.rules,
@@ -200,6 +241,14 @@ impl Laid {
             ..self.profile
         }
     }
+}
+
+fn is_service(word: &str) -> bool {
+    services::find(word).is_some()
+}
+
+fn category_of(service: &str) -> Option<&'static str> {
+    services::find(service).map(|service| service.category())
 }
 
 fn take<T>(setting: &mut T, said: Option<T>) {

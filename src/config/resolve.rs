@@ -153,6 +153,7 @@ pub(super) fn resolve(
         device_places: household.device_places,
         list_store: household.list_store,
         lists: household.lists,
+        services: household.services,
     };
     let lowered = config.fit_memory();
     warn_of_lowered(written, &lowered, problems);

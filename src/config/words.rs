@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::diagnostic::Diagnostic;
+use super::household::Known;
 use super::problems::Problems;
 use super::rules::{self, RuleError};
 use super::spec::{Text, Word};
@@ -254,18 +255,38 @@ pub(super) fn known_words(
         let mut diagnostic = Diagnostic::error(code_of(what), format!("unknown {what} `{text}`"))
             .at(problems.place(&word.span()), why);
         diagnostic = problems.guess(diagnostic, text, known.iter().copied());
+        problems.report_absence(diagnostic.known("known lists", known.iter().copied()));
+    }
+    fine
+}
+
+/// Categories and services to block or not; unknown words are told, with a guess among both.
+pub(super) fn blocked_words(
+    words: Option<&Vec<Text>>,
+    known: &Known<'_>,
+    why: &str,
+    problems: &mut Problems,
+) -> Vec<String> {
+    let mut fine = Vec::new();
+    for word in words.into_iter().flatten() {
+        let text = word.text();
+        let is_known = |words: &[&str]| words.binary_search(&text).is_ok();
+        if is_known(&known.categories) || is_known(&known.services) {
+            fine.push(text.to_owned());
+            continue;
+        }
+        let message = format!("unknown category or service `{text}`");
+        let mut diagnostic =
+            Diagnostic::error("unknown-category", message).at(problems.place(&word.span()), why);
+        let all = known.categories.iter().chain(&known.services);
+        diagnostic = problems.guess(diagnostic, text, all.copied());
         if diagnostic.help.is_none()
-            && what == "category"
             && matches!(rules::parse_rule(text), Ok(Rule { pattern, .. }) if !is_glob(&pattern))
         {
             diagnostic = diagnostic.help("names are blocked with `block-names`");
         }
-        let plural = if what == "category" {
-            "known categories"
-        } else {
-            "known lists"
-        };
-        problems.report_absence(diagnostic.known(plural, known.iter().copied()));
+        let diagnostic = diagnostic.known("known categories", known.categories.iter().copied());
+        problems.report_absence(diagnostic.note("`hedgerow service list` shows all services"));
     }
     fine
 }
@@ -277,7 +298,6 @@ const fn is_glob(pattern: &Pattern) -> bool {
 /// The code of an unknown word.
 fn code_of(what: &str) -> &'static str {
     match what {
-        "category" => "unknown-category",
         "blocklist" | "allowlist" | "list" => "unknown-list",
         _ => "unknown-name",
     }

@@ -263,6 +263,12 @@ pub struct Voice {
     pub category: Option<String>,
     /// The rule or line as written.
     pub text: Option<String>,
+    /// Since when it holds, if it is for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
     /// The file it stands in.
     pub file: Option<String>,
     /// The line in that file, from 1.

@@ -92,7 +92,7 @@ impl FakeHousehold {
                     line: Some(12),
                     effect: VoiceEffect::Block,
                     decisive: true,
-                    note: None,
+                    ..Voice::default()
                 },
                 Voice {
                     tier: "lists".into(),

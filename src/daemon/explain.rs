@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::newcomers::{interface_text, macs_of};
+use crate::clock::Moment;
 use crate::config::BlockAnswer;
 use crate::control::api::{
     ExplainedDevice, ExplainedProfile, ExplainedQuestion, Explanation, Voice as TextVoice,
@@ -12,10 +13,10 @@ use crate::control::{Asker, ControlError, ExplainRequest};
 use crate::device::{Asking, Confidence, Devices, HomeAnswer, KnownBy, Origin};
 use crate::files::Files;
 use crate::journal::qtype_label;
-use crate::lists::{Effect, ListKind, ListSpec, lines_about};
+use crate::lists::{Effect, ListKind, ListSpec, lines_about, services};
 use crate::message::{Question, rtype};
 use crate::name::NameRef;
-use crate::policy::{SpecialUse, Stance, View, Voice, is_canary, judge_name, survey};
+use crate::policy::{Rank, SpecialUse, Stance, View, Voice, is_canary, judge_name, survey};
 use crate::profile::Profile;
 use crate::reload::list_spec;
 use crate::snapshot::Snapshot;
@@ -30,6 +31,7 @@ pub fn explain(
     snapshot: &Snapshot,
     files: &Files,
     request: &ExplainRequest,
+    now: Moment,
 ) -> Result<Explanation, ControlError> {
     let recognised = recognise(snapshot, &request.asker)?;
     let index = recognised.index;
@@ -37,7 +39,8 @@ pub fn explain(
         Asker::Client(address, _) => Some(address.to_canonical()),
         Asker::Guest | Asker::Device(_) => None,
     };
-    let (device, view) = snapshot.view_of(index, client);
+    let hour = snapshot.at(now);
+    let (device, view) = hour.view_of(index, client);
     let name = request.qname.as_ref();
     let verdict = judge_name(name, request.qtype, &view);
     let mut voices = Vec::new();
@@ -92,6 +95,9 @@ pub fn explain(
     if request.at.is_some() {
         notes.push("no rule depends on the time yet".to_owned());
     }
+    if view.standing.filter_paused {
+        notes.push("the filter is paused for this profile".to_owned());
+    }
     if let Some(list) = view.profile.missing_list {
         notes.push(format!(
             "list `{list}`, which this profile needs, could not be loaded"
@@ -125,7 +131,9 @@ pub fn explain(
             (Verdict::Allow(_), Some(home)) if request.qtype != rtype::ANY => home_text(&home),
             _ => answer_text(snapshot, &view, request, &verdict),
         },
-        ttl: verdict.is_block().then_some(view.profile.block_ttl),
+        ttl: verdict
+            .is_block()
+            .then_some(view.profile.block_ttl.min(view.standing.ttl_ceiling(now))),
         notes,
     })
 }
@@ -167,14 +175,15 @@ fn recognise(snapshot: &Snapshot, asker: &Asker) -> Result<Recognised, ControlEr
         }
     };
     if matches!(asker, Asker::Client(..)) {
-        let (device, view) = snapshot.view_of(index, None);
+        let device = index.and_then(|index| snapshot.devices.device(index));
+        let profile = snapshot.profile_of(index).name;
         chain.push(match device {
             Some(device) => device.name.to_owned(),
             None => "nobody named it".to_owned(),
         });
         chain.push(match device {
-            Some(_) => format!("profile {}", view.profile.name),
-            None => format!("guest, profile {}", view.profile.name),
+            Some(_) => format!("profile {profile}"),
+            None => format!("guest, profile {profile}"),
         });
     }
     Ok(Recognised {
@@ -258,17 +267,21 @@ fn has_macs(snapshot: &Snapshot) -> bool {
     devices.flat_map(macs_of).next().is_some()
 }
 
-/// Where a voice stands in the order of authority: tier, then scope, then the longer name.
-fn rank(voice: &Voice) -> (Tier, Scope, u16) {
+/// Where a voice stands in the order of authority: rank, then scope, then the longer name.
+fn rank(voice: &Voice) -> (Rank, Scope, u16) {
     let scope = match voice.reason.cause {
         Cause::Rule { scope, .. } => scope,
         _ => Scope::Household,
     };
-    (voice.reason.tier, scope, u16::MAX - voice.precision)
+    (voice.rank(), scope, u16::MAX - voice.precision)
 }
 
 fn describe(snapshot: &Snapshot, view: &View<'_>, voice: &Voice, verdict: &Verdict) -> TextVoice {
     let decisive = verdict.reason() == voice.reason;
+    let times = view
+        .standing
+        .times_of(&voice.reason.cause)
+        .unwrap_or_default();
     let effect = match (voice.stance, voice.reason.tier, voice.reason.cause) {
         (Stance::Block, ..) => VoiceEffect::Block,
         (Stance::Rewrite, ..) => VoiceEffect::Rewrite,
@@ -280,6 +293,8 @@ fn describe(snapshot: &Snapshot, view: &View<'_>, voice: &Voice, verdict: &Verdi
         effect,
         decisive,
         note: (!decisive).then(|| "another voice counts more".to_owned()),
+        since: times.since.map(|at| at.to_string()),
+        until: times.until.map(|at| at.to_string()),
         ..TextVoice::default()
     };
     match voice.reason.cause {
@@ -288,7 +303,7 @@ fn describe(snapshot: &Snapshot, view: &View<'_>, voice: &Voice, verdict: &Verdi
             text.category = Some(category.to_owned());
             let info = snapshot.lists.find(list).map(|id| snapshot.lists.list(id));
             if voice.reason.tier != Tier::Sealed {
-                text.file = info.map(|info| info.origin.clone());
+                text.file = info.map(|info| info.origin.to_string());
             }
         }
         Cause::Rule { scope, rule } => {
@@ -303,6 +318,32 @@ fn describe(snapshot: &Snapshot, view: &View<'_>, voice: &Voice, verdict: &Verdi
                 text.line = Some(line);
             }
         }
+        Cause::Service {
+            service,
+            title,
+            category,
+            ..
+        } => {
+            text.who = format!("service {service} ({title})");
+            text.category = Some(category.to_owned());
+            text.file = Some(services::ORIGIN.to_owned());
+        }
+        Cause::OpenService { service } => {
+            text.who = format!("profile {}: unblock {service}", view.profile.name);
+        }
+        Cause::Schedule { schedule, of } => {
+            text.who = format!("schedule {schedule}");
+            text.text = Some(of.to_owned());
+        }
+        Cause::Quota { quota, of } => {
+            text.who = format!("quota of {quota}");
+            text.text = Some(of.to_owned());
+        }
+        Cause::Grant { of, .. } => {
+            text.who = "grant".to_owned();
+            text.text = Some(of.to_owned());
+        }
+        Cause::Pause { by } => text.who = format!("pause of the internet by {by}"),
         Cause::AllowOnly => text.who = format!("profile {}: allow-only", view.profile.name),
         Cause::SafeSearch { engine } => text.who = format!("safe search: {engine}"),
         Cause::Canary => text.who = format!("profile {}: close-bypass", view.profile.name),
@@ -334,14 +375,18 @@ fn with_line(
     voice: &Voice,
     name: NameRef<'_>,
 ) -> TextVoice {
-    let Cause::List { list, .. } = voice.reason.cause else {
+    let (Cause::List { list, .. } | Cause::Service { service: list, .. }) = voice.reason.cause
+    else {
         return text;
     };
     if voice.reason.tier == Tier::Sealed {
         return text;
     }
     let excepts = text.effect == VoiceEffect::Exception;
-    let specs: Vec<ListSpec> = snapshot.config.lists.iter().map(list_spec).collect();
+    let specs: Vec<ListSpec> = match services::find(list) {
+        Some(service) => vec![ListSpec::service(&service)],
+        None => snapshot.config.lists.iter().map(list_spec).collect(),
+    };
     let lines = specs.iter().find(|spec| spec.id == list).map(|spec| {
         let protected = ListSpec::protected(&specs);
         lines_about(spec, &protected, files, name).unwrap_or_default()
@@ -384,14 +429,16 @@ fn unused_voices(
     snapshot: &Snapshot,
     view: &View<'_>,
     request: &ExplainRequest,
-) -> Vec<((Tier, Scope, u16), TextVoice)> {
+) -> Vec<((Rank, Scope, u16), TextVoice)> {
     let profile: &Profile = view.profile;
     let mut voices = Vec::new();
     snapshot.lists.look_up(request.qname.as_ref(), |hit| {
         let list = snapshot.lists.list(hit.list);
         let used = match list.kind {
             ListKind::Lifeline | ListKind::Sealed => true,
-            ListKind::Block => profile.blocks.contains(hit.list),
+            ListKind::Block => {
+                view.standing.blocks.contains(hit.list) || profile.open_services.contains(hit.list)
+            }
             ListKind::Allow => profile.allows.contains(hit.list),
         };
         if used || hit.effect == Effect::Excepted {
@@ -399,14 +446,20 @@ fn unused_voices(
         }
         let voice = TextVoice {
             tier: list.tier.label().to_owned(),
-            who: format!("list {}", list.id),
+            who: match list.service {
+                None => format!("list {}", list.id),
+                Some(title) => format!("service {} ({title})", list.id),
+            },
             category: Some(list.category.to_owned()),
-            file: Some(list.origin.clone()),
+            file: Some(list.origin.to_string()),
             effect: VoiceEffect::None,
-            note: Some(format!("profile {} does not use this list", profile.name)),
+            note: Some(match list.service {
+                None => format!("profile {} does not use this list", profile.name),
+                Some(_) => format!("profile {} does not block this service", profile.name),
+            }),
             ..TextVoice::default()
         };
-        voices.push(((Tier::Lists, Scope::Household, u16::MAX), voice));
+        voices.push(((Rank::Lists, Scope::Household, u16::MAX), voice));
     });
     voices
 }

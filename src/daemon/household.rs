@@ -128,8 +128,7 @@ impl Daemon {
     /// What was remembered under a looser setting does not outlive it.
     fn forget_what_became_private(&self, before: &Snapshot, after: &Snapshot) {
         let kept = |snapshot: &Snapshot, name: &str| {
-            let (_, view) = snapshot.view_of(snapshot.devices.find(name), None);
-            view.profile.privacy
+            snapshot.profile_of(snapshot.devices.find(name)).privacy
         };
         for device in &before.config.devices {
             if kept(after, &device.name) > kept(before, &device.name) {
@@ -137,8 +136,8 @@ impl Daemon {
             }
         }
         let guest = |snapshot: &Snapshot| {
-            let (_, view) = snapshot.view_of(None, None);
-            (view.profile.name, view.profile.privacy)
+            let profile = snapshot.profile_of(None);
+            (profile.name, profile.privacy)
         };
         let ((name, then), (_, now)) = (guest(before), guest(after));
         if now > then {
@@ -275,15 +274,17 @@ impl Household for Arc<Daemon> {
     ) -> Boxed<'_, Result<api::Explanation, ControlError>> {
         let snapshot = self.resolver.snapshot();
         Box::pin(async move {
+            let now = self.clock.now();
             if let Some(origin) = origin_of(&snapshot.devices, &request.asker)
                 && snapshot.devices.identify(&origin, None) == Who::Unseen
             {
                 let neighbours = snapshot.devices.neighbours();
                 neighbours.ask(origin.client, origin.interface).await;
             }
-            let done =
-                tokio::task::spawn_blocking(move || explain(&snapshot, &Files::disk(), &request))
-                    .await;
+            let done = tokio::task::spawn_blocking(move || {
+                explain(&snapshot, &Files::disk(), &request, now)
+            })
+            .await;
             done.unwrap_or_else(|error| {
                 Err(ControlError::unavailable(
                     format!("the explanation broke off: {error}"),

@@ -11,7 +11,7 @@ use crate::lists::guard::GuardLimits;
 use crate::lists::{
     self, CompileError, Index, LineNote, ListInfo, ListSource, ListSpec, Progress, Settings, Target,
 };
-use crate::reload::{list_spec, note_sources, specs_to_compile, tier_of};
+use crate::reload::{self, note_sources, specs_to_compile, tier_of};
 use crate::update::{ListState, ListUpdateSpec, Outcome, SignatureSpec, UpdateResult};
 
 /// The lists of `config` as far as what was `compiled` and the states of their updates tell, in its
@@ -59,7 +59,7 @@ fn list_state(list: &config::List, info: Option<&ListInfo>, updates: Option<List
         return whole;
     };
     List {
-        title: info.head.title.clone(),
+        title: info.head.as_ref().and_then(|head| head.title.clone()),
         format: info.format.map(|format| format.label().to_owned()),
         entries: info.entries,
         bad_lines: info.bad_lines,
@@ -119,7 +119,8 @@ pub fn list_summary(index: &Index) -> ListSummary {
         lists.map(|(_, list)| list.id.to_owned()).collect()
     };
     ListSummary {
-        count: index.lists().count() as u64,
+        // Services are shown by themselves.
+        count: index.lists().filter(|(_, it)| it.service.is_none()).count() as u64,
         names: index.name_count() as u64,
         bytes: index.file_bytes(),
         failed: ids(|list| list.failure.is_some()),
@@ -129,7 +130,7 @@ pub fn list_summary(index: &Index) -> ListSummary {
 
 /// What the compiler needs to know of all lists of `config`.
 pub fn list_specs(config: &Config) -> Vec<ListSpec> {
-    config.lists.iter().map(list_spec).collect()
+    reload::list_specs(config)
 }
 
 /// Compiles the lists of `config` to the file `target`, in `memory` octets. Lists that cannot be

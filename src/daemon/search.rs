@@ -3,9 +3,12 @@
 use crate::config::{self, Config};
 use crate::control::api::{ListMatch, ListSearch, VoiceEffect};
 use crate::files::Files;
-use crate::lists::{Dropped, Effect, Index, Line, ListKind, ListSource, ListSpec, lines_about};
+use crate::lists::{
+    Dropped, Effect, Index, Line, ListKind, ListSource, ListSpec, lines_about, services,
+};
 use crate::name::NameRef;
 use crate::reload::{list_spec, tier_of};
+use crate::verdict::Tier;
 
 /// Reads all lists of `config` again and gives the lines that match `name`. Takes as long as that.
 ///
@@ -80,7 +83,41 @@ pub fn search_lists(
             ..whole.clone()
         }));
     }
+    if config.services {
+        search.found.extend(services_with(config, files, name));
+    }
     search
+}
+
+/// The services that `name` belongs to.
+fn services_with(config: &Config, files: &Files, name: NameRef<'_>) -> Vec<ListMatch> {
+    let protected = ListSpec::protected(&[]);
+    let mut found = Vec::new();
+    for service in services::all() {
+        let lines = lines_about(&ListSpec::service(&service), &protected, files, name);
+        let blocks = |profile: &&config::Profile| {
+            let has = |words: &[String], word: &str| words.iter().any(|it| it == word);
+            !has(&profile.open_services, service.id)
+                && (has(&profile.block_services, service.id)
+                    || has(&profile.block_categories, service.category()))
+        };
+        found.extend(lines.unwrap_or_default().into_iter().map(|line| {
+            let profiles = config.profiles.iter().filter(blocks);
+            ListMatch {
+                list: Some(service.id.to_owned()),
+                category: service.category().to_owned(),
+                kind: ListKind::Block.label().to_owned(),
+                tier: Tier::ChildSafety.label().to_owned(),
+                effect: effect_of(ListKind::Block, &line),
+                rule: Some(line.item.to_string()),
+                file: Some(services::ORIGIN.to_owned()),
+                note: Some(format!("service {}", service.title)),
+                profiles: profiles.map(|profile| profile.name.clone()).collect(),
+                ..ListMatch::default()
+            }
+        }));
+    }
+    found
 }
 
 /// The lists that say something of `name` in the index.

@@ -11,6 +11,7 @@ use super::words::Words;
 use super::{Action, Outcome, Source, Transport};
 use crate::clock::Moment;
 use crate::config::Privacy;
+use crate::lists::services;
 use crate::name::NameRef;
 use crate::verdict::{Cause, Reason, Scope, Tier, Trigger};
 
@@ -119,6 +120,17 @@ pub(super) fn write(outcome: &Outcome, words: &mut Words) -> Scratch {
         Cause::LookAlike { of, category } => (9, Some(of), Some(category), 0),
         Cause::UnusualType => (10, None, None, 0),
         Cause::Tunnel => (11, None, None, 0),
+        Cause::Service {
+            service,
+            category,
+            labels,
+            ..
+        } => (12, Some(service), Some(category), u32::from(labels)),
+        Cause::OpenService { service } => (13, Some(service), None, 0),
+        Cause::Schedule { schedule, of } => (14, Some(schedule), Some(of), 0),
+        Cause::Quota { quota, of } => (15, Some(quota), Some(of), 0),
+        Cause::Grant { of, is_service } => (16, Some(of), None, u32::from(is_service)),
+        Cause::Pause { by } => (17, Some(by), None, 0),
     };
     let mut word = |text: Option<&'static str>| {
         let id = text.and_then(|text| words.id(text));
@@ -233,6 +245,26 @@ impl<'a> Cursor<'a, '_> {
             },
             10 => Cause::UnusualType,
             11 => Cause::Tunnel,
+            12 => Cause::Service {
+                service: first,
+                title: services::find(first).map_or(first, |service| service.title),
+                category: second,
+                labels: u8::try_from(number).ok()?,
+            },
+            13 => Cause::OpenService { service: first },
+            14 => Cause::Schedule {
+                schedule: first,
+                of: second,
+            },
+            15 => Cause::Quota {
+                quota: first,
+                of: second,
+            },
+            16 => Cause::Grant {
+                of: first,
+                is_service: number == 1,
+            },
+            17 => Cause::Pause { by: first },
             _ => Cause::Unlisted,
         };
         Some(Details {

@@ -126,6 +126,30 @@ fn every_reason_survives_the_log() {
         },
         Cause::UnusualType,
         Cause::Tunnel,
+        Cause::Service {
+            service: "roblox",
+            title: "Roblox",
+            category: "games",
+            labels: 2,
+        },
+        Cause::OpenService { service: "roblox" },
+        Cause::Schedule {
+            schedule: "bedtime",
+            of: "everything",
+        },
+        Cause::Quota {
+            quota: "games and video",
+            of: "games",
+        },
+        Cause::Grant {
+            of: "roblox",
+            is_service: true,
+        },
+        Cause::Grant {
+            of: "example.org",
+            is_service: false,
+        },
+        Cause::Pause { by: "parents" },
     ];
     let triggers = [
         Trigger::Qname,
@@ -167,7 +191,7 @@ fn every_reason_survives_the_log() {
             }
         }
     }
-    assert_eq!(checked, 4 * 5 * 14);
+    assert_eq!(checked, 4 * 5 * 21);
 }
 
 #[test]

@@ -269,7 +269,7 @@ impl Newcomer {
             return;
         }
         let limits = snapshot.config.limits.clone();
-        let device = snapshot.identify(&origin).0.map(|device| device.name);
+        let device = snapshot.device_at(&origin).map(|device| device.name);
         let client = device.map_or(Client::Address(origin.client), Client::Device);
         let Some(place) = self.places.take(client, &limits) else {
             debug!(?client, "too many connections");

@@ -51,7 +51,8 @@ pub fn items<E>(
             .lists()
             .map(|(id, info)| match selection {
                 Selection::List(list) => list == id && info.kind != ListKind::Sealed,
-                Selection::Blocklists => info.kind == ListKind::Block,
+                // Which services count is a choice of each household.
+                Selection::Blocklists => info.kind == ListKind::Block && info.service.is_none(),
             })
             .collect(),
         with_exceptions: selection != Selection::Blocklists,

@@ -19,8 +19,10 @@ pub mod patterns;
 mod posting;
 mod rule;
 pub mod sealed;
+pub mod services;
 pub mod starter;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::verdict::Tier;
@@ -57,12 +59,14 @@ pub struct ListInfo {
     pub kind: ListKind,
     /// The weight of its blocks.
     pub tier: Tier,
+    /// The title of the service whose names it holds, if it is one; the ids are the same.
+    pub service: Option<&'static str>,
     /// Where it came from: a path, or `embedded`, or `configuration`.
-    pub origin: String,
+    pub origin: Cow<'static, str>,
     /// Its syntax, as given or detected.
     pub format: Option<ListFormat>,
-    /// What it says of itself.
-    pub head: Head,
+    /// What it says of itself, if anything.
+    pub head: Option<Box<Head>>,
     /// Entries loaded; a hosts line may hold several.
     pub entries: u64,
     /// Lines not understood.
@@ -77,6 +81,7 @@ pub struct ListInfo {
     /// The first [`KEPT_ERRORS`] of them.
     pub first_flags: Vec<LineNote>,
     /// SHA-256 of its source as it was read: of the file, not of what is unpacked from it.
+    /// None of a service, which came with the program.
     pub sha256: Option<[u8; 32]>,
     /// Why nothing could be loaded, if so, with the list's path.
     pub failure: Option<String>,
@@ -92,9 +97,10 @@ impl ListInfo {
             category,
             kind,
             tier,
-            origin: String::new(),
+            service: None,
+            origin: Cow::Borrowed(""),
             format: None,
-            head: Head::default(),
+            head: None,
             entries: 0,
             bad_lines: 0,
             first_errors: Vec::new(),

@@ -3,6 +3,8 @@
 //! They are text in the binary, read at start like any other list, so that the daemon protects
 //! from the first second, without a network and without a file.
 
+use super::services;
+
 /// The file names under `blocklists/` and their content.
 pub static STARTER: &[(&str, &[u8])] = &starter![
     "ads.txt",
@@ -29,8 +31,12 @@ pub static STARTER: &[(&str, &[u8])] = &starter![
     "vpn.txt",
 ];
 
-/// The content of the file `name`, if one of that name came with the program.
+/// The content of the file `name`, if one of that name came with the program; the lists of services
+/// are called as in `services/roblox`.
 pub fn content(name: &str) -> Option<&'static [u8]> {
+    if services::is_file(name) {
+        return services::of_file(name).map(|service| services::lines(&service));
+    }
     STARTER
         .iter()
         .find_map(|(file, content)| (*file == name).then_some(*content))

@@ -56,7 +56,7 @@ mod tests {
         assert_eq!(lines().filter_map(net).count(), lines().count());
         assert!(RESOLVERS.len() >= 120, "{}", RESOLVERS.len());
         for (at, net) in RESOLVERS.iter().enumerate() {
-            assert!(!super::super::points_inside(net.addr()), "{net}");
+            assert!(!super::super::answer::points_inside(net.addr()), "{net}");
             let others = RESOLVERS.iter().skip(at + 1);
             assert_eq!(others.filter(|it| net.contains(*it)).count(), 0, "{net}");
         }

@@ -21,7 +21,7 @@ use crate::config::{self, Config, DevicesRead, Diagnostic, GivenDevices, Loaded,
 use crate::device::Neighbours;
 use crate::files::{FileError, Files, Stamp};
 use crate::lists::sealed::Day;
-use crate::lists::{CompileError, Index, ListKind, ListSource, ListSpec};
+use crate::lists::{CompileError, Index, ListKind, ListSource, ListSpec, services};
 use crate::policy::{SafeSearch, SafeSearchError};
 use crate::resolve::Resolver;
 use crate::snapshot::{Lasting, Snapshot};
@@ -200,7 +200,7 @@ impl Reloader {
     ) -> Result<Arc<Snapshot>, StartError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let sources = self.stamp_lists(&config);
-        let served = self.shelf(&config).first(&specs_of(&sources))?;
+        let served = self.shelf(&config).first(&specs_of(&sources, &config))?;
         state.lists_are_current = served.standing == Standing::Current;
         state.shelf_warnings = served.warnings;
         if served.standing == Standing::Failed {
@@ -395,7 +395,7 @@ impl Reloader {
         let mut renewed = None;
         if is_new || !state.lists_are_current && may_retry {
             let shelf = self.shelf(config).accepting(&accept);
-            let specs = specs_of(&sources);
+            let specs = specs_of(&sources, config);
             match shelf.renew(&specs, Some(&current.lists)) {
                 Ok(served) => {
                     let names = served.index.name_count();
@@ -521,7 +521,7 @@ impl Reloader {
             ListSource::File(path) => self.files.stamp(path),
             ListSource::Embedded(_) | ListSource::Inline(_) => None,
         };
-        let specs = specs_to_compile(config, &self.files).into_iter();
+        let specs = written_specs(config, &self.files).into_iter();
         specs
             .map(|spec| {
                 let stamp = stamp(&spec.source);
@@ -632,8 +632,21 @@ pub fn tier_of(list: &config::List) -> Tier {
     }
 }
 
-fn specs_of(sources: &[(ListSpec, Option<Stamp>)]) -> Vec<ListSpec> {
-    sources.iter().map(|(spec, _)| spec.clone()).collect()
+fn specs_of(sources: &[(ListSpec, Option<Stamp>)], config: &Config) -> Vec<ListSpec> {
+    let written = sources.iter().map(|(spec, _)| spec.clone());
+    written.chain(service_specs(config)).collect()
+}
+
+/// What the compiler needs to know of all lists of `config`, services included.
+pub fn list_specs(config: &Config) -> Vec<ListSpec> {
+    let written = config.lists.iter().map(list_spec);
+    written.chain(service_specs(config)).collect()
+}
+
+/// The services are the same in every household; nothing is kept of them between two compilations.
+fn service_specs(config: &Config) -> impl Iterator<Item = ListSpec> {
+    let all = config.services.then(services::all);
+    all.into_iter().flatten().map(|it| ListSpec::service(&it))
 }
 
 /// What the compiler needs to know of a list.
@@ -653,8 +666,14 @@ pub fn list_spec(list: &config::List) -> ListSpec {
     }
 }
 
-/// The same of all lists, with what their copies have to be.
+/// The same, with what copies of downloads have to be.
 pub fn specs_to_compile(config: &Config, files: &Files) -> Vec<ListSpec> {
+    let written = written_specs(config, files).into_iter();
+    written.chain(service_specs(config)).collect()
+}
+
+/// The same without services.
+fn written_specs(config: &Config, files: &Files) -> Vec<ListSpec> {
     let lists = config.lists.iter();
     let specs = lists.map(|list| {
         let sha256 = match (&list.download, &list.source) {

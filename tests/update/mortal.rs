@@ -173,6 +173,11 @@ impl FileSystem for Mortal {
         draft.commit()
     }
 
+    fn append(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let add = || self.disk.append(path, content);
+        self.life.at_once(|| add().map_err(|error| error.source))
+    }
+
     fn draft(&self, path: &Path) -> io::Result<Box<dyn Draft>> {
         let draft = self.file(Some(path), || self.disk.draft(path))?;
         Ok(Box::new(draft))

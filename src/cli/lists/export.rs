@@ -7,7 +7,7 @@ use super::super::{Backend, Failure, Output};
 use super::{ExportArguments, index_of, refused};
 use crate::files::Files;
 use crate::lists::export::{Exported, Selection, export, items};
-use crate::lists::{Effect, Index, Item, ListFormat, ListKind, Reach};
+use crate::lists::{Effect, Index, Item, ListFormat, ListInfo, ListKind, Reach};
 
 /// One entry, a line of JSON.
 #[derive(Debug, Serialize)]
@@ -46,9 +46,10 @@ pub(super) fn run(
 fn select(id: &str, index: &Index) -> Result<Selection, Failure> {
     let known = || {
         let open = |kind| kind != ListKind::Sealed;
-        let lists = index.lists().filter(|(_, list)| open(list.kind));
+        let shown = |list: &ListInfo| open(list.kind) && list.service.is_none();
+        let lists = index.lists().filter(|(_, list)| shown(list));
         let ids: Vec<&str> = lists.map(|(_, list)| list.id).collect();
-        format!("lists in the index: {}", ids.join(", "))
+        format!("lists in the index: {}, and services", ids.join(", "))
     };
     let Some(list) = index.find(id) else {
         return Err(refused(

@@ -26,13 +26,14 @@ mod suffix;
 mod tests;
 mod verify;
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::guard::Protected;
 use super::index::{Index, IndexError, Totals, WriteError};
 use super::parse::ReadOptions;
-use super::{ListFormat, ListInfo, ListKind};
+use super::{ListFormat, ListInfo, ListKind, services};
 use crate::files::{FileError, Files};
 use crate::intern::intern;
 use crate::verdict::Tier;
@@ -92,9 +93,38 @@ impl ListSpec {
 
     /// Whether it may not take what is protected: a list that somebody else writes. Lines of the
     /// configuration are the household's own.
-    const fn is_guarded(&self) -> bool {
+    fn is_guarded(&self) -> bool {
         matches!(self.kind, ListKind::Block | ListKind::Sealed)
             && !matches!(self.source, ListSource::Inline(_))
+            && !self.is_service()
+    }
+
+    /// The list of a service that came with the program.
+    pub fn service(service: &services::Service) -> Self {
+        Self {
+            id: service.id.to_owned(),
+            category: service.category().to_owned(),
+            kind: ListKind::Block,
+            tier: Tier::ChildSafety,
+            source: ListSource::Embedded(service.file),
+            format: Some(ListFormat::Wildcards),
+            member: None,
+            public_suffixes: false,
+            urls: Vec::new(),
+            sha256: None,
+        }
+    }
+
+    /// Whether it holds the names of a service.
+    pub fn is_service(&self) -> bool {
+        matches!(self.source, ListSource::Embedded(file) if services::is_file(file))
+    }
+
+    fn service_title(&self) -> Option<&'static str> {
+        match self.source {
+            ListSource::Embedded(file) => Some(services::of_file(file)?.title),
+            ListSource::File(_) | ListSource::Inline(_) => None,
+        }
     }
 
     /// How to read it.
@@ -108,6 +138,7 @@ impl ListSpec {
     /// What is known of the list before it is read.
     fn info(&self) -> ListInfo {
         ListInfo {
+            service: self.service_title(),
             origin: self.source.origin(),
             format: self.format,
             ..ListInfo::new(
@@ -133,11 +164,12 @@ pub enum ListSource {
 
 impl ListSource {
     /// Where that is, for people.
-    fn origin(&self) -> String {
+    fn origin(&self) -> Cow<'static, str> {
         match self {
-            Self::Embedded(name) => format!("embedded blocklists/{name}"),
-            Self::File(path) => path.display().to_string(),
-            Self::Inline(_) => "configuration".to_owned(),
+            Self::Embedded(name) if services::is_file(name) => services::ORIGIN.into(),
+            Self::Embedded(name) => format!("embedded blocklists/{name}").into(),
+            Self::File(path) => path.display().to_string().into(),
+            Self::Inline(_) => "configuration".into(),
         }
     }
 }

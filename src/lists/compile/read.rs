@@ -301,7 +301,8 @@ fn read(
         info.bad_lines = bad;
         info.flagged_lines = flags.lines;
         info.first_flags = flags.first();
-        info.sha256 = sum;
+        // What came with the program is known by its version.
+        info.sha256 = sum.filter(|_| info.service.is_none());
     }
     Ok(failure.map(|why| format!("{place}: {why}")))
 }
@@ -575,7 +576,7 @@ fn last_good<'i>(spec: &ListSpec, before: Option<&'i Index>) -> Option<(&'i Inde
 /// Completes what is known of a list by what reading it brought.
 fn note(info: &mut ListInfo, report: Report, mut errors: Vec<LineNote>) {
     info.format = Some(report.format);
-    info.head = report.head;
+    info.head = (report.head != parse::Head::default()).then(|| Box::new(report.head));
     let hidden = if report.format == ListFormat::Sealed {
         // Faults of fingerprints hold nothing of them.
         ListKind::Block

@@ -54,6 +54,11 @@ pub(super) fn of_content(
     lists: &[ListInfo],
 ) -> [u8; 32] {
     let mut hash = Hash::new(b"content", specs, protected);
+    for spec in specs.iter().filter(|spec| spec.is_service()) {
+        if let ListSource::Embedded(name) = spec.source {
+            hash.part(starter::content(name).unwrap_or_default());
+        }
+    }
     for info in lists {
         hash.part(info.sha256.as_ref().map_or(&[], |hash| &hash[..]));
         hash.part(&[

@@ -1,22 +1,35 @@
 //! What an index keeps of its lists, as JSON.
 
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::intern::intern;
-use crate::lists::{Head, LineNote, ListFormat, ListInfo, ListKind};
+use crate::lists::{Head, LineNote, ListFormat, ListInfo, ListKind, services};
 use crate::verdict::Tier;
 
 /// The longest id or category that is believed, in octets. Words are kept for the life of the
 /// process, so an index must not bring any number of them.
 const MAX_WORD: usize = 1024;
 
+/// The syntax of the lists of services.
+const SERVICE_FORMAT: ListFormat = ListFormat::Wildcards;
+
 /// A [`ListInfo`] as it stands in the file.
 #[derive(Debug, Serialize, Deserialize)]
 struct Saved {
     id: String,
+    /// Whether it is a service, of which nothing is written that holds for all of them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    service: bool,
     category: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     kind: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     tier: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     origin: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     format: Option<String>,
@@ -72,6 +85,14 @@ const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over references"
+)]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
 /// The octets of the section.
 pub(super) fn write(lists: &[ListInfo]) -> Result<Vec<u8>, serde_json::Error> {
     let saved: Vec<Saved> = lists.iter().map(Saved::from).collect();
@@ -80,12 +101,46 @@ pub(super) fn write(lists: &[ListInfo]) -> Result<Vec<u8>, serde_json::Error> {
 
 /// The lists of a section, or what about them makes no sense.
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<ListInfo>, &'static str> {
-    let saved: Vec<Saved> =
-        serde_json::from_slice(bytes).map_err(|_| "what it says of its lists")?;
-    if saved.len() > usize::from(u16::MAX) {
+    let Restored(lists) = serde_json::from_slice(bytes).map_err(|_| "what it says of its lists")?;
+    let lists = lists?;
+    if lists.len() > usize::from(u16::MAX) {
         return Err("more than 65,535 lists");
     }
-    saved.into_iter().map(Saved::restore).collect()
+    Ok(lists)
+}
+
+/// All lists, restored one by one: most are services, and all of them as they stand in the file
+/// would take more memory than what is kept.
+struct Restored(Result<Vec<ListInfo>, &'static str>);
+
+impl<'de> Deserialize<'de> for Restored {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Lists;
+        impl<'de> Visitor<'de> for Lists {
+            type Value = Restored;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("lists")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Restored, A::Error> {
+                let mut lists = Ok(Vec::new());
+                while let Some(saved) = from.next_element::<Saved>()? {
+                    if let Ok(known) = &mut lists {
+                        match saved.restore() {
+                            Ok(list) => known.push(list),
+                            Err(why) => lists = Err(why),
+                        }
+                    }
+                }
+                if let Ok(known) = &mut lists {
+                    known.shrink_to_fit();
+                }
+                Ok(Restored(lists))
+            }
+        }
+        from.deserialize_seq(Lists)
+    }
 }
 
 impl From<&ListInfo> for Saved {
@@ -94,14 +149,24 @@ impl From<&ListInfo> for Saved {
             let pairs = notes.iter().map(|note| (note.line, note.text.clone()));
             pairs.collect()
         };
-        let head = info.head.clone();
+        let head = info.head.as_deref().cloned().unwrap_or_default();
+        let is_service = info.service.is_some();
+        // What is so of every service is not said of each.
+        let unless = |usual: bool, text: &str| match is_service && usual {
+            true => String::new(),
+            false => text.to_owned(),
+        };
+        let format = info.format.map(ListFormat::label);
         Self {
             id: info.id.to_owned(),
+            service: is_service,
             category: info.category.to_owned(),
-            kind: info.kind.label().to_owned(),
-            tier: info.tier.label().to_owned(),
-            origin: info.origin.clone(),
-            format: info.format.map(|format| format.label().to_owned()),
+            kind: unless(info.kind == ListKind::Block, info.kind.label()),
+            tier: unless(info.tier == Tier::ChildSafety, info.tier.label()),
+            origin: unless(info.origin == services::ORIGIN, &info.origin),
+            format: format
+                .filter(|format| !is_service || *format != SERVICE_FORMAT.label())
+                .map(str::to_owned),
             head: SavedHead {
                 title: head.title,
                 category: head.category,
@@ -136,35 +201,47 @@ impl Saved {
         if !is_word(&self.id) || !is_word(&self.category) {
             return Err("a list's id or category is no word");
         }
-        const KINDS: [ListKind; 4] = [
-            ListKind::Block,
-            ListKind::Allow,
-            ListKind::Lifeline,
-            ListKind::Sealed,
-        ];
-        let kind = KINDS.into_iter().find(|kind| kind.label() == self.kind);
-        let tier = Tier::ALL.into_iter().find(|tier| tier.label() == self.tier);
+        let known = services::find(&self.id).filter(|_| self.service);
+        let id = known.map_or_else(|| intern(&self.id), |service| service.id);
+        let is_usual = |text: &str| self.service && text.is_empty();
+        let kind = match is_usual(&self.kind) {
+            true => Some(ListKind::Block),
+            false => (ListKind::ALL.into_iter()).find(|kind| kind.label() == self.kind),
+        };
+        let tier = match is_usual(&self.tier) {
+            true => Some(Tier::ChildSafety),
+            false => (Tier::ALL.into_iter()).find(|tier| tier.label() == self.tier),
+        };
+        let origin = match is_usual(&self.origin) {
+            true => Cow::Borrowed(services::ORIGIN),
+            false => Cow::Owned(self.origin),
+        };
+        let usual_format = self.service.then_some(SERVICE_FORMAT);
+        let head = Head {
+            title: self.head.title,
+            category: self.head.category,
+            kind: self.head.kind,
+            source: self.head.source,
+            date: self.head.date,
+            licence: self.head.licence,
+            covers: self.head.covers,
+        };
         let format = self.format.map(|label| {
             let mut all = ListFormat::ALL.into_iter();
             all.find(|format| format.label() == label)
                 .ok_or("a list of an unknown syntax")
         });
         Ok(ListInfo {
-            id: intern(&self.id),
-            category: intern(&self.category),
+            id,
+            category: known.map_or_else(|| intern(&self.category), |service| service.category()),
+            service: self
+                .service
+                .then(|| known.map_or(id, |service| service.title)),
             kind: kind.ok_or("a list of an unknown kind")?,
             tier: tier.ok_or("a list of an unknown tier")?,
-            origin: self.origin,
-            format: format.transpose()?,
-            head: Head {
-                title: self.head.title,
-                category: self.head.category,
-                kind: self.head.kind,
-                source: self.head.source,
-                date: self.head.date,
-                licence: self.head.licence,
-                covers: self.head.covers,
-            },
+            origin,
+            format: format.transpose()?.or(usual_format),
+            head: (head != Head::default()).then(|| Box::new(head)),
             entries: self.entries,
             bad_lines: self.bad_lines,
             first_errors: notes(self.first_errors),

@@ -1,0 +1,205 @@
+//! Hearing everything that speaks about a name.
+
+use super::authority::Panel;
+use super::canary::is_canary;
+use super::special::SpecialUse;
+use super::view::View;
+use super::voice::{Stance, Voice, precision};
+use super::{lookalike, types};
+use crate::clock::Moment;
+use crate::config::WhenUnsure;
+use crate::message::rtype;
+use crate::name::NameRef;
+use crate::standing::Marks;
+use crate::verdict::{Cause, Reason, RewriteTarget, Tier, Trigger, Verdict};
+
+/// Hears every voice about `name`, in no particular order.
+pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnMut(Voice)) {
+    let profile = view.profile;
+    view.rules.survey(name, profile.id, view.device, &mut each);
+    let mut on_allowlist = false;
+    let mut marks = (!view.standing.is_plain()).then(Marks::default);
+    view.lists.look_up(name, |hit| {
+        if let Some(voice) = view.voice_of(&hit, name, qtype, marks.as_mut()) {
+            on_allowlist |= voice.stance == Stance::Allow && voice.reason.tier == Tier::ChildSafety;
+            each(voice);
+        }
+    });
+    if let Some(service) = profile.open_services.sharing(name) {
+        on_allowlist = true;
+        let cause = Cause::OpenService { service };
+        each(about(Stance::Allow, cause, None, 1));
+    }
+    if let Some(mut marks) = marks {
+        view.standing.mark_name(name, &mut marks);
+        survey_standing(name, qtype, view, &marks, &mut each);
+    }
+    if profile.close_bypass && is_canary(name) {
+        each(about(Stance::Block, Cause::Canary, None, u16::MAX));
+    }
+    if profile.ways_round.unusual_types && types::is_unusual(name, qtype) {
+        each(about(Stance::Block, Cause::UnusualType, None, u16::MAX));
+    }
+    if profile.ways_round.look_alikes
+        && let Some(voice) = against_look_alike(name, qtype, view)
+    {
+        each(voice);
+    }
+    if view.standing.filter_paused {
+        return;
+    }
+    // The safe form stands in where addresses are asked for; mail and text records are not search.
+    let leads_to_addresses = matches!(
+        qtype,
+        rtype::A | rtype::AAAA | rtype::HTTPS | rtype::SVCB | rtype::ANY
+    );
+    if let Some((engine, target)) = view
+        .safe_search
+        .find(name, profile.safe_search, profile.youtube)
+        .filter(|_| leads_to_addresses)
+    {
+        let cause = Cause::SafeSearch { engine };
+        each(about(Stance::Rewrite, cause, Some(target), u16::MAX));
+    }
+    let unlisted = !on_allowlist && (profile.allow_only || profile.missing_list.is_some());
+    if !unlisted || !is_of_the_web(name, qtype, view) {
+        return;
+    }
+    if profile.allow_only {
+        each(about(Stance::Block, Cause::AllowOnly, None, 0));
+    }
+    if let Some(list) = profile
+        .missing_list
+        .filter(|_| profile.when_unsure == WhenUnsure::Block)
+    {
+        each(about(Stance::Block, Cause::Unsure { list }, None, 0));
+    }
+}
+
+/// What speaks against a name in another script that looks like a blocked one.
+fn against_look_alike(name: NameRef<'_>, qtype: u16, view: &View<'_>) -> Option<Voice> {
+    let plain = lookalike::plain_form(name)?;
+    let plain = plain.as_ref();
+    let mut panel = Panel::default();
+    let (profile, device) = (view.profile.id, view.device);
+    view.rules
+        .survey(plain, profile, device, &mut |voice| panel.hear(voice));
+    view.lists.look_up(plain, |hit| {
+        if let Some(voice) = view.voice_of(&hit, plain, qtype, None) {
+            panel.hear(voice);
+        }
+    });
+    let Verdict::Block(reason) = panel.verdict() else {
+        return None;
+    };
+    let (of, category) = match reason.cause {
+        // A sealed list is about its own names and gives nothing else away.
+        _ if reason.tier == Tier::Sealed => return None,
+        Cause::List { list, category, .. } => (list, category),
+        Cause::Service {
+            service, category, ..
+        } => (service, category),
+        Cause::Rule { rule, .. } => (rule, "rule"),
+        _ => return None,
+    };
+    Some(Voice {
+        stance: Stance::Block,
+        reason: Reason {
+            // A rule about the very name comes before what another name is.
+            tier: reason.tier.max(Tier::ChildSafety),
+            cause: Cause::LookAlike { of, category },
+            trigger: Trigger::Qname,
+        },
+        target: None,
+        precision: 0,
+        important: false,
+    })
+}
+
+/// Hears what schedules, quotas, grants and pauses say of a name with these marks.
+fn survey_standing(
+    name: NameRef<'_>,
+    qtype: u16,
+    view: &View<'_>,
+    marks: &Marks,
+    each: &mut impl FnMut(Voice),
+) {
+    let standing = view.standing;
+    let household = |stance, cause, precision| Voice {
+        reason: Reason {
+            tier: Tier::Household,
+            cause,
+            trigger: Trigger::Qname,
+        },
+        ..about(stance, cause, None, precision)
+    };
+    for (cause, labels, is_exact) in standing.granted_names(name) {
+        each(household(Stance::Allow, cause, precision(labels, is_exact)));
+    }
+    if let Some(cause) = standing.granted_service(marks) {
+        each(household(Stance::Allow, cause, 1));
+    }
+    let closes_all = standing.may_close_everything() && is_of_the_web(name, qtype, view);
+    for (cause, is_everything) in standing.closings(marks) {
+        if closes_all || !is_everything {
+            each(about(Stance::Block, cause, None, u16::from(!is_everything)));
+        }
+    }
+    if let Some(cause) = standing.pause(marks).filter(|_| closes_all) {
+        each(household(Stance::Block, cause, 0));
+    }
+}
+
+/// A voice of the child-safety tier.
+const fn about(
+    stance: Stance,
+    cause: Cause,
+    target: Option<RewriteTarget>,
+    precision: u16,
+) -> Voice {
+    Voice {
+        stance,
+        reason: Reason {
+            tier: Tier::ChildSafety,
+            cause,
+            trigger: Trigger::Qname,
+        },
+        target,
+        precision,
+        important: false,
+    }
+}
+
+/// Whether `name` is part of what an allowlist chooses from and a bedtime closes. What is at home is
+/// not; nor is what only proves or describes the network and opens no site: signatures' keys
+/// (RFC 4035) and the name by which a device learns of NAT64 (RFC 7050).
+fn is_of_the_web(name: NameRef<'_>, qtype: u16, view: &View<'_>) -> bool {
+    let is_plumbing =
+        matches!(qtype, rtype::DS | rtype::DNSKEY) || name.as_wire() == b"\x08ipv4only\x04arpa\x00";
+    !is_plumbing && SpecialUse::of(name).is_none() && !view.is_private(name)
+}
+
+/// What the standing has to do with `name`: the quotas it counts for, above all. Asks the lists
+/// once more, where anything is counted at all.
+pub fn marks_of(name: NameRef<'_>, qtype: u16, view: &View<'_>) -> Marks {
+    let mut marks = Marks::default();
+    if !view.standing.is_plain() {
+        view.lists.look_up(name, |hit| {
+            let _voice = view.voice_of(&hit, name, qtype, Some(&mut marks));
+        });
+        view.standing.mark_name(name, &mut marks);
+    }
+    marks
+}
+
+/// How long a client may keep an answer for `name` that is given at `at`, in seconds: not longer
+/// than what let it through holds, and a minute where its time is counted.
+pub fn ttl_ceiling(name: NameRef<'_>, qtype: u16, view: &View<'_>, at: Moment) -> u32 {
+    let standing = view.standing;
+    let ceiling = standing.ttl_ceiling(at);
+    if !standing.has_meters() {
+        return ceiling;
+    }
+    let marks = marks_of(name, qtype, view);
+    ceiling.min(standing.metered_ceiling(&marks, at))
+}
