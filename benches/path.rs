@@ -170,7 +170,7 @@ fn resolver() -> Resolver {
 }
 
 /// The world that `/etc/h.toml` describes.
-fn world(files: &MemoryFiles) -> (Arc<Snapshot>, Clock) {
+fn world(files: &Arc<MemoryFiles>) -> (Arc<Snapshot>, Clock) {
     let clock = Clock::system();
     let main = Path::new("/etc/h.toml");
     let loaded = config::load_with(&files.files(), main, &Overrides::default());
