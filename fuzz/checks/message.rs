@@ -56,7 +56,6 @@ fn check_options(query: &Query<'_>) {
         trust: Trust::default(),
         subscriber_option: 65_280,
         proxy: false,
-        macs: vec![],
     };
     assert_eq!(Claim::read(query, &forwarder), None);
     forwarder.trust = Trust {
