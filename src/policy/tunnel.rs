@@ -265,10 +265,13 @@ mod tests {
         assert!(!ask(&tunnels, "www.example.net", "tablet", after));
     }
 
+    /// Makes up a name of one sort.
+    type Draw = fn(&mut Dice) -> String;
+
     /// What homes ask for, as fast as they could: none of it is a tunnel.
     #[test]
     fn ordinary_names_are_none() {
-        let everyday: [(&str, fn(&mut Dice) -> String); 13] = [
+        let everyday: [(&str, Draw); 13] = [
             ("content network", |dice| {
                 format!("d{}.cloudfront.test", dice.text(BASE36, 13))
             }),

@@ -10,6 +10,8 @@ from pathlib import Path
 SEED = 20261122
 NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})+")
 ADDRESS = re.compile(r"[0-9.]+")
+# What no list may take: the compiler leaves out whatever would take one of these names.
+BLOCKLISTS = Path(__file__).resolve().parents[3] / "blocklists"
 # Our own lists of a run: category and share of the names in percent.
 SHARES = [("ads", 20), ("adult", 30), ("gambling", 10), ("malware", 10), ("phishing", 20), ("trackers", 10)]
 # Questions whose right answers are known, of each sort.
@@ -54,6 +56,32 @@ class Data:
         if not all(path.exists() for _, path in paths):
             split(self.names, [(path, share) for (_, path), (_, share) in zip(paths, SHARES)])
         return paths
+
+
+class Protected:
+    """The names that no list may take, as `blocklists/` has them."""
+
+    def __init__(self, folder: Path = BLOCKLISTS) -> None:
+        # Alone, with all below them, and above one of them that is not a lifeline.
+        self.exact, self.whole, self.above = set(), set(), set()
+        for file in ["lifelines.txt", "protected.txt"]:
+            for line in (folder / file).read_text().splitlines():
+                word = line.split("#")[0].strip()
+                name = word.removeprefix("=")
+                if name:
+                    (self.whole if name == word else self.exact).add(name)
+                    if file == "protected.txt":
+                        self.above.update(suffixes(name))
+
+    def would_be_taken_by(self, name: str) -> bool:
+        """Whether a list that names it would take one of them."""
+        return name in self.exact or name in self.above or not self.whole.isdisjoint(suffixes(name))
+
+
+def suffixes(name: str) -> list[str]:
+    """The name and its parents."""
+    labels = name.split(".")
+    return [".".join(labels[begin:]) for begin in range(len(labels))]
 
 
 def split(names: Path, parts: list[tuple[Path, int]]) -> None:
@@ -105,6 +133,9 @@ def prepare(work: Path, tool: Path, lists: Path | None, count: int) -> Data:
     known = work / "known.names"
     if not known.exists():
         distinct = dict.fromkeys(real_names(lists)) if lists else {}
+        # All contenders shall know the same names.
+        protected = Protected()
+        distinct = [name for name in distinct if not protected.would_be_taken_by(name)]
         known.write_text("".join(f"{name}\n" for name in distinct))
     with known.open() as lines:
         data = Data(folder, count, min(count, sum(1 for _ in lines)))

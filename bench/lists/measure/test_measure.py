@@ -53,6 +53,17 @@ class Names(unittest.TestCase):
             found = list(data.real_names(Path(folder)))
         self.assertEqual(found, ["one.example", "two.example", "three.example", "four.example"])
 
+    def test_what_the_compiler_leaves_out_is_known(self):
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "lifelines.txt").write_text("# help\nhelp.example  # day and night\n")
+            (Path(folder) / "protected.txt").write_text("=www.vendor.example\nschool.test\n")
+            it = data.Protected(Path(folder))
+        taken = ["help.example", "chat.help.example", "www.vendor.example", "vendor.example"]
+        for name in [*taken, "example", "a.school.test", "test"]:
+            self.assertTrue(it.would_be_taken_by(name), name)
+        for name in ["helpx.example", "a.www.vendor.example", "ads.vendor.example", "other"]:
+            self.assertFalse(it.would_be_taken_by(name), name)
+
     def test_every_name_is_dealt_to_one_list_by_its_share(self):
         with tempfile.TemporaryDirectory() as folder:
             it = data.Data(Path(folder), 1000, 0)

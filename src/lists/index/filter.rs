@@ -15,7 +15,8 @@ use std::ops::Range;
 
 /// Octets of a block: those of a cache line.
 pub(super) const BLOCK: usize = 64;
-/// Bits for each name: one question in seventy for a name that is not listed gets through.
+/// Bits for each name: of hashes that are not there, one in 150 gets through; of names with three
+/// labels that are not listed, of which two are asked for, one in 75.
 const BITS_PER_NAME: u64 = 11;
 /// Labels of the largest home.
 pub(super) const NEAREST_HOME: usize = 2;
@@ -256,6 +257,7 @@ impl Homes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lists::posting::canonical_order;
     use crate::name::{Name, NameRef};
 
     /// The hashes of all parents of a name.
@@ -268,6 +270,12 @@ mod tests {
             hashes.push(hash_label(above, wire, 0..1 + usize::from(wire[0])));
         }
         hashes
+    }
+
+    /// Sorts names as they come from the compiler.
+    fn sort(names: &mut Vec<Name>) {
+        names.sort_by(|left, right| canonical_order(left.as_ref(), right.as_ref()));
+        names.dedup();
     }
 
     fn filter(names: &[Name]) -> Vec<[u8; BLOCK]> {
@@ -305,7 +313,9 @@ mod tests {
         );
         let others = (100_000..200_000).map(|n| name(&format!("{n:08}.org")));
         let through = others.filter(|name| asked(&whole, name, 2) > 0).count();
-        assert!((800..2_000).contains(&through), "{through}");
+        // A block has 46.5 of them, a Poisson distribution around that; with *n* in a block a bit of
+        // it is set with 1 - (63/64)^n, and all eight that are asked for in 6.57 of 1,000 cases.
+        assert!((550..750).contains(&through), "{through}");
         assert_eq!(asked(&[], &names[0], 0), 0);
     }
 
@@ -328,7 +338,7 @@ mod tests {
         for n in 0..16 {
             names.push(name(&format!("{n:03}.some.test")));
         }
-        names.sort_by(|left, right| left.as_ref().cmp(&right.as_ref()));
+        sort(&mut names);
         let mut marks = Vec::new();
         let mut homes = Homes::default();
         let mut each = |home, hash| {
@@ -354,6 +364,30 @@ mod tests {
             let labels = name.as_ref().label_count();
             assert!(asked(&whole, name, 1) >> labels & 1 == 1, "{name}");
             assert_eq!(asked(&whole, name, labels + 1), 0);
+        }
+    }
+
+    #[test]
+    fn names_of_any_shape_are_found() {
+        let mut random = 1_u64;
+        let mut draw = |below: u64| {
+            random = mix(random, below);
+            random % below
+        };
+        let mut names = Vec::new();
+        // Few labels crowd in many places, and many names have listed parents.
+        for variety in [1, 2, 3, 30] {
+            for _ in 0..3_000 {
+                let labels: Vec<_> = (0..=draw(12)).map(|_| draw(variety).to_string()).collect();
+                names.push(name(&labels.join(".")));
+            }
+        }
+        sort(&mut names);
+        assert!(names.len() > 5_000, "{}", names.len());
+        let whole = filter(&names);
+        for name in &names {
+            let labels = name.as_ref().label_count();
+            assert!(asked(&whole, name, 1) >> labels & 1 == 1, "{name}");
         }
     }
 
