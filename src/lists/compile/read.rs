@@ -282,10 +282,8 @@ fn read(
             taken.is_none()
         })?;
     }
-    if failure.is_none() {
-        if left_out > 0 && understood == left_out {
-            failure = Some(nothing_left(understood, &flags));
-        }
+    if failure.is_none() && left_out > 0 && understood == left_out {
+        failure = Some(nothing_left(understood, &flags));
     }
     if let (None, Some(head)) = (&failure, &report.sealed) {
         let sealed_list = SealedList {
