@@ -1,8 +1,11 @@
 //! The same beside a running daemon, which is asked where it knows more.
 
 use std::process::Output;
+use std::time::{Duration, Instant};
 
-use crate::daemon::Home;
+use crate::daemon::{Home, wait_for};
+use crate::http::{Reply, Stub};
+use crate::minisign::Signer;
 use crate::updates::{Publisher, names};
 
 /// `hedgerow lists …` against the daemon of `home`.
@@ -54,4 +57,34 @@ fn a_daemon_fetches_what_it_is_asked_to_and_serves_it() {
         told.starts_with("error: there is no list `nobody`\n"),
         "{told}"
     );
+}
+
+#[test]
+fn a_server_that_stalls_does_not_keep_a_daemon_from_ending() {
+    let head = ["Content-Length: 1000"];
+    for reply in [Reply::raw(b"H"), Reply::head(200, &head).then("one.test\n")] {
+        let stub = Stub::plain(move |_| reply.clone().stall());
+        let mut home = Home::start(&format!(
+            "[lists]\nupdate = false\n[[list]]\nid = \"ads\"\ncategory = \"ads\"\n\
+             url = \"http://{}/ads.txt\"\nsignature-key = {:?}\nallow-private = true\n",
+            stub.address,
+            Signer::new(1).public()
+        ));
+        let asked_to_end = std::thread::scope(|scope| {
+            let asking = scope.spawn(|| lists(&home, "update ads --json"));
+            wait_for("the request", || stub.take_requests().pop());
+            let now = Instant::now();
+            home.signal("TERM");
+            assert!(!asking.join().unwrap().status.success());
+            now
+        });
+        let (status, _) = home.wait_for_end();
+        assert!(status.success(), "{status}");
+        let took = asked_to_end.elapsed();
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        let left: Vec<_> = std::fs::read_dir(home.path("../state/lists"))
+            .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
+            .unwrap_or_default();
+        assert!(left.is_empty(), "{left:?}");
+    }
 }

@@ -304,4 +304,15 @@ fn names_are_sealed_and_found_by_nobody_who_reads() {
     let index = std::fs::read(here.path("state/lists.index")).unwrap();
     let holds = |text: &[u8]| index.windows(text.len()).any(|part| part == text);
     assert!(!holds(b"secret") && !holds(&[0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77]));
+    // Who has no key finds nothing, and says why.
+    let found = here.lists("search secret.example --json").json(0);
+    assert_eq!(found["found"].as_array().unwrap().len(), 0);
+    let note = "sealed lists were not asked: only the daemon has their keys";
+    assert_eq!(found["notes"], serde_json::json!([note]));
+    let done = here.lists("search secret.example");
+    assert!(
+        done.out.starts_with("no list names secret.example"),
+        "{done:?}"
+    );
+    assert!(done.err.contains(note), "{done:?}");
 }

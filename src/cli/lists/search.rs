@@ -32,7 +32,11 @@ pub(super) fn run(
         |config, _| {
             let files = Files::disk();
             let index = Index::open(&files, &config.list_store.index()).ok();
-            Ok(search_lists(config, index.as_ref(), &files, name.as_ref()))
+            let mut search = search_lists(config, index.as_ref(), &files, name.as_ref());
+            if index.is_some_and(|index| index.sealed_lists().next().is_some()) {
+                search.notes.push(NO_KEYS.to_owned());
+            }
+            Ok(search)
         },
     )?;
     if arguments.format.json {
@@ -85,3 +89,6 @@ fn print_match(line: &ListMatch, output: &mut Output<'_>) -> io::Result<()> {
     };
     output.line(&format!("           {whom}"))
 }
+
+/// What is told where there are sealed lists and no daemon answers.
+const NO_KEYS: &str = "sealed lists were not asked: only the daemon has their keys";
