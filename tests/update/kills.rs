@@ -321,7 +321,7 @@ impl<'p> Home<'p> {
     /// How many operations that change the disk there are from the start to the end of an update.
     fn operations(&self) -> usize {
         self.restore();
-        let (files, life) = Mortal::new(Moment {
+        let (files, life) = Mortal::files(Moment {
             after: usize::MAX,
             part: 0,
             fate: Fate::Killed,
@@ -335,7 +335,7 @@ impl<'p> Home<'p> {
     /// The daemon is killed at a moment of an update, and started again.
     fn is_killed(&self, moment: Moment) -> Seen {
         self.restore();
-        let (files, life) = Mortal::new(moment);
+        let (files, life) = Mortal::files(moment);
         if let Some(mut running) = self.start(files) {
             running.update();
         }
@@ -357,7 +357,7 @@ impl<'p> Home<'p> {
     /// The disk is full at a moment of an update, and then is no longer.
     fn finds_no_room(&self, moment: Moment) -> Seen {
         self.restore();
-        let (files, life) = Mortal::new(moment);
+        let (files, life) = Mortal::files(moment);
         let mut running = self.start(files).unwrap();
         let failures = running.update();
         assert!(life.has_come(), "{moment:?}");

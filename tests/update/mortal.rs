@@ -117,7 +117,8 @@ pub(crate) struct Mortal {
 }
 
 impl Mortal {
-    pub(crate) fn new(moment: Moment) -> (Files, Arc<Life>) {
+    /// The files of a process to which that happens at that moment, and its life.
+    pub(crate) fn files(moment: Moment) -> (Files, Arc<Life>) {
         let life = Arc::new(Life {
             done: AtomicUsize::new(0),
             moment,
