@@ -28,9 +28,10 @@ use crate::message::{
 };
 use crate::name::NameBuf;
 use crate::policy::{
-    SpecialUse, Tunnels, View, judge_answer, judge_name, reason_to_allow, ttl_ceiling,
+    SpecialUse, Tunnels, View, judge_answer, judge_name, marks_of, reason_to_allow,
 };
 use crate::snapshot::Snapshot;
+use crate::standing::Standings;
 use crate::synth::{self, Frame};
 use crate::upstream::Failure;
 use crate::verdict::{Cause, Reason, Tier, Trigger, Verdict};
@@ -42,6 +43,8 @@ const ALIAS_TTL: u32 = 300;
 #[derive(Debug)]
 pub struct Resolver {
     world: ArcSwap<Snapshot>,
+    /// Held while a world is put in force, or what holds in it is made anew.
+    keeper: Mutex<Option<Arc<dyn TimeKeeper>>>,
     limiter: RateLimiter,
     cookies: CookieJar,
     tunnels: Tunnels,
@@ -60,6 +63,12 @@ pub struct LookUps {
     pub hits: u64,
     /// It had none, or one past its time.
     pub misses: u64,
+}
+
+/// Somebody who knows what holds at this hour.
+pub trait TimeKeeper: std::fmt::Debug + Send + Sync {
+    /// What holds in the world of `snapshot` from now on.
+    fn standings(&self, snapshot: &Snapshot) -> Standings;
 }
 
 /// Messages that did not become queries, since the start.
@@ -141,6 +150,7 @@ impl Resolver {
     pub fn new(snapshot: Arc<Snapshot>, journal: Arc<Journal>, clock: Clock) -> Self {
         Self {
             world: ArcSwap::new(snapshot),
+            keeper: Mutex::default(),
             limiter: RateLimiter::default(),
             cookies: CookieJar::new(),
             tunnels: Tunnels::default(),
@@ -158,9 +168,30 @@ impl Resolver {
         self.world.load_full()
     }
 
-    /// Puts another world in its place; queries under way end in the old one.
+    /// Puts another world in its place; queries under way end in the old one. What holds in it at
+    /// this hour is known before its first query.
     pub fn replace_snapshot(&self, next: Arc<Snapshot>) {
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keeper) = &*keeper {
+            next.standings.store(Arc::new(keeper.standings(&next)));
+        }
         self.world.store(next);
+    }
+
+    /// Lets `keeper` say from now on what holds.
+    pub fn keep_time(&self, keeper: Arc<dyn TimeKeeper>) {
+        *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
+        self.renew_standings();
+    }
+
+    /// To be called whenever what holds may be different: the next query is judged by it.
+    pub fn renew_standings(&self) {
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keeper) = &*keeper {
+            let snapshot = self.world.load_full();
+            let standings = keeper.standings(&snapshot);
+            snapshot.standings.store(Arc::new(standings));
+        }
     }
 
     /// To be called when queries have arrived, before [`Self::answer_now`] looks at them: who is
@@ -556,8 +587,10 @@ impl Resolver {
         // What the frame says of this hour, a minute where time is counted, and where an answer opens
         // the firewall not longer than that.
         let mut ceiling = frame.ceiling;
-        if view.standing.has_meters() {
-            ceiling = ceiling.min(ttl_ceiling(name, qtype, view, self.clock.now()));
+        if view.standing.has_meters() && allowed.tier != Tier::Lifeline {
+            let (marks, now) = (marks_of(name, qtype, view), self.clock.now());
+            view.standing.touch(&marks, now);
+            ceiling = ceiling.min(view.standing.metered_ceiling(&marks, now));
         }
         if view.profile.pinned_egress {
             ceiling = ceiling.min(egress::TTL);

@@ -147,6 +147,15 @@ impl Snapshot {
         }
     }
 
+    /// This world as `standings` say it will be or was; `at` is a moment of theirs.
+    pub fn in_hour(&self, standings: Arc<Standings>, at: Moment) -> Hour<'_> {
+        Hour {
+            snapshot: self,
+            standings: Guard::from_inner(standings),
+            at,
+        }
+    }
+
     /// Whether the household has resolvers of its own for `name`.
     pub fn is_forwarded(&self, name: NameRef<'_>) -> bool {
         let mut forwarded = self.config.upstream.forward.iter();
@@ -196,7 +205,7 @@ impl Hour<'_> {
             safe_search: &snapshot.safe_search,
             private_domains: &snapshot.private_domains,
             profile,
-            standing: self.standings.at(profile.id, self.at),
+            standing: self.standings.at(profile.id, index, self.at),
             device: index,
             device_name: device.map(|device| device.name),
             client,

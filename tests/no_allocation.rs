@@ -238,6 +238,7 @@ fn what_holds_at_this_hour_costs_no_allocation() {
         meters: vec![Meter {
             of: subjects(&["everything"]),
             used_up_at: None,
+            count: None,
         }],
         ..StandingInput::default()
     };

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use super::{Backend, BackendError, CheckReport, CheckedLine, Place, ServeOptions};
-use crate::clock::{Clock, Moment};
+use crate::clock::Clock;
 use crate::config::{self, Config, Diagnostic, Listen, Overrides};
 use crate::control::ExplainRequest;
 use crate::control::api::{ErrorBody, Explanation};
@@ -75,12 +75,8 @@ impl Backend for Program {
             return Err(BackendError::Config(texts(&loaded.diagnostics)));
         };
         let snapshot = offline(config, &files)?;
-        Ok(daemon::explain(
-            &snapshot,
-            &files,
-            request,
-            Moment::default(),
-        )?)
+        let clock = Clock::system();
+        Ok(daemon::explain_offline(&snapshot, &files, request, &clock)?)
     }
 
     fn config(&self, place: &Place) -> Result<Config, BackendError> {

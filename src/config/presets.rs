@@ -61,6 +61,13 @@ pub(super) fn lists(starter: bool) -> Vec<List> {
             "children",
             ListKind::Allow,
         ));
+        // Without it quotas would be used up by devices that nobody uses.
+        lists.push(embedded(
+            "starter-background",
+            "background.txt",
+            "background",
+            ListKind::Allow,
+        ));
     }
     lists.push(embedded(
         "starter-lifelines",

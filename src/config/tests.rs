@@ -42,7 +42,7 @@ fn an_empty_file_is_a_working_home() {
     );
     assert!(config.profiles.iter().all(|p| p.preset == p.name));
     assert_eq!(config.profiles[config.guest].name, "guest");
-    assert_eq!(config.lists.len(), CATEGORIES.len() + 2);
+    assert_eq!(config.lists.len(), CATEGORIES.len() + 3);
     assert_eq!(config.server.listen.len(), 2);
     assert_eq!(
         config.control.socket,

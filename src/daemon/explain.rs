@@ -1,9 +1,10 @@
 //! Why a name is answered as it is, told from the same voices that decide on the path of a query.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::newcomers::{interface_text, macs_of};
-use crate::clock::Moment;
+use crate::clock::{Clock, Moment};
 use crate::config::BlockAnswer;
 use crate::control::api::{
     ExplainedDevice, ExplainedProfile, ExplainedQuestion, Explanation, Voice as TextVoice,
@@ -12,6 +13,7 @@ use crate::control::api::{
 use crate::control::{Asker, ControlError, ExplainRequest};
 use crate::device::{Asking, Confidence, Devices, HomeAnswer, KnownBy, Origin};
 use crate::files::Files;
+use crate::grants::Grants;
 use crate::journal::qtype_label;
 use crate::lists::{Effect, ListKind, ListSpec, lines_about, services};
 use crate::message::{Question, rtype};
@@ -20,15 +22,49 @@ use crate::policy::{Rank, SpecialUse, Stance, View, Voice, is_canary, judge_name
 use crate::profile::Profile;
 use crate::reload::list_spec;
 use crate::snapshot::Snapshot;
+use crate::standing::{Plan, Standings};
 use crate::verdict::{Cause, Scope, Tier, Verdict};
+use crate::wall::{Wall, is_after_release};
 
-/// Explains a question in the world of `snapshot`, without asking anybody. Reads the lists that
-/// speak again, to say which line it was.
+/// Explains a question where no daemon runs: by the schedules of the configuration, for nobody knows
+/// here what was granted, paused and used.
+///
+/// # Errors
+/// [`ControlError::NotFound`] for a device nobody knows.
+pub fn explain_offline(
+    snapshot: &Snapshot,
+    files: &Files,
+    request: &ExplainRequest,
+    clock: &Clock,
+) -> Result<Explanation, ControlError> {
+    let (now, time) = (clock.now(), clock.wall());
+    let time = request.at.unwrap_or(time);
+    let is_set = request.at.is_some() || is_after_release(time);
+    let plan = Plan {
+        config: &snapshot.config,
+        grants: &Grants::default(),
+        quotas: &[],
+        wall: if is_set { Wall::Set(time) } else { Wall::Unset },
+        at: now,
+    };
+    let standings = Arc::new(plan.standings(&snapshot.profiles, &snapshot.lists));
+    let mut explanation = explain(snapshot, standings, files, request, now)?;
+    let has_times = |it: &crate::config::Profile| !it.closings.is_empty() || !it.quotas.is_empty();
+    if snapshot.config.profiles.iter().any(has_times) {
+        let note = "only the daemon knows what was granted, paused and used of quotas";
+        explanation.notes.push(note.to_owned());
+    }
+    Ok(explanation)
+}
+
+/// Explains a question in the world of `snapshot` while `standings` hold, without asking anybody.
+/// Reads the lists that speak again, to say which line it was.
 ///
 /// # Errors
 /// [`ControlError::NotFound`] for a device nobody knows.
 pub fn explain(
     snapshot: &Snapshot,
+    standings: Arc<Standings>,
     files: &Files,
     request: &ExplainRequest,
     now: Moment,
@@ -39,7 +75,7 @@ pub fn explain(
         Asker::Client(address, _) => Some(address.to_canonical()),
         Asker::Guest | Asker::Device(_) => None,
     };
-    let hour = snapshot.at(now);
+    let hour = snapshot.in_hour(standings, now);
     let (device, view) = hour.view_of(index, client);
     let name = request.qname.as_ref();
     let verdict = judge_name(name, request.qtype, &view);
@@ -91,9 +127,6 @@ pub fn explain(
                     .to_owned(),
             );
         }
-    }
-    if request.at.is_some() {
-        notes.push("no rule depends on the time yet".to_owned());
     }
     if view.standing.filter_paused {
         notes.push("the filter is paused for this profile".to_owned());

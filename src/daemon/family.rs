@@ -1,8 +1,8 @@
 //! What the household said for a while and how much of its quotas is used: kept, written, and told
 //! through the control API.
 //!
-//! What is here is state. [`Families::changed`] tells whoever makes the standings of profiles anew
-//! that something is different.
+//! What is here is state; what of it holds at this hour goes into every snapshot as its standings,
+//! before its first query and at every change, before whoever made the change hears that it is done.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::household::Daemon;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Moment, Timestamp};
 use crate::config::{Config, Subject, SubjectError};
 use crate::control::family::{
     AccessRequest, By, Family, Grant, GrantChange, GrantRequest, Paused, QuotaUse, RequestChange,
@@ -23,10 +23,11 @@ use crate::grants::{
     self, Ask, Asked, GrantError, Grants, RequestError, Said, Scope, What, resolve_until,
     time_of_day,
 };
-use crate::lists::ListKind;
+use crate::lists::{ListKind, services};
 use crate::quota::{Meters, Quota};
-use crate::schedule::Zone;
+use crate::resolve::TimeKeeper;
 use crate::snapshot::Snapshot;
+use crate::standing::{Plan, QuotaState, Standings, quotas_of};
 use crate::wall::{KnownTime, Look, Wall};
 
 /// What a restart would forget of a change.
@@ -45,8 +46,6 @@ pub(super) struct Families {
     /// How much of each quota is used.
     pub(super) meters: Meters,
     known: Mutex<KnownTime>,
-    /// Where the household lives, as the system says.
-    pub(super) zone: Zone,
     /// Told when what holds may be different.
     pub(super) changed: Notify,
     /// What was wrong with the files at the start.
@@ -75,7 +74,6 @@ impl Families {
             writing: Mutex::default(),
             meters,
             known: Mutex::new(known),
-            zone: Zone::of_system(&files).unwrap_or_else(Zone::utc),
             changed: Notify::new(),
             troubles,
             files,
@@ -90,6 +88,55 @@ impl Families {
             self.changed.notify_one();
         }
         look
+    }
+
+    /// Begins what begins at `wall` of the quotas of `config` and ends what ends.
+    fn turn(&self, config: &Config, at: Moment, wall: Wall, grants: &Grants) {
+        self.meters.follow(&quotas_of(config));
+        let bonus = |quota: &Quota| grants.holding(&quota.profile, None, wall).bonus(&quota.of);
+        let periods = |quota: &Quota, at: Timestamp| quota.rhythm.period(at, &config.zone);
+        self.meters.turn(at, wall, &periods, bonus);
+    }
+
+    /// How the quotas stand.
+    pub(super) fn quota_states(&self, at: Moment) -> Vec<QuotaState> {
+        let shown = self.meters.shown(at).into_iter();
+        let states = shown.filter_map(|shown| {
+            let meter = self.meters.meter(&shown.quota.profile, &shown.quota.of)?;
+            Some(QuotaState {
+                is_spent: shown.left.is_zero(),
+                until: shown.period.map(|period| period.end),
+                profile: shown.quota.profile,
+                of: shown.quota.of,
+                meter,
+            })
+        });
+        states.collect()
+    }
+
+    /// What holds at `time` as far as is known `now`, in the world of `snapshot`.
+    pub(super) fn standings_at(
+        &self,
+        snapshot: &Snapshot,
+        now: Moment,
+        time: Timestamp,
+    ) -> Arc<Standings> {
+        let grants = self.grants().clone();
+        let plan = Plan {
+            config: &snapshot.config,
+            grants: &grants,
+            quotas: &self.quota_states(now),
+            wall: Wall::Set(time),
+            at: now,
+        };
+        Arc::new(plan.standings(&snapshot.profiles, &snapshot.lists))
+    }
+
+    /// When something will be different by itself.
+    pub(super) fn next_change(&self, wall: Wall) -> Option<Timestamp> {
+        let grants = self.grants().next_change(wall);
+        let periods = self.meters.next_change();
+        grants.into_iter().chain(periods).min()
     }
 
     /// What was said and asked for.
@@ -126,27 +173,50 @@ impl Families {
     }
 }
 
-/// The quotas of a configuration.
-pub(super) const fn quotas_of(_config: &Config) -> Vec<Quota> {
-    // Sections for quotas come with the schedules; until then nobody has one.
-    Vec::new()
+impl TimeKeeper for Families {
+    fn standings(&self, snapshot: &Snapshot) -> Standings {
+        let (at, wall) = {
+            let mut known = locked(&self.known);
+            let at = self.clock.now();
+            (at, known.look(at, self.clock.wall()).wall)
+        };
+        let grants = self.grants().clone();
+        self.turn(&snapshot.config, at, wall, &grants);
+        let plan = Plan {
+            config: &snapshot.config,
+            grants: &grants,
+            quotas: &self.quota_states(at),
+            wall,
+            at,
+        };
+        plan.standings(&snapshot.profiles, &snapshot.lists)
+    }
 }
 
-/// When a time in words is, such as `21:30` or `tomorrow`.
-fn named_time(word: &str, now: Timestamp, zone: &Zone) -> Result<Timestamp, String> {
+/// When a time in words is: `21:30`, `tomorrow`, or the next beginning of the schedule of that name.
+fn named_time(word: &str, now: Timestamp, config: &Config) -> Result<Timestamp, String> {
+    let schedule = config.schedules.iter().find(|it| it.name == word);
+    if let Some(schedule) = schedule {
+        let span = schedule.times.span(now, &config.zone);
+        let after = match (span.holds, span.until) {
+            (true, Some(end)) => schedule.times.span(end, &config.zone).until,
+            (false, begin) => begin,
+            (true, None) => None,
+        };
+        return after.ok_or_else(|| format!("`{word}` does not begin any more"));
+    }
     let text = || format!("`{}` is neither a time nor a schedule", word.escape_debug());
-    time_of_day(word, now, zone).ok_or_else(text)
+    time_of_day(word, now, &config.zone).ok_or_else(text)
 }
 
 /// Whether there is a service that is called so.
-const fn is_service(_id: &str) -> bool {
-    false
+fn is_service(id: &str) -> bool {
+    services::find(id).is_some()
 }
 
 /// One side of a change: the world it is about, and who makes it.
 struct Change<'a> {
     snapshot: &'a Snapshot,
-    zone: &'a Zone,
     wall: Wall,
     by: String,
 }
@@ -156,7 +226,7 @@ impl Change<'_> {
         let Some(now) = self.wall.time() else {
             return Err(refused(GrantError::ClockUnset));
         };
-        let named = |word: &str| named_time(word, now, self.zone);
+        let named = |word: &str| named_time(word, now, &self.snapshot.config);
         resolve_until(term.time, term.until.as_deref(), now, named).map_err(|error| {
             let help = "write it as in `--for 30m`, `--until 21:30` or `--until tomorrow`";
             ControlError::bad_request(error, help)
@@ -254,7 +324,6 @@ impl Daemon {
         let families = &self.families;
         let change = Change {
             snapshot: &snapshot,
-            zone: &families.zone,
             wall: families.look().wall,
             by: who(by),
         };
@@ -270,6 +339,7 @@ impl Daemon {
                 (added.map_err(refused)?, "added")
             }
         };
+        self.resolver.renew_standings();
         let is_written = families.save();
         let grants = families.grants();
         let grant = grants.grant(id).map(|it| Grant::of(it, change.wall));
@@ -356,7 +426,6 @@ impl Daemon {
         let families = &self.families;
         let change = Change {
             snapshot: &snapshot,
-            zone: &families.zone,
             wall: families.look().wall,
             by: who(by),
         };
@@ -396,6 +465,9 @@ impl Daemon {
                 (id, "denied")
             }
         };
+        if done == "granted" {
+            self.resolver.renew_standings();
+        }
         // One that is only counted is not worth a write to flash.
         let is_written = done == "counted" || families.save();
         let grants = families.grants();

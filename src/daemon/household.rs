@@ -41,7 +41,7 @@ pub struct Daemon {
     pub(super) workers: usize,
     pub(super) logging: Logging,
     /// What the household said for a while, and what is used of its quotas.
-    pub(super) families: Families,
+    pub(super) families: Arc<Families>,
     /// Those nobody named.
     pub(super) newcomers: Newcomers,
     /// Where others hear what happens in the home.
@@ -281,8 +281,13 @@ impl Household for Arc<Daemon> {
                 let neighbours = snapshot.devices.neighbours();
                 neighbours.ask(origin.client, origin.interface).await;
             }
+            let families = Arc::clone(&self.families);
             let done = tokio::task::spawn_blocking(move || {
-                explain(&snapshot, &Files::disk(), &request, now)
+                let standings = match request.at {
+                    Some(time) => families.standings_at(&snapshot, now, time),
+                    None => snapshot.standings.load_full(),
+                };
+                explain(&snapshot, standings, &Files::disk(), &request, now)
             })
             .await;
             done.unwrap_or_else(|error| {

@@ -17,7 +17,7 @@ mod timekeeper;
 mod updates;
 
 pub use events::{Event, Events};
-pub use explain::explain;
+pub use explain::{explain, explain_offline};
 pub use household::Daemon;
 pub use lists::{
     WantedLists, accepted, compile_lists, list_specs, list_states, list_summary, update_specs,
@@ -53,7 +53,7 @@ use crate::journal::Journal;
 use crate::listener::{self, BindError, Bound, tcp, udp};
 use crate::logging::{self, Logging, LoggingError};
 use crate::reload::{Interest, Reloader, Source, StartError, list_troubles};
-use crate::resolve::Resolver;
+use crate::resolve::{Resolver, TimeKeeper};
 
 /// How the daemon is to be started.
 #[derive(Clone, Debug)]
@@ -214,6 +214,9 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
     let folder = (options.source != Source::Demo).then_some(folder);
     let families = family::Families::load(Files::disk(), clock.clone(), folder);
     warnings.extend(families.troubles.iter().cloned());
+    let families = Arc::new(families);
+    // Before the first query: it may come at bedtime.
+    resolver.keep_time(Arc::clone(&families) as Arc<dyn TimeKeeper>);
     let daemon = Arc::new(Daemon {
         families,
         newcomers: Newcomers::load(

@@ -1,4 +1,5 @@
-//! Looks at the clock: ends what is over, begins days and weeks, writes what is used.
+//! Looks at the clock: ends what is over, begins days and weeks, makes anew what holds at this
+//! hour, writes what is used.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,16 +8,17 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
-use super::family::quotas_of;
 use super::household::Daemon;
 use crate::clock::{Moment, Timestamp};
-use crate::quota::Quota;
+use crate::standing::Standings;
 use crate::wall::{Look, Wall};
 
 /// How often the clocks are looked at: a jump is noticed that soon.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often what is used is written.
 const WRITE_EVERY: Duration = Duration::from_secs(60);
+/// How long before the last span that is known ends new ones are made.
+const BEFORE_LAST: Duration = Duration::from_secs(2);
 
 /// Keeps time until it is told to end.
 pub(super) async fn keep(daemon: Arc<Daemon>, stopped: watch::Receiver<bool>) {
@@ -41,12 +43,17 @@ pub(super) async fn keep(daemon: Arc<Daemon>, stopped: watch::Receiver<bool>) {
         } else if seen.is_jump {
             info!(now = ?seen.wall.time(), "the household's clock was set");
         }
-        if !is_changed && !rounds.is_due(at, seen) {
+        let snapshot = daemon.resolver.snapshot();
+        let standings = snapshot.standings.load_full();
+        drop(snapshot);
+        // What is used up stays so after a power cut.
+        let is_used_up = standings.are_outdated(at);
+        if !is_changed && !is_used_up && !rounds.is_due(at, seen, &standings) {
             continue;
         }
-        daemon.turn(at, seen.wall);
-        rounds.next = daemon.next_change(seen.wall);
-        if at.since(rounds.written) >= WRITE_EVERY {
+        daemon.resolver.renew_standings();
+        rounds.next = daemon.families.next_change(seen.wall);
+        if is_used_up || at.since(rounds.written) >= WRITE_EVERY {
             rounds.written = at;
             let daemon = Arc::clone(&daemon);
             let writing = tokio::task::spawn_blocking(move || daemon.families.write(false));
@@ -68,32 +75,14 @@ struct Rounds {
 
 impl Rounds {
     /// Whether something may be different at `at`.
-    fn is_due(&mut self, at: Moment, seen: Look) -> bool {
+    fn is_due(&mut self, at: Moment, seen: Look, standings: &Standings) -> bool {
         let is_first = !std::mem::replace(&mut self.has_turned, true);
         let is_next = match (self.next, seen.wall) {
             (Some(next), Wall::Set(now)) => now >= next,
             _ => false,
         };
-        is_first || seen.is_jump || is_next || at.since(self.written) >= WRITE_EVERY
-    }
-}
-
-impl Daemon {
-    /// Begins what begins at `wall` and ends what ends.
-    pub(super) fn turn(&self, at: Moment, wall: Wall) {
-        let meters = &self.families.meters;
-        meters.follow(&quotas_of(&self.resolver.snapshot().config));
-        let grants = self.families.grants().clone();
-        let bonus = |quota: &Quota| grants.holding(&quota.profile, None, wall).bonus(&quota.of);
-        let zone = &self.families.zone;
-        let periods = |quota: &Quota, at: Timestamp| quota.rhythm.period(at, zone);
-        meters.turn(at, wall, &periods, bonus);
-    }
-
-    /// When something will be different by itself.
-    fn next_change(&self, wall: Wall) -> Option<Timestamp> {
-        let grants = self.families.grants().next_change(wall);
-        let periods = self.families.meters.next_change();
-        grants.into_iter().chain(periods).min()
+        let last = standings.last_until();
+        let is_last = last.is_some_and(|last| last.since(at) <= BEFORE_LAST);
+        is_first || seen.is_jump || is_next || is_last || at.since(self.written) >= WRITE_EVERY
     }
 }

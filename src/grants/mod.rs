@@ -320,9 +320,9 @@ impl Grants {
     }
 
     /// The devices of which something is said that is not said of their profiles.
-    pub fn devices_meant(&self, wall: Wall) -> impl Iterator<Item = &str> {
-        let held = self.grants.iter().filter(move |grant| grant.holds(wall));
-        held.filter_map(|grant| match &grant.scope {
+    pub fn devices_meant(&self) -> impl Iterator<Item = &str> {
+        let living = self.grants.iter().filter(|grant| grant.ended.is_none());
+        living.filter_map(|grant| match &grant.scope {
             Scope::Device(name) => Some(name.as_str()),
             Scope::Everybody | Scope::Profile(_) => None,
         })
@@ -333,6 +333,21 @@ impl Grants {
         let now = wall.time()?;
         let living = self.grants.iter().filter(|grant| grant.ended.is_none());
         living
+            .flat_map(|grant| [grant.begins(), grant.until])
+            .filter(|change| *change > now)
+            .min()
+    }
+
+    /// The same of what is said for a device of `profile`.
+    pub fn next_change_for(
+        &self,
+        profile: &str,
+        device: Option<&str>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let living = self.grants.iter().filter(|grant| grant.ended.is_none());
+        living
+            .filter(|grant| grant.scope.covers(profile, device))
             .flat_map(|grant| [grant.begins(), grant.until])
             .filter(|change| *change > now)
             .min()

@@ -36,7 +36,7 @@ pub use resolvers::resolvers;
 pub use rules::{RuleBook, RuleOwner};
 pub use safe_search::{SafeSearch, SafeSearchError};
 pub use special::SpecialUse;
-pub use survey::{marks_of, survey, ttl_ceiling};
+pub use survey::{marks_of, survey};
 pub use tunnel::Tunnels;
 pub use view::View;
 pub(crate) use voice::precision;

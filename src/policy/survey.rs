@@ -6,7 +6,6 @@ use super::special::SpecialUse;
 use super::view::View;
 use super::voice::{Stance, Voice, precision};
 use super::{lookalike, types};
-use crate::clock::Moment;
 use crate::config::WhenUnsure;
 use crate::message::rtype;
 use crate::name::NameRef;
@@ -190,16 +189,4 @@ pub fn marks_of(name: NameRef<'_>, qtype: u16, view: &View<'_>) -> Marks {
         view.standing.mark_name(name, &mut marks);
     }
     marks
-}
-
-/// How long a client may keep an answer for `name` that is given at `at`, in seconds: not longer
-/// than what let it through holds, and a minute where its time is counted.
-pub fn ttl_ceiling(name: NameRef<'_>, qtype: u16, view: &View<'_>, at: Moment) -> u32 {
-    let standing = view.standing;
-    let ceiling = standing.ttl_ceiling(at);
-    if !standing.has_meters() {
-        return ceiling;
-    }
-    let marks = marks_of(name, qtype, view);
-    ceiling.min(standing.metered_ceiling(&marks, at))
 }

@@ -57,7 +57,8 @@ impl View<'_> {
     ) -> Option<Voice> {
         let list = self.lists.list(hit.list);
         let said = self.stance_of(hit, list);
-        let marks = marks.filter(|_| (list.kind, hit.effect) == (ListKind::Block, Effect::Listed));
+        let is_marked = || self.standing.is_marked_by(hit.list, list.kind);
+        let marks = marks.filter(|_| hit.effect == Effect::Listed && is_marked());
         if said.is_none() && marks.is_none() {
             return None;
         }

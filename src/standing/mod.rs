@@ -8,6 +8,7 @@
 //! its span by comparing moments. Nothing here asks a clock.
 
 mod names;
+mod plan;
 #[cfg(test)]
 mod tests;
 
@@ -20,9 +21,11 @@ use crate::intern::intern;
 use crate::lists::{Index, ListId, ListKind};
 use crate::name::NameRef;
 use crate::profile::{ListSet, Profile, ServiceSet};
+use crate::quota;
 use crate::verdict::{Cause, Tier};
 
 use names::Names;
+pub use plan::{Plan, QuotaState, quotas_of};
 
 /// How long a client may keep an answer for a name whose time is counted, in seconds.
 pub const METERED_TTL: u32 = 60;
@@ -30,11 +33,14 @@ pub const METERED_TTL: u32 = 60;
 /// Closings, and meters, that can be told apart in one span; what is beyond is put together.
 const MAX_MARKS: usize = 64;
 
+/// The category of the lists of names that devices ask for by themselves.
+const BACKGROUND: &str = "background";
+
 /// Categories that a pause of the filter leaves closed where the profile closes ways round it.
 const WAYS_ROUND: [&str; 3] = ["encrypted-dns", "proxy", "vpn"];
 
 /// What was said to hold for one profile in one span of time.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct StandingInput {
     /// What schedules and quotas close.
     pub closings: Vec<Closing>,
@@ -106,12 +112,24 @@ pub struct Pause {
 }
 
 /// Names whose time is counted.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Meter {
     /// What is counted together.
     pub of: Vec<Subject>,
-    /// The first moment at which its time could be used up, if somebody went on from now.
+    /// The first moment at which its time could be used up, if somebody went on from now and no
+    /// `count` tells it.
     pub used_up_at: Option<Moment>,
+    /// What counts it.
+    pub count: Option<Count>,
+}
+
+/// What counts the time of a [`Meter`].
+#[derive(Clone, Debug)]
+pub struct Count {
+    /// Shared by all devices of a profile.
+    pub meter: Arc<quota::Meter>,
+    /// Whether the span was made for a time in which it is used up.
+    pub is_spent: bool,
 }
 
 /// What holds for one profile in one span of time.
@@ -129,6 +147,8 @@ pub struct Standing {
     categories: ListSet,
     pause: Option<Paused>,
     meters: Box<[Metered]>,
+    /// Lists of names that use up no quota.
+    background: ListSet,
     /// What is told of each cause.
     times: Box<[(Cause, Times)]>,
     /// When this span began.
@@ -177,6 +197,7 @@ struct Metered {
     everything: bool,
     of: Names,
     used_up_at: Option<Moment>,
+    count: Option<Count>,
 }
 
 /// What a name has to do with a [`Standing`], collected while the lists are asked.
@@ -188,12 +209,14 @@ pub struct Marks {
     granted_service: Option<&'static str>,
     in_granted_category: bool,
     open_in_pause: bool,
+    in_background: bool,
 }
 
 impl Marks {
-    /// The meters whose names it is among, a bit each in the order of [`StandingInput::meters`].
+    /// The meters whose names it is among, a bit each in the order of [`StandingInput::meters`];
+    /// none where devices ask for the name by themselves.
     pub const fn meters(&self) -> u64 {
-        self.metered
+        if self.in_background { 0 } else { self.metered }
     }
 }
 
@@ -262,7 +285,14 @@ impl Standing {
             everything: meter.of.contains(&Subject::Everything),
             of: Names::new(&meter.of, lists),
             used_up_at: meter.used_up_at,
+            count: meter.count.clone(),
         });
+        let background = match input.meters.is_empty() {
+            true => ListSet::default(),
+            false => ListSet::of(lists, |list| {
+                list.kind == ListKind::Allow && list.category == BACKGROUND
+            }),
+        };
         Self {
             blocks: blocks.without(&categories),
             filter_paused: input.filter_pause.is_some(),
@@ -272,6 +302,7 @@ impl Standing {
             categories,
             pause,
             meters: metered.collect(),
+            background,
             times: times.into(),
             since: input.since,
             until: input.until,
@@ -289,6 +320,11 @@ impl Standing {
             && self.meters.is_empty()
     }
 
+    /// Whether a list of this kind that holds a name makes a difference here.
+    pub(crate) fn is_marked_by(&self, list: ListId, kind: ListKind) -> bool {
+        can_be_closed(kind) || self.background.contains(list)
+    }
+
     /// Notes that a list holds the name.
     pub fn mark_list(&self, list: ListId, marks: &mut Marks) {
         for (place, closed) in self.closings.iter().enumerate() {
@@ -300,6 +336,7 @@ impl Standing {
             marks.metered |= u64::from(meter.of.has_list(list)) << place;
         }
         marks.in_granted_category |= self.categories.contains(list);
+        marks.in_background |= self.background.contains(list);
         if self.services.contains(list) {
             marks.granted_service = marks.granted_service.or(self.services.first_with(list));
         }
@@ -376,13 +413,38 @@ impl Standing {
 
     /// The same for a name with these marks, whose time may be counted.
     pub fn metered_ceiling(&self, marks: &Marks, at: Moment) -> u32 {
-        let metered = |(place, _): &(usize, &Metered)| marks.metered >> place & 1 == 1;
-        let counted = self.meters.iter().enumerate().filter(metered);
-        let ceilings = counted.map(|(_, meter)| {
-            let left = meter.used_up_at.map(|end| seconds(end.since(at)));
-            left.unwrap_or(METERED_TTL).min(METERED_TTL)
+        let ceilings = self.metered(marks).map(|meter| {
+            let left = match &meter.count {
+                Some(count) if !count.is_spent => Some(count.meter.left(at)),
+                Some(_) => None,
+                None => meter.used_up_at.map(|end| end.since(at)),
+            };
+            left.map_or(METERED_TTL, seconds).min(METERED_TTL)
         });
         ceilings.min().unwrap_or(u32::MAX)
+    }
+
+    /// Counts that a name with these marks was asked for and let through.
+    pub fn touch(&self, marks: &Marks, at: Moment) {
+        for meter in self.metered(marks) {
+            if let Some(count) = &meter.count {
+                count.meter.touch(at);
+            }
+        }
+    }
+
+    /// The meters a name with these marks is among.
+    fn metered(&self, marks: &Marks) -> impl Iterator<Item = &Metered> {
+        let meters = marks.meters();
+        let all = self.meters.iter().enumerate();
+        all.filter(move |(place, _)| meters >> place & 1 == 1)
+            .map(|(_, meter)| meter)
+    }
+
+    /// Whether a quota is used up that was not when this was made, or the other way round.
+    fn is_outdated(&self, at: Moment) -> bool {
+        let mut counts = self.meters.iter().filter_map(|it| it.count.as_ref());
+        counts.any(|count| count.meter.is_spent(at) != count.is_spent)
     }
 
     /// Whether the time of any name is counted.
@@ -451,6 +513,9 @@ fn seconds(time: Duration) -> u32 {
 pub struct Standings {
     /// For each profile its spans, one behind the other.
     profiles: Box<[Box<[Standing]>]>,
+    /// The same for single devices of which something was said that was not said of their profiles,
+    /// by index.
+    devices: Box<[(u16, Box<[Standing]>)]>,
 }
 
 impl Standings {
@@ -459,36 +524,68 @@ impl Standings {
         let one = |profile| Box::from([Standing::plain(profile)]);
         Self {
             profiles: profiles.iter().map(one).collect(),
+            devices: Box::default(),
         }
     }
 
     /// For each of `profiles` the spans that `inputs` say, one behind the other; where they say
     /// none, the profile's own settings hold.
     pub fn compile(profiles: &[Profile], inputs: &[Vec<StandingInput>], lists: &Index) -> Self {
-        let spans = |(place, profile): (usize, &Profile)| -> Box<[Standing]> {
-            match inputs.get(place).map_or(&[][..], Vec::as_slice) {
-                [] => Box::from([Standing::plain(profile)]),
-                said => {
-                    let compile = |input| Standing::compile(input, profile, lists);
-                    said.iter().map(compile).collect()
-                }
-            }
+        let spans = |(place, profile): (usize, &Profile)| {
+            compile_spans(profile, inputs.get(place).map_or(&[], Vec::as_slice), lists)
         };
         Self {
             profiles: profiles.iter().enumerate().map(spans).collect(),
+            devices: Box::default(),
         }
     }
 
-    /// What holds for the profile at `at`; past the last span, that one, so that a late renewal
-    /// opens nothing.
+    /// The same with single devices, each by its index with its profile and what holds for it.
+    #[must_use]
+    pub fn with_devices<'p>(
+        self,
+        devices: impl Iterator<Item = (u16, &'p Profile, Vec<StandingInput>)>,
+        lists: &Index,
+    ) -> Self {
+        let spans = |(index, profile, inputs): (u16, &Profile, Vec<StandingInput>)| {
+            (index, compile_spans(profile, &inputs, lists))
+        };
+        let mut devices: Vec<_> = devices.map(spans).collect();
+        devices.sort_unstable_by_key(|(index, _)| *index);
+        Self {
+            devices: devices.into(),
+            ..self
+        }
+    }
+
+    /// What holds at `at` for the profile, or for the device where something was said of it alone;
+    /// past the last span, that one, so that a late renewal opens nothing.
     ///
     /// # Panics
     /// When these are not the standings of the profile's snapshot.
-    pub fn at(&self, profile: u16, at: Moment) -> &Standing {
-        let spans = &self.profiles[usize::from(profile)];
-        let lasting = |span: &&Standing| span.ends.is_none_or(|ends| at < ends);
-        let found = spans.iter().find(lasting).or(spans.last());
-        found.expect("every profile has a span")
+    pub fn at(&self, profile: u16, device: Option<u16>, at: Moment) -> &Standing {
+        let spans = device
+            .and_then(|device| self.of_device(device))
+            .unwrap_or(&self.profiles[usize::from(profile)]);
+        span_at(spans, at)
+    }
+
+    fn of_device(&self, device: u16) -> Option<&[Standing]> {
+        let known = self
+            .devices
+            .binary_search_by_key(&device, |(index, _)| *index);
+        known.ok().map(|place| &*self.devices[place].1)
+    }
+
+    /// All rows of spans.
+    fn rows(&self) -> impl Iterator<Item = &[Standing]> {
+        let devices = self.devices.iter().map(|(_, spans)| &**spans);
+        self.profiles.iter().map(|spans| &**spans).chain(devices)
+    }
+
+    /// Whether something is different from what was foreseen: a quota was used up.
+    pub fn are_outdated(&self, at: Moment) -> bool {
+        self.rows().any(|spans| span_at(spans, at).is_outdated(at))
     }
 
     /// The spans of a profile, one behind the other.
@@ -500,9 +597,25 @@ impl Standings {
 
     /// The first moment at which the last span of a profile ends: by then they must be made anew.
     pub fn last_until(&self) -> Option<Moment> {
-        let last = self.profiles.iter().filter_map(|spans| spans.last()?.ends);
-        last.min()
+        self.rows().filter_map(|spans| spans.last()?.ends).min()
     }
+}
+
+/// The spans that `inputs` say, one behind the other; where they say none, the profile's own
+/// settings hold.
+fn compile_spans(profile: &Profile, inputs: &[StandingInput], lists: &Index) -> Box<[Standing]> {
+    if inputs.is_empty() {
+        return Box::from([Standing::plain(profile)]);
+    }
+    let compile = |input| Standing::compile(input, profile, lists);
+    inputs.iter().map(compile).collect()
+}
+
+/// The span that `at` lies in, or the last.
+fn span_at(spans: &[Standing], at: Moment) -> &Standing {
+    let lasting = |span: &&Standing| span.ends.is_none_or(|ends| at < ends);
+    let found = spans.iter().find(lasting).or(spans.last());
+    found.expect("every row has a span")
 }
 
 /// Whether a list of this kind can be closed by what is here.

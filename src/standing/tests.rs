@@ -5,7 +5,7 @@ use crate::config::{self, Config};
 use crate::lists::{Effect, Entry, IndexBuilder, ListInfo, Reach};
 use crate::message::{Fact, rtype};
 use crate::name::Name;
-use crate::policy::{RuleBook, RuleOwner, SafeSearch, View, judge_answer, judge_name, ttl_ceiling};
+use crate::policy::{RuleBook, RuleOwner, SafeSearch, View, judge_answer, judge_name, marks_of};
 
 fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
@@ -453,17 +453,24 @@ fn no_ttl_outlasts_the_span_nor_a_minute_of_what_is_counted() {
             Meter {
                 of: subjects(&["games"]),
                 used_up_at: Some(at(40)),
+                count: None,
             },
             Meter {
                 of: subjects(&["video"]),
                 used_up_at: None,
+                count: None,
             },
         ],
         ends: Some(at(90)),
         ..StandingInput::default()
     };
     let home = Home::new("", &input);
-    let ceiling = |text: &str, now| ttl_ceiling(name(text).as_ref(), rtype::A, &home.view(), now);
+    let ceiling = |text: &str, now| {
+        let marks = marks_of(name(text).as_ref(), rtype::A, &home.view());
+        let standing = &home.standing;
+        let metered = standing.metered_ceiling(&marks, now);
+        standing.ttl_ceiling(now).min(metered)
+    };
     assert_eq!(ceiling("www.example", at(0)), 90);
     assert_eq!(ceiling("video.example", at(0)), 60);
     assert_eq!(ceiling("video.example", at(50)), 40);
@@ -495,17 +502,17 @@ fn a_query_finds_its_span_and_a_late_renewal_opens_nothing() {
     profiles.push(home.profile);
     let standings = Standings::compile(&profiles, &inputs, &home.lists);
     for (now, closed) in [(0, false), (9, false), (10, true), (19, true), (99, true)] {
-        let standing = standings.at(id, at(now));
+        let standing = standings.at(id, None, at(now));
         assert_eq!(standing.may_close_everything(), closed, "{now}");
     }
     assert_eq!(standings.last_until(), Some(at(20)));
     assert_eq!(Standings::plain(&profiles).last_until(), None);
-    assert!(Standings::plain(&profiles).at(id, at(5)).is_plain());
+    assert!(Standings::plain(&profiles).at(id, None, at(5)).is_plain());
     let cause = Cause::Schedule {
         schedule: "bedtime",
         of: "everything",
     };
-    let times = standings.at(id, at(15)).times_of(&cause).unwrap();
+    let times = standings.at(id, None, at(15)).times_of(&cause).unwrap();
     assert_eq!(times.since.unwrap().as_second(), 1_000);
     assert_eq!(times.until.unwrap().as_second(), 2_000);
 }
