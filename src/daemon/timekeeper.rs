@@ -81,6 +81,7 @@ impl Rounds {
 impl Daemon {
     /// Begins what begins at `wall` and ends what ends.
     pub(super) fn turn(&self, at: Moment, wall: Wall) {
+        self.renew_reveals(wall);
         let meters = &self.families.meters;
         meters.follow(&quotas_of(&self.resolver.snapshot().config));
         let grants = self.families.grants().clone();
