@@ -42,6 +42,11 @@ impl Moment {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
+    /// `micros` microseconds before this one, or the first there is.
+    pub const fn before(self, micros: u64) -> Self {
+        Self(self.0.saturating_sub(micros))
+    }
+
     /// This moment put off by `wait`.
     pub fn after(self, wait: Duration) -> Self {
         let micros = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(test)]
 use utoipa::ToSchema;
 
+pub use super::child::ChildStatus;
 pub use super::devices::{DeviceChange, DeviceMac, LooksLike, NewDevice};
 pub use super::family::{AccessRequest, Grant, GrantChange, QuotaUse, RequestChange};
 pub use super::lists::{

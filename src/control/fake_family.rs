@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::api::QuotaUse;
+use super::child::ChildStatus;
 use super::fake::FakeHousehold;
 use super::family::{
     AccessRequest, By, Family, Grant, GrantChange, GrantRequest, Paused, RequestChange,
@@ -81,6 +82,11 @@ impl FakeHousehold {
                 let until = now().checked_add(Duration::from_hours(8)).unwrap();
                 let what = What::Bonus { minutes, of };
                 let said = said(what, Scope::Profile(profile), until, why);
+                (grants.add(said, wall).map_err(wrong)?, "added")
+            }
+            GrantRequest::Reveal { profile, term, why } => {
+                let scope = Scope::Profile(profile);
+                let said = said(What::Reveal, scope, until(&term)?, why);
                 (grants.add(said, wall).map_err(wrong)?, "added")
             }
             GrantRequest::Undo { id } => {
@@ -169,6 +175,21 @@ impl Family for FakeHousehold {
         by: By,
     ) -> Boxed<'_, Result<RequestChange, ControlError>> {
         Box::pin(async move { self.hear(request, by) })
+    }
+
+    fn child(&self, device: &str) -> Result<ChildStatus, ControlError> {
+        let mut all = Family::grants(self, true);
+        all.retain(Grant::is_reveal);
+        Ok(ChildStatus {
+            device: device.into(),
+            profile: "mia".into(),
+            preset: "adolescent".into(),
+            privacy: "categories".into(),
+            seen: "no names".into(),
+            reveals: all,
+            quotas: self.quotas(),
+            ..ChildStatus::default()
+        })
     }
 
     fn quotas(&self) -> Vec<QuotaUse> {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(test)]
 use utoipa::{IntoParams, ToSchema};
 
+use super::child::ChildStatus;
 use super::{Boxed, ControlError};
 use crate::config::duration_of;
 use crate::grants::{self, RequestStatus, Scope, What};
@@ -45,6 +46,12 @@ pub trait Family {
 
     /// How much of each quota is used.
     fn quotas(&self) -> Vec<QuotaUse>;
+
+    /// What holds for the child with `device`.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`] for a device nobody knows.
+    fn child(&self, device: &str) -> Result<ChildStatus, ControlError>;
 }
 
 /// Who asks for a change.
@@ -98,6 +105,15 @@ pub enum GrantRequest {
         quota: Option<String>,
         /// How much.
         minutes: u32,
+        /// Why.
+        why: String,
+    },
+    /// Names are kept in the log for a while.
+    Reveal {
+        /// Whose.
+        profile: String,
+        /// How long.
+        term: Term,
         /// Why.
         why: String,
     },
@@ -282,7 +298,7 @@ pub struct DenyRequestQuery {
 pub struct Grant {
     /// Its number.
     pub id: u32,
-    /// `allow`, `pause-internet`, `pause-filter` or `bonus`.
+    /// `allow`, `pause-internet`, `pause-filter`, `bonus` or `reveal`.
     pub kind: String,
     /// What is allowed.
     pub subject: Option<String>,
@@ -401,7 +417,7 @@ pub struct QuotaUse {
 }
 
 impl Term {
-    fn parse(time: Option<&str>, until: Option<String>) -> Result<Self, ControlError> {
+    pub(super) fn parse(time: Option<&str>, until: Option<String>) -> Result<Self, ControlError> {
         let time = time.map(|text| {
             duration_of(text).map_err(|error| {
                 let error = format!("`for`: `{}`: {error}", text.escape_debug());
@@ -550,6 +566,7 @@ impl Grant {
             }
             What::PauseInternet => "pause-internet",
             What::PauseFilter => "pause-filter",
+            What::Reveal => "reveal",
             What::Bonus { minutes, of } => {
                 text.minutes = Some(*minutes);
                 text.quota.clone_from(of);
@@ -562,6 +579,11 @@ impl Grant {
             text.undone_by.clone_from(&ended.by);
         }
         text
+    }
+
+    /// Whether it reveals names.
+    pub fn is_reveal(&self) -> bool {
+        self.kind == "reveal"
     }
 
     /// Whether it is over.

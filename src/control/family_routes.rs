@@ -202,7 +202,7 @@ pub(super) async fn deny_request(
     answer(door, query.into(), by).await
 }
 
-async fn change(door: Door, request: GrantRequest, by: By) -> Answer<GrantChange> {
+pub(super) async fn change(door: Door, request: GrantRequest, by: By) -> Answer<GrantChange> {
     // A task of its own: a caller that goes away must not leave a change half done.
     let changing = tokio::spawn(async move { door.household.change_grants(request, by).await });
     let done = changing.await.unwrap_or_else(|_| Err(broke_off()));

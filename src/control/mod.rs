@@ -9,6 +9,7 @@
 //! Who may open the socket may use all of it: the file's mode and group are the access rule.
 
 pub mod api;
+pub mod child;
 pub mod client;
 mod devices;
 mod explain;

@@ -32,6 +32,7 @@ use super::api::{
     Device, DeviceChange, ErrorBody, Explanation, Flushed, List, ListSearch, ListUpdateReport,
     LogPage, NewDevice, Profile, ReloadReport, Status, Top,
 };
+use super::child;
 use super::devices::{AssignDeviceQuery, DeviceRequest, ForgetDeviceQuery, NameDeviceQuery};
 use super::explain::ExplainQuery;
 use super::family_routes as family;
@@ -96,6 +97,9 @@ pub(super) struct Door {
         family::ask,
         family::grant_request,
         family::deny_request,
+        child::child,
+        child::reveals,
+        child::reveal,
         document
     ),
     components(schemas(LogEntry, super::family::Paused))
@@ -114,7 +118,7 @@ pub(super) fn generated_openapi() -> String {
 }
 
 /// Every route: method, path, handler.
-pub(super) fn table() -> [(Method, &'static str, MethodRouter<Door>); 27] {
+pub(super) fn table() -> [(Method, &'static str, MethodRouter<Door>); 30] {
     [
         (Method::GET, "/api/v1/status", get(status)),
         (Method::GET, "/api/v1/devices", get(devices)),
@@ -150,6 +154,9 @@ pub(super) fn table() -> [(Method, &'static str, MethodRouter<Door>); 27] {
             "/api/v1/requests/deny",
             post(family::deny_request),
         ),
+        (Method::GET, "/api/v1/child", get(child::child)),
+        (Method::GET, "/api/v1/reveals", get(child::reveals)),
+        (Method::POST, "/api/v1/reveals", post(child::reveal)),
         (Method::GET, "/api/v1/openapi.json", get(document)),
     ]
 }

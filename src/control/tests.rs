@@ -371,7 +371,7 @@ async fn the_document_and_the_routes_know_the_same_paths() {
         .map(|(method, path, _)| (method.to_string(), path.to_owned()))
         .collect();
     assert_eq!(described, served);
-    assert_eq!(described.len(), 27);
+    assert_eq!(described.len(), 30);
     for (method, path) in &described {
         if path.ends_with("/stream") {
             continue;
@@ -390,6 +390,8 @@ async fn the_document_and_the_routes_know_the_same_paths() {
             "/requests",
             "/grant",
             "/deny",
+            "/child",
+            "/reveals",
         ];
         let needs_more = needs_more.iter().any(|end| path.ends_with(end));
         let known = status == 200 || (needs_more && status == 400);

@@ -10,9 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
+use super::child::check_reveal;
 use super::household::Daemon;
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::config::{Config, Subject, SubjectError};
+use crate::control::child::ChildStatus;
 use crate::control::family::{
     AccessRequest, By, Family, Grant, GrantChange, GrantRequest, Paused, QuotaUse, RequestChange,
     RequestRequest, Term,
@@ -282,6 +284,8 @@ fn refused(error: GrantError) -> ControlError {
         GrantError::Over { .. }
         | GrantError::TooLong { .. }
         | GrantError::Minutes { .. }
+        | GrantError::NoReason
+        | GrantError::RevealTime { .. }
         | GrantError::Ended { .. } => ControlError::bad_request(text, ""),
     }
 }
@@ -345,6 +349,7 @@ impl Daemon {
         let grant = grants.grant(id).map(|it| Grant::of(it, change.wall));
         drop(grants);
         let grant = grant.unwrap_or_default();
+        self.renew_reveals(change.wall);
         families.changed.notify_one();
         info!(id, kind = grant.kind, by = grant.by, done, "grant");
         Ok(GrantChange {
@@ -388,6 +393,13 @@ impl Daemon {
                 let of = quota;
                 let what = What::Bonus { minutes, of };
                 (what, Scope::Profile(profile), until, why)
+            }
+            GrantRequest::Reveal { profile, term, why } => {
+                let scope = Scope::Profile(profile.clone());
+                change.check(&scope)?;
+                let mut profiles = change.snapshot.config.profiles.iter();
+                check_reveal(profiles.find(|it| it.name == profile))?;
+                (What::Reveal, scope, change.until(&term)?, why)
             }
             GrantRequest::Undo { id } => return Err(refused(GrantError::Unknown { id })),
         };
@@ -528,6 +540,10 @@ impl Family for Arc<Daemon> {
     fn quotas(&self) -> Vec<QuotaUse> {
         let shown = self.families.meters.shown(self.clock.now());
         shown.iter().map(QuotaUse::from).collect()
+    }
+
+    fn child(&self, device: &str) -> Result<ChildStatus, ControlError> {
+        self.child_status(device)
     }
 }
 

@@ -550,12 +550,16 @@ fn profile_text(
             WhenUnsure::Block => "block",
         }
         .to_owned(),
-        privacy: match profile.privacy {
-            Privacy::Names => "names",
-            Privacy::Categories => "categories",
-            Privacy::None => "none",
-        }
-        .to_owned(),
+        privacy: privacy_word(profile.privacy).to_owned(),
+    }
+}
+
+/// A privacy setting as it is written.
+pub(super) const fn privacy_word(privacy: Privacy) -> &'static str {
+    match privacy {
+        Privacy::Names => "names",
+        Privacy::Categories => "categories",
+        Privacy::None => "none",
     }
 }
 

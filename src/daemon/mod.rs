@@ -5,6 +5,7 @@
 //! that will read them again at a reload; and only when all of it stands is the first query taken
 //! from a socket, so that no child gets an unfiltered answer.
 
+mod child;
 mod devices;
 mod events;
 mod explain;
@@ -241,6 +242,8 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         neighbour_table: Condition::default(),
         leases,
     });
+    // Before the first query: a reveal goes on where it was.
+    daemon.renew_reveals(daemon.families.look().wall);
     let ready = Ready {
         addresses,
         names: snapshot.lists.name_count(),

@@ -52,6 +52,7 @@ pub(super) async fn keep(daemon: Arc<Daemon>, stopped: watch::Receiver<bool>) {
             continue;
         }
         daemon.resolver.renew_standings();
+        daemon.renew_reveals(seen.wall);
         rounds.next = daemon.families.next_change(seen.wall);
         if is_used_up || at.since(rounds.written) >= WRITE_EVERY {
             rounds.written = at;

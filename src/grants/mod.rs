@@ -1,5 +1,5 @@
-//! What somebody in the household said for a while: grants, pauses, bonus minutes; and what a child
-//! asks for.
+//! What somebody in the household said for a while: grants, pauses, bonus minutes, reveals; and what
+//! a child asks for.
 //!
 //! [`Grants`] is plain data that is told the time: [`Grants::holding`] says what holds for a profile
 //! and a device now, [`Grants::next_change`] when that will be different by itself. [`requests`]
@@ -10,6 +10,7 @@
 //! of the internet holds until its end whatever the clock shows. Ended is ended: nothing comes back.
 
 pub mod requests;
+mod reveal;
 pub mod store;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use crate::config::Subject;
 use crate::wall::Wall;
 
 pub use requests::{Answer, Ask, Asked, Request, RequestError, Status as RequestStatus};
+pub use reveal::{LONGEST_REVEAL, MAX_REVEALS, SHORTEST_REVEAL};
 pub use words::{bounded_words, resolve_until, time_of_day};
 
 /// How many may hold at a time.
@@ -79,6 +81,8 @@ pub enum What {
         /// Which quota; none is every quota of the profile.
         of: Option<String>,
     },
+    /// The names a profile asks for are kept in the log.
+    Reveal,
 }
 
 impl What {
@@ -176,6 +180,16 @@ pub enum GrantError {
         /// How many.
         minutes: u32,
     },
+    /// Names are revealed without a reason.
+    #[error("names are revealed for a reason only, which the child can read")]
+    NoReason,
+    /// Names are revealed for a time that cannot be.
+    #[error("until `{until}`: names are revealed for {} minutes to {} hours",
+        SHORTEST_REVEAL.as_secs() / 60, LONGEST_REVEAL.as_secs() / 3600)]
+    RevealTime {
+        /// Its end.
+        until: Timestamp,
+    },
     /// There are too many.
     #[error("{MAX_HOLDING} grants and pauses hold already")]
     TooMany,
@@ -252,6 +266,9 @@ impl Grants {
         {
             return Err(GrantError::Minutes { minutes });
         }
+        if said.what == What::Reveal {
+            reveal::check(&said, now)?;
+        }
         self.tidy(wall);
         if self.grants.iter().filter(|it| it.ended.is_none()).count() >= MAX_HOLDING {
             return Err(GrantError::TooMany);
@@ -305,6 +322,7 @@ impl Grants {
                     holding.bonuses.push(grant);
                     continue;
                 }
+                What::Reveal => continue,
                 What::PauseFilter => &mut holding.filter,
                 What::PauseInternet => {
                     newest_pause = grant.id;
@@ -384,16 +402,22 @@ impl Grants {
             }
         }
         let before = self.grants.len();
-        let is_young = |ended: &Ended| age(ended.at, now) <= KEEP;
-        self.grants
-            .retain(|grant| grant.ended.as_ref().is_none_or(is_young));
-        let ended = self.grants.iter().filter(|it| it.ended.is_some()).count();
-        let mut surplus = ended.saturating_sub(MAX_ENDED);
         self.grants.retain(|grant| {
-            let goes = surplus > 0 && grant.ended.is_some();
-            surplus -= usize::from(goes);
-            !goes
+            let ended = grant.ended.as_ref();
+            ended.is_none_or(|ended| age(ended.at, now) <= reveal::keep(&grant.what))
         });
+        // Those of one kind never push out the other: no grant makes a reveal forgotten.
+        for (is_reveal, most) in [(false, MAX_ENDED), (true, MAX_REVEALS)] {
+            let is_meant =
+                |grant: &Grant| grant.ended.is_some() && (grant.what == What::Reveal) == is_reveal;
+            let ended = self.grants.iter().filter(|grant| is_meant(grant)).count();
+            let mut surplus = ended.saturating_sub(most);
+            self.grants.retain(|grant| {
+                let goes = surplus > 0 && is_meant(grant);
+                surplus -= usize::from(goes);
+                !goes
+            });
+        }
         is_changed || self.grants.len() != before
     }
 

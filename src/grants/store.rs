@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answer, Ended, Grant, Grants, MAX_BONUS, MAX_BY, MAX_ENDED, MAX_HOLDING, MAX_WHY, Request,
-    RequestStatus, Scope, What, bounded_words, requests,
+    Answer, Ended, Grant, Grants, MAX_BONUS, MAX_BY, MAX_ENDED, MAX_HOLDING, MAX_REVEALS, MAX_WHY,
+    Request, RequestStatus, Scope, What, bounded_words, requests,
 };
 use crate::clock::Timestamp;
 use crate::config::Subject;
@@ -161,6 +161,7 @@ enum StoredWhat {
     PauseInternet,
     PauseFilter,
     Bonus { minutes: u32, of: Option<String> },
+    Reveal,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -228,7 +229,9 @@ impl Stored {
             .map(StoredRequest::understand)
             .collect();
         let (grants, requests) = (grants?, requests?);
-        if grants.len() > MAX_HOLDING + MAX_ENDED || requests.len() > requests::MAX_REQUESTS {
+        if grants.len() > MAX_HOLDING + MAX_ENDED + MAX_REVEALS
+            || requests.len() > requests::MAX_REQUESTS
+        {
             return Err("more grants or requests than there can be".to_owned());
         }
         let highest = grants.iter().map(|it| it.id);
@@ -246,6 +249,7 @@ fn understand_grant(stored: StoredGrant) -> Result<Grant, String> {
         StoredWhat::Allow(subject) => What::Allow(subject.understand()?),
         StoredWhat::PauseInternet => What::PauseInternet,
         StoredWhat::PauseFilter => What::PauseFilter,
+        StoredWhat::Reveal => What::Reveal,
         StoredWhat::Bonus { minutes, .. } if minutes > MAX_BONUS => {
             return Err(format!("{minutes} bonus minutes"));
         }
@@ -348,6 +352,7 @@ impl From<&Grant> for StoredGrant {
                 What::Allow(subject) => StoredWhat::Allow(subject.into()),
                 What::PauseInternet => StoredWhat::PauseInternet,
                 What::PauseFilter => StoredWhat::PauseFilter,
+                What::Reveal => StoredWhat::Reveal,
                 What::Bonus { minutes, of } => StoredWhat::Bonus {
                     minutes: *minutes,
                     of: of.clone(),

@@ -3,13 +3,15 @@
 //!
 //! What may be kept is the profile's privacy setting; a lifeline leaves no trace at all, not even in
 //! a total, since a total less the sum over devices would be the number of lifelines.
-//! [`Journal::record`] is where both are decided, for everything that can be read out later. What
+//! A [`Reveal`] lets the names of a profile be kept for a while, and of what comes then only.
+//! [`Journal::record`] is where all of it is decided, for everything that can be read out later. What
 //! is read out are plain owned values that the control API hands on as they are.
 
 mod devices;
 mod labels;
 mod log;
 mod record;
+mod reveals;
 mod segments;
 mod top;
 mod totals;
@@ -25,6 +27,7 @@ use utoipa::ToSchema;
 pub use devices::{CategoryCount, DeviceStatistics};
 pub use labels::{parse_qtype, qtype_label, rcode_label};
 pub use log::{LogEntry, LogFilter, LogPage};
+pub use reveals::Reveal;
 pub use top::{Ranked, Top};
 pub use totals::{Bucket, Durations, KindCount, ReasonCount, ResponseCount, Totals};
 
@@ -53,6 +56,7 @@ struct Inner {
     devices: DeviceTable,
     words: Words,
     log: Segments,
+    reveals: Vec<Reveal>,
 }
 
 /// Labels the log can refer to: devices, profiles, categories, lists and rules that spoke.
@@ -71,6 +75,7 @@ impl Journal {
                 devices: DeviceTable::new(),
                 words: Words::new(MAX_WORDS),
                 log: Segments::new(usize::try_from(max_bytes).unwrap_or(usize::MAX)),
+                reveals: Vec::new(),
             }),
         }
     }
@@ -95,6 +100,8 @@ impl Journal {
         };
         let mut inner = self.locked();
         inner.counters.add(&counted);
+        let revealed = reveals::revealed(&inner.reveals, outcome);
+        let outcome = revealed.as_ref().unwrap_or(outcome);
         if matches!(outcome.privacy, Privacy::None) {
             return;
         }
@@ -104,6 +111,12 @@ impl Journal {
             let Inner { words, log, .. } = &mut *inner;
             log.push(record::write(outcome, words).as_bytes());
         }
+    }
+
+    /// Whose names are kept for a while although their profile says otherwise, in place of what was
+    /// said before.
+    pub fn set_reveals(&self, reveals: Vec<Reveal>) {
+        self.locked().reveals = reveals;
     }
 
     /// Changes the bound of the log; the newest entries that fit stay.

@@ -162,7 +162,7 @@ impl Plan<'_> {
                     since: Some(grant.since),
                     until: Some(grant.until),
                 }),
-                What::PauseInternet | What::PauseFilter | What::Bonus { .. } => None,
+                What::PauseInternet | What::PauseFilter | What::Bonus { .. } | What::Reveal => None,
             })
             .collect();
         input

@@ -1,0 +1,111 @@
+//! What a child can see of the rules for it, and reveals: names of a profile kept for a while.
+
+use super::household::Daemon;
+use crate::config::{self, Privacy};
+use crate::control::ControlError;
+use crate::control::child::ChildStatus;
+use crate::control::family::{AccessRequest, Grant, QuotaUse};
+use crate::grants::{Scope, What};
+use crate::journal::Reveal;
+use crate::wall::Wall;
+
+/// Whether the names of `profile` can be revealed.
+pub(super) fn check_reveal(profile: Option<&config::Profile>) -> Result<(), ControlError> {
+    match profile {
+        Some(profile) if profile.privacy == Privacy::Names => Err(ControlError::bad_request(
+            format!(
+                "the names `{}` asks for are in the log already",
+                profile.name.escape_debug()
+            ),
+            "`hedgerow log --profile NAME` shows them",
+        )),
+        _ => Ok(()),
+    }
+}
+
+impl Daemon {
+    /// Tells the journal whose names are revealed at `wall`.
+    pub(super) fn renew_reveals(&self, wall: Wall) {
+        let at = self.clock.now();
+        let mut reveals = Vec::new();
+        if let Some(now) = wall.time() {
+            let grants = self.families.grants();
+            for grant in grants.revealing(wall) {
+                let Scope::Profile(profile) = &grant.scope else {
+                    continue;
+                };
+                let passed = now.duration_since(grant.since).as_micros();
+                let passed = u64::try_from(passed).unwrap_or_default();
+                let left = grant.until.duration_since(now);
+                reveals.push(Reveal {
+                    profile: profile.clone(),
+                    from: at.before(passed),
+                    until: at.after(left.try_into().unwrap_or_default()),
+                });
+            }
+        }
+        self.journal.set_reveals(reveals);
+    }
+
+    /// What holds for the child with `device`.
+    pub(super) fn child_status(&self, device: &str) -> Result<ChildStatus, ControlError> {
+        let snapshot = self.resolver.snapshot();
+        let config = &snapshot.config;
+        let known = config.devices.iter().find(|it| it.name == device);
+        let Some(profile) = known.and_then(|it| config.profiles.get(it.profile)) else {
+            let text = format!("there is no device `{}`", device.escape_debug());
+            let help = "`hedgerow device list` shows those there are";
+            return Err(ControlError::not_found(text, help));
+        };
+        let wall = self.families.look().wall;
+        let grants = self.families.grants();
+        let of_child = grants.grants().iter();
+        let of_child = of_child.filter(|it| it.scope.covers(&profile.name, Some(device)));
+        let (reveals, others): (Vec<_>, Vec<_>) =
+            of_child.partition(|grant| grant.what == What::Reveal);
+        let text = |grant: &&crate::grants::Grant| Grant::of(grant, wall);
+        let requests = grants.requests().iter().filter(|it| it.device == device);
+        let requests = requests.map(AccessRequest::from).collect();
+        let is_revealed = reveals.iter().any(|grant| grant.holds(wall));
+        let status = ChildStatus {
+            device: device.to_owned(),
+            profile: profile.name.clone(),
+            preset: profile.preset.clone(),
+            privacy: super::household::privacy_word(profile.privacy).to_owned(),
+            seen: seen(profile.privacy, is_revealed).to_owned(),
+            reveals: reveals.iter().map(text).collect(),
+            grants: others
+                .iter()
+                .map(text)
+                .filter(|grant| !grant.is_over())
+                .collect(),
+            requests,
+            quotas: Vec::new(),
+        };
+        drop(grants);
+        let shown = self.families.meters.shown(self.clock.now());
+        let own = shown.iter().filter(|it| it.quota.profile == profile.name);
+        Ok(ChildStatus {
+            quotas: own.map(QuotaUse::from).collect(),
+            ..status
+        })
+    }
+}
+
+/// What others see of a profile, for the child.
+const fn seen(privacy: Privacy, is_revealed: bool) -> &'static str {
+    if is_revealed && !matches!(privacy, Privacy::Names) {
+        return "the names you ask for are written down until the reveal below ends; never those of \
+                help lines";
+    }
+    match privacy {
+        Privacy::Names => {
+            "the names you ask for can be read at home, with their times; never those of help lines"
+        }
+        Privacy::Categories => {
+            "when you asked for something and what kind of thing was blocked can be read at home; no \
+             names"
+        }
+        Privacy::None => "nothing you ask for can be read at home; it counts in the home's totals",
+    }
+}

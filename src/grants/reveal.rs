@@ -1,0 +1,46 @@
+//! Reveals: names of a profile that are kept in the log for a while, for a reason, and told to the
+//! child.
+
+use std::time::Duration;
+
+use super::{Grant, GrantError, Grants, KEEP, Said, What};
+use crate::clock::Timestamp;
+use crate::wall::Wall;
+
+/// The shortest time.
+pub const SHORTEST_REVEAL: Duration = Duration::from_mins(10);
+/// The longest time.
+pub const LONGEST_REVEAL: Duration = Duration::from_hours(24);
+/// How many that ended are remembered.
+pub const MAX_REVEALS: usize = 100;
+/// How long those are: a child who looks once a month finds them.
+const KEEP_REVEALS: Duration = Duration::from_hours(90 * 24);
+
+/// Whether names may be revealed like this.
+pub(super) fn check(said: &Said, now: Timestamp) -> Result<(), GrantError> {
+    let until = said.until;
+    let time = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+    if !(SHORTEST_REVEAL..=LONGEST_REVEAL).contains(&time) {
+        return Err(GrantError::RevealTime { until });
+    }
+    if said.why.trim().is_empty() {
+        return Err(GrantError::NoReason);
+    }
+    Ok(())
+}
+
+/// How long something that ended is remembered.
+pub(super) const fn keep(what: &What) -> Duration {
+    match what {
+        What::Reveal => KEEP_REVEALS,
+        _ => KEEP,
+    }
+}
+
+impl Grants {
+    /// The reveals that hold at `wall`.
+    pub fn revealing(&self, wall: Wall) -> impl Iterator<Item = &Grant> {
+        let reveals = self.grants.iter().filter(|it| it.what == What::Reveal);
+        reveals.filter(move |grant| grant.holds(wall))
+    }
+}
