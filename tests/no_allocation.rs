@@ -17,7 +17,7 @@ use hedgerow::message::{Answer, Question};
 use hedgerow::name::NameBuf;
 use hedgerow::reload::{Reloader, Source};
 use hedgerow::resolve::{Resolver, Step};
-use hedgerow::standing::{Closer, Closing, Grant, Meter, StandingInput, Standings};
+use hedgerow::standing::{Closer, Closing, Count, Grant, Meter, StandingInput, Standings};
 
 struct Counting;
 
@@ -238,7 +238,10 @@ fn what_holds_at_this_hour_costs_no_allocation() {
         meters: vec![Meter {
             of: subjects(&["everything"]),
             used_up_at: None,
-            count: None,
+            count: Some(Count {
+                meter: Arc::default(),
+                is_spent: false,
+            }),
         }],
         ..StandingInput::default()
     };

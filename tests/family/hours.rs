@@ -83,7 +83,7 @@ impl Household {
         let text = FAMILY.replace("ZONE", zone);
         let text = text.replace("WHEN", when_clock_unset);
         let files = MemoryFiles::new();
-        files.put("/etc/h.toml", text.as_str());
+        files.put("/etc/h.toml", text);
         let files = files.files();
         let loaded = config::load_with(&files, Path::new("/etc/h.toml"), &Overrides::default());
         let config = loaded.config.expect("a configuration");
