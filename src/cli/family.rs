@@ -404,7 +404,7 @@ pub(super) async fn quota(
 }
 
 /// Says something, and prints what came of it.
-async fn change(
+pub(super) async fn change(
     path: &str,
     parameters: &[(&str, Option<String>)],
     format: Format,
@@ -481,6 +481,7 @@ fn what(grant: &Grant) -> String {
                 None => format!("{minutes} more"),
             }
         }
+        "reveal" => "reveal names".to_owned(),
         kind => kind.replace('-', " "),
     }
 }
@@ -493,7 +494,7 @@ fn whom(grant: &Grant) -> String {
     }
 }
 
-fn grant_state(grant: &Grant) -> String {
+pub(super) fn grant_state(grant: &Grant) -> String {
     match (&grant.undone_by, &grant.ended) {
         (Some(by), Some(ended)) => format!("undone by {by} at {}", time(ended)),
         _ => grant.state.clone(),

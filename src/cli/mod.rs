@@ -5,6 +5,7 @@
 //! `main.rs` fills. Nothing outside this module prints.
 
 mod admin;
+mod child;
 mod devices;
 mod explain;
 mod family;
@@ -268,6 +269,14 @@ enum Verb {
     /// How much time is used
     #[command(subcommand)]
     Quota(family::QuotaVerb),
+    /// Keep the names a profile asks for in the log for a while, for a reason the child can read
+    Reveal(child::RevealArguments),
+    /// Names that are or were revealed
+    #[command(subcommand)]
+    Reveals(child::RevealsVerb),
+    /// What a child can see of the rules for it
+    #[command(subcommand)]
+    Child(child::ChildVerb),
     /// The services that can be blocked or allowed by their title
     #[command(subcommand)]
     Service(ServiceVerb),
@@ -571,6 +580,9 @@ fn dispatch(
         Verb::Request(request) => wait(family::request(request, &daemon(), output)),
         Verb::Requests(verb) => wait(family::requests(verb, &daemon(), output)),
         Verb::Quota(verb) => wait(family::quota(verb, &daemon(), output)),
+        Verb::Reveal(reveal) => wait(child::reveal(reveal, &daemon(), output)),
+        Verb::Reveals(verb) => wait(child::reveals(verb, &daemon(), output)),
+        Verb::Child(verb) => wait(child::child(verb, &daemon(), output)),
         Verb::Service(ServiceVerb::List { group, format }) => {
             services::list(group.as_deref(), format, output)
         }
