@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
@@ -95,8 +96,14 @@ impl<'p> SealedGuard<'p> {
 }
 
 impl Protected {
-    /// The lifelines and the names of `blocklists/protected.txt`.
+    /// The lifelines and the names of `blocklists/protected.txt`. They are read once, which takes
+    /// milliseconds on a router, and cost some 100 kB from then on.
     pub fn starter() -> Self {
+        static STARTER: LazyLock<Protected> = LazyLock::new(Protected::read_starter);
+        STARTER.clone()
+    }
+
+    fn read_starter() -> Self {
         let mut protected = Self::default();
         let mut read = |list: &[u8], how| {
             let options = ReadOptions::format(ListFormat::Domains);
