@@ -361,6 +361,7 @@ async fn run(
     }
     tell_systemd(&[sd_notify::NotifyState::Stopping]);
     info!("ending");
+    daemon.updates.cancel();
     // The receivers may be gone already if a thread ended early.
     let _gone = stop.send(true);
     crew.finish().await;
