@@ -387,6 +387,7 @@ impl<'a> Shelf<'a> {
                 info.key_id
             ));
         }
+        self.tell_protected(served, &keys, specs);
         // A feed that is no longer made must not open what it closed, but somebody has to know.
         for info in served.index.sealed_lists() {
             if let Some(last) = info.expires.filter(|last| *last < self.today) {
@@ -403,6 +404,18 @@ impl<'a> Shelf<'a> {
             && let Err(error) = self.keep_keys(&path, &text)
         {
             served.warnings.push(error.to_string());
+        }
+    }
+
+    /// Tells what the sealed lists take that no list may: of one whose key came apart nobody could
+    /// know it when it was compiled. It stays blocked, as all that is sealed does; whoever made the
+    /// list has to hear of it.
+    fn tell_protected(&self, served: &mut Served, keys: &SealKeys, specs: &[ListSpec]) {
+        let protected = ListSpec::protected(specs);
+        for (list, note) in served.index.tell_protected(keys, &protected) {
+            let id = served.index.list(list).id;
+            let text = note.text;
+            served.warnings.push(format!("list `{id}`: {text}"));
         }
     }
 

@@ -93,6 +93,16 @@ impl<'p> SealedGuard<'p> {
     pub fn taken_by(&self, fingerprint: &Fingerprint) -> Option<Taken<'p>> {
         self.0.get(fingerprint).copied()
     }
+
+    /// The protected names that a list takes which has the fingerprints of which `is_listed` says so,
+    /// one for each.
+    pub fn taken(&self, is_listed: impl Fn(&Fingerprint) -> bool) -> Vec<NameRef<'p>> {
+        let listed = self
+            .0
+            .iter()
+            .filter(|(fingerprint, _)| is_listed(fingerprint));
+        listed.map(|(_, taken)| taken.name).collect()
+    }
 }
 
 impl Protected {
