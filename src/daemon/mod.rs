@@ -18,8 +18,8 @@ pub use events::{Event, Events};
 pub use explain::explain;
 pub use household::Daemon;
 pub use lists::{
-    WantedLists, accepted, compile_lists, list_specs, list_states, list_summary, update_specs,
-    updated, wanted_lists,
+    WantedLists, accept_lists, accepted, compile_lists, list_specs, list_states, list_summary,
+    update_specs, updated, wanted_lists,
 };
 pub use search::search_lists;
 pub use updates::update_settings;
