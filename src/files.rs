@@ -11,6 +11,8 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 /// A file operation that failed, with the path it was about.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {doing}: {source}", path.display())]
@@ -31,7 +33,7 @@ impl FileError {
 }
 
 /// Tells one content of a file from the next without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// Octets.
     pub length: u64,

@@ -695,6 +695,11 @@ impl ListStore {
         self.folder.join("lists.index")
     }
 
+    /// The file that says since when lists in files are not believed.
+    pub fn doubts(&self) -> PathBuf {
+        self.folder.join("lists.doubted")
+    }
+
     /// The folder of what was downloaded.
     pub fn copies(&self) -> PathBuf {
         self.folder.join("lists")

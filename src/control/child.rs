@@ -1,6 +1,14 @@
 //! What holds for a child, for the child: what others see of it, what was revealed and why, how much
 //! time is left, what changes when it grows.
 
+#![cfg_attr(
+    test,
+    allow(
+        unused_qualifications,
+        reason = "what the macro of the document writes for types of this file"
+    )
+)]
+
 use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};

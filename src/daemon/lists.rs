@@ -9,7 +9,8 @@ use crate::control::{ControlError, ListUpdateRequest};
 use crate::files::Files;
 use crate::lists::guard::GuardLimits;
 use crate::lists::{
-    self, CompileError, Index, LineNote, ListInfo, ListSource, ListSpec, Progress, Settings, Target,
+    self, Accepted, CompileError, Index, LineNote, ListInfo, ListSource, ListSpec, Progress,
+    Settings, Target,
 };
 use crate::reload::{self, note_sources, specs_to_compile, tier_of};
 use crate::update::{ListState, ListUpdateSpec, Outcome, SignatureSpec, UpdateResult};
@@ -135,7 +136,8 @@ pub fn list_specs(config: &Config) -> Vec<ListSpec> {
 
 /// Compiles the lists of `config` to the file `target`, in `memory` octets. Lists that cannot be
 /// loaded keep what they said in the index `before`; those of `accept` are taken however much they
-/// shrank or grew.
+/// shrank or grew. Where the index stands and something beside it does not, the second of the two
+/// says so.
 ///
 /// # Errors
 /// [`CompileError`]; the file is as it was then.
@@ -144,10 +146,10 @@ pub fn compile_lists(
     files: &Files,
     before: Option<&Index>,
     memory: u64,
-    accept: &[String],
+    accept: &[Accepted],
     target: &Path,
     progress: &mut dyn FnMut(Progress),
-) -> Result<lists::Outcome, CompileError> {
+) -> Result<(lists::Outcome, Option<String>), CompileError> {
     let specs = specs_to_compile(config, files);
     let sources = lists::recipe(&specs, files);
     let store = &config.list_store;
@@ -165,10 +167,12 @@ pub fn compile_lists(
         &|| false,
         Target::File(target),
     )?;
-    if target == store.index() {
-        note_sources(store, files, &sources)?;
-    }
-    Ok(done)
+    let warning = if target == store.index() {
+        note_sources(store, files, &sources)?
+    } else {
+        None
+    };
+    Ok((done, warning))
 }
 
 /// What the updater needs to know of the lists of `config` that have an address.
@@ -194,6 +198,11 @@ pub fn update_specs(config: &Config) -> Vec<ListUpdateSpec> {
         })
     });
     specs.collect()
+}
+
+/// The lists of `config` with these ids, to be taken as their files are now.
+pub fn accept_lists(ids: &[String], config: &Config, files: &Files) -> Vec<Accepted> {
+    Accepted::now(ids, &list_specs(config), files)
 }
 
 /// The lists `request` is about, each once.

@@ -21,8 +21,8 @@ pub use events::{Event, Events};
 pub use explain::{explain, explain_offline};
 pub use household::Daemon;
 pub use lists::{
-    WantedLists, accepted, compile_lists, list_specs, list_states, list_summary, update_specs,
-    updated, wanted_lists,
+    WantedLists, accept_lists, accepted, compile_lists, list_specs, list_states, list_summary,
+    update_specs, updated, wanted_lists,
 };
 pub use search::search_lists;
 pub use updates::update_settings;
@@ -375,6 +375,7 @@ async fn run(
     }
     tell_systemd(&[sd_notify::NotifyState::Stopping]);
     info!("ending");
+    daemon.updates.cancel();
     // The receivers may be gone already if a thread ended early.
     let _gone = stop.send(true);
     crew.finish().await;

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub(super) struct Updates {
     seen: Mutex<Seen>,
     /// Lists whose copies cannot be used. Held for a moment only.
     doubted: Mutex<Vec<String>>,
+    /// Tells the updater at work that what it does is no longer wanted. Held for a moment only.
+    cancelled: Mutex<Arc<AtomicBool>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -75,6 +78,7 @@ impl Updates {
             work: Mutex::default(),
             seen: Mutex::default(),
             doubted: Mutex::default(),
+            cancelled: Mutex::default(),
         }
     }
 
@@ -87,8 +91,15 @@ impl Updates {
         let mut before = locked(&self.wanted);
         if *before != wanted {
             *before = wanted;
+            // What goes on was asked for by a configuration that no longer holds.
+            self.cancel();
             locked(&self.seen).due = None;
         }
+    }
+
+    /// Breaks off what goes on, as soon as it can be.
+    pub(super) fn cancel(&self) {
+        locked(&self.cancelled).store(true, Ordering::Relaxed);
     }
 
     /// Has the copies of these lists, which cannot be used, looked at and fetched again where they
@@ -127,8 +138,11 @@ impl Updates {
     pub(super) fn update(&self, ids: &[String], force: bool) -> Vec<UpdateResult> {
         let mut work = self.work();
         let results: Vec<UpdateResult> = work.updater.as_mut().map_or_else(Vec::new, |updater| {
-            let one = |id: &String| updater.update_one(id, force);
-            ids.iter().filter_map(one).collect()
+            let cancelled = Arc::clone(&locked(&self.cancelled));
+            let ids = ids
+                .iter()
+                .take_while(|_| !cancelled.load(Ordering::Relaxed));
+            ids.filter_map(|id| updater.update_one(id, force)).collect()
         });
         let background = work.made_for.store.as_ref().is_some_and(|it| it.update);
         self.note(&work, background);
@@ -151,7 +165,11 @@ impl Updates {
     fn work(&self) -> MutexGuard<'_, Work> {
         let mut work = locked(&self.work);
         let wanted = locked(&self.wanted).clone();
-        if work.made_for != wanted {
+        // One that was broken off does nothing any more, even if its lists are wanted again.
+        let is_cancelled = locked(&self.cancelled).load(Ordering::Relaxed);
+        if work.made_for != wanted || is_cancelled {
+            let cancelled: Arc<AtomicBool> = Arc::default();
+            *locked(&self.cancelled) = Arc::clone(&cancelled);
             work.updater = wanted
                 .store
                 .as_ref()
@@ -159,6 +177,7 @@ impl Updates {
                 .map(|store| {
                     let settings = UpdateSettings {
                         resolve: Arc::clone(&self.resolve),
+                        cancelled,
                         ..update_settings(store, &self.files)
                     };
                     let (specs, files) = (wanted.specs.clone(), self.files.clone());
@@ -298,8 +317,8 @@ impl Daemon {
     ) -> Result<api::ListUpdateReport, ControlError> {
         let started = self.clock.now();
         let wanted = wanted_lists(&self.resolver.snapshot().config, request)?;
-        let results = self.updates.update(&wanted.fetch, request.force);
         self.reloader.accept(&wanted.accept);
+        let results = self.updates.update(&wanted.fetch, request.force);
         let any_new = results.iter().any(is_new) || !wanted.accept.is_empty();
         let mut report = api::ListUpdateReport {
             lists: results.into_iter().map(updated).collect(),

@@ -28,8 +28,8 @@ use std::fmt;
 use crate::verdict::Tier;
 
 pub use compile::{
-    CompileError, Difference, Dropped, IndexBuilder, Line, ListSource, ListSpec, Outcome, Progress,
-    PublicSuffix, Settings, Stage, Target, VerifyReport, compile, compile_in_memory,
+    Accepted, CompileError, Difference, Dropped, IndexBuilder, Line, ListSource, ListSpec, Outcome,
+    Progress, PublicSuffix, Settings, Stage, Target, VerifyReport, compile, compile_in_memory,
     let_others_go_first, lines_about, open, public_suffix, recipe, verify,
 };
 pub use fault::{LineFault, ListFault, Unsupported};

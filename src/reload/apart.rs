@@ -30,10 +30,11 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use tracing::debug;
 
-use crate::files::{Files, end_this_process_first};
+use crate::files::{Files, Stamp, end_this_process_first};
 use crate::intern::intern;
 use crate::lists::{
-    self, Index, ListFormat, ListKind, ListSource, ListSpec, Settings, Target, let_others_go_first,
+    self, Accepted, Index, ListFormat, ListKind, ListSource, ListSpec, Settings, Target,
+    let_others_go_first,
 };
 use crate::verdict::Tier;
 
@@ -334,7 +335,7 @@ struct Order {
     memory: usize,
     work_folder: Option<OsString>,
     /// See [`Settings::accept`].
-    accept: Vec<String>,
+    accept: Vec<(String, Stamp)>,
     /// Where the index before can be opened.
     before: Option<OsString>,
     target: OsString,
@@ -381,22 +382,26 @@ enum Word {
 impl Order {
     fn new(work: Work<'_>, before: Option<&OwnedFd>) -> Self {
         let os = |path: &Path| path.as_os_str().to_owned();
+        let accept = work.settings.accept.iter();
+        let accept = accept.map(|it| (it.id.clone(), it.stamp));
         Self {
             daemon: std::process::id(),
             lists: work.specs.iter().map(ListOrder::new).collect(),
             memory: work.settings.memory,
             work_folder: work.settings.folder.as_deref().map(os),
-            accept: work.settings.accept.clone(),
+            accept: accept.collect(),
             before: before.map(|file| format!("/proc/self/fd/{}", file.as_raw_fd()).into()),
             target: os(work.target),
         }
     }
 
     fn settings(&self) -> Settings {
+        let accept = self.accept.iter().cloned();
+        let accept = accept.map(|(id, stamp)| Accepted { id, stamp });
         Settings {
             memory: self.memory,
             folder: self.work_folder.as_ref().map(Into::into),
-            accept: self.accept.clone(),
+            accept: accept.collect(),
         }
     }
 
@@ -584,7 +589,14 @@ mod tests {
         let settings = Settings {
             memory: usize::MAX,
             folder: Some(path.to_path_buf()),
-            accept: vec!["kept".to_owned()],
+            accept: vec![Accepted {
+                id: "kept".to_owned(),
+                stamp: Stamp {
+                    length: 1,
+                    modified: 1_795_305_600_000_000_000,
+                    inode: u64::MAX,
+                },
+            }],
         };
         let work = Work {
             specs: &specs,

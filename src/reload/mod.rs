@@ -7,9 +7,9 @@
 //! rule.
 
 mod apart;
+mod doubt;
 mod shelf;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +21,7 @@ use crate::config::{self, Config, DevicesRead, Diagnostic, GivenDevices, Loaded,
 use crate::device::Neighbours;
 use crate::files::{FileError, Files, Stamp};
 use crate::lists::sealed::Day;
-use crate::lists::{CompileError, Index, ListKind, ListSource, ListSpec, services};
+use crate::lists::{Accepted, CompileError, Index, ListKind, ListSource, ListSpec, services};
 use crate::policy::{SafeSearch, SafeSearchError};
 use crate::resolve::Resolver;
 use crate::snapshot::{Lasting, Snapshot};
@@ -30,6 +30,7 @@ use crate::upstream::Upstreams;
 use crate::verdict::Tier;
 use apart::Apart;
 pub use apart::{VERB, compile_for_daemon};
+use doubt::Doubts;
 pub use shelf::note_sources;
 use shelf::{Shelf, Standing};
 
@@ -145,10 +146,10 @@ struct State {
     /// How often compiling failed in a row, and when it is tried again.
     failures: u32,
     retry: Option<Moment>,
-    /// Lists that are taken at the next reload however much they shrank or grew.
-    accept: Vec<String>,
-    /// Files that hold what is not believed, and since when.
-    doubted: BTreeMap<String, (Option<Stamp>, Moment)>,
+    /// Files that are taken at the next reload however much they shrank or grew.
+    accept: Vec<Accepted>,
+    /// Those that are not believed.
+    doubts: Doubts,
     watched: Vec<PathBuf>,
     last: Option<Report>,
     /// What is odd in the configuration in force, one line each.
@@ -215,7 +216,8 @@ impl Reloader {
         };
         state.generation = 1;
         state.list_sources = sources;
-        state.doubt(&lasting.lists, self.clock.now());
+        state.doubts = Doubts::load(&config.list_store.doubts(), &self.files, &self.clock);
+        self.doubt(&mut state, &config, &lasting.lists);
         state.watched = watched;
         state.oddities = diagnostics.iter().map(Diagnostic::one_line).collect();
         let config = Arc::new(config);
@@ -389,7 +391,7 @@ impl Reloader {
         let sources = self.stamp_lists(config);
         let moved = config.list_store != current.config.list_store;
         let now = self.clock.now();
-        let accept = state.accepted(&sources, now);
+        let accept = state.accepted(&sources, &self.clock);
         let is_new = sources != state.list_sources || moved || !accept.is_empty();
         let may_retry = wish == Wish::Asked || state.retry.is_none_or(|retry| retry <= now);
         let mut renewed = None;
@@ -405,8 +407,8 @@ impl Reloader {
                     state.shelf_warnings = served.warnings;
                     (state.failures, state.retry) = (0, None);
                     state.accept.clear();
-                    state.doubted.retain(|id, _| !accept.contains(id));
-                    state.doubt(&served.index, now);
+                    state.doubts.forget(&accept);
+                    self.doubt(state, config, &served.index);
                     renewed = Some(Arc::new(served.index));
                 }
                 Err(error) => {
@@ -416,16 +418,37 @@ impl Reloader {
                 }
             }
         }
+        if renewed.is_none() {
+            self.doubt(state, config, &current.lists);
+        }
         let lists = renewed.as_ref().unwrap_or(&current.lists);
         report.warnings.extend(list_troubles(lists));
         report.warnings.extend(state.shelf_warnings.iter().cloned());
         renewed
     }
 
-    /// Takes these lists, which are in files, at the next reload however much they shrank or grew.
+    /// Takes these lists, which are in files, at the next reload however much they shrank or grew:
+    /// as the files are now. What is written there later is judged like any other.
     pub fn accept(&self, ids: &[String]) {
+        // Before waiting for a reload that goes on.
+        let seen = self.seen();
+        let specs = seen.list_sources.iter().map(|(spec, _)| spec);
+        let accepted = Accepted::now(ids, specs, &self.files);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.accept.extend_from_slice(ids);
+        state.accept.extend(accepted);
+    }
+
+    /// Notes which files `lists` does not believe, where a restart finds it.
+    fn doubt(&self, state: &mut State, config: &Config, lists: &Index) {
+        state.doubts.note(&state.list_sources, lists, &self.clock);
+        if self.writes()
+            && let Err(error) = state.doubts.keep(&config.list_store.doubts(), &self.files)
+        {
+            let warning = error.to_string();
+            if !state.shelf_warnings.contains(&warning) {
+                state.shelf_warnings.push(warning);
+            }
+        }
     }
 
     /// How long until a reload is due although nobody asks for one: because the lists could not be
@@ -435,7 +458,7 @@ impl Reloader {
         const LONG: Duration = Duration::from_hours(24);
         /// Where something is.
         const PAUSE: Duration = Duration::from_secs(1);
-        let due = self.seen().due();
+        let due = self.seen().due(&self.clock);
         // Never at once: whatever a reload comes to, this must not become a busy loop.
         due.map_or(LONG, |due| due.since(self.clock.now()).max(PAUSE))
     }
@@ -505,15 +528,19 @@ impl Reloader {
     }
 
     fn shelf<'a>(&'a self, config: &'a Config) -> Shelf<'a> {
-        let writes = !self.only_looks && self.source != Source::Demo;
         let today = Day::of(self.clock.wall());
         Shelf::new(
             &self.files,
             &config.list_store,
-            writes,
+            self.writes(),
             today,
             self.apart.as_ref(),
         )
+    }
+
+    /// Whether anything may be written.
+    fn writes(&self) -> bool {
+        !self.only_looks && self.source != Source::Demo
     }
 
     fn stamp_lists(&self, config: &Config) -> Vec<(ListSpec, Option<Stamp>)> {
@@ -548,46 +575,23 @@ impl State {
     }
 
     /// When a reload is due; none where nothing is.
-    fn due(&self) -> Option<Moment> {
-        let believed = self.doubted.values().map(|(_, since)| since.after(DOUBT));
-        self.retry.or_else(|| believed.min())
+    fn due(&self, clock: &Clock) -> Option<Moment> {
+        self.retry.or_else(|| self.doubts.due(clock))
     }
 
     /// The lists that are taken now however much they shrank or grew, where files are as `sources`
-    /// say.
-    fn accepted(&self, sources: &[(ListSpec, Option<Stamp>)], now: Moment) -> Vec<String> {
-        let is_long = |(spec, stamp): &&(ListSpec, Option<Stamp>)| {
-            let doubted = self.doubted.get(&spec.id);
-            doubted.is_some_and(|(then, since)| then == stamp && now.since(*since) >= DOUBT)
+    /// say. Of files that have changed since somebody said so nothing is left.
+    fn accepted(&mut self, sources: &[(ListSpec, Option<Stamp>)], clock: &Clock) -> Vec<Accepted> {
+        let is_there = |it: &Accepted| {
+            let mut there = sources.iter();
+            there.any(|(spec, stamp)| spec.id == it.id && *stamp == Some(it.stamp))
         };
-        let long = sources.iter().filter(is_long);
-        let mut ids: Vec<String> = long.map(|(spec, _)| spec.id.clone()).collect();
-        ids.extend_from_slice(&self.accept);
-        ids
-    }
-
-    /// Notes which files `lists` does not believe, and since when they are as they are.
-    fn doubt(&mut self, lists: &Index, now: Moment) {
-        let before = std::mem::take(&mut self.doubted);
-        for (spec, stamp) in &self.list_sources {
-            let list = lists.find(&spec.id).map(|list| lists.list(list));
-            let is_doubted = list.is_some_and(|list| list.stale.is_some());
-            // What protects a child stays until somebody says otherwise.
-            let may_change = spec.tier == Tier::Lists && spec.urls.is_empty();
-            if !is_doubted || !may_change || stamp.is_none_or(|it| it.length == 0) {
-                continue;
-            }
-            let since = match before.get(&spec.id) {
-                Some((then, since)) if then == stamp => *since,
-                _ => now,
-            };
-            self.doubted.insert(spec.id.clone(), (*stamp, since));
-        }
+        self.accept.retain(is_there);
+        let mut accepted = self.doubts.believed(sources, clock);
+        accepted.extend_from_slice(&self.accept);
+        accepted
     }
 }
-
-/// For how long a file has to stay as it is before it is believed although it shrank or grew a lot.
-const DOUBT: Duration = Duration::from_hours(24);
 
 /// How long after that many failures before compiling is tried again.
 fn retry_after(failures: u32) -> Duration {
@@ -812,6 +816,7 @@ impl Interest {
 
 #[cfg(test)]
 mod tests {
+    use super::doubt::DOUBT;
     use super::*;
     use crate::clock::ManualTime;
     use crate::files::MemoryFiles;
@@ -848,7 +853,7 @@ mod tests {
                         [[list]]\nid = \"games\"\ncategory = \"ads\"\nfile = \"/lists/games.txt\"\n";
             memory.put(path, text);
             memory.put(LIST, names(500));
-            let time = ManualTime::starting_at(Timestamp::UNIX_EPOCH);
+            let time = ManualTime::starting_at("2027-06-01T12:00:00Z".parse().unwrap());
             let clock = time.clock();
             let source = Source::File(path.into());
             let loaded = source.load(&memory.files(), &Overrides::default());

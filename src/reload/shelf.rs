@@ -18,8 +18,8 @@ use crate::config::ListStore;
 use crate::files::{FileError, Files, Stamp};
 use crate::lists::sealed::{Day, FeedHead, SealKeys, is_feed};
 use crate::lists::{
-    self, CompileError, Index, IndexError, ListFormat, ListKind, ListSource, ListSpec, Settings,
-    Target, starter,
+    self, Accepted, CompileError, Index, IndexError, ListFormat, ListKind, ListSource, ListSpec,
+    Settings, Target, starter,
 };
 
 /// Lists of fewer octets together are compiled before the first answer rather than after it.
@@ -86,7 +86,7 @@ pub(super) struct Shelf<'a> {
     /// By the household's clock.
     today: Day,
     /// See [`Settings::accept`].
-    accept: &'a [String],
+    accept: &'a [Accepted],
     /// Has another process compile, if there may be one.
     apart: Option<&'a Apart>,
 }
@@ -111,7 +111,7 @@ impl<'a> Shelf<'a> {
     }
 
     /// The same, where the lists `accept` are taken however much they shrank or grew.
-    pub(super) const fn accepting(self, accept: &'a [String]) -> Self {
+    pub(super) const fn accepting(self, accept: &'a [Accepted]) -> Self {
         Self { accept, ..self }
     }
 
@@ -222,12 +222,8 @@ impl<'a> Shelf<'a> {
             standing: Standing::Current,
             warnings: made.warnings,
         };
-        let note = note_text(&sources, served.index.recipe());
-        if let Err(error) = self.files.replace(&note_path(&path), note.as_bytes()) {
-            served.warnings.push(format!(
-                "{error}; the lists are compiled again at the next start"
-            ));
-        }
+        let warning = write_note(self.files, &path, &sources, served.index.recipe());
+        served.warnings.extend(warning);
         self.unlock(&mut served, specs);
         Ok(served)
     }
@@ -387,6 +383,7 @@ impl<'a> Shelf<'a> {
                 info.key_id
             ));
         }
+        self.tell_protected(served, &keys, specs);
         // A feed that is no longer made must not open what it closed, but somebody has to know.
         for info in served.index.sealed_lists() {
             if let Some(last) = info.expires.filter(|last| *last < self.today) {
@@ -403,6 +400,18 @@ impl<'a> Shelf<'a> {
             && let Err(error) = self.keep_keys(&path, &text)
         {
             served.warnings.push(error.to_string());
+        }
+    }
+
+    /// Tells what the sealed lists take that no list may: of one whose key came apart nobody could
+    /// know it when it was compiled. It stays blocked, as all that is sealed does; whoever made the
+    /// list has to hear of it.
+    fn tell_protected(&self, served: &mut Served, keys: &SealKeys, specs: &[ListSpec]) {
+        let protected = ListSpec::protected(specs);
+        for (list, note) in served.index.tell_protected(keys, &protected) {
+            let id = served.index.list(list).id;
+            let text = note.text;
+            served.warnings.push(format!("list `{id}`: {text}"));
         }
     }
 
@@ -467,20 +476,27 @@ fn may_be_sealed(spec: &ListSpec) -> bool {
 }
 
 /// Notes beside the index of `store` that it was made from `sources`, so that a daemon takes it for
-/// what it is. To be called once it stands there.
+/// what it is. To be called once it stands there. Gives what to tell where the note cannot be
+/// written, which takes nothing from the index.
 ///
 /// # Errors
-/// When the index cannot be opened, or the note not be written.
+/// When the index cannot be opened.
 pub fn note_sources(
     store: &ListStore,
     files: &Files,
     sources: &[u8; 32],
-) -> Result<Index, IndexError> {
+) -> Result<Option<String>, IndexError> {
     let path = store.index();
     let index = Index::open(files, &path)?;
-    let note = note_text(sources, index.recipe());
-    files.replace(&note_path(&path), note.as_bytes())?;
-    Ok(index)
+    Ok(write_note(files, &path, sources, index.recipe()))
+}
+
+/// Writes the note beside the index at `path`; gives what to tell if that fails.
+fn write_note(files: &Files, path: &Path, sources: &[u8; 32], recipe: &[u8; 32]) -> Option<String> {
+    let note = note_text(sources, recipe);
+    let written = files.replace(&note_path(path), note.as_bytes());
+    let told = |error| format!("{error}; the lists are compiled again at the next start");
+    written.err().map(told)
 }
 
 /// The note beside an index: what it was made from, and which index it speaks of.

@@ -27,6 +27,9 @@ pub enum UpdateError {
     /// Somebody else updates lists in the same folder.
     #[error("another process is updating the lists")]
     Busy,
+    /// Whoever wanted it no longer does.
+    #[error("broken off, since it is no longer wanted")]
+    Cancelled,
     /// The download failed.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -304,9 +307,19 @@ impl Updater {
         if let Some(key) = head.and_then(|head| head.key) {
             guard = guard.with_key(&key);
         }
-        let report = read_list(&mut candidate.work, &spec.options(), |line, item| {
-            guard.admits(line, item);
+        let reader = Wanted {
+            source: &mut candidate.work,
+            updater: self,
+        };
+        let report = read_list(reader, &spec.options(), |line, item| {
+            // A pattern may take its time.
+            if !self.is_cancelled() {
+                guard.admits(line, item);
+            }
         });
+        if self.is_cancelled() {
+            return Err(UpdateError::Cancelled);
+        }
         // Somebody who signs an empty list means it.
         let is_meant = report.entries == 0 && candidate.signed.is_some();
         let passed = guard.judge(&report, before.filter(|_| !force && !is_meant));
@@ -408,6 +421,21 @@ fn pour(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<(String, u64)> {
         to.write_all(piece)?;
     }
     Ok((hexadecimal(&hash.finalize()), bytes))
+}
+
+/// A stream that ends in an error once nobody wants it any more.
+struct Wanted<'u, R> {
+    source: R,
+    updater: &'u Updater,
+}
+
+impl<R: Read> Read for Wanted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.updater.is_cancelled() {
+            return Err(io::Error::other("cancelled"));
+        }
+        self.source.read(buffer)
+    }
 }
 
 /// The head of a sealed list; none for other lists.

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::attempt::{Done, UpdateError};
@@ -34,6 +35,9 @@ pub struct UpdateSettings {
     pub resolve: Arc<dyn Resolve>,
     /// Octets of memory for sorting, which deltas need.
     pub memory: usize,
+    /// Set by whoever no longer wants what goes on: no other list is looked for, and one that is
+    /// being read is left as it was.
+    pub cancelled: Arc<AtomicBool>,
 }
 
 impl UpdateSettings {
@@ -46,6 +50,7 @@ impl UpdateSettings {
             extra_roots: Vec::new(),
             resolve: Arc::new(SystemResolve),
             memory: 8 << 20,
+            cancelled: Arc::default(),
         }
     }
 }
@@ -176,7 +181,9 @@ impl Updater {
             .map(|list| (list.due, list.spec.id.clone()))
             .collect();
         due.sort();
+        let cancelled = Arc::clone(&self.settings.cancelled);
         due.iter()
+            .take_while(|_| !cancelled.load(Ordering::Relaxed))
             .filter_map(|(_, id)| self.update_one(id, false))
             .collect()
     }
@@ -194,6 +201,11 @@ impl Updater {
         if let Some(list) = self.lists.get_mut(place).filter(|_| is_damaged) {
             list.due = list.due.min(now);
         }
+    }
+
+    /// Whether nobody wants any more what goes on.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.settings.cancelled.load(Ordering::Relaxed)
     }
 
     /// When the next list is due; none without lists.
@@ -275,8 +287,8 @@ impl Updater {
                 }
                 (Outcome::Unchanged, failed)
             }
-            Err(UpdateError::Busy) => {
-                let outcome = Outcome::Failed(UpdateError::Busy.to_string());
+            Err(error @ (UpdateError::Busy | UpdateError::Cancelled)) => {
+                let outcome = Outcome::Failed(error.to_string());
                 let next = schedule::retry(1, list.spec.interval);
                 list.due = now.after(next);
                 return result(list, outcome, false, next);

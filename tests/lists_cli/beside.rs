@@ -9,14 +9,14 @@ use crate::minisign::Signer;
 use crate::updates::{Publisher, names};
 
 /// `hedgerow lists …` against the daemon of `home`.
-fn lists(home: &Home, line: &str) -> Output {
+pub(crate) fn lists(home: &Home, line: &str) -> Output {
     let socket = home.path("../run/control.sock").display().to_string();
     let mut arguments = vec!["--socket", &socket, "lists"];
     arguments.extend(line.split_whitespace());
     home.hedgerow(&arguments)
 }
 
-fn json(output: &Output) -> serde_json::Value {
+pub(crate) fn json(output: &Output) -> serde_json::Value {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     serde_json::from_slice(&output.stdout).unwrap()
 }

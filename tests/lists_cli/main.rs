@@ -15,4 +15,5 @@ mod beside;
 mod deltas;
 mod everyday;
 mod household;
+mod sealed_keys;
 mod updates;

@@ -164,3 +164,25 @@ fn a_file_that_shrank_is_taken_when_somebody_says_so() {
     assert!(shown.contains("\nentries        1\n"), "{shown}");
     assert!(!shown.contains("stale"), "{shown}");
 }
+
+#[test]
+fn an_index_whose_note_cannot_be_written_is_in_force_all_the_same() {
+    let section = "[[list]]\nid = \"own\"\ncategory = \"ads\"\nfile = \"own.txt\"\n";
+    let here = Household::new(section);
+    here.write("own.txt", "one.example\n");
+    // Something stands where the note belongs that no file replaces.
+    here.write("state/lists.index.sources/x", "");
+    let done = here.lists("update own --force");
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(!done.out.contains("stay in force"), "{done:?}");
+    assert!(done.out.contains(" in force, "), "{done:?}");
+    assert!(
+        done.err.contains("lists.index.sources: cannot write")
+            && done
+                .err
+                .contains("the lists are compiled again at the next start"),
+        "{done:?}"
+    );
+    let search = here.lists("search one.example --json").json(0);
+    assert_eq!(search["found"][0]["list"], "own");
+}

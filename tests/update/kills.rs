@@ -187,6 +187,7 @@ struct Home<'p> {
     publisher: &'p Publisher,
     folder: tempfile::TempDir,
     time: Arc<ManualTime>,
+    neighbours: Arc<Neighbours>,
     config: Config,
 }
 
@@ -247,6 +248,7 @@ impl<'p> Home<'p> {
             publisher,
             folder,
             time: ManualTime::starting_at(moment("2027-06-01T12:00:00Z")),
+            neighbours: Neighbours::new().0,
             config,
         };
         let mut running = this.start(Files::disk()).unwrap();
@@ -299,7 +301,7 @@ impl<'p> Home<'p> {
             Vec::new(),
             files.clone(),
             clock.clone(),
-            Neighbours::new().0,
+            Arc::clone(&self.neighbours),
         );
         let first = reloader.first(config.clone(), Vec::new(), &[]).ok()?;
         let settings = UpdateSettings {

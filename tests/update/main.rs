@@ -11,6 +11,7 @@ mod bad_servers;
 mod clock;
 mod delta;
 mod disk;
+mod doubt;
 mod everyday;
 mod kills;
 mod mortal;

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::control::api::List;
 use crate::daemon::compile_lists;
 use crate::files::Files;
-use crate::lists::{Index, Outcome, Stage};
+use crate::lists::{Accepted, Index, Outcome, Stage};
 
 /// What came of compiling.
 #[derive(Debug, Default, Serialize)]
@@ -77,7 +77,7 @@ pub(super) fn run(
 pub(super) fn compile(
     config: &Config,
     memory: u64,
-    accept: &[String],
+    accept: &[Accepted],
     target: &Path,
     files: &Files,
     output: &mut Output<'_>,
@@ -97,13 +97,17 @@ pub(super) fn compile(
     let before = before.as_ref();
     let done = compile_lists(config, files, before, memory, accept, target, &mut tick);
     bar.clear(output);
+    let (outcome, warning) = done.map_err(failed)?;
+    if let Some(warning) = warning {
+        output.note(&warning);
+    }
     let Outcome {
         lists,
         totals,
         mentioned,
         folded,
         ..
-    } = done.map_err(failed)?;
+    } = outcome;
     Ok(Compiled {
         index: target.display().to_string(),
         names: totals.names,

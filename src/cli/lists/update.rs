@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::control::ListUpdateRequest;
 use crate::control::api::{ListUpdateReport, ListUpdated};
 use crate::control::client::Client;
-use crate::daemon::{accepted, update_settings, update_specs, updated, wanted_lists};
+use crate::daemon::{accept_lists, accepted, update_settings, update_specs, updated, wanted_lists};
 use crate::files::Files;
 use crate::lists::Index;
 use crate::update::{Outcome, Updater};
@@ -63,6 +63,7 @@ fn fetch(
         return Ok(ListUpdateReport::default());
     }
     let (files, clock) = (Files::disk(), Clock::system());
+    let as_they_are = accept_lists(accept, config, &files);
     let store = &config.list_store;
     files.create_folder(&store.copies()).map_err(failed)?;
     let started = clock.now();
@@ -83,7 +84,7 @@ fn fetch(
     bar.clear(output);
     if any_new {
         let (memory, index) = (store.compile_memory, store.index());
-        match compile(config, memory, accept, &index, &files, output) {
+        match compile(config, memory, &as_they_are, &index, &files, output) {
             Ok(compiled) => {
                 let index = Index::open(&files, &index).ok();
                 let info = |id: &String| {

@@ -34,7 +34,7 @@ use super::guard::Protected;
 use super::index::{Index, IndexError, Totals, WriteError};
 use super::parse::ReadOptions;
 use super::{ListFormat, ListInfo, ListKind, services};
-use crate::files::{FileError, Files};
+use crate::files::{FileError, Files, Stamp};
 use crate::intern::intern;
 use crate::verdict::Tier;
 
@@ -183,8 +183,8 @@ pub struct Settings {
     /// The folder for working files, which have no names and vanish with the process; none keeps
     /// everything in memory, whatever it takes.
     pub folder: Option<PathBuf>,
-    /// Ids of lists in files that are taken however much they shrank or grew.
-    pub accept: Vec<String>,
+    /// Files that are taken however much they shrank or grew.
+    pub accept: Vec<Accepted>,
 }
 
 impl Settings {
@@ -213,6 +213,42 @@ impl Settings {
     /// for the program itself, its stack and what reading a list takes.
     const fn buffers(&self) -> usize {
         self.memory / 16 * 9
+    }
+}
+
+/// A list in a file that somebody takes as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The list's id.
+    pub id: String,
+    /// What the file was like when it was said.
+    pub stamp: Stamp,
+}
+
+impl Accepted {
+    /// Those of `specs` whose ids are among `ids`, as their files are now.
+    pub fn now<'s>(
+        ids: &[String],
+        specs: impl IntoIterator<Item = &'s ListSpec>,
+        files: &Files,
+    ) -> Vec<Self> {
+        let specs = specs.into_iter().filter(|spec| ids.contains(&spec.id));
+        let accepted = specs.filter_map(|spec| {
+            let ListSource::File(path) = &spec.source else {
+                return None;
+            };
+            let id = spec.id.clone();
+            files.stamp(path).map(|stamp| Self { id, stamp })
+        });
+        accepted.collect()
+    }
+
+    /// Whether the file of `spec` is the one it was said of.
+    fn is_of(&self, spec: &ListSpec, files: &Files) -> bool {
+        match &spec.source {
+            ListSource::File(path) => self.id == spec.id && files.stamp(path) == Some(self.stamp),
+            ListSource::Embedded(_) | ListSource::Inline(_) => false,
+        }
     }
 }
 

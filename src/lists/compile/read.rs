@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::beside::Spool;
 use super::pipeline::{Pipeline, State};
 use super::suffix::{PublicSuffix, public_suffix};
-use super::{CompileError, ListSource, ListSpec, Progress, Stage};
+use super::{Accepted, CompileError, ListSource, ListSpec, Progress, Stage};
 use crate::files::Files;
 use crate::lists::addresses::MAX_ADDRESSES;
 use crate::lists::fault::quoted;
@@ -25,8 +25,8 @@ use crate::lists::{
 /// On what terms lists are taken.
 #[derive(Clone, Copy)]
 pub(super) struct Terms<'t> {
-    /// Ids of those that may shrink and grow as they like.
-    pub(super) accept: &'t [String],
+    /// Files that may have shrunk or grown as they like.
+    pub(super) accept: &'t [Accepted],
     /// What those of somebody else may not take.
     pub(super) protected: &'t Protected,
 }
@@ -62,8 +62,7 @@ pub(super) fn read_all(
                 total,
             });
         };
-        let is_judged = spec.may_collapse() && !terms.accept.contains(&spec.id);
-        let then = good.filter(|_| is_judged);
+        let then = good.filter(|_| spec.may_collapse());
         let then = then.map(|(index, id)| index.list(id).entries);
         let guard = spec.is_guarded().then_some(terms.protected);
         let task = Task {
@@ -71,6 +70,7 @@ pub(super) fn read_all(
             list,
             guard,
             then,
+            accept: terms.accept,
         };
         let failure = read(task, files, pipeline, advance, cancelled)?;
         // A list that was cut short for us is not a list that failed.
@@ -171,6 +171,8 @@ struct Task<'t> {
     guard: Option<&'t Protected>,
     /// How many entries it had when it was compiled last, where that is of interest.
     then: Option<u64>,
+    /// See [`Terms::accept`].
+    accept: &'t [Accepted],
 }
 
 /// Reads one list into the pipeline and completes what is known of it; gives why nothing of it may
@@ -187,6 +189,7 @@ fn read(
         list,
         guard,
         then,
+        accept,
     } = task;
     let (place, source) = match open(&spec.source, files) {
         Ok(opened) => opened,
@@ -243,11 +246,13 @@ fn read(
     let is_damaged = spec
         .sha256
         .is_some_and(|wanted| sum.is_some_and(|it| it != wanted));
+    // Asked now that all of it was read: it is what it was when that was said.
+    let is_accepted = || accept.iter().any(|it| it.is_of(spec, files));
     let mut failure = match (fault, then) {
         // Whatever else is wrong with it comes of that.
         _ if is_damaged => Some("cut off or changed since it was downloaded".to_owned()),
         (Some(fault), _) => Some(fault.to_string()),
-        (None, Some(then)) if GuardLimits::default().is_collapse(then, now) => {
+        (None, Some(then)) if GuardLimits::default().is_collapse(then, now) && !is_accepted() => {
             Some(Refusal::Changed { then, now }.told(&spec.id))
         }
         _ => None,

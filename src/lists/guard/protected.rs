@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
@@ -92,11 +93,27 @@ impl<'p> SealedGuard<'p> {
     pub fn taken_by(&self, fingerprint: &Fingerprint) -> Option<Taken<'p>> {
         self.0.get(fingerprint).copied()
     }
+
+    /// The protected names that a list takes which has the fingerprints of which `is_listed` says so,
+    /// one for each.
+    pub fn taken(&self, is_listed: impl Fn(&Fingerprint) -> bool) -> Vec<NameRef<'p>> {
+        let listed = self
+            .0
+            .iter()
+            .filter(|(fingerprint, _)| is_listed(fingerprint));
+        listed.map(|(_, taken)| taken.name).collect()
+    }
 }
 
 impl Protected {
-    /// The lifelines and the names of `blocklists/protected.txt`.
+    /// The lifelines and the names of `blocklists/protected.txt`. They are read once, which takes
+    /// milliseconds on a router, and cost some 100 kB from then on.
     pub fn starter() -> Self {
+        static STARTER: LazyLock<Protected> = LazyLock::new(Protected::read_starter);
+        STARTER.clone()
+    }
+
+    fn read_starter() -> Self {
         let mut protected = Self::default();
         let mut read = |list: &[u8], how| {
             let options = ReadOptions::format(ListFormat::Domains);

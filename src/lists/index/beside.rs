@@ -3,10 +3,13 @@
 use std::net::IpAddr;
 
 use super::layout::Part;
-use super::{Hit, Index, Matcher, RuleId, sets};
+use super::{Hit, Index, ListId, Matcher, RuleId, sets};
+use crate::lists::guard::Protected;
 use crate::lists::modifiers::{self, ActionKind};
 use crate::lists::sealed::{SealKeys, SealedInfo};
-use crate::lists::{Asker, Effect, ListKind, PatternKind, Reach};
+use crate::lists::{
+    Asker, Effect, Fingerprint, KEPT_ERRORS, LineNote, ListKind, PatternKind, Reach,
+};
 use crate::name::NameRef;
 
 /// Octets of a name in wire format beyond which it is taken for made up.
@@ -123,6 +126,43 @@ impl Index {
     /// nothing, which somebody must be told.
     pub fn set_seal_keys(&mut self, keys: &SealKeys) -> Vec<SealedInfo> {
         self.sealed.unlock(keys)
+    }
+
+    /// Tells in what is known of each sealed list which of the names of `protected` it takes, where
+    /// its key among `keys` was not known when it was compiled; how many there are of each.
+    ///
+    /// It takes them all the same: nothing is above a sealed list but the lifelines.
+    pub fn tell_protected(
+        &mut self,
+        keys: &SealKeys,
+        protected: &Protected,
+    ) -> Vec<(ListId, LineNote)> {
+        let mut told = Vec::new();
+        for info in self.sealed.lists() {
+            let Some(key) = keys.get(info.key_id) else {
+                continue;
+            };
+            let guard = protected.sealed_with(key);
+            let section = self.part(Part::Sealed);
+            let is_listed = |it: &Fingerprint| self.sealed.contains(section, info.list, *it);
+            let mut names = guard.taken(is_listed);
+            names.sort_unstable();
+            told.extend(names.into_iter().map(|name| {
+                let text = format!("an entry takes the protected name `{name}`");
+                (info.list, LineNote { line: 0, text })
+            }));
+        }
+        for (list, note) in &told {
+            if let Some(info) = self.lists.get_mut(usize::from(list.0))
+                && !info.first_flags.contains(note)
+            {
+                info.flagged_lines += 1;
+                if info.first_flags.len() < KEPT_ERRORS {
+                    info.first_flags.push(note.clone());
+                }
+            }
+        }
+        told
     }
 
     /// What may be told of the sealed lists.
