@@ -21,12 +21,18 @@ use hedgerow::reload::{Reloader, Source};
 use hedgerow::resolve::{Resolver, Step};
 use hedgerow::snapshot::Snapshot;
 
+/// The variable that asks for one part of a verdict alone, many times, for a program that counts
+/// instructions: `nothing`, `look-up` or `verdict` (the difference is what counts).
+const COUNTED: &str = "HEDGEROW_COUNTED";
 const ROUNDS: usize = 9;
 const QUERIES: usize = 200_000;
 /// Names of a made-up list beside the starter lists.
 const LISTED: usize = 300_000;
 
 fn main() {
+    if let Some(part) = std::env::var_os(COUNTED) {
+        return verdicts(Some(&part.to_string_lossy()));
+    }
     let resolver = resolver();
     let blocked: Vec<_> = (0..1000)
         .map(|i| query(&listed(i * 7 % LISTED), 1))
@@ -44,7 +50,7 @@ fn main() {
     measure("cached", &resolver, &cached);
     let junk = [vec![0_u8; 12]];
     measure("malformed", &resolver, &junk);
-    verdicts();
+    verdicts(None);
 }
 
 fn measure(what: &str, resolver: &Resolver, queries: &[Vec<u8>]) {
@@ -73,8 +79,8 @@ fn measure(what: &str, resolver: &Resolver, queries: &[Vec<u8>]) {
 }
 
 /// A verdict on a name beside the bare look-up it rests on, in a large household: 32 profiles, 64
-/// categories, 200 services blocked, 500 rules.
-fn verdicts() {
+/// categories, 200 services blocked, 500 rules. With a `part` that part alone, many times.
+fn verdicts(part: Option<&str>) {
     let mut text = String::from("[upstream]\nservers = [\"192.0.2.53\"]\n");
     let files = MemoryFiles::new();
     let list: String = (0..LISTED).map(|index| listed(index) + "\n").collect();
@@ -119,6 +125,24 @@ fn verdicts() {
         .map(|i| parse(format!("host{i}.example.org")))
         .collect();
     let blocked: Vec<_> = (0..1000).map(|i| parse(listed(i * 7 % LISTED))).collect();
+    if let Some(part) = part {
+        let (part, names) = match part.strip_prefix("listed-") {
+            Some(part) => (part, &blocked),
+            None => (part, &unlisted),
+        };
+        for name in names.iter().cycle().take(20_000) {
+            match part {
+                "look-up" => snapshot.lists.look_up(name.as_ref(), |hit| {
+                    std::hint::black_box(hit);
+                }),
+                "verdict" => {
+                    std::hint::black_box(judge_name(name.as_ref(), 1, &view));
+                }
+                _ => {}
+            }
+        }
+        return;
+    }
     for (what, names) in [("unlisted", &unlisted), ("listed", &blocked)] {
         let look_up = time(names, |name| {
             let mut hits = 0_u32;

@@ -246,6 +246,8 @@ pub(super) fn relaxes(allowed: &Reason, rank: Rank) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct Panel {
     strongest: [Option<Voice>; ORDER.len()],
+    /// A bit for each rank at which somebody spoke.
+    heard: u16,
     /// The safe form, which changes how a name is allowed and never opens one.
     rewrite: Option<(RewriteTarget, Reason)>,
 }
@@ -269,6 +271,7 @@ impl Panel {
         let place = &mut self.strongest[rank as usize];
         if place.is_none_or(|other| outweighs(&voice, &other)) {
             *place = Some(voice);
+            self.heard |= 1 << rank as u16;
         }
     }
 
@@ -276,8 +279,13 @@ impl Panel {
     pub(super) fn without_rewrite(&self) -> Verdict {
         let mut allowed = Reason::UNLISTED;
         let mut opened = 0;
-        for (voice, opens) in self.strongest.iter().zip(OPENS) {
-            let Some(voice) = voice else { continue };
+        let mut ranks = self.heard;
+        while ranks != 0 {
+            let place = ranks.trailing_zeros() as usize;
+            ranks &= ranks - 1;
+            let (Some(voice), opens) = (&self.strongest[place], OPENS[place]) else {
+                continue;
+            };
             let rank = voice.rank();
             if voice.stance == Stance::Block {
                 if opened >> rank as u16 & 1 == 0 {

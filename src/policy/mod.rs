@@ -20,6 +20,7 @@ mod lookalike;
 mod resolvers;
 mod rules;
 mod safe_search;
+mod sieve;
 mod special;
 mod survey;
 #[cfg(test)]

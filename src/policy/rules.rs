@@ -10,6 +10,7 @@ use crate::config::{Pattern, Rule, Rules, matches_glob, whole_labels};
 use crate::intern::intern;
 use crate::lists::Reach;
 use crate::name::{Name, NameRef};
+use crate::policy::sieve::Sieve;
 use crate::policy::{Stance, Voice, precision};
 use crate::verdict::{Cause, Reason, Scope, Tier, Trigger};
 
@@ -46,6 +47,8 @@ impl RuleOwner {
 #[derive(Debug)]
 pub struct RuleBook {
     names: HashMap<Name, Vec<NameRule>>,
+    /// Those of `names`.
+    sieve: Sieve,
     globs: Vec<GlobRule>,
 }
 
@@ -86,7 +89,11 @@ impl RuleBook {
                 }
             }
         }
-        Self { names, globs }
+        Self {
+            sieve: Sieve::of(names.keys().map(Name::as_ref)),
+            names,
+            globs,
+        }
     }
 
     /// Hears every rule about `name` that concerns this profile and device.
@@ -114,8 +121,11 @@ impl RuleBook {
             });
         };
         if !self.names.is_empty() {
-            let labels = name.label_count();
+            let labels = || name.label_count();
             for (above, suffix) in name.suffixes().enumerate() {
+                if !self.sieve.may_hold(suffix) {
+                    continue;
+                }
                 let itself = above == 0;
                 for rule in self.names.get(suffix.as_wire()).into_iter().flatten() {
                     let matches = match rule.reach {
@@ -126,7 +136,7 @@ impl RuleBook {
                     if matches && rule.owner.concerns(profile, device) {
                         // At most 127 labels.
                         let precision =
-                            precision((labels - above) as u8, rule.reach == Reach::Exact);
+                            precision((labels() - above) as u8, rule.reach == Reach::Exact);
                         speak(rule.owner, rule.stance, rule.text, precision);
                     }
                 }

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use super::sieve::Sieve;
 use crate::config::Youtube;
 use crate::intern::intern;
 use crate::name::{Name, NameError, NameRef};
@@ -19,6 +20,8 @@ pub struct SafeSearch {
     engines: Vec<Engine>,
     /// Index into `engines`.
     names: HashMap<Name, u16>,
+    /// Those of `names`.
+    sieve: Sieve,
     targets: Vec<Name>,
 }
 
@@ -105,11 +108,13 @@ impl SafeSearch {
         let mut table = Self {
             engines: Vec::new(),
             names: HashMap::new(),
+            sieve: Sieve::of([]),
             targets: Vec::new(),
         };
         for engine in spec.engine {
             table.add(engine)?;
         }
+        table.sieve = Sieve::of(table.names.keys().map(Name::as_ref));
         match table.targets.iter().find(|t| table.names.contains_key(*t)) {
             Some(target) => Err(SafeSearchError::Duplicate(target.clone())),
             None => Ok(table),
@@ -152,7 +157,7 @@ impl SafeSearch {
         search: bool,
         youtube: Youtube,
     ) -> Option<(&'static str, RewriteTarget)> {
-        if !search && youtube == Youtube::Off {
+        if !search && youtube == Youtube::Off || !self.sieve.may_hold(name) {
             return None;
         }
         let engine = &self.engines[usize::from(*self.names.get(name.as_wire())?)];
