@@ -43,8 +43,9 @@ fn place(name: NameRef<'_>) -> usize {
             .iter()
             .fold(0, |sum, octet| sum << 8 | u64::from(*octet)),
     };
-    // Fibonacci hashing: the upper bits depend on all of the factor.
+    // Two rounds: names that differ in a digit differ in every bit then.
     let mixed = (first ^ (wire.len() as u64).rotate_right(8)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
     (mixed >> (64 - BITS.trailing_zeros())) as usize
 }
 
@@ -64,7 +65,7 @@ mod tests {
         assert!(held.iter().all(|name| sieve.may_hold(name.as_ref())));
         let others = (0..10_000).map(|it| name(format!("host{it}.example.org")));
         let through = others.filter(|name| sieve.may_hold(name.as_ref())).count();
-        assert!(through < 400, "{through}");
+        assert!(through < 250, "{through}");
         assert!(!Sieve::of([]).may_hold(NameRef::ROOT));
     }
 }
