@@ -14,6 +14,7 @@ pub(super) fn firewall(
     written: &Written,
     devices: &[Device],
     profiles: &[Profile],
+    guest: Option<&Profile>,
     problems: &mut Problems,
 ) -> Firewall {
     let spec = &written.firewall;
@@ -35,7 +36,7 @@ pub(super) fn firewall(
                 .help("name where the family's devices are: `interfaces = [\"br-lan\"]`"),
         );
     }
-    unpinned(written, devices, profiles, problems);
+    unpinned(written, devices, profiles, guest, problems);
     Firewall {
         interfaces,
         redirect_dns: spec.redirect_dns.unwrap_or(true),
@@ -92,24 +93,38 @@ fn exempt(word: &Text, devices: &[Device], problems: &mut Problems) -> Option<St
     Some(device.name.clone())
 }
 
-/// Tells of devices that are to be pinned and cannot be told apart by the firewall.
-fn unpinned(written: &Written, devices: &[Device], profiles: &[Profile], problems: &mut Problems) {
+/// Tells of devices that the firewall cannot tell apart: those that are to be pinned, and where guests
+/// are, all others too, which it takes for guests.
+fn unpinned(
+    written: &Written,
+    devices: &[Device],
+    profiles: &[Profile],
+    guest: Option<&Profile>,
+    problems: &mut Problems,
+) {
+    let guests_are_pinned = guest.is_some_and(|profile| profile.pinned_egress);
     let is_pinned = |device: &&Device| {
         profiles
             .get(device.profile)
             .is_some_and(|profile| profile.pinned_egress)
     };
-    for device in devices.iter().filter(is_pinned) {
-        if has_mac(device) {
+    for device in devices.iter().filter(|device| !has_mac(device)) {
+        if is_pinned(&device) == guests_are_pinned {
+            // Not concerned, or pinned like a guest as it should be.
             continue;
         }
         let entry = written.devices.iter().find(|entry| {
             let name = entry.spec.name.as_ref();
             name.is_some_and(|name| name.text() == device.name)
         });
-        let message = format!("`{}` is not pinned: it has no `mac`", device.name);
-        let diagnostic = Diagnostic::warning("not-pinned", message)
-            .help("the firewall tells devices apart by MAC address only");
+        let diagnostic = if guests_are_pinned {
+            let message = format!("`{}` is pinned like a guest: it has no `mac`", device.name);
+            Diagnostic::warning("pinned-as-guest", message)
+        } else {
+            let message = format!("`{}` is not pinned: it has no `mac`", device.name);
+            Diagnostic::warning("not-pinned", message)
+        };
+        let diagnostic = diagnostic.help("the firewall tells devices apart by MAC address only");
         problems.report(match entry {
             Some(entry) => diagnostic.at(problems.place(&entry.span), "needs `mac = […]`"),
             None => diagnostic,

@@ -46,7 +46,8 @@ pub(super) fn lists(starter: bool) -> Vec<List> {
         source: ListSource::Embedded(intern(file)),
         format: None,
         member: None,
-        public_suffixes: false,
+        // A list of ours means what it says: `translate.goog` is a public suffix and one proxy.
+        public_suffixes: id == "starter-proxy",
         download: None,
     };
     let mut lists = Vec::new();

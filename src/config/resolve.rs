@@ -125,8 +125,17 @@ pub(super) fn resolve(
         problems.report(Diagnostic::error("too-many", message));
     }
     let firewall_settings = match &household {
-        Some(household) => firewall(written, &household.devices, &household.profiles, problems),
-        None => firewall(written, &[], &[], problems),
+        Some(household) => {
+            let guest = household.profiles.get(household.guest);
+            firewall(
+                written,
+                &household.devices,
+                &household.profiles,
+                guest,
+                problems,
+            )
+        }
+        None => firewall(written, &[], &[], None, problems),
     };
     if problems.any_error() {
         return None;

@@ -34,6 +34,8 @@ pub struct Plan {
     exempt: Vec<Mac>,
     /// Devices that reach only what was answered to them.
     pinned: Vec<Mac>,
+    /// Where guests reach only what was answered to them: devices that are none.
+    known: Option<Vec<Mac>>,
     /// IPv4 addresses of public resolvers.
     resolvers_v4: Vec<Ipv4Net>,
     /// IPv6 addresses of public resolvers.
@@ -67,6 +69,9 @@ impl fmt::Display for Plan {
                 write!(f, "; {what}: {} MAC address(es)", macs.len())?;
             }
         }
+        if self.known.is_some() {
+            f.write_str("; pinned: every device without a name")?;
+        }
         Ok(())
     }
 }
@@ -95,6 +100,10 @@ impl Plan {
             macs.dedup();
             macs
         };
+        let is_pinned = |profile: usize| {
+            let profile = config.profiles.get(profile);
+            profile.is_some_and(|profile| profile.pinned_egress)
+        };
         let (mut resolvers_v4, mut resolvers_v6) = (Vec::new(), Vec::new());
         if settings.block_resolvers {
             for net in resolvers() {
@@ -113,10 +122,10 @@ impl Plan {
                 .map_or(53, |it| it.address.port()),
             exempt: macs(&|device| settings.except.contains(&device.name)),
             pinned: macs(&|device| {
-                let profile = config.profiles.get(device.profile);
-                profile.is_some_and(|profile| profile.pinned_egress)
-                    && !settings.except.contains(&device.name)
+                is_pinned(device.profile) && !settings.except.contains(&device.name)
             }),
+            // A child that gives its device another MAC address is a guest.
+            known: is_pinned(config.guest).then(|| macs(&|_| true)),
             resolvers_v4,
             resolvers_v6,
         })

@@ -28,6 +28,8 @@ impl Plan {
         script.line(format_args!("add table inet {TABLE}"));
         script.set("exempt", "type ether_addr;", &self.exempt);
         script.set("pinned", "type ether_addr;", &self.pinned);
+        let known = self.known.as_deref().unwrap_or_default();
+        script.set("known", "type ether_addr;", known);
         let ranges = "flags interval; auto-merge;";
         script.set(
             "resolvers4",
@@ -93,6 +95,9 @@ impl Plan {
         }
         if !self.pinned.is_empty() {
             script.rule(GUARD, &format!("ether saddr @pinned jump {PINNED}"));
+        }
+        if self.known.is_some() {
+            script.rule(GUARD, &format!("ether saddr != @known jump {PINNED}"));
         }
     }
 

@@ -193,13 +193,18 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts one with `config` behind what keeps it in a folder of its own, and waits until it
-    /// answers its control socket.
+    /// answers its control socket. It has none of the lists that come along.
     pub fn start(machine: &Machine, config: &str) -> Self {
+        Self::start_with(machine, "starter = false", config)
+    }
+
+    /// The same with `lists` in `[lists]`.
+    pub fn start_with(machine: &Machine, lists: &str, config: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let path = |name: &str| folder.path().join(name);
         let (socket, state) = (path("control.sock"), path("state"));
         let base = format!(
-            "[control]\nsocket = {socket:?}\n[lists]\nfolder = {state:?}\nstarter = false\n\
+            "[control]\nsocket = {socket:?}\n[lists]\nfolder = {state:?}\n{lists}\n\
              [log]\nlevel = \"debug\"\ntarget = \"stderr\"\n"
         );
         std::fs::write(path("hedgerow.toml"), format!("{base}{config}")).unwrap();
