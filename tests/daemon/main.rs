@@ -16,6 +16,7 @@ mod family;
 mod life;
 mod limits;
 mod names;
+mod proof;
 mod regression;
 mod reload;
 mod transport;
