@@ -22,6 +22,7 @@ dates = ["2020-01-06"]
 [profile.leo]
 inherits = "adult"
 block-names = ["game.example"]
+privacy = "names"
 [[profile.leo.during]]
 schedule = "bedtime"
 close = ["everything"]
