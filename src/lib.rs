@@ -45,6 +45,7 @@ pub mod message;
 pub mod name;
 pub mod policy;
 pub mod profile;
+pub mod proof;
 pub mod quota;
 pub mod reload;
 pub mod resolve;

@@ -177,10 +177,13 @@ fn every_command_line_is_one_the_program_takes() {
 fn the_manual_page_names_every_verb_and_option() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/hedgerow.8");
     let page = std::fs::read_to_string(page).unwrap().replace('\\', "");
-    let verbs: [&[&str]; 45] = [
+    let verbs: [&[&str]; 48] = [
         &["serve"],
         &["check"],
         &["explain"],
+        &["test"],
+        &["simulate"],
+        &["diff"],
         &["status"],
         &["log"],
         &["top"],

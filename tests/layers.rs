@@ -22,7 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &[
         "listener", "reload", "control", "logging", "evidence", "firewall",
     ],
-    &["resolve"],
+    &["resolve", "proof"],
     &["snapshot"],
     &[
         "synth", "policy", "standing", "profile", "device", "cache", "upstream", "journal",

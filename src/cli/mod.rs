@@ -16,6 +16,7 @@ mod output;
 mod process;
 mod program;
 mod progress;
+mod proof;
 mod schedule;
 mod services;
 mod show;
@@ -29,6 +30,7 @@ use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use serde::{Deserialize, Serialize};
@@ -42,6 +44,7 @@ use crate::control::api::{ErrorBody, Explanation};
 use crate::control::client::{Client, ClientError};
 use crate::control::{ControlError, ExplainRequest};
 use crate::reload;
+use crate::snapshot::Snapshot;
 
 /// Where the control socket is unless somebody says otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/hedgerow/control.sock";
@@ -75,6 +78,12 @@ pub trait Backend {
     /// # Errors
     /// When it is bad.
     fn config(&self, place: &Place) -> Result<Config, BackendError>;
+
+    /// The world of the configuration at `place`, as the daemon would have it, with its lists.
+    ///
+    /// # Errors
+    /// When it is bad or the lists cannot be had.
+    fn world(&self, place: &Place) -> Result<Arc<Snapshot>, BackendError>;
 
     /// The JSON schema of the configuration.
     ///
@@ -229,6 +238,12 @@ enum Verb {
     Check(CheckArguments),
     /// Say why a name would be blocked or let through
     Explain(ExplainArguments),
+    /// Try what the configuration says must stay so
+    Test(proof::TestArguments),
+    /// Show what a new configuration would have done to the questions in the query log
+    Simulate(proof::SimulateArguments),
+    /// Say in words what is different between two configurations
+    Diff(proof::DiffArguments),
     /// Show how the daemon is doing
     Status(Format),
     /// Show the query log
@@ -565,6 +580,9 @@ fn dispatch(
         Verb::Schema => process::schema(backend, output),
         Verb::Completions { shell } => process::completions(shell, output),
         Verb::Explain(explain) => explain::run(explain, &daemon(), backend, output),
+        Verb::Test(test) => proof::test(test, backend, output),
+        Verb::Simulate(simulate) => proof::simulate(simulate, &daemon(), backend, output),
+        Verb::Diff(diff) => proof::diff(&diff, backend, output),
         Verb::Status(format) => wait(status::run(format, &daemon(), output)),
         Verb::Log(log) => wait(log::run(log, &daemon(), output)),
         Verb::Top(top) => wait(top::run(top, &daemon(), output)),

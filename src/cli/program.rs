@@ -10,6 +10,7 @@ use crate::control::ExplainRequest;
 use crate::control::api::{ErrorBody, Explanation};
 use crate::daemon::{self, Ready, ServeError};
 use crate::files::Files;
+use crate::proof::{self, Proved};
 use crate::reload::{self, Source};
 use crate::snapshot::Snapshot;
 
@@ -48,12 +49,16 @@ impl Backend for Program {
         let loaded = source.load(&files, &overrides());
         let mut diagnostics: Vec<CheckedLine> = loaded.diagnostics.iter().map(line).collect();
         let mut summary = "it has errors".to_owned();
-        let ok = loaded.config.is_some();
+        let mut ok = loaded.config.is_some();
         if let Some(config) = loaded.config {
             summary = summarise(&config);
             diagnostics.extend(daemon::doubts(&config).into_iter().map(doubt));
             let snapshot = offline(config, &files)?;
             diagnostics.extend(list_lines(&snapshot));
+            let tried = proof::try_cases(&snapshot, Clock::system().wall());
+            let broken: Vec<Diagnostic> = tried.iter().filter_map(Proved::diagnostic).collect();
+            ok = broken.is_empty();
+            diagnostics.extend(broken.iter().map(line));
             summary.push_str(&format!(", {} names", snapshot.lists.name_count()));
         }
         Ok(CheckReport {
@@ -89,6 +94,10 @@ impl Backend for Program {
         loaded
             .config
             .ok_or_else(|| BackendError::Config(texts(diagnostics)))
+    }
+
+    fn world(&self, place: &Place) -> Result<std::sync::Arc<Snapshot>, BackendError> {
+        offline(self.config(place)?, &Files::disk())
     }
 
     fn schema(&self) -> Result<String, BackendError> {

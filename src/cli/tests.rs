@@ -67,6 +67,12 @@ impl Backend for FakeBackend {
         Ok(config)
     }
 
+    fn world(&self, place: &Place) -> Result<Arc<Snapshot>, BackendError> {
+        let files = crate::files::MemoryFiles::new().files();
+        let clock = crate::clock::Clock::system();
+        Ok(reload::offline_snapshot(self.config(place)?, &files, &clock).unwrap())
+    }
+
     fn schema(&self) -> Result<String, BackendError> {
         Ok("{}".into())
     }

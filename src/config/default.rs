@@ -186,6 +186,22 @@ const LAYOUT: &[Layout] = &[
         ],
     ),
     (
+        "test",
+        "# [[test]]",
+        &[
+            ("title", "\"no Roblox for Mia\""),
+            ("service", "\"roblox\""),
+            ("profile", "\"mia\""),
+            ("at", "\"sat 15:00\""),
+            ("expect", "\"block\""),
+            ("because", "\"games\""),
+            ("name", "\"www.roblox.com\""),
+            ("category", "\"gambling\""),
+            ("type", "\"AAAA\""),
+            ("device", "\"tablet\""),
+        ],
+    ),
+    (
         "lists",
         "[lists]",
         &[
@@ -368,11 +384,18 @@ mod tests {
         let text: String = default_text()
             .lines()
             .map(|line| match line.strip_prefix("# ") {
-                // The one list takes its names from an address, not from elsewhere as well.
+                // The one list takes its names from an address, not from elsewhere as well, and the
+                // one test asks for a service of a profile.
                 Some(rest)
-                    if ["lines =", "file ="]
-                        .iter()
-                        .any(|key| rest.starts_with(key)) =>
+                    if [
+                        "lines =",
+                        "file =",
+                        "name = \"www.roblox.com\"",
+                        "category = \"gambling\"",
+                        "device =",
+                    ]
+                    .iter()
+                    .any(|key| rest.starts_with(key)) =>
                 {
                     String::new()
                 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::PathBuf;
 
+use super::case::{self, Case};
 use super::device::devices;
 use super::diagnostic::Diagnostic;
 use super::layer::{layer, nodes, profiles};
@@ -34,6 +35,7 @@ pub(super) struct Household {
     pub(super) list_store: ListStore,
     pub(super) lists: Vec<List>,
     pub(super) services: bool,
+    pub(super) cases: Vec<Case>,
 }
 
 /// Resolves everything that refers to one another.
@@ -81,7 +83,16 @@ pub(super) fn resolve(
         Some(word) => profile_of(word, &names, &index, None, problems),
     };
     let devices = devices(written, around, &names, &index, guest, &known, problems);
-    let (devices, device_places) = devices.into_iter().unzip();
+    let (devices, device_places): (Vec<Device>, Vec<_>) = devices.into_iter().unzip();
+    let home = case::Home {
+        devices: &devices,
+        profiles: &profiles,
+        names: &names,
+        index: &index,
+        guest,
+        known: &known,
+    };
+    let cases = case::cases(written, &home, problems);
     unused_categories(&lists, &profiles, written, problems);
     Some(Household {
         rules,
@@ -97,6 +108,7 @@ pub(super) fn resolve(
         list_store,
         lists,
         services: with_services,
+        cases,
     })
 }
 

@@ -4,6 +4,7 @@
 //! [`Diagnostic`]s with file, line and column. The file as written (`spec`) never leaves this
 //! module. Read [`load()`] first.
 
+mod case;
 mod catalogue;
 mod closing;
 mod default;
@@ -39,6 +40,7 @@ mod tree;
 mod units;
 mod words;
 
+pub use case::{Case, CaseAsker, CaseNames, CaseTime, Expect};
 pub use catalogue::{CatalogueEntry, catalogue};
 pub use closing::{Closing, Period, Quota, WhenClockUnset};
 pub use default::default_text;
@@ -53,7 +55,7 @@ pub use presets::{DEMO, is_preset};
 pub use schedule::Schedule;
 pub use spec::schema;
 pub use subject::{Subject, SubjectError};
-pub use units::{duration_of, size_of};
+pub use units::{duration_of, show_duration, size_of};
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -115,6 +117,8 @@ pub struct Config {
     /// Whether the services that came with the program are among the lists; they are not in
     /// [`Self::lists`].
     pub services: bool,
+    /// What must stay so.
+    pub cases: Vec<Case>,
 }
 
 impl Config {

@@ -37,6 +37,7 @@ pub(super) struct Written {
     pub(super) lists: Vec<Entry<ListSpec>>,
     pub(super) lists_section: ListsSpec,
     pub(super) profiles: Vec<(Text, Entry<ProfileSpec>)>,
+    pub(super) tests: Vec<Entry<TestSpec>>,
 }
 
 /// One `[[table]]` of several, with the place of its header.
@@ -49,7 +50,7 @@ pub(super) struct Entry<T> {
 }
 
 /// The sections of a file: `true` for those written `[[name]]`.
-const SECTIONS: [(&str, bool); 19] = [
+const SECTIONS: [(&str, bool); 20] = [
     ("server", false),
     ("listener", true),
     ("limits", false),
@@ -69,6 +70,7 @@ const SECTIONS: [(&str, bool); 19] = [
     ("list", true),
     ("lists", false),
     ("profile", false),
+    ("test", true),
 ];
 
 /// Those of which each has a name: `[profile.NAME]`.
@@ -253,6 +255,7 @@ fn read_section(
         "forwarder" => read_entries(value, "forwarder", &mut w.forwarders, problems),
         "device" => read_entries(value, "device", &mut w.devices, problems),
         "list" => read_entries(value, "list", &mut w.lists, problems),
+        "test" => read_entries(value, "test", &mut w.tests, problems),
         "schedule" => {
             for (word, value) in named(value, name, keys_of::<ScheduleSpec>(), problems) {
                 let span = value.span();
@@ -507,7 +510,7 @@ fn header_of(section: &str) -> String {
 
 /// The headers of the sections that have a key `name`; empty when none has.
 fn owners_of(name: &str) -> String {
-    let sections: [(&str, &[&str]); 21] = [
+    let sections: [(&str, &[&str]); 22] = [
         ("server", keys_of::<ServerSpec>()),
         ("listener", keys_of::<ListenerSpec>()),
         ("limits", keys_of::<LimitsSpec>()),
@@ -529,6 +532,7 @@ fn owners_of(name: &str) -> String {
         ("schedule", keys_of::<ScheduleSpec>()),
         ("during", keys_of::<DuringSpec>()),
         ("quota", keys_of::<QuotaSpec>()),
+        ("test", keys_of::<TestSpec>()),
     ];
     let owners: Vec<String> = sections
         .iter()

@@ -163,6 +163,7 @@ pub(super) fn resolve(
         list_store: household.list_store,
         lists: household.lists,
         services: household.services,
+        cases: household.cases,
     };
     let lowered = config.fit_memory();
     warn_of_lowered(written, &lowered, problems);

@@ -502,6 +502,33 @@ sections! {
         #[cfg_attr(test, schemars(extend("enum" = ["close", "open"])))]
         when_clock_unset: Text,
     }
+
+    /// Something that must stay so: a configuration that breaks it does not take effect.
+    struct TestSpec {
+        /// What it is about, in words. Made of the rest unless said.
+        title: Text,
+        /// The name that is asked for.
+        name: Text,
+        /// The service, in place of `name`: every name of it.
+        service: Text,
+        /// The category, in place of `name`: names of its lists and services.
+        category: Text,
+        /// The type that is asked for. `A` unless said.
+        r#type: Text,
+        /// The device that asks.
+        device: Text,
+        /// The profile, in place of `device`.
+        profile: Text,
+        /// When: "sat 15:00" is the next one on the household's clocks, "2026-12-24 20:30" a date.
+        /// Without it no schedule closes anything.
+        at: Text,
+        /// What must come of it.
+        #[cfg_attr(test, schemars(extend("enum" = ["allow", "block"])))]
+        expect: Text,
+        /// What must have decided: its kind (`schedule`, `quota`, `rule`, `allow-only` …), its tier, a
+        /// category, a service or a schedule.
+        because: Text,
+    }
 }
 
 /// Everything that can stand in a configuration file. It exists for the schema; files are read
@@ -534,6 +561,7 @@ pub(super) struct Spec {
     list: Option<Vec<ListSpec>>,
     lists: Option<ListsSpec>,
     profile: Option<std::collections::BTreeMap<String, ProfileSpec>>,
+    test: Option<Vec<TestSpec>>,
 }
 
 /// The JSON schema of a configuration file, for editors: what follows from [`Spec`], kept beside the
@@ -567,7 +595,7 @@ mod tests {
         let schema: serde_json::Value = serde_json::from_str(schema()).unwrap();
         assert_eq!(schema["additionalProperties"], false);
         let sections = schema["$defs"].as_object().unwrap();
-        assert_eq!(sections.len(), 21);
+        assert_eq!(sections.len(), 22);
         for (name, section) in sections {
             assert_eq!(section["additionalProperties"], false, "{name}");
             // Every key is optional: a later file may say the rest.

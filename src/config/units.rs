@@ -116,7 +116,7 @@ pub(super) fn show_size(bytes: u64) -> String {
 }
 
 /// A time as people read it.
-pub(super) fn show_duration(time: Duration) -> String {
+pub fn show_duration(time: Duration) -> String {
     let millis = time.as_millis();
     if millis == 0 {
         return "0".to_owned();

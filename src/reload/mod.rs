@@ -23,6 +23,7 @@ use crate::files::{FileError, Files, Stamp};
 use crate::lists::sealed::Day;
 use crate::lists::{Accepted, CompileError, Index, ListKind, ListSource, ListSpec, services};
 use crate::policy::{SafeSearch, SafeSearchError};
+use crate::proof::{self, Proved};
 use crate::resolve::Resolver;
 use crate::snapshot::{Lasting, Snapshot};
 use crate::update::{state_of_copy, sum_of_copy};
@@ -222,9 +223,16 @@ impl Reloader {
         state.oddities = diagnostics.iter().map(Diagnostic::one_line).collect();
         let config = Arc::new(config);
         state.started_with = Some(Arc::clone(&config));
-        self.show(&state);
         let listeners = config.server.listen.clone();
-        Ok(Arc::new(Snapshot::new(1, config, &listeners, lasting)))
+        let snapshot = Snapshot::new(1, config, &listeners, lasting);
+        if !self.only_looks {
+            // A home without DNS is worse than one in which a test fails.
+            let tried = proof::try_cases(&snapshot, self.clock.wall());
+            let broken = tried.iter().filter_map(Proved::diagnostic);
+            state.oddities.extend(broken.map(|it| told_of_case(&it)));
+        }
+        self.show(&state);
+        Ok(Arc::new(snapshot))
     }
 
     /// Reads everything again and, if it is right, puts the new world into `resolver`. Takes as
@@ -333,6 +341,7 @@ impl Reloader {
         state: &mut State,
         report: &mut Report,
     ) {
+        let before = state.clone();
         report.changes = differences(&current.config, &config);
         report.restart_needed = state
             .started_with
@@ -342,6 +351,16 @@ impl Reloader {
         if let Some(lists) = self.renew_lists(&config, current, wish, state, report) {
             lasting.lists = lists;
         }
+        let config = match self.proved(config, &lasting, current, report) {
+            Ok(config) => config,
+            Err(refused) => {
+                Self::keep(before, &refused, &lasting.lists, current, resolver, state);
+                report.generation = state.generation;
+                report.changes.clear();
+                report.restart_needed.clear();
+                return;
+            }
+        };
         if config.cache != current.config.cache {
             lasting.cache = Arc::new(Cache::new(&config.cache));
         }
@@ -352,16 +371,87 @@ impl Reloader {
                 lasting.cache.flush();
             }
         }
-        if config != *current.config || !Arc::ptr_eq(&lasting.lists, &current.lists) {
-            Self::put_in_force(Arc::new(config), lasting, current, resolver, state);
+        if config != current.config || !Arc::ptr_eq(&lasting.lists, &current.lists) {
+            Self::put_in_force(config, lasting, current, resolver, state);
         }
         state.oddities = report
             .diagnostics
             .iter()
-            .map(Diagnostic::one_line)
+            .map(|it| match it.code {
+                proof::BROKEN => told_of_case(it),
+                _ => it.one_line(),
+            })
             .collect();
         report.ok = true;
         report.generation = state.generation;
+    }
+
+    /// `config`, if it breaks no test that the one in force keeps; else it comes back as refused, with
+    /// why in `report`.
+    ///
+    /// What the lists say now is not refused: that a household's words are broken by it is told, and
+    /// the lists hold. So do changes beside a test that is broken anyway.
+    fn proved(
+        &self,
+        config: Config,
+        lasting: &Lasting,
+        current: &Snapshot,
+        report: &mut Report,
+    ) -> Result<Arc<Config>, Arc<Config>> {
+        let config = Arc::new(config);
+        if config.cases.is_empty() {
+            return Ok(config);
+        }
+        let now = self.clock.wall();
+        let next = Snapshot::new(0, Arc::clone(&config), &[], lasting.clone());
+        let after = proof::try_cases(&next, now);
+        let broken = match *config == *current.config {
+            true => Vec::new(),
+            false => {
+                let before = proof::try_cases(current, now);
+                proof::broken_by(&after, &before, &current.config)
+            }
+        };
+        let told = after.iter().enumerate().filter_map(|(place, proved)| {
+            let diagnostic = proved.diagnostic()?;
+            Some(match broken.contains(&place) {
+                true => diagnostic,
+                false => diagnostic.as_warning(),
+            })
+        });
+        report.diagnostics.extend(told);
+        match broken.is_empty() {
+            true => Ok(config),
+            false => Err(config),
+        }
+    }
+
+    /// Leaves the configuration in force although `refused` was read, whose lists were compiled to
+    /// `lists`; `before` is what was known before that.
+    fn keep(
+        before: State,
+        refused: &Config,
+        lists: &Arc<Index>,
+        current: &Snapshot,
+        resolver: &Resolver,
+        state: &mut State,
+    ) {
+        if Arc::ptr_eq(lists, &current.lists) {
+            return;
+        }
+        if refused.lists == current.config.lists && refused.services == current.config.services {
+            // The same lists: what they say now holds here too.
+            let lasting = Lasting {
+                lists: Arc::clone(lists),
+                ..current.lasting()
+            };
+            let config = Arc::clone(&current.config);
+            Self::put_in_force(config, lasting, current, resolver, state);
+            return;
+        }
+        // Those of another configuration: they are compiled again when one takes effect.
+        let watched = std::mem::take(&mut state.watched);
+        *state = State { watched, ..before };
     }
 
     fn put_in_force(
@@ -705,6 +795,12 @@ pub fn list_troubles(lists: &Index) -> Vec<String> {
             (None, None) => None,
         })
         .collect()
+}
+
+/// A test that fails, in one line with why.
+fn told_of_case(diagnostic: &Diagnostic) -> String {
+    let why = diagnostic.notes.join("; ");
+    format!("{}: {why}", diagnostic.one_line())
 }
 
 /// What is different, in words.

@@ -17,6 +17,7 @@ mod life;
 mod limits;
 mod names;
 mod privacy;
+mod proof;
 mod regression;
 mod reload;
 mod transport;

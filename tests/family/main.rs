@@ -323,7 +323,7 @@ fn what_devices_ask_for_by_themselves_uses_up_no_quota_and_no_lifeline_does() {
     ));
     let quiet = [
         "mtalk.google.com",
-        "background.hedgerow.test",
+        "alt1-mtalk.google.com",
         "helpline.example",
     ];
     for _ in 0..3 {

@@ -50,9 +50,9 @@ fn a_list_whose_key_is_missing_or_another_blocks_nothing_and_says_so() {
     let times = |home: &Home| home.log().matches(&told).count();
     assert!(times(&home) > 0, "{}", home.log());
     assert!(!is_blocked(&home, "secret.example"));
-    let before = times(&home);
     hand_over(&mut home, &format!("{OTHER}\n"));
-    assert!(times(&home) > before, "{}", home.log());
+    // A daemon that starts begins a log.
+    assert!(times(&home) > 0, "{}", home.log());
     assert!(!is_blocked(&home, "secret.example"));
     // The key of another list stays for it.
     let kept = std::fs::read_to_string(home.path("../state/sealed-keys")).unwrap();

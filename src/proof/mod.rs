@@ -1,0 +1,236 @@
+//! Proof for the household: what it wants to stay so is tried on a configuration before it holds.
+//!
+//! A [`Case`] of the configuration enters with a [`Snapshot`], a [`Proved`] leaves. Names are judged as
+//! on the path of a query, at the hour the case says ([`World`]); nobody is asked. What a log would
+//! have been under another configuration is [`replay`], what a change means in words [`effect`].
+
+pub mod effect;
+pub mod replay;
+mod world;
+
+pub use world::{World, standing_at};
+
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+use crate::config::{Case, CaseAsker, CaseNames, Config, Diagnostic, Expect};
+use crate::lists::{Effect, ListKind, Reach, services};
+use crate::name::NameBuf;
+use crate::snapshot::Snapshot;
+use crate::standing::Standings;
+use crate::verdict::{Cause, Reason, Tier, Verdict};
+
+/// The code of what a broken case says of itself.
+pub const BROKEN: &str = "broken-test";
+
+/// What came of a [`Case`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Proved {
+    /// What it is about.
+    pub title: String,
+    /// Whether it is as expected.
+    pub ok: bool,
+    /// What was expected: `allow` or `block`.
+    pub expect: &'static str,
+    /// The moment it was asked at, on the household's clocks; none where no schedule counts.
+    pub at: Option<String>,
+    /// How many names were asked for.
+    pub names: usize,
+    /// The first name that was not as expected, or the first of all; none where there is none, and
+    /// where it is on a sealed list.
+    pub name: Option<String>,
+    /// What came of it: `allow`, `block` or `rewrite`; none where there was nothing to ask for.
+    pub verdict: Option<&'static str>,
+    /// Why, the voice that decided first, then the others in the order of authority.
+    pub chain: Vec<String>,
+    /// The file it stands in.
+    pub file: String,
+    /// The line.
+    pub line: u32,
+    /// The case, to be told with its place.
+    #[serde(skip)]
+    case: Case,
+}
+
+impl Proved {
+    /// What it says of itself in one line.
+    pub fn sentence(&self) -> String {
+        let chain = self.chain.join("; ");
+        let at = self
+            .at
+            .as_ref()
+            .map_or_else(String::new, |at| format!(" at {at}"));
+        let Some(verdict) = self.verdict else {
+            return "there is no name to ask for".to_owned();
+        };
+        let done = match verdict {
+            "block" => "blocked",
+            "rewrite" => "let through in its safe form",
+            _ => "let through",
+        };
+        let name = self.name.as_deref().unwrap_or("(withheld)");
+        let of = match self.names {
+            1 => String::new(),
+            names => format!(", one of {names} names"),
+        };
+        format!("{name}{of} is {done}{at}: {chain}")
+    }
+
+    /// The mistake it is, where it is not as expected.
+    pub fn diagnostic(&self) -> Option<Diagnostic> {
+        let because = self.case.because.as_ref();
+        let wanted = match (self.case.expect, because) {
+            (Expect::Allow, None) => "it has to be let through".to_owned(),
+            (Expect::Block, None) => "it has to be blocked".to_owned(),
+            (Expect::Allow, Some(why)) => format!("it has to be let through because of {why}"),
+            (Expect::Block, Some(why)) => format!("it has to be blocked because of {why}"),
+        };
+        (!self.ok).then(|| Diagnostic::of_case(&self.case, self.sentence(), wanted))
+    }
+}
+
+/// Tries all cases of the configuration that `snapshot` was built from, as of `now`.
+pub fn try_cases(snapshot: &Snapshot, now: Timestamp) -> Vec<Proved> {
+    let cases = snapshot.config.cases.iter();
+    cases.map(|case| try_case(case, snapshot, now)).collect()
+}
+
+fn try_case(case: &Case, snapshot: &Snapshot, now: Timestamp) -> Proved {
+    let zone = &snapshot.config.zone;
+    let moment = case.at.moment(now, zone);
+    let standings = match moment {
+        Some(at) => standing_at(&snapshot.config, &snapshot.lists, &snapshot.profiles, at),
+        None => Standings::plain(&snapshot.profiles),
+    };
+    let world = World::new(snapshot, &standings);
+    let names = names_of(&case.of, snapshot);
+    let asked = names.iter().map(|name| {
+        let view = match case.asker {
+            CaseAsker::Device(index) => world.of_device(index),
+            CaseAsker::Profile(index) => world.of_profile(index),
+        };
+        let verdict = world.judge(name.as_ref(), case.qtype, &view);
+        (name, view, verdict)
+    });
+    let mut first = None;
+    for (name, view, verdict) in asked {
+        let as_expected = is_expected(case, &verdict);
+        if first.is_none() || !as_expected {
+            let chain = world.chain(name.as_ref(), case.qtype, &view, &verdict);
+            first = Some((name, verdict, chain, as_expected));
+        }
+        if !as_expected {
+            break;
+        }
+    }
+    let ok = first.as_ref().is_some_and(|(.., as_expected)| *as_expected);
+    let (name, verdict, chain) = match first {
+        None => (None, None, Vec::new()),
+        Some((name, verdict, chain, _)) => {
+            let is_sealed = verdict.reason().tier == Tier::Sealed;
+            let name = (!is_sealed).then(|| name.to_string());
+            (name, Some(verdict.label()), chain)
+        }
+    };
+    Proved {
+        title: case.title.clone(),
+        ok,
+        expect: case.expect.label(),
+        at: moment.map(|at| zone.written(at)),
+        names: names.len(),
+        name,
+        verdict,
+        chain,
+        file: case.place.file.display().to_string(),
+        line: case.place.line,
+        case: case.clone(),
+    }
+}
+
+/// Whether what came of it is what the case says.
+fn is_expected(case: &Case, verdict: &Verdict) -> bool {
+    let expects_block = case.expect == Expect::Block;
+    let decided = |word: &String| is_decided_by(&verdict.reason(), word);
+    verdict.is_block() == expects_block && case.because.as_ref().is_none_or(decided)
+}
+
+/// Whether `word` says what decided.
+fn is_decided_by(reason: &Reason, word: &str) -> bool {
+    let named = match reason.cause {
+        Cause::Service { service, .. } | Cause::OpenService { service } => Some(service),
+        Cause::Schedule { schedule, .. } => Some(schedule),
+        _ => None,
+    };
+    reason.label() == word || reason.tier.label() == word || named == Some(word)
+}
+
+/// How many names of a list are asked for when a category is.
+const OF_EACH_LIST: usize = 16;
+
+/// The names that a case asks for.
+fn names_of(of: &CaseNames, snapshot: &Snapshot) -> Vec<NameBuf> {
+    match of {
+        CaseNames::Name(name) => NameBuf::parse(&name.to_string()).into_iter().collect(),
+        CaseNames::Service(id) => services::find(id)
+            .into_iter()
+            .flat_map(|service| service.names())
+            .filter_map(name_of)
+            .collect(),
+        CaseNames::Category(category) => names_in(category, snapshot),
+    }
+}
+
+/// A name that a line of a service matches.
+fn name_of(line: &str) -> Option<NameBuf> {
+    let line = line.strip_prefix('=').unwrap_or(line);
+    NameBuf::parse(&line.replace('*', "x")).ok()
+}
+
+/// Some names of each list in `category`, services among them.
+fn names_in(category: &str, snapshot: &Snapshot) -> Vec<NameBuf> {
+    let lists = &snapshot.lists;
+    let is_of = |list| {
+        let list = lists.list(list);
+        list.category == category && list.kind == ListKind::Block
+    };
+    let mut left: Vec<usize> = lists
+        .lists()
+        .map(|(id, _)| if is_of(id) { OF_EACH_LIST } else { 0 })
+        .collect();
+    let mut names = Vec::new();
+    if left.iter().all(|left| *left == 0) {
+        return names;
+    }
+    lists.walk(|name, postings| {
+        let mut listed = postings.iter().filter(|posting| {
+            // What holds for some questions only need not hold for this one.
+            posting.effect == Effect::Listed && posting.modifiers.is_none()
+        });
+        let wanted = listed.find_map(|posting| {
+            let left = left.get_mut(usize::from(posting.list.0))?;
+            (*left > 0).then(|| *left -= 1)?;
+            Some(match posting.reach {
+                Reach::Below => format!("x.{name}"),
+                Reach::Subtree | Reach::Exact => name.to_string(),
+            })
+        });
+        names.extend(wanted.and_then(|name| NameBuf::parse(&name).ok()));
+    });
+    names
+}
+
+/// The cases that `after` breaks and the configuration in force does not: those it does not know, and
+/// those that are as expected there. What is broken already stops nothing.
+pub fn broken_by(after: &[Proved], before: &[Proved], config: &Config) -> Vec<usize> {
+    let knows = |proved: &Proved| {
+        let mut cases = config.cases.iter();
+        let place = cases.position(|case| case.asks_same(&proved.case));
+        place.and_then(|place| before.get(place)).map(|it| it.ok)
+    };
+    let broken = after.iter().enumerate().filter(|(_, proved)| !proved.ok);
+    broken
+        .filter(|(_, proved)| knows(proved) != Some(false))
+        .map(|(place, _)| place)
+        .collect()
+}
