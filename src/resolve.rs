@@ -810,10 +810,6 @@ const TUNNEL: Reason = Reason {
     trigger: Trigger::Qname,
 };
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the parts of one answer, all borrowed"
-)]
 fn write_answer(
     answer: &Answer,
     ttl: Ttl,

@@ -93,7 +93,7 @@ impl Doubts {
                 continue;
             };
             let known = before.get(&spec.id).filter(|doubt| doubt.stamp == stamp);
-            let doubt = known.copied().unwrap_or(Doubt {
+            let doubt = known.copied().unwrap_or_else(|| Doubt {
                 stamp,
                 since: clock.now(),
                 began: None,

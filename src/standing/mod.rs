@@ -338,7 +338,9 @@ impl Standing {
         marks.in_granted_category |= self.categories.contains(list);
         marks.in_background |= self.background.contains(list);
         if self.services.contains(list) {
-            marks.granted_service = marks.granted_service.or(self.services.first_with(list));
+            marks.granted_service = marks
+                .granted_service
+                .or_else(|| self.services.first_with(list));
         }
         if let Some(pause) = &self.pause {
             marks.open_in_pause |= pause.open.has_list(list);
@@ -356,7 +358,9 @@ impl Standing {
             let counts = meter.everything || meter.of.has_name(name);
             marks.metered |= u64::from(counts) << place;
         }
-        marks.granted_service = marks.granted_service.or(self.services.sharing(name));
+        marks.granted_service = marks
+            .granted_service
+            .or_else(|| self.services.sharing(name));
         if let Some(pause) = &self.pause {
             marks.open_in_pause |= pause.lifted || pause.open.may_open(name);
         }
@@ -566,7 +570,7 @@ impl Standings {
     pub fn at(&self, profile: u16, device: Option<u16>, at: Moment) -> &Standing {
         let spans = device
             .and_then(|device| self.of_device(device))
-            .unwrap_or(&self.profiles[usize::from(profile)]);
+            .unwrap_or_else(|| &self.profiles[usize::from(profile)]);
         span_at(spans, at)
     }
 
@@ -614,7 +618,7 @@ fn compile_spans(profile: &Profile, inputs: &[StandingInput], lists: &Index) -> 
 /// The span that `at` lies in, or the last.
 fn span_at(spans: &[Standing], at: Moment) -> &Standing {
     let lasting = |span: &&Standing| span.ends.is_none_or(|ends| at < ends);
-    let found = spans.iter().find(lasting).or(spans.last());
+    let found = spans.iter().find(lasting).or_else(|| spans.last());
     found.expect("every row has a span")
 }
 

@@ -13,27 +13,27 @@ pub fn tricks() -> Vec<Trick> {
         reaches("an IPv6 address by QUIC", "echo 2001:db8:80::66 443").by(Who::Young),
         steps("a hosts file", hosts_file, "refused")
             .prize("reached")
-            .as_by_steps(|home| home.says(Who::Parent, "connect 203.0.113.66 443")),
+            .proved_by_steps(|home| home.says(Who::Parent, "connect 203.0.113.66 443")),
         steps(
             "an address that a parent was told",
             learnt_by_a_parent,
             "refused",
         )
         .prize("reached")
-        .as_by_steps(|home| home.says(Who::Parent, "connect 203.0.113.83 443")),
+        .proved_by_steps(|home| home.says(Who::Parent, "connect 203.0.113.83 443")),
         steps("an address kept past its time", past_its_time, "refused")
             .prize("reached")
-            .as_by_steps(other),
+            .proved_by_steps(other),
         steps(
             "the address of a blocked name, asked for first",
             blocked_first,
             "refused",
         )
         .prize("reached")
-        .as_by_steps(|home| home.says(Who::Parent, "connect 203.0.113.66 443")),
+        .proved_by_steps(|home| home.says(Who::Parent, "connect 203.0.113.66 443")),
         steps("the other family's address", other_family, "refused")
             .prize("reached")
-            .as_by_steps(|home| home.says(Who::Parent, "connect 2001:db8:80::80 443")),
+            .proved_by_steps(|home| home.says(Who::Parent, "connect 2001:db8:80::80 443")),
     ]
 }
 

@@ -48,19 +48,19 @@ fn aliases() -> Vec<Trick> {
             "_game._tcp.own.example SRV",
             "NOERROR",
         )
-        .as_by(Who::Parent, "_game._tcp.own.example SRV @203.0.113.53"),
+        .proved_by(Who::Parent, "_game._tcp.own.example SRV @203.0.113.53"),
         says(
             "a mail server's address beside the answer",
             "mail.own.example MX",
             "NOERROR",
         )
-        .as_by(Who::Parent, "mail.own.example MX @203.0.113.53"),
+        .proved_by(Who::Parent, "mail.own.example MX @203.0.113.53"),
         says(
             "a name server's address beside the answer",
             "zone.own.example NS",
             "NOERROR",
         )
-        .as_by(Who::Parent, "zone.own.example NS @203.0.113.53"),
+        .proved_by(Who::Parent, "zone.own.example NS @203.0.113.53"),
     ]
 }
 

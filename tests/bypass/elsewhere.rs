@@ -125,7 +125,7 @@ fn encrypted() -> Vec<Trick> {
             "casino.example A @10.78.0.1 +tls",
             "refused",
         )
-        .as_by(Who::Parent, "casino.example A @9.9.9.9 +tls"),
+        .proved_by(Who::Parent, "casino.example A @9.9.9.9 +tls"),
     ]
 }
 
@@ -143,7 +143,7 @@ fn found_by_name() -> Vec<Trick> {
             "mask-h2.icloud.com HTTPS",
             CANARY,
         )
-        .as_by(Who::Parent, "mask-h2.icloud.com A"),
+        .proved_by(Who::Parent, "mask-h2.icloud.com A"),
         says(
             "Chrome's prefetch proxy",
             "dns-tunnel-check.googlezip.net A",
@@ -160,7 +160,7 @@ fn found_by_name() -> Vec<Trick> {
             "NOERROR",
         )
         .prize("dns-query")
-        .as_by(Who::Parent, "_dns.resolver.arpa SVCB @203.0.113.53"),
+        .proved_by(Who::Parent, "_dns.resolver.arpa SVCB @203.0.113.53"),
         says("Android's private DNS", "dns.google A", ENCRYPTED),
         says(
             "Firefox's resolver by name",
@@ -238,7 +238,7 @@ fn relays() -> Vec<Trick> {
             "abcdefghijklmnop.onion A",
             "NXDOMAIN",
         )
-        .as_by(Who::Parent, "abcdefghijklmnop.onion A @203.0.113.53"),
+        .proved_by(Who::Parent, "abcdefghijklmnop.onion A @203.0.113.53"),
         says("a web proxy", "www.croxyproxy.com A", PROXY),
         says(
             "a translation page as a proxy",
@@ -304,20 +304,20 @@ fn from_outside() -> Vec<Trick> {
             "REFUSED",
         )
         .by(Who::World)
-        .as_by(Who::Parent, "casino.example A @203.0.113.1"),
+        .proved_by(Who::Parent, "casino.example A @203.0.113.1"),
         says(
             "a friend outside asks by TCP",
             "casino.example A @203.0.113.1 +tcp",
             "refused",
         )
         .by(Who::World)
-        .as_by(Who::Parent, "casino.example A @203.0.113.1 +tcp"),
+        .proved_by(Who::Parent, "casino.example A @203.0.113.1 +tcp"),
         says(
             "a friend outside asks the address inside",
             "casino.example A @10.78.0.1",
             "REFUSED",
         )
         .by(Who::World)
-        .as_by(Who::Parent, "casino.example A @10.78.0.1"),
+        .proved_by(Who::Parent, "casino.example A @10.78.0.1"),
     ]
 }

@@ -8,35 +8,35 @@ const GAMBLING: &str = "EDE 17: gambling (list our-gambling)";
 pub fn tricks() -> Vec<Trick> {
     let parent = |home: &Home| home.says(Who::Parent, "casino.example A");
     vec![
-        steps("another fixed address", static_address, GAMBLING).as_by_steps(parent),
-        steps("another IPv6 address", privacy_address, GAMBLING).as_by_steps(parent),
-        steps("only a link-local address", link_local, GAMBLING).as_by_steps(parent),
+        steps("another fixed address", static_address, GAMBLING).proved_by_steps(parent),
+        steps("another IPv6 address", privacy_address, GAMBLING).proved_by_steps(parent),
+        steps("only a link-local address", link_local, GAMBLING).proved_by_steps(parent),
         steps(
             "the parent's address while the laptop is off",
             parents_address,
             GAMBLING,
         )
-        .as_by_steps(parent),
-        steps("a new MAC address", new_mac, GAMBLING).as_by_steps(parent),
+        .proved_by_steps(parent),
+        steps("a new MAC address", new_mac, GAMBLING).proved_by_steps(parent),
         steps(
             "a new MAC address and the parent's address",
             new_mac_parents_address,
             GAMBLING,
         )
-        .as_by_steps(parent),
+        .proved_by_steps(parent),
         steps(
             "a new MAC address for a pinned device",
             pinned_with_new_mac,
             "refused",
         )
         .prize("reached")
-        .as_by_steps(|home| home.says(Who::Parent, "connect 203.0.113.81 443")),
+        .proved_by_steps(|home| home.says(Who::Parent, "connect 203.0.113.81 443")),
         steps(
             "a new MAC address to another resolver",
             new_mac_elsewhere,
             GAMBLING,
         )
-        .as_by_steps(|home| home.says(Who::Parent, "casino.example A @9.9.9.9")),
+        .proved_by_steps(|home| home.says(Who::Parent, "casino.example A @9.9.9.9")),
     ]
 }
 

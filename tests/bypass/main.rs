@@ -98,12 +98,12 @@ impl Trick {
     }
 
     /// Shown to work by another who does something else.
-    const fn as_by(mut self, who: Who, words: &'static str) -> Self {
+    const fn proved_by(mut self, who: Who, words: &'static str) -> Self {
         self.control = Control::Other(who, Attempt::Says(words));
         self
     }
 
-    const fn as_by_steps(mut self, all: fn(&Home) -> String) -> Self {
+    const fn proved_by_steps(mut self, all: fn(&Home) -> String) -> Self {
         self.control = Control::Other(Who::Parent, Attempt::Does(all));
         self
     }

@@ -35,13 +35,13 @@ pub fn tricks() -> Vec<Trick> {
             "site.example A +second=casino.example",
             FORM,
         )
-        .as_by(Who::Parent, "casino.example A"),
+        .proved_by(Who::Parent, "casino.example A"),
         says(
             "a question that is an answer",
             "casino.example A +qr +sentinel",
             "silence",
         )
-        .as_by(Who::Parent, "casino.example A"),
+        .proved_by(Who::Parent, "casino.example A"),
         // The name is `casino` and a pointer to what stands behind the question.
         says(
             "a name with a pointer",
@@ -49,17 +49,17 @@ pub fn tricks() -> Vec<Trick> {
              0006636173696e6fc01900010001076578616d706c6500",
             FORM,
         )
-        .as_by(Who::Parent, "casino.example A"),
+        .proved_by(Who::Parent, "casino.example A"),
         says("class ANY", "casino.example A +class=ANY", "REFUSED")
-            .as_by(Who::Parent, "casino.example A"),
+            .proved_by(Who::Parent, "casino.example A"),
         says("class CHAOS", "casino.example A +class=CH", "REFUSED")
-            .as_by(Who::Parent, "casino.example A"),
+            .proved_by(Who::Parent, "casino.example A"),
         says("a notification", "casino.example A +opcode=4", "NOTIMP")
-            .as_by(Who::Parent, "casino.example A"),
+            .proved_by(Who::Parent, "casino.example A"),
         says("an update", "casino.example A +opcode=5", "NOTIMP")
-            .as_by(Who::Parent, "casino.example A"),
+            .proved_by(Who::Parent, "casino.example A"),
         says("a zone's transfer", "casino.example AXFR +tcp", "REFUSED")
-            .as_by(Who::Parent, "casino.example A +tcp"),
+            .proved_by(Who::Parent, "casino.example A +tcp"),
         says(
             "only what is in the cache",
             "casino.example A +norec",
@@ -70,7 +70,7 @@ pub fn tricks() -> Vec<Trick> {
             after_a_parent,
             GAMBLING,
         )
-        .as_by_steps(|home| home.says(Who::Parent, "casino.example A")),
+        .proved_by_steps(|home| home.says(Who::Parent, "casino.example A")),
         says(
             "signatures are wanted",
             "casino.example A +do +cd",
@@ -92,9 +92,9 @@ pub fn tricks() -> Vec<Trick> {
             GAMBLING,
         ),
         says("a forwarder's header in front", PROXY_UDP, "NOTIMP")
-            .as_by(Who::Parent, "casino.example A"),
+            .proved_by(Who::Parent, "casino.example A"),
         says("a forwarder's header in front by TCP", PROXY_TCP, "refused")
-            .as_by(Who::Parent, "casino.example A +tcp"),
+            .proved_by(Who::Parent, "casino.example A +tcp"),
     ]
 }
 

@@ -106,7 +106,7 @@ fn every_type() -> Vec<Trick> {
         asks("the signer's key", "casino.example DNSKEY", "257 3 13"),
         asks("the digest of a key", "casino.example DS", "1 13 2"),
         says("everything at once", "casino.example ANY", GAMBLING)
-            .as_by(Who::Parent, "casino.example A"),
+            .proved_by(Who::Parent, "casino.example A"),
         says(
             "a type for nothing",
             "t.own.example NULL",
@@ -135,7 +135,7 @@ fn every_type() -> Vec<Trick> {
             "tunnel CNAME 250",
             "EDE 17: made-up names that hide data",
         )
-        .as_by(Who::Parent, "tunnel A 3"),
+        .proved_by(Who::Parent, "tunnel A 3"),
     ]
 }
 
@@ -200,16 +200,16 @@ fn at_home() -> Vec<Trick> {
             "casino.example.localhost A",
             "A 127.0.0.1",
         )
-        .as_by(Who::Parent, "casino.example.localhost A @203.0.113.53"),
+        .proved_by(Who::Parent, "casino.example.localhost A @203.0.113.53"),
         says("the name below local", "casino.example.local A", "NXDOMAIN")
-            .as_by(Who::Parent, "casino.example.local A @203.0.113.53"),
+            .proved_by(Who::Parent, "casino.example.local A @203.0.113.53"),
         says(
             "the name below home.arpa",
             "casino.example.home.arpa A",
             "NXDOMAIN",
         )
-        .as_by(Who::Parent, "casino.example.home.arpa A @203.0.113.53"),
+        .proved_by(Who::Parent, "casino.example.home.arpa A @203.0.113.53"),
         says("the name below alt", "casino.example.alt A", "NXDOMAIN")
-            .as_by(Who::Parent, "casino.example.alt A @203.0.113.53"),
+            .proved_by(Who::Parent, "casino.example.alt A @203.0.113.53"),
     ]
 }
