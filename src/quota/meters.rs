@@ -214,7 +214,8 @@ impl Meters {
         for entry in &self.inner().entries {
             let record = entry.record(at);
             changed.extend(&entry.unwritten);
-            if entry.written != Some(record) {
+            // The last record of a meter is the one it goes on with.
+            if entry.written != Some(record) || !entry.unwritten.is_empty() {
                 changed.push(record);
             }
         }

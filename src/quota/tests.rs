@@ -155,6 +155,26 @@ fn a_clock_set_forward_and_back_gives_nothing_and_takes_nothing() {
 }
 
 #[test]
+fn a_day_that_came_back_and_went_again_is_over_after_a_restart() {
+    let memory = MemoryFiles::new();
+    let meters = load(&memory);
+    let day = |meters: &Meters, at, wall| {
+        meters.turn(moment(at), Wall::Set(time(wall)), &days, no_bonus);
+    };
+    day(&meters, 0, 0);
+    meters.meter("mia", "games").unwrap().touch(moment(1));
+    day(&meters, 100, 1_000);
+    meters.write(moment(100)).unwrap();
+    // Set back by a day, and forward again, while nothing is used.
+    day(&meters, 101, 300);
+    day(&meters, 102, 1_001);
+    meters.write(moment(102)).unwrap();
+    let again = load(&memory);
+    let meter = again.meter("mia", "games").unwrap();
+    assert_eq!(meter.used(moment(0)), Duration::ZERO);
+}
+
+#[test]
 fn without_a_clock_the_last_day_goes_on() {
     let memory = MemoryFiles::new();
     let meters = load(&memory);
