@@ -147,6 +147,8 @@ fn a_reveal_shows_what_comes_after_it_and_the_child_sees_why() {
     let other = json(&home, &["child", "status", "--device", "laptop", "--json"]);
     assert_eq!(other["reveals"], Value::Array(Vec::new()));
     // It holds on after a restart, which forgets the log.
+    home.signal("TERM");
+    home.wait_for_end();
     home.restart();
     home.look_up(PHONE, "again.example.org", rtype::A);
     let log = log_until(&home, "second.example.org");
