@@ -16,7 +16,6 @@
 )]
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_macros))]
 
-pub mod age;
 pub mod cache;
 #[allow(
     clippy::disallowed_macros,

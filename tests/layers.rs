@@ -33,7 +33,7 @@ const LAYERS: &[&[&str]] = &[
     &["message", "config", "update"],
     &["lists", "language", "schedule"],
     &["verdict", "files"],
-    &["name", "clock", "intern", "mac", "age"],
+    &["name", "clock", "intern", "mac"],
 ];
 
 /// Something that has a home: outside of it, nobody touches it.
