@@ -5,7 +5,7 @@ use super::output::Style;
 use super::{Backend, Exit, Failure, FirewallVerb, Output};
 use crate::config::Config;
 use crate::egress::TABLE;
-use crate::firewall::{self, NftError, Plan};
+use crate::firewall::{self, NftError, Plan, PlanError};
 
 pub(super) fn run(
     verb: &FirewallVerb,
@@ -42,6 +42,12 @@ fn read(config: Option<&std::path::PathBuf>, backend: &dyn Backend) -> Result<Co
 
 fn plan(config: &Config, output: &mut Output<'_>) -> Result<Plan, Failure> {
     Plan::of(config).map_err(|error| {
+        if error == PlanError::OnlyLoopback {
+            let help = "add the router's own address to `listen` in `[server]`, or say \
+                        `redirect-dns = false` in `[firewall]`";
+            output.complain(&error.to_string(), Some(help));
+            return Failure::Said(Exit::Failed);
+        }
         let help = "name where the family's devices are, as in\n\n  [firewall]\n  interfaces = [\"br-lan\"]";
         output.complain(&error.to_string(), Some(help));
         Failure::Said(Exit::Failed)

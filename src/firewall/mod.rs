@@ -48,6 +48,11 @@ pub enum PlanError {
     /// No interface is named.
     #[error("the configuration names no interface of the family's devices")]
     NoInterface,
+    /// Questions cannot be sent here: nobody answers but to this machine itself.
+    #[error(
+        "the daemon listens on loopback addresses only, where questions cannot be redirected to"
+    )]
+    OnlyLoopback,
 }
 
 impl fmt::Display for Plan {
@@ -81,11 +86,17 @@ impl Plan {
     ///
     /// # Errors
     /// When it names no interface: a table for every interface would take the router's own uplink
-    /// for a child.
+    /// for a child. And when questions are to be answered here and no address could take them.
     pub fn of(config: &Config) -> Result<Self, PlanError> {
         let settings = &config.firewall;
         if settings.interfaces.is_empty() {
             return Err(PlanError::NoInterface);
+        }
+        // A redirected question arrives at the address of the interface it came in on.
+        let mut listens = config.server.listen.iter().map(|it| it.address);
+        let reached = listens.find(|address| !address.ip().is_loopback());
+        if settings.redirect_dns && reached.is_none() {
+            return Err(PlanError::OnlyLoopback);
         }
         let macs = |belongs: &dyn Fn(&crate::config::Device) -> bool| {
             let devices = config.devices.iter().filter(|device| belongs(device));
@@ -115,11 +126,7 @@ impl Plan {
         }
         Ok(Self {
             settings: settings.clone(),
-            port: config
-                .server
-                .listen
-                .first()
-                .map_or(53, |it| it.address.port()),
+            port: reached.map_or(53, |address| address.port()),
             exempt: macs(&|device| settings.except.contains(&device.name)),
             pinned: macs(&|device| {
                 is_pinned(device.profile) && !settings.except.contains(&device.name)
@@ -129,5 +136,35 @@ impl Plan {
             resolvers_v4,
             resolvers_v6,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Overrides, load_embedded};
+    use crate::files::MemoryFiles;
+
+    fn plan(text: &str) -> Result<String, PlanError> {
+        let text = format!("[firewall]\ninterfaces = [\"br-lan\"]\n{text}");
+        let loaded = load_embedded(&text, &MemoryFiles::new().files(), &Overrides::default());
+        let plan = Plan::of(&loaded.config.unwrap())?;
+        Ok(plan.script())
+    }
+
+    #[test]
+    fn questions_go_to_where_devices_can_reach_us() {
+        let listening = |on: &str| plan(&format!("[server]\nlisten = [{on}]\n"));
+        for (on, port) in [
+            ("\"127.0.0.1:5335\", \"0.0.0.0:53\"", 53),
+            ("\"[::1]:53\", \"192.168.1.1:5353\"", 5353),
+        ] {
+            let script = listening(on).unwrap();
+            let rule = format!("udp dport 53 redirect to :{port}\n");
+            assert!(script.contains(&rule), "{script}");
+        }
+        assert_eq!(listening("\"127.0.0.1:53\""), Err(PlanError::OnlyLoopback));
+        let without = "redirect-dns = false\n[server]\nlisten = [\"127.0.0.1:53\"]\n";
+        assert!(!plan(without).unwrap().contains("redirect to"));
     }
 }
