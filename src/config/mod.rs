@@ -55,6 +55,7 @@ pub use presets::{DEMO, is_preset};
 pub use schedule::Schedule;
 pub use spec::schema;
 pub use subject::{Subject, SubjectError};
+pub use suggest::nearest;
 pub use units::{duration_of, show_duration, size_of};
 
 use std::net::{IpAddr, SocketAddr};

@@ -4,7 +4,7 @@
 ///
 /// Near is: a third of the letters wrong at most, and never more than three. Of two equally near
 /// the first counts.
-pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let folded: Vec<char> = fold(word).collect();
     if folded.len() > MAX_CHARS {
         return None;

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use super::child::check_reveal;
 use super::household::Daemon;
 use crate::clock::{Clock, Moment, Timestamp};
-use crate::config::{Config, Subject, SubjectError};
+use crate::config::{Config, Subject, SubjectError, nearest};
 use crate::control::child::ChildStatus;
 use crate::control::family::{
     AccessRequest, By, Family, Grant, GrantChange, GrantRequest, Paused, QuotaUse, RequestChange,
@@ -244,7 +244,15 @@ impl Change<'_> {
         Subject::parse(word, is_category, is_service).map_err(|error| {
             let text = format!("`{}`: {error}", word.escape_debug());
             match error {
-                SubjectError::Unknown => ControlError::not_found(text, ""),
+                SubjectError::Unknown => {
+                    let categories = lists.lists().map(|(_, list)| list.category);
+                    let all = categories.chain(services::all().map(|service| service.id));
+                    let help = match nearest(word, all) {
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None => "`hedgerow service list` shows all services".to_owned(),
+                    };
+                    ControlError::not_found(text, &help)
+                }
                 SubjectError::Name(_) => ControlError::bad_request(text, ""),
             }
         })

@@ -344,6 +344,26 @@ fn what_devices_ask_for_by_themselves_uses_up_no_quota_and_no_lifeline_does() {
 }
 
 #[test]
+fn a_misspelt_service_is_guessed() {
+    let home = home(MIA);
+    let output = home.hedgerow(&[
+        "allow",
+        "robloks",
+        "--profile",
+        "mia",
+        "--for",
+        "30m",
+        "--socket",
+        home.path("../run/control.sock").to_str().unwrap(),
+    ]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        !output.status.success() && said.contains("did you mean `roblox`?"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_child_s_request_opens_when_it_is_granted_and_not_before() {
     let home = home(&format!("{MIA}block = [\"games\"]\n"));
     let why = "games (list our-games)";
