@@ -116,6 +116,7 @@ fn profile(allow_only: bool, lists: &Index) -> Profile {
         name: "mia".to_owned(),
         preset: "schoolchild".to_owned(),
         lineage: vec![],
+        growth: None,
         block_categories: vec!["block".to_owned()],
         block_services: vec![],
         open_services: vec![],

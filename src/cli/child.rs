@@ -120,6 +120,9 @@ pub(super) async fn child(
         ("privacy", plain(&status.privacy)),
         ("what others see", plain(&status.seen)),
     ];
+    if let Some(growth) = &status.growth {
+        facts.push(("growing up", plain(&growth.next())));
+    }
     for quota in &status.quotas {
         let text = format!("{}: {} left", plain(&quota.quota), span(quota.left_s));
         facts.push(("quota", text));

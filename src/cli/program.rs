@@ -112,6 +112,7 @@ fn overrides() -> Overrides {
     let first = std::env::split_paths(&folders).next();
     Overrides {
         usual_state: first.filter(|folder| folder.is_absolute()),
+        now: Some(Clock::system().wall()),
         ..Overrides::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::output::{Cell, Table, counted, plain, words};
 use super::{Exit, Failure, Format, Output};
-use crate::control::api::Profile;
+use crate::control::api::{Growth, Profile};
 use crate::control::client::Client;
 
 /// `hedgerow profile list`.
@@ -64,18 +64,34 @@ fn facts(profile: &Profile) -> Vec<(&'static str, String)> {
     vec![
         ("profile", plain(&profile.name)),
         ("preset", plain(&profile.preset)),
+        (
+            "born",
+            profile
+                .growth
+                .as_ref()
+                .map_or_else(|| "not said".to_owned(), born),
+        ),
         ("inherits from", words(&profile.inherits)),
         ("devices", words(&profile.devices)),
         ("stance", stance(profile)),
         ("blocked categories", words(&profile.block_categories)),
+        ("blocked services", words(&profile.block_services)),
+        ("open services", words(&profile.open_services)),
         ("blocked lists", words(&profile.block_lists)),
         ("allowed lists", words(&profile.allow_lists)),
         ("allow rules", words(&profile.allow)),
         ("block rules", words(&profile.block)),
+        ("closed at times", sentences(&profile.during)),
+        ("quotas", sentences(&profile.quotas)),
+        ("when clock unset", plain(&profile.when_clock_unset)),
         ("safe search", on(profile.safe_search)),
         ("unsafe search blocked", on(profile.block_unsafe_search)),
         ("video restriction", plain(&profile.youtube)),
         ("bypass closed", on(profile.close_bypass)),
+        ("look-alikes blocked", on(profile.look_alikes)),
+        ("unusual types blocked", on(profile.unusual_types)),
+        ("tunnels stopped", on(profile.tunnels)),
+        ("pinned egress", on(profile.pinned_egress)),
         ("rebinding blocked", on(profile.block_rebinding)),
         (
             "block answer",
@@ -87,5 +103,23 @@ fn facts(profile: &Profile) -> Vec<(&'static str, String)> {
         ),
         ("when unsure", plain(&profile.when_unsure)),
         ("privacy", plain(&profile.privacy)),
+        ("language", plain(&profile.language)),
     ]
+}
+
+/// The birth date, and what comes next.
+fn born(growth: &Growth) -> String {
+    let age = growth.age;
+    format!(
+        "{}, {age} years old; {}",
+        plain(&growth.born),
+        plain(&growth.next())
+    )
+}
+
+fn sentences(sentences: &[String]) -> String {
+    match sentences.is_empty() {
+        true => words(sentences),
+        false => plain(&sentences.join("; ")),
+    }
 }

@@ -150,6 +150,8 @@ const LAYOUT: &[Layout] = &[
         "# [profile.mia]",
         &[
             ("inherits", "\"schoolchild\""),
+            ("born", "\"2015-05-03\""),
+            ("keep-controls", "false"),
             ("categories", "[\"adult\", \"gambling\"]"),
             ("block", "[\"games\"]"),
             ("unblock", "[\"chat\"]"),
@@ -385,7 +387,7 @@ mod tests {
             .lines()
             .map(|line| match line.strip_prefix("# ") {
                 // The one list takes its names from an address, not from elsewhere as well, and the
-                // one test asks for a service of a profile.
+                // one test asks for a service of a profile. The birth date stands for `inherits`.
                 Some(rest)
                     if [
                         "lines =",
@@ -393,6 +395,7 @@ mod tests {
                         "name = \"www.roblox.com\"",
                         "category = \"gambling\"",
                         "device =",
+                        "inherits =",
                     ]
                     .iter()
                     .any(|key| rest.starts_with(key)) =>

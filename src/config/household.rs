@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::case::{self, Case};
 use super::device::devices;
 use super::diagnostic::Diagnostic;
+use super::growth::today;
 use super::layer::{layer, nodes, profiles};
 use super::list::{list_store, lists, unused_categories};
 use super::presets::UNKNOWN;
@@ -62,7 +63,8 @@ pub(super) fn resolve(
         .map(|node| layer(&node.spec, &known, problems))
         .collect();
     let speech = speech(&written.household, problems);
-    let mut profiles = profiles(&nodes, &layers, speech.language, problems);
+    let today = today(around.overrides.now, &zone);
+    let mut profiles = profiles(&nodes, &layers, speech.language, today, problems);
     for profile in &mut profiles {
         profile.speech.contact.clone_from(&speech.contact);
     }

@@ -2,15 +2,19 @@
 //!
 //! How these layers become one profile is in [`super::profiles`].
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::civil::Date;
+
 use super::closing::times;
 use super::diagnostic::Diagnostic;
+use super::growth::{Birth, Growth, Stage};
 use super::household::Known;
-use super::presets::{LIFELINES, PRESETS, UNKNOWN};
+use super::presets::{LIFELINES, PRESETS, UNKNOWN, is_preset};
 use super::problems::Problems;
 use super::profiles::{AnswerKind, Family, Layer, MAX_DEPTH, UNSAFE_SEARCH, lay};
 use super::read::{FileKind, Written, read_file};
@@ -29,6 +33,7 @@ pub(super) struct Node {
     parent: Option<usize>,
     /// A preset that a profile of the same name replaced.
     replaced: bool,
+    birth: Option<Birth>,
 }
 
 /// All profiles: the presets first, then those written.
@@ -49,6 +54,7 @@ pub(super) fn nodes(written: &Written, problems: &mut Problems) -> Vec<Node> {
                 whole: entry.whole,
                 parent: None,
                 replaced: false,
+                birth: None,
             });
         }
     }
@@ -86,6 +92,7 @@ pub(super) fn nodes(written: &Written, problems: &mut Problems) -> Vec<Node> {
             whole: entry.whole,
             parent,
             replaced: false,
+            birth: birth(&entry.spec, problems),
         });
     }
     find_parents(&mut nodes, presets, &by_name, problems);
@@ -102,18 +109,42 @@ fn find_parents(
     names.sort_unstable();
     for node in &mut nodes[presets..] {
         let Some(word) = &node.spec.inherits else {
-            if node.parent.is_none() && node.whole {
+            let is_named = node.parent.is_some();
+            if let (Some(born), true) = (&node.spec.born, is_named) {
+                let message = "a profile that is named like a preset does not grow up";
+                problems.report(
+                    Diagnostic::error("contradiction", message)
+                        .at(problems.place(&born.span()), "of another preset one day")
+                        .help("give the profile the child's name"),
+                );
+            }
+            if !is_named && node.whole && node.spec.born.is_none() {
                 problems.report_absence(
                     Diagnostic::error(
                         "missing-key",
                         format!("profile `{}` does not say what it starts from", node.name),
                     )
-                    .at(problems.place(&node.span), "needs `inherits = …`")
+                    .at(
+                        problems.place(&node.span),
+                        "needs `inherits = …` or `born = …`",
+                    )
                     .known("presets", PRESETS.iter().map(|(name, _)| *name)),
                 );
             }
             continue;
         };
+        if let Some(born) = node.spec.born.as_ref().filter(|_| is_preset(word.text())) {
+            let message = "`born` chooses the preset, and so does `inherits`";
+            let (here, there) = (problems.place(&word.span()), problems.place(&born.span()));
+            problems.report(
+                Diagnostic::error("contradiction", message)
+                    .against(here, there, "chosen by age here")
+                    .help(
+                        "take `inherits` out to have the preset follow the age, or `born` to stay \
+                         with this one",
+                    ),
+            );
+        }
         // `unknown` would make what a profile is depend on which one is the guests'.
         node.parent = by_name.get(word.text()).copied();
         if node.parent.is_none() {
@@ -132,6 +163,7 @@ pub(super) fn profiles(
     nodes: &[Node],
     layers: &[Layer],
     language: &'static str,
+    today: Date,
     problems: &mut Problems,
 ) -> Vec<Profile> {
     let household = Layer {
@@ -181,9 +213,23 @@ pub(super) fn profiles(
             }
             continue;
         };
+        let growth = growth(nodes, &chain, today, problems);
+        let (chain, own) = match growth {
+            None => (chain, 0),
+            Some(growth) => grown(nodes, &family, &chain, growth.stage),
+        };
         let preset = chain.first().map_or("", |root| &nodes[*root].name);
-        let own = chain.iter().map(|at| &layers[*at]);
-        let mut profile = lay(&node.name, preset, std::iter::once(&household).chain(own));
+        let is_grown_up = growth.is_some_and(|it| it.stage == Stage::Adult);
+        let (of_preset, own) = chain.split_at(own);
+        let of_preset = of_preset.iter().map(|at| Cow::Borrowed(&layers[*at]));
+        let own = own.iter().map(|at| match is_grown_up {
+            true => Cow::Owned(layers[*at].without_controls()),
+            false => Cow::Borrowed(&layers[*at]),
+        });
+        let laid: Vec<_> = of_preset.chain(own).collect();
+        let laid = std::iter::once(&household).chain(laid.iter().map(Cow::as_ref));
+        let mut profile = lay(&node.name, preset, laid);
+        profile.growth = growth;
         let ancestors = chain.iter().rev().skip(1);
         profile.lineage = ancestors.map(|at| nodes[*at].name.clone()).collect();
         check_answer(node, &profile, problems);
@@ -196,6 +242,66 @@ pub(super) fn profiles(
         profiles.push(profile);
     }
     profiles
+}
+
+/// The birth date a profile says, if it is one.
+fn birth(spec: &ProfileSpec, problems: &mut Problems) -> Option<Birth> {
+    let word = spec.born.as_ref()?;
+    match Birth::parse(word.text()) {
+        Ok(birth) => Some(birth),
+        Err(error) => {
+            let message = format!("`{}` is not a birth date", word.text().escape_debug());
+            let place = problems.place(&word.span());
+            problems.report(Diagnostic::error("bad-date", message).at(place, error.to_string()));
+            None
+        }
+    }
+}
+
+/// How the profile at the end of `chain` grows up: the nearest birth date counts, and the nearest
+/// word on whether controls end.
+fn growth(nodes: &[Node], chain: &[usize], today: Date, problems: &mut Problems) -> Option<Growth> {
+    let nearest = || chain.iter().rev().map(|at| &nodes[*at]);
+    let birth = nearest().find_map(|node| node.birth);
+    let own = chain.last().map(|at| &nodes[*at].spec)?;
+    if let (Some(keeps), true) = (
+        &own.keep_controls,
+        nearest().all(|it| it.spec.born.is_none()),
+    ) {
+        problems.report_absence(
+            Diagnostic::warning("no-effect", "`keep-controls` has no effect").at(
+                problems.place(&keeps.span()),
+                "without `born` nothing ends at 18",
+            ),
+        );
+    }
+    let birth = birth?;
+    if let Some(word) = own.born.as_ref().filter(|_| birth.date() > today) {
+        let message = format!("`{}` is still to come", word.text());
+        problems.report(Diagnostic::warning("bad-date", message).at(
+            problems.place(&word.span()),
+            "the preset for the youngest holds",
+        ));
+    }
+    let keeps_controls = nearest().find_map(|node| node.spec.keep_controls.as_ref());
+    let keeps_controls = keeps_controls.is_some_and(|word| *word.value());
+    Some(Growth {
+        birth,
+        keeps_controls,
+        stage: birth.stage(today, keeps_controls),
+    })
+}
+
+/// `chain` on the preset of `stage`, in place of the one at its bottom, and how many of it are that
+/// preset and what it stands on.
+fn grown(nodes: &[Node], family: &Family, chain: &[usize], stage: Stage) -> (Vec<usize>, usize) {
+    let is_stage = |node: &Node| node.name == stage.preset() && !node.replaced;
+    let preset = nodes.iter().position(is_stage);
+    let mut grown = preset.and_then(|at| family.chain(at)).unwrap_or_default();
+    let of_preset = grown.len();
+    let own = chain.iter().skip_while(|at| is_preset(&nodes[**at].name));
+    grown.extend(own);
+    (grown, of_preset)
 }
 
 /// An address to answer with must be there when it is asked for, and of use when it is there.

@@ -14,6 +14,7 @@ use super::problems::Problems;
 use super::read::{FileKind, Written, read_file};
 use super::resolve::{Around, resolve};
 use super::{Config, ListSource, Listen, presets};
+use crate::clock::Timestamp;
 use crate::files::{FileError, Files};
 
 /// The main file unless `--config` names another.
@@ -48,6 +49,8 @@ pub struct Overrides {
     pub usual_state: Option<PathBuf>,
     /// What is read in place of the devices file.
     pub devices: Option<GivenDevices>,
+    /// The time, which birth dates need; without it that of the program's release.
+    pub now: Option<Timestamp>,
 }
 
 /// Reads an address to listen on, as `--listen` takes it: `127.0.0.1:5335`, port 53 unless said.

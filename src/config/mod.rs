@@ -15,6 +15,7 @@ mod download;
 mod endpoint;
 mod firewall;
 mod forwarder;
+mod growth;
 mod household;
 mod layer;
 mod list;
@@ -46,6 +47,7 @@ pub use closing::{Closing, Period, Quota, WhenClockUnset};
 pub use default::default_text;
 pub use devices_file::{DeviceEdit, DevicesRead, EditError, GivenDevices, good_copy};
 pub use diagnostic::{Coloured, Diagnostic, Place, Related, Severity};
+pub use growth::{Birth, BirthError, Growth, Stage, Step, today};
 pub use load::{
     DEFAULT_PATH, Loaded, MAX_FILE, Overrides, fuzz_entry, load, load_default, load_demo,
     load_embedded, load_to_start, load_with, parse_listen,
@@ -463,6 +465,8 @@ pub struct Profile {
     pub preset: String,
     /// What it inherits from, the nearest first.
     pub lineage: Vec<String>,
+    /// How it grows up, where a birth date stands for its preset.
+    pub growth: Option<Growth>,
     /// Categories that are blocked.
     pub block_categories: Vec<String>,
     /// Services that are blocked by themselves, by id.

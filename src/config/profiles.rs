@@ -44,6 +44,29 @@ pub(super) struct Layer {
     pub(super) times: Times,
 }
 
+impl Layer {
+    /// What is left of it for a grown-up: what opens, and how one is spoken to and answered. Nothing
+    /// that closes.
+    pub(super) fn without_controls(&self) -> Self {
+        Self {
+            unblock: self.unblock.clone(),
+            allow_lists: self.allow_lists.clone(),
+            without_lists: self.without_lists.clone(),
+            rules: Rules {
+                allow: self.rules.allow.clone(),
+                block: Vec::new(),
+            },
+            block_rebinding: self.block_rebinding,
+            answer: self.answer,
+            addresses: self.addresses.clone(),
+            block_ttl: self.block_ttl,
+            when_unsure: self.when_unsure,
+            language: self.language,
+            ..Self::default()
+        }
+    }
+}
+
 /// How a block is answered, the addresses apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AnswerKind {
@@ -104,6 +127,7 @@ fn bare(name: &str, preset: &str) -> Profile {
         name: name.to_owned(),
         preset: preset.to_owned(),
         lineage: Vec::new(),
+        growth: None,
         block_categories: Vec::new(),
         block_services: Vec::new(),
         open_services: Vec::new(),

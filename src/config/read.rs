@@ -452,7 +452,7 @@ fn read_whole<T: Section>(
 }
 
 /// Settings that exist in later versions, with what to do today.
-const LATER: [(&str, &str, &str); 3] = [
+const LATER: [(&str, &str, &str); 2] = [
     (
         "device",
         "client-id",
@@ -462,11 +462,6 @@ const LATER: [(&str, &str, &str); 3] = [
         "profile",
         "services",
         "services come with a later version; use `block-names`",
-    ),
-    (
-        "profile",
-        "birth-date",
-        "birth dates come with a later version; choose the preset by `inherits`",
     ),
 ];
 

@@ -436,6 +436,11 @@ sections! {
     struct ProfileSpec {
         /// The preset or profile it starts from.
         inherits: Text,
+        /// The birth date, as in "2015-05-03", in place of a preset: that of the age holds, and
+        /// changes on its birthday. From 18 on the profile closes nothing any more.
+        born: Text,
+        /// With `born`: the rules do not end at 18.
+        keep_controls: Word<bool>,
         /// The categories that are blocked, in place of those it starts from.
         categories: Vec<Text>,
         /// Categories to block as well.

@@ -366,6 +366,10 @@ pub struct Profile {
     pub allow_only: bool,
     /// Categories that are blocked.
     pub block_categories: Vec<String>,
+    /// Services that are blocked by themselves.
+    pub block_services: Vec<String>,
+    /// Services taken out of what is blocked.
+    pub open_services: Vec<String>,
     /// Lists that are blocked beyond the categories.
     pub block_lists: Vec<String>,
     /// Lists that are allowed.
@@ -374,6 +378,12 @@ pub struct Profile {
     pub allow: Vec<String>,
     /// Its own rules that block, as written.
     pub block: Vec<String>,
+    /// What schedules close, one sentence each.
+    pub during: Vec<String>,
+    /// What is open for a certain time only, as in `2h a day for games`.
+    pub quotas: Vec<String>,
+    /// What schedules mean while the clock is not set: `close` or `open`.
+    pub when_clock_unset: String,
     /// Search engines in their safe form.
     pub safe_search: bool,
     /// Search engines without a safe form are blocked.
@@ -382,6 +392,14 @@ pub struct Profile {
     pub youtube: String,
     /// The ways round are closed.
     pub close_bypass: bool,
+    /// Names in other scripts that look like a blocked one are blocked.
+    pub look_alikes: bool,
+    /// Types that no ordinary program asks for are blocked.
+    pub unusual_types: bool,
+    /// Data hidden in names is stopped.
+    pub tunnels: bool,
+    /// Its devices reach only addresses that were just answered to them.
+    pub pinned_egress: bool,
     /// Public names that point into the home are not answered.
     pub block_rebinding: bool,
     /// How a block is answered.
@@ -392,6 +410,39 @@ pub struct Profile {
     pub when_unsure: String,
     /// What is remembered of its queries: `names`, `categories`, `none`.
     pub privacy: String,
+    /// The language in which a block is explained.
+    pub language: String,
+    /// How it grows up, where it has a birth date.
+    pub growth: Option<Growth>,
+}
+
+/// How a profile grows up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
+#[serde(default)]
+pub struct Growth {
+    /// The birth date, as in `2015-05-03`.
+    pub born: String,
+    /// Whole years.
+    pub age: u8,
+    /// The preset that comes next, if one does.
+    pub next_preset: Option<String>,
+    /// The first day of it.
+    pub next_on: Option<String>,
+    /// That day is at most 30 days away.
+    pub is_announced: bool,
+    /// Its rules do not end at 18.
+    pub keeps_controls: bool,
+}
+
+impl Growth {
+    /// What comes next, in words.
+    pub fn next(&self) -> String {
+        match (&self.next_preset, &self.next_on) {
+            (Some(preset), Some(on)) => format!("{preset} from {on} on"),
+            _ => "stays as it is".to_owned(),
+        }
+    }
 }
 
 /// What was thrown away.

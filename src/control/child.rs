@@ -19,6 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::ControlError;
 #[cfg(test)]
 use super::api::ErrorBody;
+use super::api::Growth;
 use super::family::{AccessRequest, AllQuery, Grant, GrantChange, GrantRequest, QuotaUse, Term};
 use super::family_routes::change;
 use super::routes::{Answer, Door, parameters};
@@ -35,6 +36,8 @@ pub struct ChildStatus {
     pub profile: String,
     /// The preset the profile comes from.
     pub preset: String,
+    /// How the profile grows up, where it has a birth date.
+    pub growth: Option<Growth>,
     /// What is remembered of its queries: `names`, `categories`, `none`.
     pub privacy: String,
     /// The same in a sentence, and whether names are revealed now.

@@ -1,7 +1,7 @@
 //! What a child can see of the rules for it, and reveals: names of a profile kept for a while.
 
 use super::household::Daemon;
-use crate::config::{self, Privacy};
+use crate::config::{self, Growth, Privacy, Stage};
 use crate::control::ControlError;
 use crate::control::child::ChildStatus;
 use crate::control::family::{AccessRequest, Grant, QuotaUse};
@@ -11,7 +11,12 @@ use crate::wall::Wall;
 
 /// Whether the names of `profile` can be revealed.
 pub(super) fn check_reveal(profile: Option<&config::Profile>) -> Result<(), ControlError> {
+    let is_grown_up = |growth: Growth| growth.stage == Stage::Adult;
     match profile {
+        Some(profile) if profile.growth.is_some_and(is_grown_up) => Err(ControlError::bad_request(
+            format!("`{}` is grown up", profile.name.escape_debug()),
+            "what is remembered of a grown-up is for the grown-up to say, in the configuration",
+        )),
         Some(profile) if profile.privacy == Privacy::Names => Err(ControlError::bad_request(
             format!(
                 "the names `{}` asks for are in the log already",
@@ -71,7 +76,8 @@ impl Daemon {
             device: device.to_owned(),
             profile: profile.name.clone(),
             preset: profile.preset.clone(),
-            privacy: super::household::privacy_word(profile.privacy).to_owned(),
+            growth: self.growth_text(config, profile),
+            privacy: super::profile::privacy_word(profile.privacy).to_owned(),
             seen: seen(profile.privacy, is_revealed).to_owned(),
             reveals: reveals.iter().map(text).collect(),
             grants: others

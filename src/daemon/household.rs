@@ -11,7 +11,7 @@ use super::newcomers::Newcomers;
 use super::search::search_lists;
 use super::updates::Updates;
 use crate::clock::{Clock, Moment};
-use crate::config::{self, BlockAnswer, Config, DeviceMatch, Privacy, Rule, WhenUnsure, Youtube};
+use crate::config::{self, Config, DeviceMatch};
 use crate::control::{
     Boxed, ControlError, DeviceRequest, ExplainRequest, Household, ListUpdateRequest, api,
 };
@@ -50,6 +50,8 @@ pub struct Daemon {
     pub(super) editing: Mutex<()>,
     /// Told after every reload, whoever asked for it.
     pub(super) reloaded: tokio::sync::Notify,
+    /// Told when a birthday has come that changes what holds.
+    pub(super) grown: tokio::sync::Notify,
     /// What went wrong at the start without stopping it.
     pub(super) start_warnings: Vec<String>,
     /// Whether the kernel's neighbour table is followed.
@@ -177,6 +179,7 @@ impl Daemon {
         warnings.extend(shelf);
         warnings.extend(list_troubles(&snapshot.lists));
         warnings.extend(self.shared_macs(snapshot));
+        warnings.extend(self.announcements(&snapshot.config));
         let refused = &self.resolver.refused().last_foreign;
         if let Some(client) = *refused.lock().unwrap_or_else(PoisonError::into_inner) {
             warnings.push(format!(
@@ -325,9 +328,9 @@ impl Household for Arc<Daemon> {
     fn profiles(&self) -> Vec<api::Profile> {
         let snapshot = self.resolver.snapshot();
         let config = &snapshot.config;
-        let profiles = snapshot.profiles.iter().zip(&config.profiles);
+        let profiles = config.profiles.iter();
         profiles
-            .map(|(compiled, profile)| profile_text(&snapshot, compiled, profile))
+            .map(|profile| self.profile_text(config, profile))
             .collect()
     }
 
@@ -499,67 +502,6 @@ pub(super) fn match_text(known_by: &DeviceMatch) -> String {
         DeviceMatch::Net(net) => net.to_string(),
         DeviceMatch::Interface(name) => format!("interface {name}"),
         DeviceMatch::Listener(name) => format!("listener {name}"),
-    }
-}
-
-fn profile_text(
-    snapshot: &Snapshot,
-    compiled: &Profile,
-    profile: &config::Profile,
-) -> api::Profile {
-    let rule_texts = |rules: &[Rule]| rules.iter().map(|rule| rule.text.clone()).collect();
-    let devices = snapshot.config.devices.iter();
-    api::Profile {
-        name: profile.name.clone(),
-        preset: profile.preset.clone(),
-        inherits: lineage(snapshot, compiled),
-        built_in: config::is_preset(&profile.name),
-        devices: devices
-            .filter(|device| device.profile == usize::from(compiled.id))
-            .map(|device| device.name.clone())
-            .collect(),
-        allow_only: profile.allow_only,
-        block_categories: profile.block_categories.clone(),
-        block_lists: profile.block_lists.clone(),
-        allow_lists: profile.allow_lists.clone(),
-        allow: rule_texts(&profile.rules.allow),
-        block: rule_texts(&profile.rules.block),
-        safe_search: profile.safe_search,
-        block_unsafe_search: profile.block_unsafe_search,
-        youtube: match profile.youtube {
-            Youtube::Off => "off",
-            Youtube::Moderate => "moderate",
-            Youtube::Strict => "strict",
-        }
-        .to_owned(),
-        close_bypass: profile.close_bypass,
-        block_rebinding: profile.block_rebinding,
-        block_answer: match &profile.block_answer {
-            BlockAnswer::Null => "null".to_owned(),
-            BlockAnswer::NxDomain => "nxdomain".to_owned(),
-            BlockAnswer::NoData => "nodata".to_owned(),
-            BlockAnswer::Refused => "refused".to_owned(),
-            BlockAnswer::Addresses(addresses) => {
-                let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-                texts.join(", ")
-            }
-        },
-        block_ttl: profile.block_ttl,
-        when_unsure: match profile.when_unsure {
-            WhenUnsure::Allow => "allow",
-            WhenUnsure::Block => "block",
-        }
-        .to_owned(),
-        privacy: privacy_word(profile.privacy).to_owned(),
-    }
-}
-
-/// A privacy setting as it is written.
-pub(super) const fn privacy_word(privacy: Privacy) -> &'static str {
-    match privacy {
-        Privacy::Names => "names",
-        Privacy::Categories => "categories",
-        Privacy::None => "none",
     }
 }
 

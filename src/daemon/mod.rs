@@ -10,9 +10,11 @@ mod devices;
 mod events;
 mod explain;
 mod family;
+mod growth;
 mod household;
 mod lists;
 mod newcomers;
+mod profile;
 mod search;
 mod timekeeper;
 mod updates;
@@ -238,6 +240,7 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         workers,
         logging,
         reloaded: tokio::sync::Notify::new(),
+        grown: tokio::sync::Notify::new(),
         start_warnings: warnings.clone(),
         neighbour_table: Condition::default(),
         leases,
@@ -347,6 +350,7 @@ async fn run(
         }
         tokio::select! {
             _ = hang_up.recv() => again = true,
+            () = daemon.grown.notified() => again = true,
             Some(()) = changes.recv() => {
                 settle(&mut changes).await;
                 again = true;

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
+use super::growth::Birthdays;
 use super::household::Daemon;
 use crate::clock::{Moment, Timestamp};
 use crate::standing::Standings;
@@ -27,6 +28,7 @@ pub(super) async fn keep(daemon: Arc<Daemon>, stopped: watch::Receiver<bool>) {
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut rounds = Rounds::default();
+    let mut birthdays = Birthdays::default();
     loop {
         let is_changed = tokio::select! {
             _ = look.tick() => false,
@@ -45,6 +47,10 @@ pub(super) async fn keep(daemon: Arc<Daemon>, stopped: watch::Receiver<bool>) {
         }
         let snapshot = daemon.resolver.snapshot();
         let standings = snapshot.standings.load_full();
+        let day = seen.wall.time();
+        if day.is_some_and(|now| birthdays.are_due(&snapshot.config, now)) {
+            daemon.grown.notify_one();
+        }
         drop(snapshot);
         // What is used up stays so after a power cut.
         let is_used_up = standings.are_outdated(at);

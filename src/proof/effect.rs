@@ -335,7 +335,7 @@ fn closings(
 }
 
 /// What a closing does: `closes games, roblox and leaves school open`.
-fn closes(closing: &Closing) -> String {
+pub fn closes(closing: &Closing) -> String {
     let mut text = format!("closes {}", words_of(&closing.close));
     if !closing.open.is_empty() {
         text.push_str(&format!(" and leaves {} open", words_of(&closing.open)));
@@ -343,7 +343,8 @@ fn closes(closing: &Closing) -> String {
     text
 }
 
-fn words_of(subjects: &[Subject]) -> String {
+/// Subjects as they are written, one after the other.
+pub fn words_of(subjects: &[Subject]) -> String {
     let words: Vec<String> = subjects.iter().map(ToString::to_string).collect();
     words.join(", ")
 }
@@ -416,7 +417,8 @@ fn ends(window: &str) -> (&str, &str) {
     times.split_once('-').unwrap_or((times, ""))
 }
 
-fn windows(schedule: &Schedule) -> String {
+/// The windows of a schedule as they are written.
+pub fn windows(schedule: &Schedule) -> String {
     let windows = schedule.times.windows().iter();
     let texts: Vec<String> = windows.map(ToString::to_string).collect();
     texts.join(", ")
@@ -449,7 +451,7 @@ fn quotas(before: &[Quota], after: &[Quota], found: &mut Found) {
 }
 
 /// The time of a quota: `2h a day`.
-fn allowance(quota: &Quota) -> String {
+pub fn allowance(quota: &Quota) -> String {
     let per = match quota.per {
         Period::Day => "a day".to_owned(),
         Period::Week(_) => "a week".to_owned(),

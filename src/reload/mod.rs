@@ -252,7 +252,7 @@ impl Reloader {
     fn reload_for(&self, wish: Wish, resolver: &Resolver) -> Report {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let started = self.clock.now();
-        let loaded = self.source.load(&self.files, &self.overrides);
+        let loaded = self.try_all();
         let current = resolver.snapshot();
         let mut report = Report {
             at: self.clock.wall(),
@@ -317,14 +317,22 @@ impl Reloader {
     pub fn try_devices(&self, path: &Path, text: &str) -> Loaded {
         let overrides = Overrides {
             devices: Some(GivenDevices::new(path, text.to_owned())),
-            ..self.overrides.clone()
+            ..self.overrides()
         };
         self.source.load(&self.files, &overrides)
     }
 
     /// Reads everything, and puts nothing in force.
     pub fn try_all(&self) -> Loaded {
-        self.source.load(&self.files, &self.overrides)
+        self.source.load(&self.files, &self.overrides())
+    }
+
+    /// What the command line said, at this hour.
+    fn overrides(&self) -> Overrides {
+        Overrides {
+            now: Some(self.clock.wall()),
+            ..self.overrides.clone()
+        }
     }
 
     /// The files it reads.

@@ -9,6 +9,7 @@
 #[path = "../support/daemon/mod.rs"]
 mod support;
 
+mod growing;
 mod hours;
 
 use std::time::{SystemTime, UNIX_EPOCH};
