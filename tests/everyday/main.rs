@@ -23,6 +23,14 @@ use serde::Deserialize;
 #[path = "../support/daemon/mod.rs"]
 mod support;
 
+#[path = "../services/known.rs"]
+#[allow(
+    dead_code,
+    reason = "what is shared with other tests is not all used here"
+)]
+mod known;
+
+mod adult;
 mod presets;
 mod product;
 
@@ -108,9 +116,17 @@ fn devices() -> String {
 
 /// The world of the configuration that comes with the program and `more`.
 fn world(more: &str) -> Arc<Snapshot> {
+    world_with(more, &[])
+}
+
+/// The same with files beside it.
+fn world_with(more: &str, beside: &[(String, Vec<u8>)]) -> Arc<Snapshot> {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/hedgerow.toml");
     let files = MemoryFiles::new();
     let shipped = std::fs::read_to_string(shipped).unwrap();
+    for (path, content) in beside {
+        files.put(path, content.clone());
+    }
     files.put("/etc/h.toml", format!("{shipped}\n{more}"));
     let loaded = config::load_with(
         &files.files(),
@@ -128,11 +144,11 @@ fn there_are_enough_things_and_none_is_told_twice() {
     let titles: BTreeSet<&str> = things.iter().map(|it| it.thing.as_str()).collect();
     assert_eq!(titles.len(), things.len());
     for (preset, enough) in [
-        ("preschooler", 50),
-        ("schoolchild", 240),
-        ("adolescent", 250),
-        ("adult", 250),
-        ("guest", 240),
+        ("preschooler", 150),
+        ("schoolchild", 360),
+        ("adolescent", 370),
+        ("adult", 370),
+        ("guest", 360),
     ] {
         let worked = things
             .iter()

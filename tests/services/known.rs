@@ -15,6 +15,8 @@ const BLOCK: usize = 512;
 /// Services by their id, and all names together.
 pub(crate) struct Collection {
     services: BTreeMap<String, BTreeSet<String>>,
+    /// The services that each one takes in.
+    included: BTreeMap<String, BTreeSet<String>>,
     names: BTreeSet<String>,
 }
 
@@ -34,19 +36,42 @@ impl Collection {
         GzDecoder::new(File::open(&path).expect("an archive"))
             .read_to_end(&mut archive)
             .expect("a gzip-compressed archive");
-        let services = members(&archive)
-            .filter_map(|(name, content)| {
-                let id = name.split_once("data/")?.1;
-                Some((id.to_owned(), names_of(content)))
-            })
-            .collect::<BTreeMap<_, _>>();
+        let of_each = |read: fn(&str) -> BTreeSet<String>| {
+            members(&archive)
+                .filter_map(|(name, content)| {
+                    let id = name.split_once("data/")?.1;
+                    Some((id.to_owned(), read(content)))
+                })
+                .collect::<BTreeMap<_, _>>()
+        };
+        let (services, included) = (of_each(names_of), of_each(included_in));
         let names = services.values().flatten().cloned().collect();
-        Some(Self { services, names })
+        Some(Self {
+            services,
+            included,
+            names,
+        })
     }
 
     /// The names of the service `id`.
     pub(crate) fn of(&self, id: &str) -> Option<&BTreeSet<String>> {
         self.services.get(id)
+    }
+
+    /// The names of all services that the service `id` takes in, and of those they take in.
+    #[allow(dead_code, reason = "not all tests that share this ask for it")]
+    pub(crate) fn included_by(&self, id: &str) -> BTreeSet<String> {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![id]);
+        while let Some(id) = open.pop() {
+            let included = self.included.get(id).into_iter().flatten();
+            open.extend(
+                included
+                    .filter(|it| seen.insert(it.as_str()))
+                    .map(String::as_str),
+            );
+        }
+        let names = seen.iter().filter_map(|it| self.services.get(*it));
+        names.flatten().cloned().collect()
     }
 
     /// Whether any service has `name`, one above it or one below it.
@@ -96,5 +121,15 @@ fn names_of(content: &str) -> BTreeSet<String> {
         })
         .filter(|name| name.contains('.'))
         .map(str::to_owned)
+        .collect()
+}
+
+/// The services a file takes in.
+fn included_in(content: &str) -> BTreeSet<String> {
+    let lines = content.lines();
+    lines
+        .filter_map(|line| line.strip_prefix("include:"))
+        .filter_map(|rest| rest.split(['#', ' ', '@']).next())
+        .map(|id| id.trim().to_owned())
         .collect()
 }
