@@ -10,8 +10,7 @@
 )]
 
 use axum::Extension;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 #[cfg(test)]
 use utoipa::{IntoParams, ToSchema};
@@ -22,7 +21,10 @@ use super::api::ErrorBody;
 use super::api::Growth;
 use super::family::{AccessRequest, AllQuery, Grant, GrantChange, GrantRequest, QuotaUse, Term};
 use super::family_routes::change;
-use super::routes::{Answer, Door, parameters};
+#[cfg(test)]
+use super::request::ChangeRefused;
+use super::request::{Answer, Parameters};
+use super::routes::Door;
 use super::server::Peer;
 
 /// What holds for the child with a device.
@@ -101,9 +103,9 @@ impl TryFrom<RevealQuery> for GrantRequest {
 ))]
 pub(super) async fn child(
     State(door): State<Door>,
-    query: Result<Query<ChildQuery>, QueryRejection>,
+    Parameters(query): Parameters<ChildQuery>,
 ) -> Answer<ChildStatus> {
-    let device = parameters(query)?.device;
+    let device = query.device;
     door.household.child(&device).map(axum::Json)
 }
 
@@ -116,9 +118,9 @@ pub(super) async fn child(
 ))]
 pub(super) async fn reveals(
     State(door): State<Door>,
-    query: Result<Query<AllQuery>, QueryRejection>,
+    Parameters(query): Parameters<AllQuery>,
 ) -> Answer<Vec<Grant>> {
-    let mut reveals = door.household.grants(parameters(query)?.all);
+    let mut reveals = door.household.grants(query.all);
     reveals.retain(Grant::is_reveal);
     Ok(axum::Json(reveals))
 }
@@ -130,17 +132,14 @@ pub(super) async fn reveals(
     params(RevealQuery),
     responses(
         (status = 200, body = GrantChange),
-        (status = 400, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 503, body = ErrorBody)
+        ChangeRefused
     )
 ))]
 pub(super) async fn reveal(
     State(door): State<Door>,
     Extension(peer): Extension<Peer>,
-    query: Result<Query<RevealQuery>, QueryRejection>,
+    Parameters(query): Parameters<RevealQuery>,
 ) -> Answer<GrantChange> {
-    let query = parameters(query)?;
     let by = peer.named(query.by.clone());
     change(door, query.try_into()?, by).await
 }

@@ -1,10 +1,8 @@
 //! The routes of what a household says from day to day.
 
 use axum::Extension;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 
-use super::ControlError;
 #[cfg(test)]
 use super::api::ErrorBody;
 use super::family::{
@@ -12,7 +10,10 @@ use super::family::{
     GrantChange, GrantRequest, GrantRequestQuery, PauseQuery, QuotaUse, RequestChange,
     RequestRequest, UndoQuery,
 };
-use super::routes::{Answer, Door, parameters};
+#[cfg(test)]
+use super::request::ChangeRefused;
+use super::request::{Answer, Parameters, whole};
+use super::routes::Door;
 use super::server::Peer;
 
 /// Grants, pauses and bonus minutes, the oldest first.
@@ -24,9 +25,9 @@ use super::server::Peer;
 ))]
 pub(super) async fn grants(
     State(door): State<Door>,
-    query: Result<Query<AllQuery>, QueryRejection>,
+    Parameters(query): Parameters<AllQuery>,
 ) -> Answer<Vec<Grant>> {
-    Ok(axum::Json(door.household.grants(parameters(query)?.all)))
+    Ok(axum::Json(door.household.grants(query.all)))
 }
 
 /// Opens something for a while.
@@ -36,17 +37,14 @@ pub(super) async fn grants(
     params(AllowQuery),
     responses(
         (status = 200, body = GrantChange),
-        (status = 400, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 503, body = ErrorBody)
+        ChangeRefused
     )
 ))]
 pub(super) async fn allow(
     State(door): State<Door>,
     Extension(peer): Extension<Peer>,
-    query: Result<Query<AllowQuery>, QueryRejection>,
+    Parameters(query): Parameters<AllowQuery>,
 ) -> Answer<GrantChange> {
-    let query = parameters(query)?;
     let by = peer.named(query.by.clone());
     change(door, query.try_into()?, by).await
 }
@@ -58,17 +56,14 @@ pub(super) async fn allow(
     params(UndoQuery),
     responses(
         (status = 200, body = GrantChange),
-        (status = 400, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 503, body = ErrorBody)
+        ChangeRefused
     )
 ))]
 pub(super) async fn undo(
     State(door): State<Door>,
     Extension(peer): Extension<Peer>,
-    query: Result<Query<UndoQuery>, QueryRejection>,
+    Parameters(query): Parameters<UndoQuery>,
 ) -> Answer<GrantChange> {
-    let query = parameters(query)?;
     let id = query.id;
     change(door, GrantRequest::Undo { id }, peer.named(query.by)).await
 }
@@ -80,17 +75,14 @@ pub(super) async fn undo(
     params(PauseQuery),
     responses(
         (status = 200, body = GrantChange),
-        (status = 400, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 503, body = ErrorBody)
+        ChangeRefused
     )
 ))]
 pub(super) async fn pause(
     State(door): State<Door>,
     Extension(peer): Extension<Peer>,
-    query: Result<Query<PauseQuery>, QueryRejection>,
+    Parameters(query): Parameters<PauseQuery>,
 ) -> Answer<GrantChange> {
-    let query = parameters(query)?;
     let by = peer.named(query.by.clone());
     change(door, query.try_into()?, by).await
 }
@@ -108,17 +100,14 @@ pub(super) async fn quotas(State(door): State<Door>) -> axum::Json<Vec<QuotaUse>
     params(BonusQuery),
     responses(
         (status = 200, body = GrantChange),
-        (status = 400, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 503, body = ErrorBody)
+        ChangeRefused
     )
 ))]
 pub(super) async fn bonus(
     State(door): State<Door>,
     Extension(peer): Extension<Peer>,
-    query: Result<Query<BonusQuery>, QueryRejection>,
+    Parameters(query): Parameters<BonusQuery>,
 ) -> Answer<GrantChange> {
-    let query = parameters(query)?;
     let by = peer.named(query.by.clone());
     change(door, query.into(), by).await
 }
@@ -132,9 +121,9 @@ pub(super) async fn bonus(
 ))]
 pub(super) async fn requests(
     State(door): State<Door>,
-    query: Result<Query<AllQuery>, QueryRejection>,
+    Parameters(query): Parameters<AllQuery>,
 ) -> Answer<Vec<AccessRequest>> {
-    Ok(axum::Json(door.household.requests(parameters(query)?.all)))
+    Ok(axum::Json(door.household.requests(query.all)))
 }
 
 /// Asks for something. The same once more, while it waits, is counted.
@@ -144,17 +133,14 @@ pub(super) async fn requests(
     params(AskQuery),
     responses(
         (status = 200, body = RequestChange),
-        (status = 400, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 503, body = ErrorBody)
+        ChangeRefused
     )
 ))]
 pub(super) async fn ask(
     State(door): State<Door>,
     Extension(peer): Extension<Peer>,
-    query: Result<Query<AskQuery>, QueryRejection>,
+    Parameters(query): Parameters<AskQuery>,
 ) -> Answer<RequestChange> {
-    let query = parameters(query)?;
     answer(door, query.into(), peer.named(None)).await
 }
 
@@ -165,17 +151,14 @@ pub(super) async fn ask(
     params(GrantRequestQuery),
     responses(
         (status = 200, body = RequestChange),
-        (status = 400, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 503, body = ErrorBody)
+        ChangeRefused
     )
 ))]
 pub(super) async fn grant_request(
     State(door): State<Door>,
     Extension(peer): Extension<Peer>,
-    query: Result<Query<GrantRequestQuery>, QueryRejection>,
+    Parameters(query): Parameters<GrantRequestQuery>,
 ) -> Answer<RequestChange> {
-    let query = parameters(query)?;
     let by = peer.named(query.by.clone());
     answer(door, query.try_into()?, by).await
 }
@@ -187,34 +170,22 @@ pub(super) async fn grant_request(
     params(DenyRequestQuery),
     responses(
         (status = 200, body = RequestChange),
-        (status = 400, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 503, body = ErrorBody)
+        ChangeRefused
     )
 ))]
 pub(super) async fn deny_request(
     State(door): State<Door>,
     Extension(peer): Extension<Peer>,
-    query: Result<Query<DenyRequestQuery>, QueryRejection>,
+    Parameters(query): Parameters<DenyRequestQuery>,
 ) -> Answer<RequestChange> {
-    let query = parameters(query)?;
     let by = peer.named(query.by.clone());
     answer(door, query.into(), by).await
 }
 
 pub(super) async fn change(door: Door, request: GrantRequest, by: By) -> Answer<GrantChange> {
-    // A task of its own: a caller that goes away must not leave a change half done.
-    let changing = tokio::spawn(async move { door.household.change_grants(request, by).await });
-    let done = changing.await.unwrap_or_else(|_| Err(broke_off()));
-    done.map(axum::Json)
+    whole(async move { door.household.change_grants(request, by).await }).await
 }
 
 async fn answer(door: Door, request: RequestRequest, by: By) -> Answer<RequestChange> {
-    let changing = tokio::spawn(async move { door.household.change_requests(request, by).await });
-    let done = changing.await.unwrap_or_else(|_| Err(broke_off()));
-    done.map(axum::Json)
-}
-
-fn broke_off() -> ControlError {
-    ControlError::unavailable("the change broke off", "the daemon's log says more")
+    whole(async move { door.household.change_requests(request, by).await }).await
 }

@@ -18,6 +18,7 @@ mod family_routes;
 mod follow;
 mod lists;
 pub mod metrics;
+mod request;
 mod routes;
 pub mod server;
 pub mod socket;

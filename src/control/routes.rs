@@ -15,8 +15,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -38,6 +37,9 @@ use super::explain::ExplainQuery;
 use super::family_routes as family;
 use super::follow::Follow;
 use super::lists::{ListSearchQuery, ListUpdateQuery};
+#[cfg(test)]
+use super::request::ChangeRefused;
+use super::request::{Answer, Parameters, whole};
 use super::server::{MAX_BODY_BYTES, READ_TIMEOUT};
 use super::{ControlError, ExplainRequest, Household};
 use crate::journal::LogFilter;
@@ -247,26 +249,6 @@ impl IntoResponse for ControlError {
     }
 }
 
-/// Query parameters, or what is wrong with them in our words.
-pub(super) fn parameters<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ControlError> {
-    query.map(|Query(value)| value).map_err(|rejection| {
-        let text = rejection.body_text();
-        let cause = text
-            .split_once(": ")
-            .map_or(text.as_str(), |(_, cause)| cause);
-        ControlError::bad_request(
-            format!(
-                "the parameters can't be understood: {}",
-                cause.escape_debug()
-            ),
-            "`/api/v1/openapi.json` lists what there is",
-        )
-    })
-}
-
-/// A body, or why there is none.
-pub(super) type Answer<T> = Result<axum::Json<T>, ControlError>;
-
 /// How the daemon is doing.
 #[cfg_attr(test, utoipa::path(get, path = "/api/v1/status", responses((status = 200, body = Status))))]
 async fn status(State(door): State<Door>) -> axum::Json<Status> {
@@ -297,16 +279,14 @@ async fn new_devices(State(door): State<Door>) -> axum::Json<Vec<NewDevice>> {
     params(NameDeviceQuery),
     responses(
         (status = 200, body = DeviceChange),
-        (status = 400, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 503, body = ErrorBody)
+        ChangeRefused
     )
 ))]
 async fn name_device(
     State(door): State<Door>,
-    query: Result<Query<NameDeviceQuery>, QueryRejection>,
+    Parameters(query): Parameters<NameDeviceQuery>,
 ) -> Answer<DeviceChange> {
-    change_device(door, parameters(query)?.into()).await
+    change_device(door, query.into()).await
 }
 
 /// Gives a device its profile, or one more MAC address.
@@ -316,16 +296,14 @@ async fn name_device(
     params(AssignDeviceQuery),
     responses(
         (status = 200, body = DeviceChange),
-        (status = 400, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 503, body = ErrorBody)
+        ChangeRefused
     )
 ))]
 async fn assign_device(
     State(door): State<Door>,
-    query: Result<Query<AssignDeviceQuery>, QueryRejection>,
+    Parameters(query): Parameters<AssignDeviceQuery>,
 ) -> Answer<DeviceChange> {
-    change_device(door, parameters(query)?.try_into()?).await
+    change_device(door, query.try_into()?).await
 }
 
 /// Takes a device's name away, so that it is a guest; or forgets that a new one asked.
@@ -335,30 +313,18 @@ async fn assign_device(
     params(ForgetDeviceQuery),
     responses(
         (status = 200, body = DeviceChange),
-        (status = 400, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 503, body = ErrorBody)
+        ChangeRefused
     )
 ))]
 async fn forget_device(
     State(door): State<Door>,
-    query: Result<Query<ForgetDeviceQuery>, QueryRejection>,
+    Parameters(query): Parameters<ForgetDeviceQuery>,
 ) -> Answer<DeviceChange> {
-    change_device(door, parameters(query)?.into()).await
+    change_device(door, query.into()).await
 }
 
 async fn change_device(door: Door, request: DeviceRequest) -> Answer<DeviceChange> {
-    // A task of its own: a caller that goes away must not leave a change half done.
-    let changing = tokio::spawn(async move { door.household.change_device(request).await });
-    changing
-        .await
-        .unwrap_or_else(|_| {
-            Err(ControlError::unavailable(
-                "the change broke off",
-                "the daemon's log says more",
-            ))
-        })
-        .map(axum::Json)
+    whole(async move { door.household.change_device(request).await }).await
 }
 
 /// All profiles.
@@ -386,9 +352,9 @@ async fn lists(State(door): State<Door>) -> axum::Json<Vec<List>> {
 ))]
 async fn search_lists(
     State(door): State<Door>,
-    query: Result<Query<ListSearchQuery>, QueryRejection>,
+    Parameters(query): Parameters<ListSearchQuery>,
 ) -> Answer<ListSearch> {
-    let name = parameters(query)?.parse()?;
+    let name = query.parse()?;
     door.household.search_lists(name).await.map(axum::Json)
 }
 
@@ -400,16 +366,14 @@ async fn search_lists(
     params(ListUpdateQuery),
     responses(
         (status = 200, body = ListUpdateReport),
-        (status = 400, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 503, body = ErrorBody)
+        ChangeRefused
     )
 ))]
 async fn update_lists(
     State(door): State<Door>,
-    query: Result<Query<ListUpdateQuery>, QueryRejection>,
+    Parameters(query): Parameters<ListUpdateQuery>,
 ) -> Answer<ListUpdateReport> {
-    let request = parameters(query)?.request();
+    let request = query.request();
     // A task of its own: a caller that goes away must not leave an update half done.
     let updating = tokio::spawn(async move { door.household.update_lists(request).await });
     updating
@@ -457,11 +421,7 @@ impl LogQuery {
     params(LogQuery),
     responses((status = 200, body = LogPage), (status = 400, body = ErrorBody))
 ))]
-async fn log(
-    State(door): State<Door>,
-    query: Result<Query<LogQuery>, QueryRejection>,
-) -> Answer<LogPage> {
-    let query = parameters(query)?;
+async fn log(State(door): State<Door>, Parameters(query): Parameters<LogQuery>) -> Answer<LogPage> {
     let limit = query.limit.unwrap_or(DEFAULT_ENTRIES).min(MAX_ENTRIES);
     let page = door.household.log(query.after, limit, &query.filter());
     Ok(axum::Json(page))
@@ -498,9 +458,8 @@ struct FollowQuery {
 async fn log_stream(
     State(door): State<Door>,
     headers: HeaderMap,
-    query: Result<Query<FollowQuery>, QueryRejection>,
+    Parameters(query): Parameters<FollowQuery>,
 ) -> Result<Response, ControlError> {
-    let query = parameters(query)?;
     let place = Arc::clone(&door.followers)
         .try_acquire_owned()
         .map_err(|_| {
@@ -542,11 +501,8 @@ struct TopQuery {
     params(TopQuery),
     responses((status = 200, body = Top), (status = 400, body = ErrorBody))
 ))]
-async fn top(
-    State(door): State<Door>,
-    query: Result<Query<TopQuery>, QueryRejection>,
-) -> Answer<Top> {
-    let limit = parameters(query)?.limit.unwrap_or(DEFAULT_PLACES);
+async fn top(State(door): State<Door>, Parameters(query): Parameters<TopQuery>) -> Answer<Top> {
+    let limit = query.limit.unwrap_or(DEFAULT_PLACES);
     Ok(axum::Json(door.household.top(limit.min(MAX_PLACES))))
 }
 
@@ -563,9 +519,9 @@ async fn top(
 ))]
 async fn explain(
     State(door): State<Door>,
-    query: Result<Query<ExplainQuery>, QueryRejection>,
+    Parameters(query): Parameters<ExplainQuery>,
 ) -> Answer<Explanation> {
-    let request = ExplainRequest::parse(&parameters(query)?)?;
+    let request = ExplainRequest::parse(&query)?;
     door.household.explain(request).await.map(axum::Json)
 }
 
