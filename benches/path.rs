@@ -13,13 +13,14 @@ use hedgerow::config::{self, Overrides};
 use hedgerow::device::Origin;
 use hedgerow::files::MemoryFiles;
 use hedgerow::journal::{Journal, Transport};
-use hedgerow::lists::services;
+use hedgerow::lists::{Index, services};
 use hedgerow::message::{Answer, Question};
 use hedgerow::name::NameBuf;
-use hedgerow::policy::judge_name;
+use hedgerow::policy::{View, judge_name};
 use hedgerow::reload::{Reloader, Source};
 use hedgerow::resolve::{Resolver, Step};
 use hedgerow::snapshot::Snapshot;
+use hedgerow::verdict::Verdict;
 
 /// The variable that asks for one part of a verdict alone, many times, for a program that counts
 /// instructions: `nothing`, `look-up` or `verdict` (the difference is what counts).
@@ -132,11 +133,11 @@ fn verdicts(part: Option<&str>) {
         };
         for name in names.iter().cycle().take(20_000) {
             match part {
-                "look-up" => snapshot.lists.look_up(name.as_ref(), |hit| {
-                    std::hint::black_box(hit);
-                }),
+                "look-up" => {
+                    std::hint::black_box(bare_look_up(&snapshot.lists, name));
+                }
                 "verdict" => {
-                    std::hint::black_box(judge_name(name.as_ref(), 1, &view));
+                    std::hint::black_box(verdict_on(name, &view));
                 }
                 _ => {}
             }
@@ -144,19 +145,28 @@ fn verdicts(part: Option<&str>) {
         return;
     }
     for (what, names) in [("unlisted", &unlisted), ("listed", &blocked)] {
-        let look_up = time(names, |name| {
-            let mut hits = 0_u32;
-            snapshot.lists.look_up(name.as_ref(), |_| hits += 1);
-            hits
-        });
-        let verdict = time(names, |name| {
-            u32::from(judge_name(name.as_ref(), 1, &view).is_block())
-        });
+        let look_up = time(names, |name| bare_look_up(&snapshot.lists, name));
+        let verdict = time(names, |name| u32::from(verdict_on(name, &view).is_block()));
         println!(
             "verdict    {what}: {verdict:.0} ns, look-up alone {look_up:.0} ns, {:+.0} %",
             (verdict / look_up - 1.0) * 100.0
         );
     }
+}
+
+/// What a verdict rests on. A function of its own so that its instructions can be counted, as by
+/// `valgrind --tool=callgrind --toggle-collect=path::bare_look_up`.
+#[inline(never)]
+fn bare_look_up(lists: &Index, name: &NameBuf) -> u32 {
+    let mut hits = 0;
+    lists.look_up(name.as_ref(), |_| hits += 1);
+    hits
+}
+
+/// Likewise.
+#[inline(never)]
+fn verdict_on(name: &NameBuf, view: &View<'_>) -> Verdict {
+    judge_name(name.as_ref(), 1, view)
 }
 
 /// Nanoseconds `work` takes for a name, the median of several rounds.

@@ -15,7 +15,7 @@ use crate::device::{Asking, Device, Devices, HomeAnswer, HomeNames, Neighbours, 
 use crate::lists::Index;
 use crate::message::Question;
 use crate::name::{Name, NameRef};
-use crate::policy::{RuleBook, RuleOwner, SafeSearch, View};
+use crate::policy::{Gate, RuleBook, RuleOwner, SafeSearch, View};
 use crate::profile::Profile;
 use crate::standing::Standings;
 use crate::upstream::Upstreams;
@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub standings: ArcSwap<Standings>,
     /// The household's own lines.
     pub rules: RuleBook,
+    /// What comes before them and the safe forms.
+    pub gate: Gate,
     /// All lists.
     pub lists: Arc<Index>,
     /// The safe forms of search engines.
@@ -104,6 +106,7 @@ impl Snapshot {
             profiles,
             // `Config` holds an index that exists, and far fewer than 65,536 profiles.
             guest: config.guest as u16,
+            gate: Gate::new(&rules, &lasting.safe_search),
             rules,
             private_domains: forwarded.chain(own).cloned().collect(),
             lists: lasting.lists,
@@ -203,6 +206,7 @@ impl Hour<'_> {
             lists: &snapshot.lists,
             rules: &snapshot.rules,
             safe_search: &snapshot.safe_search,
+            gate: &snapshot.gate,
             private_domains: &snapshot.private_domains,
             profile,
             standing: self.standings.at(profile.id, index, self.at),

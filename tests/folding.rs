@@ -14,7 +14,7 @@ use hedgerow::lists::{
 };
 use hedgerow::message::rtype;
 use hedgerow::name::Name;
-use hedgerow::policy::{RuleBook, SafeSearch, View, judge_name};
+use hedgerow::policy::{Gate, RuleBook, SafeSearch, View, judge_name};
 use hedgerow::profile::Profile;
 use hedgerow::standing::Standing;
 use hedgerow::verdict::Tier;
@@ -143,6 +143,8 @@ fn profile(allow_only: bool, lists: &Index) -> Profile {
     Profile::compile(0, &profile, lists)
 }
 
+static GATE: LazyLock<Gate> =
+    LazyLock::new(|| Gate::new(&RuleBook::new(std::iter::empty()), &SAFE_SEARCH));
 static SAFE_SEARCH: LazyLock<SafeSearch> = LazyLock::new(|| SafeSearch::embedded().unwrap());
 
 /// What becomes of a name.
@@ -152,6 +154,7 @@ fn verdict(index: &Index, name: &Name, qtype: u16, allow_only: bool) -> (&'stati
         lists: index,
         rules: &RuleBook::new(std::iter::empty()),
         safe_search: &SAFE_SEARCH,
+        gate: &GATE,
         private_domains: &[],
         profile: &profile,
         standing: &Standing::plain(&profile),

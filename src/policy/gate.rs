@@ -1,71 +1,185 @@
-//! A look so short that it can be had for every name: is it surely not in a small table?
+//! A look so short that it can be had for every name: which small tables surely have nothing to say
+//! about it?
 //!
-//! A household's tables are small, and nearly no name stands in them. Hashing a name and each of its
-//! parents well costs more than the look-up among a million names that follows; so a table first asks
-//! its sieve, which reads eight octets of a name and its length.
+//! A household's tables are small, and nearly no name stands in them. Asking each of them about a
+//! name and each of its parents costs more than the look-up among a million names that goes with it;
+//! so one look at eight octets of each of these, and its length, comes before all of them.
 
+use super::canary::CANARIES;
+use super::rules::RuleBook;
+use super::safe_search::SafeSearch;
 use crate::name::NameRef;
 
-/// Bits of a sieve: at a thousand names one look in sixty is in vain.
-const BITS: usize = 1 << 16;
+/// Places of a gate, an octet each: with a thousand names one look in thirty is in vain.
+const PLACES: usize = 1 << 15;
 
-/// A set of names that says "surely not", or "perhaps".
+/// A rule may be about the name or one above it.
+const RULE: u8 = 1;
+/// The name may have a safe form.
+const SAFE_FORM: u8 = 1 << 1;
+/// The name may be a canary.
+const CANARY: u8 = 1 << 2;
+/// A label is written in another script (RFC 5890).
+const OTHER_SCRIPT: u8 = 1 << 3;
+
+/// The names of all small tables, in a form that says "surely not", or "perhaps".
 #[derive(Clone, Debug)]
-pub(super) struct Sieve(Box<[u64; BITS / 64]>);
+pub struct Gate(Box<[u8; PLACES]>);
 
-impl Sieve {
-    /// The sieve of these names.
-    pub(super) fn of<'n>(names: impl IntoIterator<Item = NameRef<'n>>) -> Self {
-        let mut bits = Box::new([0; BITS / 64]);
-        for name in names {
-            let place = place(name);
-            bits[place / 64] |= 1 << (place % 64);
-        }
-        Self(bits)
+/// Which tables may have something to say about a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Speakers(u8);
+
+impl Speakers {
+    pub(super) const fn rules(self) -> bool {
+        self.0 & RULE != 0
     }
 
-    /// Whether the name may be one of them.
-    #[inline]
-    pub(super) fn may_hold(&self, name: NameRef<'_>) -> bool {
-        let place = place(name);
-        self.0[place / 64] >> (place % 64) & 1 == 1
+    pub(super) const fn safe_forms(self) -> bool {
+        self.0 & SAFE_FORM != 0
+    }
+
+    pub(super) const fn canaries(self) -> bool {
+        self.0 & CANARY != 0
+    }
+
+    /// Whether a label is written in another script.
+    pub(super) const fn is_in_other_script(self) -> bool {
+        self.0 & OTHER_SCRIPT != 0
     }
 }
 
-/// The bit of a name. Names are written in lower case, and none of a table is told from another one
-/// by what follows the eighth octet and its length: that only costs a look in vain.
-#[inline]
-fn place(name: NameRef<'_>) -> usize {
-    let wire = name.as_wire();
-    let first = match wire.first_chunk() {
-        Some(first) => u64::from_le_bytes(*first),
-        None => wire
+impl Gate {
+    /// The gate before these tables.
+    pub fn new(rules: &RuleBook, safe_search: &SafeSearch) -> Self {
+        let canaries = CANARIES
             .iter()
-            .fold(0, |sum, octet| sum << 8 | u64::from(*octet)),
-    };
+            .filter_map(|wire| NameRef::from_wire(wire).ok());
+        let tables = (rules.names().map(|name| (RULE, name)))
+            .chain(safe_search.names().map(|name| (SAFE_FORM, name)))
+            .chain(canaries.map(|name| (CANARY, name)));
+        Self::of(tables)
+    }
+
+    fn of<'n>(names: impl IntoIterator<Item = (u8, NameRef<'n>)>) -> Self {
+        let mut marks = vec![0_u8; PLACES].into_boxed_slice();
+        for (table, name) in names {
+            let wire = name.as_wire();
+            // What is shorter is never asked about by itself: see `look`.
+            let end = wire.len().min(8);
+            let mut word = [0; 8];
+            word[..end].copy_from_slice(&wire[..end]);
+            marks[place(u64::from_le_bytes(word), wire.len())] |= table;
+        }
+        Self(marks.try_into().expect("a slice of that many places"))
+    }
+
+    /// Which tables may have something to say about `name`.
+    #[inline]
+    pub(super) fn look(&self, name: NameRef<'_>) -> Speakers {
+        let wire = name.as_wire();
+        let Some(tail) = wire.last_chunk() else {
+            // Shorter than a word, as `x.co`: everybody is asked.
+            return Speakers(RULE | SAFE_FORM | CANARY);
+        };
+        let tail = u64::from_le_bytes(*tail);
+        let (mut rest, mut found) = (wire, 0);
+        // Only rules are about what is below a name too.
+        let mut tables = RULE | SAFE_FORM | CANARY;
+        while let Some(length @ 1..) = rest.first().copied() {
+            let word = match rest.first_chunk() {
+                Some(word) => u64::from_le_bytes(*word),
+                // The octets that are left are the last of the name's last eight.
+                None => tail >> (64 - 8 * rest.len()),
+            };
+            found |= self.0[place(word, rest.len())] & tables;
+            tables = RULE;
+            if (word >> 8) as u32 == u32::from_le_bytes(*b"xn--") {
+                found |= OTHER_SCRIPT;
+            }
+            rest = rest.get(1 + usize::from(length)..).unwrap_or_default();
+        }
+        Speakers(found)
+    }
+}
+
+/// The place of a name by its first eight octets and its length. Names are written in lower case,
+/// and none is told from another one by what follows: that only costs a question in vain.
+#[inline]
+const fn place(first: u64, length: usize) -> usize {
     // Two rounds: names that differ in a digit differ in every bit then.
-    let mixed = (first ^ (wire.len() as u64).rotate_right(8)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (first ^ (length as u64).rotate_right(8)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
-    (mixed >> (64 - BITS.trailing_zeros())) as usize
+    (mixed >> (64 - PLACES.trailing_zeros())) as usize
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::name::Name;
+    use crate::name::{Name, NameBuf};
+    use proptest::prelude::*;
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    fn gate(rules: &[Name]) -> Gate {
+        Gate::of(rules.iter().map(|name| (RULE, name.as_ref())))
+    }
 
     #[test]
     fn what_is_in_is_never_missed_and_little_else_is_let_through() {
-        let name = |text: String| Name::parse(&text).unwrap();
         let held: Vec<Name> = (0..1000)
-            .map(|it| name(format!("rule{it}.p{}.example.com", it % 7)))
-            .chain((0..20).map(|it| name(format!("a{it}.b"))))
+            .map(|it| name(&format!("rule{it}.p{}.example.com", it % 7)))
+            .chain((0..20).map(|it| name(&format!("a{it}.b"))))
             .collect();
-        let sieve = Sieve::of(held.iter().map(Name::as_ref));
-        assert!(held.iter().all(|name| sieve.may_hold(name.as_ref())));
-        let others = (0..10_000).map(|it| name(format!("host{it}.example.org")));
-        let through = others.filter(|name| sieve.may_hold(name.as_ref())).count();
-        assert!(through < 250, "{through}");
-        assert!(!Sieve::of([]).may_hold(NameRef::ROOT));
+        let gate = gate(&held);
+        assert!(held.iter().all(|name| gate.look(name.as_ref()).rules()));
+        let others = (0..10_000).map(|it| name(&format!("host{it}.example.org")));
+        let through = others
+            .filter(|name| gate.look(name.as_ref()).rules())
+            .count();
+        assert!(through < 1000, "{through}");
+        assert!(gate.look(NameRef::ROOT).rules(), "too short to say no");
+    }
+
+    #[test]
+    fn only_rules_are_about_what_is_below() {
+        let safe = name("www.google.com");
+        let gate = Gate::of([(SAFE_FORM, safe.as_ref())]);
+        assert!(gate.look(safe.as_ref()).safe_forms());
+        let below = name("a.www.google.com");
+        assert!(!gate.look(below.as_ref()).safe_forms());
+    }
+
+    #[test]
+    fn another_script_is_seen_in_every_label() {
+        let gate = gate(&[]);
+        for (text, expected) in [
+            ("xn--80ak6aa92e.com", true),
+            ("www.xn--80ak6aa92e.com", true),
+            ("www.example.xn--p1ai", true),
+            ("www.axn--80.com", false),
+            ("xn-.example.com", false),
+            ("www.example.com", false),
+        ] {
+            let looked = gate.look(name(text).as_ref());
+            assert_eq!(looked.is_in_other_script(), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        /// Whatever a rule is about, it and all below it get through.
+        #[test]
+        fn no_rule_is_missed(
+            labels in prop::collection::vec("[a-z0-9]{1,12}", 1..5),
+            above in 0..5_usize,
+        ) {
+            let text = labels.join(".");
+            let asked = NameBuf::parse(&text).unwrap();
+            let about = labels[above.min(labels.len() - 1)..].join(".");
+            let gate = gate(&[name(&about)]);
+            prop_assert!(gate.look(asked.as_ref()).rules(), "{text} {about}");
+        }
     }
 }

@@ -13,7 +13,6 @@ use crate::name::{MAX_LABEL, MAX_NAME, NameBuf, NameRef};
 /// The name of plain letters that `name` looks like; none for a name without an A-label of another
 /// script, or with a letter that looks like no other.
 pub(super) fn plain_form(name: NameRef<'_>) -> Option<NameBuf> {
-    // Most names end here.
     if !name.labels().any(|label| label.starts_with(PREFIX)) {
         return None;
     }

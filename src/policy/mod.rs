@@ -16,11 +16,11 @@
 mod answer;
 mod authority;
 mod canary;
+mod gate;
 mod lookalike;
 mod resolvers;
 mod rules;
 mod safe_search;
-mod sieve;
 mod special;
 mod survey;
 #[cfg(test)]
@@ -33,6 +33,7 @@ mod voice;
 pub use answer::judge_answer;
 pub use authority::{ORDER, Rank, Row};
 pub use canary::is_canary;
+pub use gate::Gate;
 pub use resolvers::resolvers;
 pub use rules::{RuleBook, RuleOwner};
 pub use safe_search::{SafeSearch, SafeSearchError};

@@ -10,7 +10,6 @@ use crate::config::{Pattern, Rule, Rules, matches_glob, whole_labels};
 use crate::intern::intern;
 use crate::lists::Reach;
 use crate::name::{Name, NameRef};
-use crate::policy::sieve::Sieve;
 use crate::policy::{Stance, Voice, precision};
 use crate::verdict::{Cause, Reason, Scope, Tier, Trigger};
 
@@ -47,8 +46,6 @@ impl RuleOwner {
 #[derive(Debug)]
 pub struct RuleBook {
     names: HashMap<Name, Vec<NameRule>>,
-    /// Those of `names`.
-    sieve: Sieve,
     globs: Vec<GlobRule>,
 }
 
@@ -89,21 +86,27 @@ impl RuleBook {
                 }
             }
         }
-        Self {
-            sieve: Sieve::of(names.keys().map(Name::as_ref)),
-            names,
-            globs,
-        }
+        Self { names, globs }
     }
 
-    /// Hears every rule about `name` that concerns this profile and device.
-    pub fn survey(
+    /// The names that rules are about, without those with a `*` inside.
+    pub(super) fn names(&self) -> impl Iterator<Item = NameRef<'_>> {
+        self.names.keys().map(Name::as_ref)
+    }
+
+    /// Hears every rule about `name` that concerns this profile and device. Without `may_be_named`
+    /// none is about the name or one above it but those with a `*` inside.
+    pub(super) fn survey(
         &self,
         name: NameRef<'_>,
+        may_be_named: bool,
         profile: u16,
         device: Option<u16>,
         each: &mut impl FnMut(Voice),
     ) {
+        if !may_be_named && self.globs.is_empty() {
+            return;
+        }
         let mut speak = |owner: RuleOwner, stance, rule, precision| {
             each(Voice {
                 stance,
@@ -120,12 +123,9 @@ impl RuleBook {
                 important: false,
             });
         };
-        if !self.names.is_empty() {
+        if may_be_named {
             let labels = || name.label_count();
             for (above, suffix) in name.suffixes().enumerate() {
-                if !self.sieve.may_hold(suffix) {
-                    continue;
-                }
                 let itself = above == 0;
                 for rule in self.names.get(suffix.as_wire()).into_iter().flatten() {
                     let matches = match rule.reach {

@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 
-use super::sieve::Sieve;
 use crate::config::Youtube;
 use crate::intern::intern;
 use crate::name::{Name, NameError, NameRef};
@@ -20,8 +19,6 @@ pub struct SafeSearch {
     engines: Vec<Engine>,
     /// Index into `engines`.
     names: HashMap<Name, u16>,
-    /// Those of `names`.
-    sieve: Sieve,
     targets: Vec<Name>,
 }
 
@@ -108,13 +105,11 @@ impl SafeSearch {
         let mut table = Self {
             engines: Vec::new(),
             names: HashMap::new(),
-            sieve: Sieve::of([]),
             targets: Vec::new(),
         };
         for engine in spec.engine {
             table.add(engine)?;
         }
-        table.sieve = Sieve::of(table.names.keys().map(Name::as_ref));
         match table.targets.iter().find(|t| table.names.contains_key(*t)) {
             Some(target) => Err(SafeSearchError::Duplicate(target.clone())),
             None => Ok(table),
@@ -157,7 +152,7 @@ impl SafeSearch {
         search: bool,
         youtube: Youtube,
     ) -> Option<(&'static str, RewriteTarget)> {
-        if !search && youtube == Youtube::Off || !self.sieve.may_hold(name) {
+        if !search && youtube == Youtube::Off {
             return None;
         }
         let engine = &self.engines[usize::from(*self.names.get(name.as_wire())?)];
@@ -173,6 +168,11 @@ impl SafeSearch {
     /// The restricted name.
     pub fn target(&self, target: RewriteTarget) -> NameRef<'_> {
         self.targets[usize::from(target.0)].as_ref()
+    }
+
+    /// The names that have a safe form.
+    pub(super) fn names(&self) -> impl Iterator<Item = NameRef<'_>> {
+        self.names.keys().map(Name::as_ref)
     }
 
     /// How many names have a safe form.

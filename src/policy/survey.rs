@@ -15,7 +15,10 @@ use crate::verdict::{Cause, Reason, RewriteTarget, Tier, Trigger, Verdict};
 /// Hears every voice about `name`, in no particular order.
 pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnMut(Voice)) {
     let profile = view.profile;
-    view.rules.survey(name, profile.id, view.device, &mut each);
+    let speakers = view.gate.look(name);
+    let may_be_named = speakers.rules();
+    view.rules
+        .survey(name, may_be_named, profile.id, view.device, &mut each);
     let mut on_allowlist = false;
     let mut marks = (!view.standing.is_plain()).then(Marks::default);
     view.lists.look_up(name, |hit| {
@@ -33,13 +36,14 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
         view.standing.mark_name(name, &mut marks);
         survey_standing(name, qtype, view, &marks, &mut each);
     }
-    if profile.close_bypass && is_canary(name) {
+    if profile.close_bypass && speakers.canaries() && is_canary(name) {
         each(about(Stance::Block, Cause::Canary, None, u16::MAX));
     }
     if profile.ways_round.unusual_types && types::is_unusual(name, qtype) {
         each(about(Stance::Block, Cause::UnusualType, None, u16::MAX));
     }
     if profile.ways_round.look_alikes
+        && speakers.is_in_other_script()
         && let Some(voice) = against_look_alike(name, qtype, view)
     {
         each(voice);
@@ -52,10 +56,11 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
         qtype,
         rtype::A | rtype::AAAA | rtype::HTTPS | rtype::SVCB | rtype::ANY
     );
-    if let Some((engine, target)) = view
-        .safe_search
-        .find(name, profile.safe_search, profile.youtube)
-        .filter(|_| leads_to_addresses)
+    let may_have_safe_form = speakers.safe_forms() && leads_to_addresses;
+    let (search, video) = (profile.safe_search, profile.youtube);
+    if let Some((engine, target)) = may_have_safe_form
+        .then(|| view.safe_search.find(name, search, video))
+        .flatten()
     {
         let cause = Cause::SafeSearch { engine };
         each(about(Stance::Rewrite, cause, Some(target), u16::MAX));
@@ -81,8 +86,11 @@ fn against_look_alike(name: NameRef<'_>, qtype: u16, view: &View<'_>) -> Option<
     let plain = plain.as_ref();
     let mut panel = Panel::default();
     let (profile, device) = (view.profile.id, view.device);
+    let may_be_named = view.gate.look(plain).rules();
     view.rules
-        .survey(plain, profile, device, &mut |voice| panel.hear(voice));
+        .survey(plain, may_be_named, profile, device, &mut |voice| {
+            panel.hear(voice);
+        });
     view.lists.look_up(plain, |hit| {
         if let Some(voice) = view.voice_of(&hit, plain, qtype, None) {
             panel.hear(voice);

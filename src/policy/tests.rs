@@ -58,6 +58,7 @@ struct Home {
     lists: Index,
     rules: RuleBook,
     safe_search: SafeSearch,
+    gate: Gate,
     profile: Profile,
     standing: Standing,
 }
@@ -117,12 +118,15 @@ impl Home {
         let mut profile = Self::profile();
         change(&mut profile);
         let profile = Profile::compile(0, &profile, &lists);
+        let rules = RuleBook::new(owned.iter().map(|(owner, rules)| (*owner, rules)));
+        let safe_search = SafeSearch::embedded().unwrap();
         Self {
             standing: Standing::plain(&profile),
             profile,
             lists,
-            rules: RuleBook::new(owned.iter().map(|(owner, rules)| (*owner, rules))),
-            safe_search: SafeSearch::embedded().unwrap(),
+            gate: Gate::new(&rules, &safe_search),
+            rules,
+            safe_search,
         }
     }
 
@@ -162,6 +166,7 @@ impl Home {
             lists: &self.lists,
             rules: &self.rules,
             safe_search: &self.safe_search,
+            gate: &self.gate,
             private_domains: &[],
             profile: &self.profile,
             standing: &self.standing,

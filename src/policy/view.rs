@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::gate::Gate;
 use super::rules::RuleBook;
 use super::safe_search::SafeSearch;
 use super::voice::{Stance, Voice, precision};
@@ -21,6 +22,8 @@ pub struct View<'s> {
     pub rules: &'s RuleBook,
     /// The safe forms of search engines.
     pub safe_search: &'s SafeSearch,
+    /// What comes before both.
+    pub gate: &'s Gate,
     /// Domains whose answers may point into the home.
     pub private_domains: &'s [Name],
     /// The profile in force.

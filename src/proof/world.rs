@@ -111,6 +111,7 @@ impl<'w> World<'w> {
             lists: &snapshot.lists,
             rules: &snapshot.rules,
             safe_search: &snapshot.safe_search,
+            gate: &snapshot.gate,
             private_domains: &snapshot.private_domains,
             profile,
             standing,

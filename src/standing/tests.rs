@@ -5,7 +5,9 @@ use crate::config::{self, Config};
 use crate::lists::{Effect, Entry, IndexBuilder, ListInfo, Reach};
 use crate::message::{Fact, rtype};
 use crate::name::Name;
-use crate::policy::{RuleBook, RuleOwner, SafeSearch, View, judge_answer, judge_name, marks_of};
+use crate::policy::{
+    Gate, RuleBook, RuleOwner, SafeSearch, View, judge_answer, judge_name, marks_of,
+};
 
 fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
@@ -28,6 +30,7 @@ struct Home {
     lists: Index,
     rules: RuleBook,
     safe_search: SafeSearch,
+    gate: Gate,
     profile: Profile,
     standing: Standing,
 }
@@ -136,12 +139,14 @@ impl Home {
             .unwrap();
         let rules = RuleBook::new([(RuleOwner::Profile(id), &profile.rules)]);
         let profile = Profile::compile(id, profile, &lists);
+        let safe_search = SafeSearch::embedded().unwrap();
         Self {
             standing: Standing::compile(input, &profile, &lists),
             profile,
+            gate: Gate::new(&rules, &safe_search),
             rules,
             lists,
-            safe_search: SafeSearch::embedded().unwrap(),
+            safe_search,
         }
     }
 
@@ -150,6 +155,7 @@ impl Home {
             lists: &self.lists,
             rules: &self.rules,
             safe_search: &self.safe_search,
+            gate: &self.gate,
             private_domains: &[],
             profile: &self.profile,
             standing: &self.standing,
