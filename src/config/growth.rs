@@ -348,8 +348,9 @@ mod tests {
             [profile.leo]
             inherits = "children"
             born = "2014-05-03"
-            [profile.guest-of-leo]
+            [profile.mia]
             inherits = "leo"
+            born = "2016-05-03"
             youtube = "off"
         "#;
         let of = |name: &str, now: &str| {
@@ -363,17 +364,19 @@ mod tests {
         let after = of("leo", "2028-01-01T12:00:00Z");
         assert_eq!(after.block_services, ["snapchat", "tiktok"]);
         assert_eq!(after.lineage, ["children", "adolescent", "adolescent"]);
-        let friend = of("guest-of-leo", "2028-01-01T12:00:00Z");
+        let mia = of("mia", "2028-01-01T12:00:00Z");
         assert_eq!(
-            (friend.preset.as_str(), friend.youtube),
-            ("adolescent", Youtube::Off)
+            (mia.preset.as_str(), mia.youtube),
+            ("schoolchild", Youtube::Off)
         );
+        assert_eq!(mia.lineage, ["leo", "children", "schoolchild"]);
         let children = of("children", "2028-01-01T12:00:00Z");
         assert_eq!(
             (children.preset.as_str(), children.growth),
             ("preschooler", None)
         );
-        // Grown up: what was said of all children is over too.
+        // Grown up: what was said of all children is over too, for him alone.
+        assert_eq!(of("mia", "2033-01-01T12:00:00Z").block_services.len(), 2);
         let adult = of("leo", "2033-01-01T12:00:00Z");
         assert_eq!(adult.block_services, [""; 0]);
         assert!(adult.closings.is_empty());

@@ -258,33 +258,48 @@ fn birth(spec: &ProfileSpec, problems: &mut Problems) -> Option<Birth> {
     }
 }
 
-/// How the profile at the end of `chain` grows up: the nearest birth date counts, and the nearest
-/// word on whether controls end.
+/// How the profile at the end of `chain` grows up. A birth date is not inherited: a brother would
+/// be grown up with his sister.
 fn growth(nodes: &[Node], chain: &[usize], today: Date, problems: &mut Problems) -> Option<Growth> {
-    let nearest = || chain.iter().rev().map(|at| &nodes[*at]);
-    let birth = nearest().find_map(|node| node.birth);
-    let own = chain.last().map(|at| &nodes[*at].spec)?;
-    if let (Some(keeps), true) = (
-        &own.keep_controls,
-        nearest().all(|it| it.spec.born.is_none()),
-    ) {
-        problems.report_absence(
-            Diagnostic::warning("no-effect", "`keep-controls` has no effect").at(
-                problems.place(&keeps.span()),
-                "without `born` nothing ends at 18",
-            ),
-        );
-    }
-    let birth = birth?;
-    if let Some(word) = own.born.as_ref().filter(|_| birth.date() > today) {
-        let message = format!("`{}` is still to come", word.text());
+    let (own, above) = chain.split_last()?;
+    let own = &nodes[*own];
+    let mut nearest = above.iter().rev().map(|at| &nodes[*at]);
+    let growing = nearest.find(|node| node.spec.born.is_some());
+    let Some(born) = &own.spec.born else {
+        if let (Some(elder), Some(word)) = (growing, &own.spec.inherits) {
+            let message = format!("profile `{}` would grow up with `{}`", own.name, elder.name);
+            problems.report(
+                Diagnostic::error("missing-key", message)
+                    .at(problems.place(&word.span()), "has a birth date")
+                    .help(
+                        "say `born` here too, or put what both share into a profile without a \
+                         birth date",
+                    ),
+            );
+        }
+        if let Some(keeps) = &own.spec.keep_controls {
+            problems.report_absence(
+                Diagnostic::warning("no-effect", "`keep-controls` has no effect").at(
+                    problems.place(&keeps.span()),
+                    "without `born` nothing ends at 18",
+                ),
+            );
+        }
+        return None;
+    };
+    let birth = own.birth?;
+    if birth.date() > today {
+        let message = format!("`{}` is still to come", born.text());
         problems.report(Diagnostic::warning("bad-date", message).at(
-            problems.place(&word.span()),
+            problems.place(&born.span()),
             "the preset for the youngest holds",
         ));
     }
-    let keeps_controls = nearest().find_map(|node| node.spec.keep_controls.as_ref());
-    let keeps_controls = keeps_controls.is_some_and(|word| *word.value());
+    let keeps = chain
+        .iter()
+        .rev()
+        .find_map(|at| nodes[*at].spec.keep_controls.as_ref());
+    let keeps_controls = keeps.is_some_and(|word| *word.value());
     Some(Growth {
         birth,
         keeps_controls,
