@@ -115,6 +115,7 @@ const LAYOUT: &[Layout] = &[
             ("redirect-dns", "true"),
             ("block-encrypted", "true"),
             ("block-resolvers", "true"),
+            ("devices", "[]"),
             ("except", "[]"),
         ],
     ),

@@ -21,11 +21,15 @@ pub(super) fn firewall(
     let interfaces = spec.interfaces.iter().flatten();
     let interfaces = interfaces.filter_map(|word| interface(word, problems));
     let interfaces: Vec<String> = interfaces.collect();
-    let except = spec.except.iter().flatten();
-    let except = except.filter_map(|word| exempt(word, devices, problems));
-    let except = except.collect();
+    let mut named = |words: &Option<Vec<Text>>| -> Vec<String> {
+        let words = words.iter().flatten();
+        words
+            .filter_map(|word| device_named(word, devices, problems))
+            .collect()
+    };
+    let (chosen, except) = (named(&spec.devices), named(&spec.except));
     if interfaces.is_empty()
-        && let Some(first) = [&spec.interfaces, &spec.except]
+        && let Some(first) = [&spec.interfaces, &spec.devices, &spec.except]
             .into_iter()
             .flatten()
             .find_map(|words| words.first())
@@ -42,6 +46,7 @@ pub(super) fn firewall(
         redirect_dns: spec.redirect_dns.unwrap_or(true),
         block_encrypted: spec.block_encrypted.unwrap_or(true),
         block_resolvers: spec.block_resolvers.unwrap_or(true),
+        devices: chosen,
         except,
     }
 }
@@ -68,7 +73,7 @@ fn interface(word: &Text, problems: &mut Problems) -> Option<String> {
     None
 }
 
-fn exempt(word: &Text, devices: &[Device], problems: &mut Problems) -> Option<String> {
+fn device_named(word: &Text, devices: &[Device], problems: &mut Problems) -> Option<String> {
     let Some(device) = devices.iter().find(|device| device.name == word.text()) else {
         let names = || devices.iter().map(|device| device.name.as_str());
         problems.report(

@@ -356,6 +356,8 @@ pub struct Firewall {
     pub block_encrypted: bool,
     /// Whatever goes to the addresses of known public resolvers is rejected. Default true.
     pub block_resolvers: bool,
+    /// Names of the devices that are kept here; none means all.
+    pub devices: Vec<String>,
     /// Names of devices that are left alone.
     pub except: Vec<String>,
 }

@@ -321,6 +321,9 @@ sections! {
         block_encrypted: bool,
         /// Whatever goes to the addresses of known public resolvers is rejected.
         block_resolvers: bool,
+        /// The devices that are kept here, by name; they need a `mac`. All behind the interfaces
+        /// unless said, which is what holds for a device that changes its MAC address too.
+        devices: Vec<Text>,
         /// Devices that are left alone, by name; they need a `mac`.
         except: Vec<Text>,
     }

@@ -30,6 +30,8 @@ pub struct Plan {
     settings: Firewall,
     /// The port we answer on.
     port: u16,
+    /// The devices that it concerns, unless it is all of them.
+    chosen: Option<Vec<Mac>>,
     /// Devices that are left alone.
     exempt: Vec<Mac>,
     /// Devices that reach only what was answered to them.
@@ -127,6 +129,8 @@ impl Plan {
         Ok(Self {
             settings: settings.clone(),
             port: reached.map_or(53, |address| address.port()),
+            chosen: (!settings.devices.is_empty())
+                .then(|| macs(&|device| settings.devices.contains(&device.name))),
             exempt: macs(&|device| settings.except.contains(&device.name)),
             pinned: macs(&|device| {
                 is_pinned(device.profile) && !settings.except.contains(&device.name)

@@ -26,6 +26,8 @@ impl Plan {
     pub fn script(&self) -> String {
         let mut script = Script::default();
         script.line(format_args!("add table inet {TABLE}"));
+        let chosen = self.chosen.as_deref().unwrap_or_default();
+        script.set("chosen", "type ether_addr;", chosen);
         script.set("exempt", "type ether_addr;", &self.exempt);
         script.set("pinned", "type ether_addr;", &self.pinned);
         let known = self.known.as_deref().unwrap_or_default();
@@ -123,6 +125,9 @@ impl Plan {
             chain,
             &format!("iifname != {{ {} }} return", interfaces.join(", ")),
         );
+        if self.chosen.is_some() {
+            script.rule(chain, "ether saddr != @chosen return");
+        }
         if !self.exempt.is_empty() {
             script.rule(chain, "ether saddr @exempt return");
         }

@@ -9,6 +9,7 @@
     reason = "what is used in another file is public there"
 )]
 
+mod chosen;
 mod egress;
 #[path = "../support/machines.rs"]
 mod machines;
@@ -83,6 +84,11 @@ struct Home {
 
 impl Home {
     fn new(more: &str) -> Self {
+        Self::with(&self::router(more))
+    }
+
+    /// A home whose router has this configuration.
+    fn with(router_config: &str) -> Self {
         let [child, parent, router, world] =
             ["child", "parent", "router", "world"].map(Machine::new);
         for family in ["ipv4.ip_forward", "ipv6.conf.all.forwarding"] {
@@ -118,7 +124,7 @@ impl Home {
         world.ip("route add default via 203.0.113.1");
         world.ip("-6 route add default via 2001:db8:80::1");
         let outside = Daemon::start(&world, &self::world());
-        let daemon = Daemon::start(&router, &self::router(more));
+        let daemon = Daemon::start(&router, router_config);
         Self {
             child,
             parent,
