@@ -556,6 +556,10 @@ impl Drop for DiskDraft {
 pub struct MemoryFiles {
     files: Arc<Mutex<BTreeMap<PathBuf, Vec<u8>>>>,
     failure: Arc<Mutex<Failure>>,
+    /// Held while the disk hangs.
+    hanging: Mutex<()>,
+    /// How many operations there were that met the disk.
+    waiting: std::sync::atomic::AtomicUsize,
 }
 
 /// When the disk is to fail.
@@ -626,6 +630,18 @@ impl MemoryFiles {
         failure.committing = Some(kind);
     }
 
+    /// Makes all operations wait until what is given is dropped.
+    pub fn hang(&self) -> std::sync::MutexGuard<'_, ()> {
+        let hanging = self.hanging.lock().unwrap_or_else(PoisonError::into_inner);
+        self.waiting.store(0, std::sync::atomic::Ordering::SeqCst);
+        hanging
+    }
+
+    /// How many operations wait since the disk hangs.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
     /// Lets all operations succeed again.
     pub fn recover(&self) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Failure::default();
@@ -658,6 +674,9 @@ impl MemoryFiles {
     }
 
     fn planned_failure(&self) -> io::Result<()> {
+        self.waiting
+            .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        drop(self.hanging.lock().unwrap_or_else(PoisonError::into_inner));
         Failure::meet(&self.failure)
     }
 }

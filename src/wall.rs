@@ -3,8 +3,10 @@
 //! A router without a battery boots in 1970, or at the time of some file, and jumps when the network
 //! time arrives. The last time that was surely known stands in a file of the state folder, so that a
 //! clock that shows an earlier one after a start is known to be wrong. Once somebody sets the clock
-//! while we look (it jumps), it is believed again, also backwards: otherwise a wrong time far ahead,
-//! taken once, would never be forgotten.
+//! while we look (it jumps), it is believed again, also backwards, and so is one that ran for
+//! [`BELIEVED_AFTER`] without a jump: otherwise a wrong time ahead, taken once, would never be forgotten
+//! where the clock is right before we look. A child who cuts the power cannot set the clock, and one
+//! that is wrong afterwards is put right (it jumps) as soon as there is a network.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +21,11 @@ const JUMP: Duration = Duration::from_secs(2);
 /// How long a time must have gone on without a jump before it is remembered, and how seldom it is
 /// written, since flash wears out.
 const STEADY: Duration = Duration::from_hours(1);
+/// How long a clock that shows less than was known must have run without a jump before it is
+/// believed: short of a day, for routers that start anew each night.
+pub const BELIEVED_AFTER: Duration = Duration::from_hours(20);
+/// How long after its release a program can still be in use; a clock beyond that shows nonsense.
+const IN_USE: Duration = Duration::from_hours(30 * 365 * 24);
 /// The most octets of the file.
 const MAX_FILE: u64 = 64;
 
@@ -55,7 +62,7 @@ pub struct Look {
 pub struct KnownTime {
     files: Files,
     path: Option<PathBuf>,
-    /// The last time that was surely known, in this run or one before.
+    /// The last time that was surely known, in this run or one before; never one that cannot be.
     known: Option<Timestamp>,
     /// The last look.
     last: Option<(Moment, Timestamp)>,
@@ -73,7 +80,9 @@ impl KnownTime {
         let read = path.as_ref().and_then(|it| files.read(it, MAX_FILE).ok());
         let text = read.and_then(|content| String::from_utf8(content).ok());
         Self {
-            known: text.and_then(|text| text.trim().parse().ok()),
+            known: text
+                .and_then(|text| text.trim().parse().ok())
+                .filter(|known| can_be(*known)),
             files,
             path,
             last: None,
@@ -95,7 +104,8 @@ impl KnownTime {
         }
         self.last = Some((at, wall));
         let may_be = self.known.is_none_or(|known| wall >= known);
-        self.is_believed = is_after_release(wall) && (self.is_believed || is_jump || may_be);
+        let is_steady = at.since(self.steady_since) >= BELIEVED_AFTER;
+        self.is_believed = can_be(wall) && (self.is_believed || is_jump || may_be || is_steady);
         let wall = if self.is_believed {
             Wall::Set(wall)
         } else {
@@ -104,24 +114,66 @@ impl KnownTime {
         Look { wall, is_jump }
     }
 
-    /// Remembers the time of the last look, once an hour, if it can be trusted; `is_end` writes
-    /// whatever is due or not.
+    /// Why the clock is not believed, and what helps, in a sentence.
+    pub fn doubt(&self) -> Option<String> {
+        let (at, wall) = self.last.filter(|_| !self.is_believed)?;
+        let held = "what is closed at certain times stays closed, and nothing granted holds";
+        let Some(known) = self.known.filter(|_| can_be(wall)) else {
+            return Some(format!("the household's clock shows {wall:.0}: {held}"));
+        };
+        let rest = BELIEVED_AFTER.saturating_sub(at.since(self.steady_since));
+        let hours = rest.as_secs().div_ceil(3600);
+        Some(format!(
+            "the household's clock shows {wall:.0}, though it was {known:.0} before: {held}; it is \
+             believed when somebody sets it, or after {hours} more hours without a jump"
+        ))
+    }
+
+    /// What there is to remember: the time of the last look, once an hour, if it can be trusted;
+    /// `is_end` says it whether it is due or not.
+    pub fn to_remember(&mut self, is_end: bool) -> Option<Remembered> {
+        let (at, wall) = self.last.filter(|_| self.is_believed)?;
+        let rested = self.written.is_none_or(|it| at.since(it) >= STEADY);
+        if at.since(self.steady_since) < STEADY || !(rested || is_end) {
+            return None;
+        }
+        let path = self.path.clone()?;
+        self.written = Some(at);
+        self.known = Some(wall);
+        Some(Remembered {
+            files: self.files.clone(),
+            path,
+            wall,
+        })
+    }
+}
+
+/// A time to be remembered. Writing it may take as long as the disk likes, while the clocks are
+/// looked at.
+#[derive(Debug)]
+pub struct Remembered {
+    files: Files,
+    path: PathBuf,
+    wall: Timestamp,
+}
+
+impl Remembered {
+    /// Writes it.
     ///
     /// # Errors
     /// The file cannot be written; the next hour tries again.
-    pub fn save(&mut self, is_end: bool) -> Result<(), FileError> {
-        let (Some(path), Some((at, wall)), true) = (&self.path, self.last, self.is_believed) else {
-            return Ok(());
-        };
-        let rested = self.written.is_none_or(|it| at.since(it) >= STEADY);
-        if at.since(self.steady_since) < STEADY || !(rested || is_end) {
-            return Ok(());
-        }
-        self.written = Some(at);
-        self.known = Some(wall);
-        let text = format!("{wall:.0}\n");
-        self.files.replace(path, text.as_bytes())
+    pub fn write(&self) -> Result<(), FileError> {
+        let text = format!("{:.0}\n", self.wall);
+        self.files.replace(&self.path, text.as_bytes())
     }
+}
+
+/// Whether a clock may show `wall` while this program is in use.
+fn can_be(wall: Timestamp) -> bool {
+    let age = wall
+        .as_second()
+        .saturating_sub_unsigned(crate::update::RELEASED);
+    is_after_release(wall) && u64::try_from(age).is_ok_and(|age| age < IN_USE.as_secs())
 }
 
 /// Whether `wall` is later than the release of this program.
@@ -150,6 +202,12 @@ mod tests {
         KnownTime::load(memory.files(), Some("/state/clock.seen".into()))
     }
 
+    fn save(known: &mut KnownTime) {
+        if let Some(time) = known.to_remember(false) {
+            time.write().unwrap();
+        }
+    }
+
     #[test]
     fn a_boot_in_1970_is_no_time_until_the_clock_is_set() {
         let mut known = load(&MemoryFiles::new());
@@ -165,10 +223,10 @@ mod tests {
         let memory = MemoryFiles::new();
         let mut known = load(&memory);
         let _ = known.look(at(0), time("2026-12-01T12:00:00Z"));
-        known.save(false).unwrap();
+        save(&mut known);
         assert!(memory.paths().is_empty(), "an hour must have passed");
         let _ = known.look(at(3600), time("2026-12-01T13:00:00.7Z"));
-        known.save(false).unwrap();
+        save(&mut known);
         let written = memory.files().read(Path::new("/state/clock.seen"), 64);
         assert_eq!(written.unwrap(), b"2026-12-01T13:00:00Z\n");
 
@@ -193,9 +251,66 @@ mod tests {
         assert_eq!(known.look(at(1), set).wall, Wall::Set(set), "it was set");
         let later = time("2026-12-01T13:00:10Z");
         let _ = known.look(at(3601), later);
-        known.save(false).unwrap();
+        save(&mut known);
         let mut known = load(&memory);
         assert_eq!(known.look(at(0), later).wall, Wall::Set(later));
+    }
+
+    #[test]
+    fn a_wrong_time_ahead_does_not_last_where_nobody_sees_the_clock_set() {
+        let memory = MemoryFiles::new();
+        memory.put("/state/clock.seen", "2040-01-01T00:00:00Z\n");
+        let mut known = load(&memory);
+        let start = time("2026-12-01T12:00:00Z");
+        let shown = |hours: u64| start.checked_add(Duration::from_hours(hours)).unwrap();
+        for hours in 0..20 {
+            assert_eq!(known.look(at(hours * 3600), shown(hours)).wall, Wall::Unset);
+            save(&mut known);
+        }
+        let doubt = known.doubt().unwrap();
+        assert!(
+            doubt.contains("it was 2040-01-01T00:00:00Z before"),
+            "{doubt}"
+        );
+        assert!(doubt.contains("after 1 more hours"), "{doubt}");
+        let look = known.look(at(20 * 3600), shown(20));
+        assert_eq!((look.wall, known.doubt()), (Wall::Set(shown(20)), None));
+        save(&mut known);
+        let mut known = load(&memory);
+        assert_eq!(known.look(at(0), shown(21)).wall, Wall::Set(shown(21)));
+    }
+
+    #[test]
+    fn cutting_the_power_again_and_again_is_no_steady_clock() {
+        let memory = MemoryFiles::new();
+        memory.put("/state/clock.seen", "2026-12-01T21:00:00Z\n");
+        for _ in 0..4 {
+            let mut known = load(&memory);
+            for hours in 0..19 {
+                let shown = time("2026-11-30T12:00:00Z");
+                let shown = shown.checked_add(Duration::from_hours(hours)).unwrap();
+                assert_eq!(known.look(at(hours * 3600), shown).wall, Wall::Unset);
+            }
+        }
+    }
+
+    #[test]
+    fn a_time_that_no_program_lives_to_see_is_none() {
+        let memory = MemoryFiles::new();
+        memory.put("/state/clock.seen", "2106-02-07T06:28:15Z\n");
+        let now = time("2026-12-01T12:00:00Z");
+        assert_eq!(load(&memory).look(at(0), now).wall, Wall::Set(now));
+        let mut known = load(&memory);
+        assert_eq!(
+            known.look(at(0), time("2106-02-07T06:28:15Z")).wall,
+            Wall::Unset
+        );
+        assert!(
+            known
+                .doubt()
+                .unwrap()
+                .contains("shows 2106-02-07T06:28:15Z")
+        );
     }
 
     #[test]

@@ -87,3 +87,63 @@ fn judge(world: &Snapshot, case: &Case) -> String {
         verdict => format!("{}: {}", verdict.label(), verdict.reason().label()),
     }
 }
+
+/// The page that parents and admins read says what the program does.
+#[test]
+fn the_page_on_decisions_has_the_order_of_the_program() {
+    use hedgerow::policy::{ORDER, Rank, Row};
+    use hedgerow::verdict::Tier;
+
+    const PAGE: &str = include_str!("../docs/how-it-decides.md");
+    let head = "| tier | who speaks | for or against | what being for opens |\n|---|---|---|---|\n";
+    let (_, table) = PAGE.split_once(head).unwrap();
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    assert_eq!(rows.len(), ORDER.len());
+    // What can block of what a word of the last column means.
+    let blocks_of = |tier: Tier| -> Vec<Rank> {
+        let of_tier = ORDER.iter().filter(|row| row.tier == tier && row.blocks);
+        of_tier.map(|row| row.rank).collect()
+    };
+    let meant = |row: &Row, words: &str| -> Vec<Rank> {
+        let words = words.split(';').next().unwrap_or_default();
+        match words {
+            "" => Vec::new(),
+            "everything" => {
+                let below = ORDER.iter().filter(|it| it.rank != row.rank && it.blocks);
+                below.map(|it| it.rank).collect()
+            }
+            "categories and services, not `adult`" => vec![Rank::Category],
+            "ads and trackers" => blocks_of(Tier::Lists),
+            words => words
+                .split(", ")
+                .flat_map(|word| match word {
+                    "rules" => vec![Rank::Rule],
+                    "child safety" => blocks_of(Tier::ChildSafety),
+                    "security" => blocks_of(Tier::Security),
+                    "lists" => blocks_of(Tier::Lists),
+                    word => panic!("`{word}` is no word of this table"),
+                })
+                .collect(),
+        }
+    };
+    for (row, cells) in ORDER.iter().zip(&rows) {
+        let [tier, who, stance, opens] = cells[..] else {
+            panic!("{cells:?}");
+        };
+        assert_eq!(tier, row.tier.label());
+        assert_eq!(who.replace('`', ""), row.who);
+        let expected = match (row.allows, row.blocks) {
+            (true, false) => "for",
+            (false, true) => "against",
+            _ => "both",
+        };
+        assert_eq!(stance, expected, "{who}");
+        let blocks = |rank: &&Rank| ORDER.iter().any(|it| it.rank == **rank && it.blocks);
+        let opened: Vec<Rank> = row.opens.iter().filter(blocks).copied().collect();
+        assert_eq!(meant(row, opens), opened, "{who}");
+    }
+}

@@ -134,8 +134,22 @@ fn no_other_grant_makes_a_reveal_forgotten() {
     let wall = Wall::Set(now());
     let mut grants = Grants::default();
     let end = |grants: &mut Grants, said: Said| {
+        let is_reveal = said.what == What::Reveal;
         let id = grants.add(said, wall).unwrap();
-        grants.undo(id, "anna", wall).unwrap();
+        let (one, other) = (
+            Err(GrantError::IsReveal { id }),
+            Err(GrantError::NoReveal { id }),
+        );
+        match is_reveal {
+            true => {
+                assert_eq!(grants.undo(id, "anna", wall).cloned(), one);
+                grants.end_reveal(id, "anna", wall).unwrap();
+            }
+            false => {
+                assert_eq!(grants.end_reveal(id, "anna", wall).cloned(), other);
+                grants.undo(id, "anna", wall).unwrap();
+            }
+        }
         id
     };
     let first = end(&mut grants, said(now(), DAY, "the first"));

@@ -84,7 +84,8 @@ pub(super) async fn reveals(
 ) -> Result<(), Failure> {
     let (all, format) = match verb {
         RevealsVerb::End { id, by, format } => {
-            let parameters = [("id", Some(id.to_string())), ("by", by)];
+            let reveal = Some(true.to_string());
+            let parameters = [("id", Some(id.to_string())), ("reveal", reveal), ("by", by)];
             let path = "/api/v1/grants/undo";
             return change(path, &parameters, format, daemon, output).await;
         }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -13,8 +14,11 @@ use crate::config::{Config, duration_of};
 use crate::control::ControlError;
 use crate::control::api::LogPage;
 use crate::control::client::Client;
+use crate::control::family::Grant;
+use crate::grants::Scope;
+use crate::lists::services;
 use crate::proof::effect::{Difference, differences};
-use crate::proof::replay::{Replay, Replayer};
+use crate::proof::replay::{Opening, Replay, Replayer};
 use crate::proof::{Proved, try_cases};
 use crate::schedule::Zone;
 use crate::snapshot::Snapshot;
@@ -132,6 +136,9 @@ fn replay(
     const PAGE: usize = 1000;
     let mut replayer = Replayer::new(snapshot);
     wait(async {
+        let all = [("all", Some(true.to_string()))];
+        let grants: Vec<Grant> = daemon.get("/api/v1/grants", &all).await?;
+        replayer.was_open(grants.iter().filter_map(opening));
         let mut after = 0_u64;
         loop {
             let parameters = [
@@ -153,6 +160,31 @@ fn replay(
         }
     })?;
     Ok(replayer.finish())
+}
+
+/// What a grant opened without leaving a word in the log, if it did.
+fn opening(grant: &Grant) -> Option<Opening> {
+    // Of a name and a service the log says that they were granted.
+    let is_told = |subject: &str| subject.contains('.') || services::find(subject).is_some();
+    let opens = match grant.kind.as_str() {
+        "allow" => !is_told(grant.subject.as_deref().unwrap_or_default()),
+        kind => kind == "pause-filter",
+    };
+    let end = grant.ended.as_ref().unwrap_or(&grant.until);
+    let scope = match (&grant.profile, &grant.device) {
+        (_, Some(device)) => Scope::Device(device.clone()),
+        (Some(profile), None) => Scope::Profile(profile.clone()),
+        (None, None) => Scope::Everybody,
+    };
+    // They are told in whole seconds.
+    let end: Timestamp = end.parse().ok()?;
+    let until = end.checked_add(Duration::from_secs(1)).unwrap_or(end);
+    let since = grant.since.parse().ok()?;
+    opens.then_some(Opening {
+        scope,
+        since,
+        until,
+    })
 }
 
 fn print_replay(replay: &Replay, output: &mut Output<'_>) -> Result<(), Failure> {

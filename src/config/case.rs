@@ -81,13 +81,13 @@ pub enum CaseNames {
     Category(String),
 }
 
-/// Who asks in a [`Case`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Who asks in a [`Case`], by name: places change when others come before.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CaseAsker {
-    /// The device with this index.
-    Device(usize),
-    /// Any device of the profile with this index.
-    Profile(usize),
+    /// The device of this name.
+    Device(String),
+    /// Any device of the profile of this name.
+    Profile(String),
 }
 
 /// When a [`Case`] asks.
@@ -189,7 +189,7 @@ fn case(entry: &Entry<TestSpec>, home: &Home<'_>, problems: &mut Problems) -> Op
     let (of, asker, expect) = (of?, asker?, expect?);
     let title = match &spec.title {
         Some(word) => word.text().to_owned(),
-        None => title(&of, asker, spec.at.as_ref(), expect, home),
+        None => title(&of, &asker, spec.at.as_ref(), expect),
     };
     Some(Case {
         title,
@@ -204,27 +204,18 @@ fn case(entry: &Entry<TestSpec>, home: &Home<'_>, problems: &mut Problems) -> Op
 }
 
 /// What a case is about, where nobody wrote it: `roblox.com is allowed for leo at sat 15:00`.
-fn title(
-    of: &CaseNames,
-    asker: CaseAsker,
-    at: Option<&Text>,
-    expect: Expect,
-    home: &Home<'_>,
-) -> String {
+fn title(of: &CaseNames, asker: &CaseAsker, at: Option<&Text>, expect: Expect) -> String {
     let of = match of {
         CaseNames::Name(name) => name.to_string(),
         CaseNames::Service(id) | CaseNames::Category(id) => id.clone(),
     };
-    let who = match asker {
-        CaseAsker::Device(index) => home.devices.get(index).map(|it| it.name.as_str()),
-        CaseAsker::Profile(index) => home.profiles.get(index).map(|it| it.name.as_str()),
-    };
+    let (CaseAsker::Device(who) | CaseAsker::Profile(who)) = asker;
     let done = match expect {
         Expect::Allow => "allowed",
         Expect::Block => "blocked",
     };
     let at = at.map_or_else(String::new, |word| format!(" at {}", word.text()));
-    format!("{of} is {done} for {}{at}", who.unwrap_or_default())
+    format!("{of} is {done} for {who}{at}")
 }
 
 /// What is asked for: one of three keys says it.
@@ -329,8 +320,8 @@ fn asker(entry: &Entry<TestSpec>, home: &Home<'_>, problems: &mut Problems) -> O
             None
         }
         (Some(word), None) => {
-            let mut names = home.devices.iter().map(|device| device.name.as_str());
-            let found = names.position(|name| name == word.text());
+            let mut names = home.devices.iter().map(|device| &device.name);
+            let found = names.find(|name| *name == word.text());
             if found.is_none() {
                 let message = format!("no device is called `{}`", word.text().escape_debug());
                 let diagnostic = Diagnostic::error("unknown-device", message)
@@ -339,11 +330,12 @@ fn asker(entry: &Entry<TestSpec>, home: &Home<'_>, problems: &mut Problems) -> O
                 let diagnostic = problems.guess(diagnostic, word.text(), names);
                 problems.report_absence(diagnostic);
             }
-            found.map(CaseAsker::Device)
+            found.cloned().map(CaseAsker::Device)
         }
         (None, Some(word)) => {
             let index = profile_of(word, home.names, home.index, home.guest, problems);
-            index.map(CaseAsker::Profile)
+            let profile = index.and_then(|index| home.profiles.get(index));
+            profile.map(|it| CaseAsker::Profile(it.name.clone()))
         }
     }
 }

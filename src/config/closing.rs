@@ -17,6 +17,10 @@ use super::subject::{Subject, SubjectError};
 use super::words::{choice, duration};
 use crate::schedule::{Window, minute_of_day};
 
+/// How many closings and quotas one profile may have, inherited ones included: as many can be told
+/// apart at a time.
+pub const MAX_TIMES: usize = 64;
+
 /// What a profile closes while a schedule holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closing {
@@ -45,6 +49,47 @@ pub struct Quota {
     pub linger: Duration,
 }
 
+impl Quota {
+    /// What is counted together, in the order of the alphabet: the order it was written in changes
+    /// nothing.
+    pub fn words(&self) -> Vec<String> {
+        let mut words: Vec<String> = self.of.iter().map(Subject::to_string).collect();
+        words.sort_unstable();
+        words.dedup();
+        words
+    }
+
+    /// What it is called, at most 200 octets long: `games, roblox`, or `games per week`. A profile
+    /// has no two quotas of the same name.
+    pub fn label(&self) -> String {
+        /// Room for subjects that are named.
+        const NAMED: usize = 150;
+        let words = self.words();
+        let mut text = words.join(", ");
+        if text.len() > NAMED {
+            let sum = twox_hash::XxHash3_64::oneshot(text.as_bytes());
+            let mut kept = 0;
+            let mut length = 0;
+            for word in &words {
+                length += word.len() + ", ".len();
+                kept += usize::from(length <= NAMED);
+            }
+            let mut named = words[..kept].to_vec();
+            named.push(format!("{} more (#{:08x})", words.len() - kept, sum >> 32));
+            text = named.join(", ");
+        }
+        match self.per {
+            Period::Day => text,
+            Period::Week(_) => format!("{text} per week"),
+        }
+    }
+
+    /// Whether both are of the same, and both of days or both of weeks.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.per.is_like(other.per) && same_subjects(&self.of, &other.of)
+    }
+}
+
 /// How often a quota begins anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Period {
@@ -61,6 +106,11 @@ impl Period {
             Self::Day => Duration::from_hours(24),
             Self::Week(_) => Duration::from_hours(7 * 24),
         }
+    }
+
+    /// Whether both are days or both are weeks, whenever they begin.
+    fn is_like(self, other: Self) -> bool {
+        matches!(self, Self::Day) == matches!(other, Self::Day)
     }
 }
 
@@ -91,7 +141,7 @@ impl Times {
             }
         }
         for (_, own) in &self.quotas {
-            quotas.retain(|it| !same_subjects(&it.of, &own.of));
+            quotas.retain(|it| !it.is_same(own));
             if own.time < own.per.length() {
                 quotas.push(own.clone());
             }
@@ -113,9 +163,7 @@ impl Times {
         }
         for (span, own) in &self.quotas {
             let mut inherited = below.iter().flat_map(|it| &it.quotas);
-            if own.time >= own.per.length()
-                && !inherited.any(|(_, it)| same_subjects(&it.of, &own.of))
-            {
+            if own.time >= own.per.length() && !inherited.any(|(_, it)| it.is_same(own)) {
                 let period = match own.per {
                     Period::Day => "a day",
                     Period::Week(_) => "a week",
@@ -127,6 +175,30 @@ impl Times {
                     ),
                 );
             }
+        }
+    }
+
+    /// Tells of more closings and quotas than a profile may have, those it takes over included.
+    pub(super) fn check_number(
+        &self,
+        closings: &[Closing],
+        quotas: &[Quota],
+        problems: &mut Problems,
+    ) {
+        let number = closings.len() + quotas.len();
+        let own = self.quotas.iter().map(|(span, _)| span);
+        let last = own
+            .chain(self.closings.iter().map(|(span, _)| span))
+            .next_back();
+        if number > MAX_TIMES
+            && let Some(span) = last
+        {
+            let message = format!("more than {MAX_TIMES} closings and quotas of one profile");
+            problems.report(
+                Diagnostic::error("too-many", message)
+                    .at(problems.place(span), format!("there are {number}"))
+                    .help("one may name many categories, services and names"),
+            );
         }
     }
 
@@ -171,11 +243,15 @@ pub(super) fn times(
     }
     for entry in quotas.iter().flat_map(|tables| &tables.0) {
         if let Some(quota) = quota(entry, known, problems) {
-            let same = |(_, it): &&(Range<usize>, Quota)| same_subjects(&it.of, &quota.of);
+            let same = |(_, it): &&(Range<usize>, Quota)| it.is_same(&quota);
             if let Some((first, _)) = times.quotas.iter().find(same) {
                 let (second, first) = (problems.place(&entry.span), problems.place(first));
                 let message = "one profile has two quotas of the same";
-                problems.report(Diagnostic::error("duplicate", message).twice(second, first));
+                problems.report(
+                    Diagnostic::error("duplicate", message)
+                        .twice(second, first)
+                        .note("one for each day and one for each week may stand beside each other"),
+                );
             }
             times.quotas.push((entry.span.clone(), quota));
         }

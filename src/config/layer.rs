@@ -238,7 +238,9 @@ pub(super) fn profiles(
             .filter(|below| **below != at)
             .map(|below| &layers[*below].times)
             .collect();
-        layers[at].times.check_effect(&below, problems);
+        let times = &layers[at].times;
+        times.check_effect(&below, problems);
+        times.check_number(&profile.closings, &profile.quotas, problems);
         profiles.push(profile);
     }
     profiles

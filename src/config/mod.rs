@@ -43,7 +43,7 @@ mod words;
 
 pub use case::{Case, CaseAsker, CaseNames, CaseTime, Expect};
 pub use catalogue::{CatalogueEntry, catalogue};
-pub use closing::{Closing, Period, Quota, WhenClockUnset};
+pub use closing::{Closing, MAX_TIMES, Period, Quota, WhenClockUnset};
 pub use default::default_text;
 pub use devices_file::{DeviceEdit, DevicesRead, EditError, GivenDevices, good_copy};
 pub use diagnostic::{Coloured, Diagnostic, Place, Related, Severity};

@@ -820,3 +820,85 @@ fn times_are_inherited_by_schedule_and_by_subject() {
     assert_eq!(profile("adult").closings, []);
     assert_eq!(profile("adult").when_clock_unset, WhenClockUnset::Close);
 }
+
+/// "1 h a day and 5 h a week of games" are two quotas, however their subjects are ordered.
+#[test]
+fn a_day_and_a_week_of_the_same_are_two_quotas() {
+    let text = r#"
+        [household]
+        time-zone = "UTC0"
+        [profile.kids]
+        inherits = "schoolchild"
+        quota = [
+            { of = ["roblox", "games"], time = "1h" },
+            { of = ["games", "roblox"], time = "5h", per = "week" },
+        ]
+        [profile.leo]
+        inherits = "kids"
+        quota = [{ of = ["games", "roblox"], time = "6h", per = "week", reset-day = "sunday" }]
+    "#;
+    let files = MemoryFiles::new().files();
+    let loaded = load_embedded(text, &files, &Overrides::default());
+    assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
+    let config = loaded.config.unwrap();
+    let leo = config.profiles.iter().find(|it| it.name == "leo").unwrap();
+    let shown: Vec<_> = leo.quotas.iter().map(|it| (it.label(), it.time)).collect();
+    let hours = Duration::from_hours;
+    assert_eq!(
+        shown,
+        [
+            ("games, roblox".to_owned(), hours(1)),
+            ("games, roblox per week".to_owned(), hours(6))
+        ]
+    );
+    let twice = text.replace("per = \"week\" }", "reset = \"05:00\" }");
+    let loaded = load_embedded(&twice, &files, &Overrides::default());
+    let messages: Vec<_> = loaded.diagnostics.iter().map(|it| &it.message).collect();
+    assert_eq!(messages, ["one profile has two quotas of the same"]);
+}
+
+/// A quota of very many names has a short name of its own, which fits wherever names are kept.
+#[test]
+fn the_name_of_a_quota_is_bounded() {
+    let quota_of = |number: usize| {
+        let of: Vec<String> = (0..number)
+            .map(|number| format!("\"n{number}.{}.example\"", "x".repeat(60)))
+            .collect();
+        let text = format!(
+            "[household]\ntime-zone = \"UTC0\"\n[profile.leo]\ninherits = \"schoolchild\"\n\
+             quota = [{{ of = [{}], time = \"1h\", per = \"week\" }}]\n",
+            of.join(", ")
+        );
+        let loaded = load_embedded(&text, &MemoryFiles::new().files(), &Overrides::default());
+        let config = loaded.config.unwrap();
+        let leo = config.profiles.iter().find(|it| it.name == "leo").unwrap();
+        leo.quotas[0].label()
+    };
+    let labels: Vec<String> = [3, 90, 91].map(quota_of).to_vec();
+    assert!(labels.iter().all(|it| it.len() <= 200), "{labels:?}");
+    assert!(labels[1].contains(", 88 more (#"), "{labels:?}");
+    assert_ne!(labels[1].replace("88", "89"), labels[2]);
+}
+
+#[test]
+fn more_closings_and_quotas_than_can_be_told_apart_are_an_error() {
+    let with = |number: usize| {
+        let of: Vec<String> = (0..number)
+            .map(|number| format!("{{ of = [\"n{number}.example\"], time = \"1h\" }}"))
+            .collect();
+        let text = format!(
+            "[household]\ntime-zone = \"UTC0\"\n[profile.leo]\ninherits = \"schoolchild\"\n\
+             quota = [{}]\n",
+            of.join(", ")
+        );
+        load_embedded(&text, &MemoryFiles::new().files(), &Overrides::default())
+    };
+    assert!(with(64).config.is_some());
+    let loaded = with(65);
+    assert!(loaded.config.is_none());
+    let messages: Vec<_> = loaded.diagnostics.iter().map(|it| &it.message).collect();
+    assert_eq!(
+        messages,
+        ["more than 64 closings and quotas of one profile"]
+    );
+}

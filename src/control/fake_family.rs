@@ -89,8 +89,11 @@ impl FakeHousehold {
                 let said = said(What::Reveal, scope, until(&term)?, why);
                 (grants.add(said, wall).map_err(wrong)?, "added")
             }
-            GrantRequest::Undo { id } => {
-                let undone = grants.undo(id, &by, wall);
+            GrantRequest::Undo { id, reveal } => {
+                let undone = match reveal {
+                    true => grants.end_reveal(id, &by, wall),
+                    false => grants.undo(id, &by, wall),
+                };
                 let id = undone.map_err(|error| ControlError::not_found(error.to_string(), ""))?;
                 (id.id, "undone")
             }

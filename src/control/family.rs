@@ -121,6 +121,8 @@ pub enum GrantRequest {
     Undo {
         /// Its number.
         id: u32,
+        /// Whether a reveal is meant; else a grant, a pause or a bonus.
+        reveal: bool,
     },
 }
 
@@ -242,8 +244,12 @@ pub struct BonusQuery {
 #[cfg_attr(test, derive(IntoParams), into_params(parameter_in = Query))]
 #[serde(deny_unknown_fields)]
 pub struct UndoQuery {
-    /// The number of a grant, a pause or a bonus.
+    /// The number of a grant, a pause or a bonus; of a reveal where `reveal` says so.
     pub id: u32,
+    /// Whether a reveal is meant.
+    #[serde(default)]
+    #[cfg_attr(test, param(required = false))]
+    pub reveal: bool,
     /// Who says so, beside the account of the caller.
     pub by: Option<String>,
 }

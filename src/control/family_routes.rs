@@ -49,7 +49,7 @@ pub(super) async fn allow(
     change(door, query.try_into()?, by).await
 }
 
-/// Ends a grant, a pause or a bonus before its time.
+/// Ends a grant, a pause, a bonus or a reveal before its time.
 #[cfg_attr(test, utoipa::path(
     post,
     path = "/api/v1/grants/undo",
@@ -64,8 +64,11 @@ pub(super) async fn undo(
     Extension(peer): Extension<Peer>,
     Parameters(query): Parameters<UndoQuery>,
 ) -> Answer<GrantChange> {
-    let id = query.id;
-    change(door, GrantRequest::Undo { id }, peer.named(query.by)).await
+    let undo = GrantRequest::Undo {
+        id: query.id,
+        reveal: query.reveal,
+    };
+    change(door, undo, peer.named(query.by)).await
 }
 
 /// Pauses the internet or the filter.

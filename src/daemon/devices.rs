@@ -492,9 +492,10 @@ impl Daemon {
     /// Makes `edits` to the devices file, if what comes of it is a right configuration.
     fn write(&self, path: &Path, edits: &[DeviceEdit]) -> Result<(), ControlError> {
         rewrite(self.reloader.files(), path, edits, |text| {
-            let tried = self.reloader.try_devices(path, text);
+            let current = self.resolver.snapshot();
+            let tried = self.reloader.try_devices(path, text, &current);
             if tried.config.is_none() {
-                let now = self.reloader.try_all();
+                let now = self.reloader.try_all_beside(&current);
                 return Err(refusal(&tried, now.config.is_none()));
             }
             Ok(())

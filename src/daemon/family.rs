@@ -5,6 +5,7 @@
 //! before its first query and at every change, before whoever made the change hears that it is done.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -26,7 +27,7 @@ use crate::grants::{
     time_of_day,
 };
 use crate::lists::{ListKind, services};
-use crate::quota::{Meters, Quota};
+use crate::quota::{Meters, Quota, Shown};
 use crate::resolve::TimeKeeper;
 use crate::snapshot::Snapshot;
 use crate::standing::{Plan, QuotaState, Standings, quotas_of};
@@ -45,6 +46,10 @@ pub(super) struct Families {
     grants: Mutex<Grants>,
     /// Held while the grants are written; the grants themselves are not.
     writing: Mutex<()>,
+    /// Whether the grants are to be written with the next minute.
+    is_unsaved: AtomicBool,
+    /// The configuration that what was said is about.
+    about: Mutex<Option<Arc<Config>>>,
     /// How much of each quota is used.
     pub(super) meters: Meters,
     known: Mutex<KnownTime>,
@@ -74,6 +79,8 @@ impl Families {
             path: path(grants::store::FILE),
             grants: Mutex::new(grants),
             writing: Mutex::default(),
+            is_unsaved: AtomicBool::new(false),
+            about: Mutex::default(),
             meters,
             known: Mutex::new(known),
             changed: Notify::new(),
@@ -90,6 +97,11 @@ impl Families {
             self.changed.notify_one();
         }
         look
+    }
+
+    /// Why the household's clock is not believed, if it is not.
+    pub(super) fn clock_doubt(&self) -> Option<String> {
+        locked(&self.known).doubt()
     }
 
     /// Begins what begins at `wall` of the quotas of `config` and ends what ends.
@@ -150,14 +162,28 @@ impl Families {
     pub(super) fn write(&self, is_end: bool) {
         let wall = self.look().wall;
         let is_changed = self.grants().tidy(wall);
-        if is_changed {
+        if self.is_unsaved.swap(false, Ordering::Relaxed) || is_changed {
             self.save();
         }
         if let Err(error) = self.meters.write(self.clock.now()) {
             warn!(%error, "what is used of quotas could not be written; the next minute tries again");
         }
-        if let Err(error) = locked(&self.known).save(is_end) {
+        let time = locked(&self.known).to_remember(is_end);
+        if let Some(Err(error)) = time.map(|time| time.write()) {
             warn!(%error, "the time could not be written");
+        }
+    }
+
+    /// Has the grants written with the next minute.
+    pub(super) fn save_soon(&self) {
+        self.is_unsaved.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that what was said is about `config` now, where it was about another.
+    fn be_about(&self, config: &Arc<Config>) {
+        let before = locked(&self.about).replace(Arc::clone(config));
+        if before.as_ref().is_none_or(|it| !Arc::ptr_eq(it, config)) {
+            self.rename(before.as_deref(), config);
         }
     }
 
@@ -182,6 +208,7 @@ impl TimeKeeper for Families {
             let at = self.clock.now();
             (at, known.look(at, self.clock.wall()).wall)
         };
+        self.be_about(&snapshot.config);
         let grants = self.grants().clone();
         self.turn(&snapshot.config, at, wall, &grants);
         let plan = Plan {
@@ -294,6 +321,8 @@ fn refused(error: GrantError) -> ControlError {
         | GrantError::Minutes { .. }
         | GrantError::NoReason
         | GrantError::RevealTime { .. }
+        | GrantError::IsReveal { .. }
+        | GrantError::NoReveal { .. }
         | GrantError::Ended { .. } => ControlError::bad_request(text, ""),
     }
 }
@@ -339,35 +368,60 @@ impl Daemon {
             wall: families.look().wall,
             by: who(by),
         };
-        let (id, done) = match request {
-            GrantRequest::Undo { id } => {
+        let (ids, done) = match request {
+            GrantRequest::Undo { id, reveal } => {
                 let mut grants = families.grants();
-                let undone = grants.undo(id, &change.by, change.wall);
-                (undone.map_err(refused)?.id, "undone")
+                let undone = match reveal {
+                    true => grants.end_reveal(id, &change.by, change.wall),
+                    false => grants.undo(id, &change.by, change.wall),
+                };
+                (vec![undone.map_err(refused)?.id], "undone")
             }
             saying => {
                 let said = self.understand(saying, &change)?;
-                let added = families.grants().add(said, change.wall);
-                (added.map_err(refused)?, "added")
+                let mut grants = families.grants();
+                // All of it or nothing.
+                let mut with = grants.clone();
+                let added = said.into_iter().map(|said| with.add(said, change.wall));
+                let added: Result<Vec<u32>, _> = added.collect();
+                let added = added.map_err(refused)?;
+                *grants = with;
+                (added, "added")
             }
         };
         self.resolver.renew_standings();
         let is_written = families.save();
         let grants = families.grants();
-        let grant = grants.grant(id).map(|it| Grant::of(it, change.wall));
+        let found = ids.iter().filter_map(|id| grants.grant(*id));
+        let mut changed: Vec<Grant> = found.map(|it| Grant::of(it, change.wall)).collect();
         drop(grants);
-        let grant = grant.unwrap_or_default();
         self.renew_reveals(change.wall);
         families.changed.notify_one();
-        info!(id, kind = grant.kind, by = grant.by, done, "grant");
+        for grant in &changed {
+            info!(
+                id = grant.id,
+                kind = grant.kind,
+                by = grant.by,
+                done,
+                "grant"
+            );
+        }
+        let mut changed = changed.drain(..);
+        let grant = changed.next().unwrap_or_default();
+        let mut notes = unwritten(is_written);
+        notes.extend(changed.map(|it| also(&it)));
         Ok(GrantChange {
             done: done.to_owned(),
             grant,
-            notes: unwritten(is_written),
+            notes,
         })
     }
 
-    fn understand(&self, saying: GrantRequest, change: &Change<'_>) -> Result<Said, ControlError> {
+    fn understand(
+        &self,
+        saying: GrantRequest,
+        change: &Change<'_>,
+    ) -> Result<Vec<Said>, ControlError> {
         let (what, scope, until, why) = match saying {
             GrantRequest::Allow {
                 subject,
@@ -396,11 +450,20 @@ impl Daemon {
                 minutes,
                 why,
             } => {
-                change.check(&Scope::Profile(profile.clone()))?;
-                let until = self.end_of(&profile, quota.as_deref())?;
-                let of = quota;
-                let what = What::Bonus { minutes, of };
-                (what, Scope::Profile(profile), until, why)
+                let scope = Scope::Profile(profile.clone());
+                change.check(&scope)?;
+                let ends = self.ends_of(&profile, quota.as_deref())?.into_iter();
+                let each = ends.map(|(of, until)| Said {
+                    what: What::Bonus {
+                        minutes,
+                        of: Some(of),
+                    },
+                    scope: scope.clone(),
+                    until,
+                    by: change.by.clone(),
+                    why: why.clone(),
+                });
+                return Ok(each.collect());
             }
             GrantRequest::Reveal { profile, term, why } => {
                 let scope = Scope::Profile(profile.clone());
@@ -409,25 +472,33 @@ impl Daemon {
                 check_reveal(profiles.find(|it| it.name == profile))?;
                 (What::Reveal, scope, change.until(&term)?, why)
             }
-            GrantRequest::Undo { id } => return Err(refused(GrantError::Unknown { id })),
+            GrantRequest::Undo { id, .. } => return Err(refused(GrantError::Unknown { id })),
         };
         change.check(&scope)?;
-        Ok(Said {
+        Ok(vec![Said {
             what,
             scope,
             until,
             by: change.by.clone(),
             why,
-        })
+        }])
     }
 
-    /// When the running day or week of a quota ends; of several, the last of them.
-    fn end_of(&self, profile: &str, quota: Option<&str>) -> Result<Timestamp, ControlError> {
+    /// The quotas that are meant, by name, and when the running day or week of each ends.
+    fn ends_of(
+        &self,
+        profile: &str,
+        quota: Option<&str>,
+    ) -> Result<Vec<(String, Timestamp)>, ControlError> {
         let shown = self.families.meters.shown(self.clock.now());
         let of_profile = shown.iter().filter(|it| it.quota.profile == profile);
         let meant: Vec<_> = of_profile
-            .filter(|it| quota.is_none_or(|quota| it.quota.of == quota))
+            .filter(|it| quota.is_none_or(|word| it.quota.is_called(word)))
             .collect();
+        // `games` is the day's where there is a week's too that is called `games per week`.
+        let is_named = |it: &&&Shown| quota == Some(it.quota.of.as_str());
+        let named = meant.iter().find(is_named).map(|it| vec![*it]);
+        let meant = named.unwrap_or(meant);
         if meant.is_empty() {
             let profile = profile.escape_debug();
             let error = match quota {
@@ -437,8 +508,11 @@ impl Daemon {
             let help = "`hedgerow quota show` shows those there are";
             return Err(ControlError::not_found(error, help));
         }
-        let ends = meant.iter().filter_map(|it| it.period.map(|it| it.end));
-        ends.max().ok_or_else(|| refused(GrantError::ClockUnset))
+        let ends = meant
+            .iter()
+            .map(|it| Some((it.quota.of.clone(), it.period?.end)));
+        let ends: Option<Vec<_>> = ends.collect();
+        ends.ok_or_else(|| refused(GrantError::ClockUnset))
     }
 
     fn hear(&self, request: RequestRequest, by: &By) -> Result<RequestChange, ControlError> {
@@ -508,6 +582,15 @@ impl Daemon {
     }
 }
 
+/// What is told of a grant that was made beside the first.
+fn also(grant: &Grant) -> String {
+    let quota = grant.quota.as_deref().unwrap_or_default();
+    format!(
+        "number {} gives the same for {quota}, until {}",
+        grant.id, grant.until
+    )
+}
+
 fn unwritten(is_written: bool) -> Vec<String> {
     let note = (!is_written).then(|| UNWRITTEN.to_owned());
     note.into_iter().collect()
@@ -570,4 +653,36 @@ fn in_background<T: Send + 'static>(
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualTime;
+    use crate::files::MemoryFiles;
+
+    /// Whoever keeps the time looks at the clocks while the disk hangs.
+    #[test]
+    fn a_disk_that_hangs_holds_up_no_look_at_the_clock() {
+        let memory = MemoryFiles::new();
+        let time = ManualTime::starting_at("2026-12-01T12:00:00Z".parse().unwrap());
+        let families = Families::load(memory.files(), time.clock(), Some("/state".into()));
+        time.advance(std::time::Duration::from_secs(3601));
+        let _steady = families.look();
+        let hanging = memory.hang();
+        std::thread::scope(|scope| {
+            let writing = scope.spawn(|| families.write(false));
+            while memory.waiting() == 0 {
+                std::thread::yield_now();
+            }
+            // With the lock held this would never come back.
+            assert_ne!(families.look().wall, Wall::Unset);
+            assert_eq!(families.clock_doubt(), None);
+            assert!(!writing.is_finished());
+            drop(hanging);
+            writing.join().unwrap();
+        });
+        let seen = std::path::Path::new("/state").join(crate::wall::FILE);
+        assert!(memory.paths().contains(&seen));
+    }
 }

@@ -180,6 +180,7 @@ impl Daemon {
         warnings.extend(list_troubles(&snapshot.lists));
         warnings.extend(self.shared_macs(snapshot));
         warnings.extend(self.announcements(&snapshot.config));
+        warnings.extend(self.families.clock_doubt());
         let refused = &self.resolver.refused().last_foreign;
         if let Some(client) = *refused.lock().unwrap_or_else(PoisonError::into_inner) {
             warnings.push(format!(
@@ -290,7 +291,10 @@ impl Household for Arc<Daemon> {
                     Some(time) => families.standings_at(&snapshot, now, time),
                     None => snapshot.standings.load_full(),
                 };
-                explain(&snapshot, standings, &Files::disk(), &request, now)
+                let mut told = explain(&snapshot, standings, &Files::disk(), &request, now)?;
+                let doubt = families.clock_doubt();
+                told.notes.extend(doubt.filter(|_| request.at.is_none()));
+                Ok(told)
             })
             .await;
             done.unwrap_or_else(|error| {

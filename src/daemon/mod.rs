@@ -15,6 +15,7 @@ mod household;
 mod lists;
 mod newcomers;
 mod profile;
+mod renames;
 mod search;
 mod timekeeper;
 mod updates;

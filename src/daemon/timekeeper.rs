@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
@@ -29,6 +30,7 @@ pub(super) async fn keep(daemon: Arc<Daemon>, stopped: watch::Receiver<bool>) {
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut rounds = Rounds::default();
     let mut birthdays = Birthdays::default();
+    let mut writing: Option<JoinHandle<()>> = None;
     loop {
         let is_changed = tokio::select! {
             _ = look.tick() => false,
@@ -39,8 +41,8 @@ pub(super) async fn keep(daemon: Arc<Daemon>, stopped: watch::Receiver<bool>) {
         let at = daemon.clock.now();
         if rounds.is_set != Some(seen.wall != Wall::Unset) {
             rounds.is_set = Some(seen.wall != Wall::Unset);
-            if seen.wall == Wall::Unset {
-                warn!("the household's clock is not set: what is closed at times stays closed");
+            if let Some(doubt) = daemon.families.clock_doubt() {
+                warn!("{doubt}");
             }
         } else if seen.is_jump {
             info!(now = ?seen.wall.time(), "the household's clock was set");
@@ -62,10 +64,17 @@ pub(super) async fn keep(daemon: Arc<Daemon>, stopped: watch::Receiver<bool>) {
         rounds.next = daemon.families.next_change(seen.wall);
         if is_used_up || at.since(rounds.written) >= WRITE_EVERY {
             rounds.written = at;
+            // Never waited for: a disk that hangs must not hold up bedtime. A panic there is told by
+            // the runtime; the next minute may succeed.
+            if writing.as_ref().is_some_and(|it| !it.is_finished()) {
+                rounds.tell_that_it_hangs();
+                continue;
+            }
+            rounds.hangs = false;
             let daemon = Arc::clone(&daemon);
-            let writing = tokio::task::spawn_blocking(move || daemon.families.write(false));
-            // A panic there is told by the runtime; the next minute may succeed.
-            drop(writing.await);
+            writing = Some(tokio::task::spawn_blocking(move || {
+                daemon.families.write(false);
+            }));
         }
     }
 }
@@ -78,9 +87,17 @@ struct Rounds {
     next: Option<Timestamp>,
     is_set: Option<bool>,
     has_turned: bool,
+    /// Whether it was told that writing takes longer than it should.
+    hangs: bool,
 }
 
 impl Rounds {
+    fn tell_that_it_hangs(&mut self) {
+        if !std::mem::replace(&mut self.hangs, true) {
+            warn!("the disk takes very long: what is used of quotas is not written meanwhile");
+        }
+    }
+
     /// Whether something may be different at `at`.
     fn is_due(&mut self, at: Moment, seen: Look, standings: &Standings) -> bool {
         let is_first = !std::mem::replace(&mut self.has_turned, true);

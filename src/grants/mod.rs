@@ -199,6 +199,18 @@ pub enum GrantError {
         /// The number.
         id: u32,
     },
+    /// It is of the other kind, which is ended in another way.
+    #[error("number {id} is a reveal; `hedgerow reveals end {id}` ends it")]
+    IsReveal {
+        /// The number.
+        id: u32,
+    },
+    /// The same the other way round.
+    #[error("number {id} is no reveal; `hedgerow grants undo {id}` ends it")]
+    NoReveal {
+        /// The number.
+        id: u32,
+    },
     /// It does not hold any more.
     #[error("number {id} ended at {at:.0} already")]
     Ended {
@@ -287,11 +299,29 @@ impl Grants {
         Ok(id)
     }
 
-    /// Ends the one with the number `id` before its time.
+    /// Ends the grant, the pause or the bonus with the number `id` before its time.
     ///
     /// # Errors
-    /// [`GrantError::Unknown`], [`GrantError::Ended`].
+    /// [`GrantError::Unknown`], [`GrantError::IsReveal`], [`GrantError::Ended`].
     pub fn undo(&mut self, id: u32, by: &str, wall: Wall) -> Result<&Grant, GrantError> {
+        match self.grant(id) {
+            Some(grant) if grant.what == What::Reveal => Err(GrantError::IsReveal { id }),
+            _ => self.end(id, by, wall),
+        }
+    }
+
+    /// Ends the reveal with the number `id` before its time.
+    ///
+    /// # Errors
+    /// [`GrantError::Unknown`], [`GrantError::NoReveal`], [`GrantError::Ended`].
+    pub fn end_reveal(&mut self, id: u32, by: &str, wall: Wall) -> Result<&Grant, GrantError> {
+        match self.grant(id) {
+            Some(grant) if grant.what != What::Reveal => Err(GrantError::NoReveal { id }),
+            _ => self.end(id, by, wall),
+        }
+    }
+
+    fn end(&mut self, id: u32, by: &str, wall: Wall) -> Result<&Grant, GrantError> {
         self.tidy(wall);
         let place = self.grants.iter().position(|grant| grant.id == id);
         let grant = &mut self.grants[place.ok_or(GrantError::Unknown { id })?];
@@ -335,6 +365,28 @@ impl Grants {
         }
         holding.allowed.retain(|grant| grant.id > newest_pause);
         holding
+    }
+
+    /// Has what is said and asked for `before` be for `after`, a profile or a device that got another
+    /// name. Says whether there was anything.
+    pub fn rename(&mut self, before: &Scope, after: &Scope) -> bool {
+        let mut is_changed = false;
+        for grant in self.grants.iter_mut().filter(|it| it.scope == *before) {
+            grant.scope.clone_from(after);
+            is_changed = true;
+        }
+        for request in &mut self.requests {
+            let (was, name, is) = match (before, after) {
+                (Scope::Profile(was), Scope::Profile(is)) => (was, &mut request.profile, is),
+                (Scope::Device(was), Scope::Device(is)) => (was, &mut request.device, is),
+                _ => continue,
+            };
+            if was == name {
+                name.clone_from(is);
+                is_changed = true;
+            }
+        }
+        is_changed
     }
 
     /// The devices of which something is said that is not said of their profiles.

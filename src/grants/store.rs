@@ -1,9 +1,9 @@
 //! Grants, pauses and requests in a file of the state folder.
 //!
 //! The file is replaced whole at each change, so that a power cut leaves what was before it or what
-//! is after. It is JSON of a version of its own. A file of a later version, or one that makes no
-//! sense, is set aside beside it and told of, and everything begins empty: a grant that is lost
-//! can be given again, and nothing is half understood.
+//! is after. It is JSON of a version of its own. A grant or a request that makes no sense is left out;
+//! of a file of a later version, or one that makes no sense as a whole, everything is. Both times the
+//! file is kept beside it and it is told: what is lost can be said again.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ const VERSION: u32 = 1;
 /// The most octets of a name of a profile, a device or a quota.
 const MAX_NAME: usize = 300;
 
-/// Why a file was set aside.
+/// What is wrong with a file of which a copy is kept.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// It cannot be read.
@@ -44,6 +44,19 @@ pub enum LoadError {
         /// Its version.
         found: u32,
     },
+    /// Some grants or requests make no sense; the others hold.
+    #[error(
+        "{}: {left_out} of its grants and requests cannot be read and do not hold ({reason}). The \
+         file was kept beside it", path.display()
+    )]
+    Records {
+        /// The file.
+        path: PathBuf,
+        /// How many.
+        left_out: usize,
+        /// What is wrong with the first of them.
+        reason: String,
+    },
     /// It makes no sense.
     #[error("{}: {reason}. It was set aside: grants and pauses begin empty", path.display())]
     Damaged {
@@ -56,13 +69,14 @@ pub enum LoadError {
 
 /// Reads what was said and asked for from `path`; what is wrong with the file beside it.
 pub fn load(files: &Files, path: &Path) -> (Grants, Option<LoadError>) {
-    let error = match read(files, path) {
-        Ok(grants) => return (grants, None),
+    let (grants, error) = match read(files, path) {
+        Ok((grants, None)) => return (grants, None),
+        Ok((grants, Some(error))) => (grants, error),
         Err(LoadError::File(error)) if error.is_missing() => return (Grants::default(), None),
-        Err(error) => error,
+        Err(error) => (Grants::default(), error),
     };
     set_aside(files, path);
-    (Grants::default(), Some(error))
+    (grants, Some(error))
 }
 
 /// Writes `grants` to `path`, whole or not at all.
@@ -90,7 +104,8 @@ pub fn aside(path: &Path) -> PathBuf {
     aside.into()
 }
 
-fn read(files: &Files, path: &Path) -> Result<Grants, LoadError> {
+/// What the file says, and what is wrong with single grants and requests of it.
+fn read(files: &Files, path: &Path) -> Result<(Grants, Option<LoadError>), LoadError> {
     let damaged = |reason: String| LoadError::Damaged {
         path: path.to_path_buf(),
         reason,
@@ -103,9 +118,15 @@ fn read(files: &Files, path: &Path) -> Result<Grants, LoadError> {
         let path = path.to_path_buf();
         return Err(LoadError::Version { path, found });
     }
-    let stored: Stored =
-        serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
-    stored.understand().map_err(damaged)
+    let found: Found = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+    let (grants, faults) = found.understand().map_err(damaged)?;
+    let left_out = faults.len();
+    let error = faults.into_iter().next().map(|reason| LoadError::Records {
+        path: path.to_path_buf(),
+        left_out,
+        reason,
+    });
+    Ok((grants, error))
 }
 
 /// Keeps what can be read of the file for whoever wants to look at it.
@@ -126,13 +147,25 @@ struct Version {
     version: u32,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+/// The file as it is written.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct Stored {
     version: u32,
     last_id: u32,
     grants: Vec<StoredGrant>,
     requests: Vec<StoredRequest>,
+}
+
+/// The file as it is read: one grant that makes no sense must not take a pause with it.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Found {
+    #[serde(rename = "version")]
+    _version: u32,
+    last_id: u32,
+    grants: Vec<serde_json::Value>,
+    requests: Vec<serde_json::Value>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -220,15 +253,12 @@ enum StoredStatus {
     },
 }
 
-impl Stored {
-    fn understand(self) -> Result<Grants, String> {
-        let grants: Result<Vec<_>, _> = self.grants.into_iter().map(understand_grant).collect();
-        let requests: Result<Vec<_>, _> = self
-            .requests
-            .into_iter()
-            .map(StoredRequest::understand)
-            .collect();
-        let (grants, requests) = (grants?, requests?);
+impl Found {
+    /// What it says, and what is wrong with what is left out.
+    fn understand(self) -> Result<(Grants, Vec<String>), String> {
+        let mut faults = Vec::new();
+        let grants = records(self.grants, understand_grant, &mut faults);
+        let requests = records(self.requests, StoredRequest::understand, &mut faults);
         if grants.len() > MAX_HOLDING + MAX_ENDED + MAX_REVEALS
             || requests.len() > requests::MAX_REQUESTS
         {
@@ -236,12 +266,27 @@ impl Stored {
         }
         let highest = grants.iter().map(|it| it.id);
         let highest = highest.chain(requests.iter().map(|it| it.id)).max();
-        Ok(Grants {
+        let grants = Grants {
             last_id: self.last_id.max(highest.unwrap_or(0)),
             grants,
             requests,
-        })
+        };
+        Ok((grants, faults))
     }
+}
+
+/// Those of `found` that can be understood; what is wrong with the others goes to `faults`.
+fn records<S: serde::de::DeserializeOwned, T>(
+    found: Vec<serde_json::Value>,
+    understand: impl Fn(S) -> Result<T, String>,
+    faults: &mut Vec<String>,
+) -> Vec<T> {
+    let read = found.into_iter().map(|value| {
+        let stored = serde_json::from_value(value).map_err(|error| error.to_string());
+        stored.and_then(&understand)
+    });
+    read.filter_map(|record| record.map_err(|fault| faults.push(fault)).ok())
+        .collect()
 }
 
 fn understand_grant(stored: StoredGrant) -> Result<Grant, String> {
@@ -509,6 +554,45 @@ mod tests {
             let kept = memory.files().read(&aside(Path::new(PATH)), 4096).unwrap();
             assert_eq!(kept, content.as_bytes());
         }
+    }
+
+    #[test]
+    fn one_grant_that_cannot_be_read_takes_no_pause_with_it() {
+        let memory = MemoryFiles::new();
+        let grant = |id: u32, what: &str| {
+            format!(
+                r#"{{"id":{id},"what":{what},"since":"2026-12-01T12:00:00Z",
+                "until":"2026-12-01T14:00:00Z","by":"anna","why":""}}"#
+            )
+        };
+        let name = "x".repeat(MAX_NAME + 1);
+        let texts = [
+            grant(1, "\"pause-internet\""),
+            grant(2, &format!(r#"{{"bonus":{{"minutes":15,"of":"{name}"}}}}"#)),
+            grant(3, "\"a-later-kind\""),
+        ];
+        let text = format!(
+            r#"{{"version":1,"last-id":3,"grants":[{}],"requests":[{{"id":"four"}}]}}"#,
+            texts.join(",")
+        );
+        memory.put(PATH, text.clone());
+        let (mut grants, error) = load(&memory.files(), Path::new(PATH));
+        let error = error.unwrap();
+        assert!(matches!(error, LoadError::Records { left_out: 3, .. }));
+        let text_of_error = error.to_string();
+        assert!(text_of_error.contains("a name that cannot be"), "{error}");
+        let kept = memory.files().read(&aside(Path::new(PATH)), MAX_FILE);
+        assert_eq!(kept.unwrap(), text.as_bytes());
+        let wall = Wall::Set(time("2026-12-01T13:00:00Z"));
+        assert_eq!(grants.holding("mia", None, wall).internet.unwrap().id, 1);
+        let again = Said {
+            what: What::PauseFilter,
+            scope: Scope::Everybody,
+            until: time("2026-12-01T14:00:00Z"),
+            by: "anna".into(),
+            why: String::new(),
+        };
+        assert_eq!(grants.add(again, wall), Ok(4), "no number is given twice");
     }
 
     #[test]

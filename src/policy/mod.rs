@@ -16,6 +16,7 @@
 mod answer;
 mod authority;
 mod canary;
+mod connectivity;
 mod gate;
 mod lookalike;
 mod resolvers;

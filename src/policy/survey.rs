@@ -2,6 +2,7 @@
 
 use super::authority::Panel;
 use super::canary::is_canary;
+use super::connectivity::is_connectivity_check;
 use super::special::SpecialUse;
 use super::view::View;
 use super::voice::{Stance, Voice, precision};
@@ -32,6 +33,8 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
         let cause = Cause::OpenService { service };
         each(about(Stance::Allow, cause, None, 1));
     }
+    // A category that was granted is as good as one on the allowlist.
+    on_allowlist |= marks.is_some_and(|marks| marks.is_granted());
     if let Some(mut marks) = marks {
         view.standing.mark_name(name, &mut marks);
         survey_standing(name, qtype, view, &marks, &mut each);
@@ -146,7 +149,9 @@ fn survey_standing(
     if let Some(cause) = standing.granted_service(marks) {
         each(household(Stance::Allow, cause, 1));
     }
-    let closes_all = standing.may_close_everything() && is_of_the_web(name, qtype, view);
+    let closes_all = standing.may_close_everything()
+        && is_of_the_web(name, qtype, view)
+        && !is_connectivity_check(name);
     for (cause, is_everything) in standing.closings(marks) {
         if closes_all || !is_everything {
             each(about(Stance::Block, cause, None, u16::from(!is_everything)));

@@ -360,11 +360,16 @@ fn same_subjects(one: &[Subject], other: &[Subject]) -> bool {
 /// Tells how the times of a schedule changed: `bedtime begins 20:00 instead of 20:30 (sun-thu)`.
 fn times(before: &Schedule, after: &Schedule, found: &mut Found) {
     let name = &after.name;
-    let (was, is) = (before.times.windows(), after.times.windows());
+    let in_order = |schedule: &Schedule| {
+        let mut windows = schedule.times.windows().to_vec();
+        windows.sort_by_cached_key(ToString::to_string);
+        windows
+    };
+    let (was, is) = (in_order(before), in_order(after));
     let same_days =
-        was.len() == is.len() && was.iter().zip(is).all(|(was, is)| was.days == is.days);
+        was.len() == is.len() && was.iter().zip(&is).all(|(was, is)| was.days == is.days);
     if same_days {
-        for (was, is) in was.iter().zip(is) {
+        for (was, is) in was.iter().zip(&is) {
             let (old, new) = (was.to_string(), is.to_string());
             let ((old_begin, old_end), (new_begin, new_end)) = (ends(&old), ends(&new));
             let days = new.rsplit_once(' ').map_or("every day", |(days, _)| days);
@@ -389,7 +394,8 @@ fn times(before: &Schedule, after: &Schedule, found: &mut Found) {
     let dates = |schedule: &Schedule| {
         let times = &schedule.times;
         let shown = |dates: &[crate::schedule::Dates]| {
-            let texts: Vec<String> = dates.iter().map(ToString::to_string).collect();
+            let mut texts: Vec<String> = dates.iter().map(ToString::to_string).collect();
+            texts.sort_unstable();
             texts.join(", ")
         };
         (shown(times.dates()), shown(times.except()))
@@ -427,7 +433,11 @@ pub fn windows(schedule: &Schedule) -> String {
 fn quotas(before: &[Quota], after: &[Quota], found: &mut Found) {
     for quota in after {
         let of = words_of(&quota.of);
-        let earlier = before.iter().find(|it| same_subjects(&it.of, &quota.of));
+        // A day's that became a week's is one that changed, unless there were both.
+        let is_left = |it: &&Quota| !after.iter().any(|other| other.is_same(it));
+        let of_same = |it: &&Quota| same_subjects(&it.of, &quota.of);
+        let earlier = before.iter().find(|it| it.is_same(quota));
+        let earlier = earlier.or_else(|| before.iter().find(|it| of_same(it) && is_left(it)));
         match earlier {
             None => found.tell(format!("has {} for {of} now", allowance(quota))),
             Some(old) => {
@@ -443,9 +453,15 @@ fn quotas(before: &[Quota], after: &[Quota], found: &mut Found) {
         }
     }
     for quota in before {
-        if !after.iter().any(|it| same_subjects(&it.of, &quota.of)) {
-            let of = words_of(&quota.of);
+        let same = |it: &&Quota| same_subjects(&it.of, &quota.of);
+        if after.iter().any(|it| it.is_same(quota)) {
+            continue;
+        }
+        let of = words_of(&quota.of);
+        if !after.iter().any(|it| same(&it)) {
             found.tell(format!("has no limit for {of} any more"));
+        } else if before.iter().filter(same).count() > after.iter().filter(same).count() {
+            found.tell(format!("has no longer {} for {of}", allowance(quota)));
         }
     }
 }

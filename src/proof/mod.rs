@@ -8,7 +8,7 @@ pub mod effect;
 pub mod replay;
 mod world;
 
-pub use world::{World, standing_at};
+pub use world::{World, standing_at, standing_unclosed};
 
 use serde::Serialize;
 
@@ -17,7 +17,6 @@ use crate::config::{Case, CaseAsker, CaseNames, Config, Diagnostic, Expect};
 use crate::lists::{Effect, ListKind, Reach, services};
 use crate::name::NameBuf;
 use crate::snapshot::Snapshot;
-use crate::standing::Standings;
 use crate::verdict::{Cause, Reason, Tier, Verdict};
 
 /// The code of what a broken case says of itself.
@@ -101,14 +100,21 @@ fn try_case(case: &Case, snapshot: &Snapshot, now: Timestamp) -> Proved {
     let moment = case.at.moment(now, zone);
     let standings = match moment {
         Some(at) => standing_at(&snapshot.config, &snapshot.lists, &snapshot.profiles, at),
-        None => Standings::plain(&snapshot.profiles),
+        None => standing_unclosed(&snapshot.config, &snapshot.lists, &snapshot.profiles),
     };
     let world = World::new(snapshot, &standings);
     let names = names_of(&case.of, snapshot);
     let asked = names.iter().map(|name| {
-        let view = match case.asker {
-            CaseAsker::Device(index) => world.of_device(index),
-            CaseAsker::Profile(index) => world.of_profile(index),
+        let config = &snapshot.config;
+        let view = match &case.asker {
+            CaseAsker::Device(name) => {
+                let index = config.devices.iter().position(|it| it.name == *name);
+                index.map_or_else(|| world.of_guest(), |index| world.of_device(index))
+            }
+            CaseAsker::Profile(name) => {
+                let index = config.profiles.iter().position(|it| it.name == *name);
+                index.map_or_else(|| world.of_guest(), |index| world.of_profile(index))
+            }
         };
         let verdict = world.judge(name.as_ref(), case.qtype, &view);
         (name, view, verdict)
@@ -233,4 +239,98 @@ pub fn broken_by(after: &[Proved], before: &[Proved], config: &Config) -> Vec<us
         .filter(|(_, proved)| knows(proved) != Some(false))
         .map(|(place, _)| place)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::replay::{Opening, Replayer};
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::{Overrides, load_embedded};
+    use crate::files::MemoryFiles;
+    use crate::grants::Scope;
+    use crate::journal::LogEntry;
+    use crate::reload::offline_snapshot;
+
+    fn world(written: &str) -> std::sync::Arc<Snapshot> {
+        let text = format!(
+            "[household]\ntime-zone = \"UTC0\"\n[lists]\nstarter = false\n\
+             [profile.leo]\ninherits = \"adult\"\n{written}"
+        );
+        let files = MemoryFiles::new().files();
+        let loaded = load_embedded(&text, &files, &Overrides::default());
+        let config = loaded.config.expect("a configuration");
+        offline_snapshot(config, &files, &Clock::system()).unwrap()
+    }
+
+    #[test]
+    fn a_quota_of_no_time_closes_at_any_hour() {
+        let case = "[[test]]\nname = \"play.example\"\nprofile = \"leo\"\nexpect = \"block\"\n\
+                    because = \"quota\"\n";
+        let at = case.replace("expect", "at = \"sat 15:00\"\nexpect");
+        let snapshot = world(&format!(
+            "quota = [{{ of = [\"play.example\"], time = \"0\" }}]\n{case}{at}"
+        ));
+        let proved = try_cases(&snapshot, "2026-12-01T12:00:00Z".parse().unwrap());
+        let ok: Vec<bool> = proved.iter().map(|it| it.ok).collect();
+        assert_eq!(ok, [true, true], "{proved:?}");
+    }
+
+    #[test]
+    fn another_order_of_times_is_no_difference() {
+        let text = |windows: &str| {
+            world(&format!(
+                "during = [{{ schedule = \"bedtime\", close = [\"everything\"] }}]\n\
+                 [schedule.bedtime]\nwindows = [{windows}]\n"
+            ))
+        };
+        let before = text(r#""fri,sat 22:00-07:30", "sun-thu 20:30-06:30""#);
+        let told = |after: &Snapshot| -> Vec<String> {
+            let all = effect::differences(&before.config, &after.config).into_iter();
+            all.map(|it| it.what).collect()
+        };
+        let same = text(r#""sun-thu 20:30-06:30", "fri,sat 22:00-07:30""#);
+        assert_eq!(told(&same), [""; 0]);
+        let later = text(r#""sun-thu 21:00-06:30", "fri,sat 22:00-07:30""#);
+        assert_eq!(
+            told(&later),
+            ["bedtime begins 21:00 instead of 20:30 (sun-thu)"]
+        );
+    }
+
+    /// What was open because a category was granted is no work of the configuration.
+    #[test]
+    fn what_a_grant_opened_without_a_word_cannot_be_judged() {
+        let snapshot = world(
+            "block-names = [\"play.example\"]\n\
+             [[device]]\nname = \"phone\"\nprofile = \"leo\"\naddress = [\"192.0.2.7\"]\n",
+        );
+        let entry: LogEntry = serde_json::from_value(serde_json::json!({
+            "seq": 1, "at": "2026-12-01T12:00:00Z", "device": "phone", "profile": "leo",
+            "verdict": "allow", "category": "unlisted", "tier": "lists", "trigger": "qname",
+            "source": "upstream", "rcode": "NOERROR", "name": "play.example", "qtype": "A",
+        }))
+        .unwrap();
+        let opening = |scope: Scope, until: &str| Opening {
+            scope,
+            since: "2026-12-01T11:00:00Z".parse().unwrap(),
+            until: until.parse().unwrap(),
+        };
+        let leo = || Scope::Profile("leo".to_owned());
+        for (opening, expected) in [
+            (opening(leo(), "2026-12-01T13:00:00Z"), (0, 1)),
+            (opening(Scope::Everybody, "2026-12-01T13:00:00Z"), (0, 1)),
+            (opening(leo(), "2026-12-01T11:30:00Z"), (1, 0)),
+            (
+                opening(Scope::Device("tablet".into()), "2026-12-01T13:00:00Z"),
+                (1, 0),
+            ),
+        ] {
+            let mut replayer = Replayer::new(&snapshot);
+            replayer.was_open(std::iter::once(opening.clone()));
+            replayer.judge(&entry);
+            let replay = replayer.finish();
+            assert_eq!((replay.changed, replay.undecided), expected, "{opening:?}");
+        }
+    }
 }

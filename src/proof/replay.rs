@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::world::{World, standing_at};
 use crate::clock::Timestamp;
 use crate::device::Origin;
+use crate::grants::Scope;
 use crate::journal::{LogEntry, parse_qtype};
 use crate::name::NameBuf;
 use crate::policy::View;
@@ -54,10 +55,23 @@ pub struct Change {
     pub count: u64,
 }
 
+/// Something that opened names for a while without leaving a word in the log: a category or everything
+/// was granted, or the filter was paused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// For whom.
+    pub scope: Scope,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+}
+
 /// Judges logs again in the world of a snapshot.
 #[derive(Debug)]
 pub struct Replayer<'s> {
     snapshot: &'s Snapshot,
+    openings: Vec<Opening>,
     /// What held at the last question, and from when to when.
     hour: Option<(Standings, Timestamp, Option<Timestamp>)>,
     /// By device, name, and what was and would be done.
@@ -70,10 +84,16 @@ impl<'s> Replayer<'s> {
     pub fn new(snapshot: &'s Snapshot) -> Self {
         Self {
             snapshot,
+            openings: Vec::new(),
             hour: None,
             changes: BTreeMap::new(),
             replay: Replay::default(),
         }
+    }
+
+    /// Notes what opened names while the log was written.
+    pub fn was_open(&mut self, openings: impl Iterator<Item = Opening>) {
+        self.openings.extend(openings);
     }
 
     /// Judges one entry again.
@@ -101,7 +121,8 @@ impl<'s> Replayer<'s> {
             self.replay.judged += 1;
             return;
         }
-        if entry.trigger != Trigger::Qname.label() || OF_THE_HOUR.contains(&&*entry.category) {
+        let is_of_the_hour = OF_THE_HOUR.contains(&&*entry.category) || self.was_opened(entry, at);
+        if entry.trigger != Trigger::Qname.label() || is_of_the_hour {
             self.replay.undecided += 1;
             return;
         }
@@ -129,6 +150,14 @@ impl<'s> Replayer<'s> {
         change.reason_before.clone_from(known);
         change.reason_after = reason.to_string();
         change.count += 1;
+    }
+
+    /// Whether something may have let the question through that no configuration knows.
+    fn was_opened(&self, entry: &LogEntry, at: Timestamp) -> bool {
+        let opens = |it: &Opening| {
+            it.since <= at && at < it.until && it.scope.covers(&entry.profile, Some(&entry.device))
+        };
+        entry.verdict.label() != "block" && self.openings.iter().any(opens)
     }
 
     /// What came of it.

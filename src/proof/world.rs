@@ -1,7 +1,7 @@
 //! A world at an hour that need not be now.
 
 use crate::clock::Timestamp;
-use crate::config::{Config, Subject};
+use crate::config::Config;
 use crate::lists::Index;
 use crate::name::NameRef;
 use crate::policy::{Rank, Stance, View, Voice, judge_name, survey};
@@ -18,10 +18,24 @@ pub fn standing_at(
     profiles: &[Profile],
     at: Timestamp,
 ) -> Standings {
-    let spans: Vec<_> = config
-        .schedules
+    standing_in(config, lists, profiles, Some(at))
+}
+
+/// The same at an hour in which no schedule holds.
+pub fn standing_unclosed(config: &Config, lists: &Index, profiles: &[Profile]) -> Standings {
+    standing_in(config, lists, profiles, None)
+}
+
+fn standing_in(
+    config: &Config,
+    lists: &Index,
+    profiles: &[Profile],
+    at: Option<Timestamp>,
+) -> Standings {
+    let schedules = at.map_or(&[][..], |_| &config.schedules);
+    let spans: Vec<_> = schedules
         .iter()
-        .map(|schedule| schedule.times.span(at, &config.zone))
+        .map(|schedule| schedule.times.span(at.unwrap_or_default(), &config.zone))
         .collect();
     let inputs: Vec<Vec<StandingInput>> = config
         .profiles
@@ -39,7 +53,7 @@ pub fn standing_at(
             });
             let without_time = profile.quotas.iter().filter(|quota| quota.time.is_zero());
             let used_up = without_time.map(|quota| Closing {
-                by: Closer::Quota(written(&quota.of)),
+                by: Closer::Quota(quota.label()),
                 close: quota.of.clone(),
                 open: Vec::new(),
                 since: None,
@@ -53,12 +67,6 @@ pub fn standing_at(
         })
         .collect();
     Standings::compile(profiles, &inputs, lists)
-}
-
-/// Subjects as people write them.
-fn written(subjects: &[Subject]) -> String {
-    let words: Vec<String> = subjects.iter().map(ToString::to_string).collect();
-    words.join(", ")
 }
 
 /// A snapshot and what holds in it at some hour.

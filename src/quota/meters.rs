@@ -87,6 +87,9 @@ struct Past {
     stretches: u64,
 }
 
+/// A moment by which nothing of what was counted lies ahead.
+const FAR: Moment = Moment::from_micros(u64::MAX);
+
 /// The way of counting without a [`Counter`].
 const ESTIMATE: &str = "DNS activity";
 
@@ -132,7 +135,8 @@ impl Meters {
         self.inner().counter = Some(counter);
     }
 
-    /// Takes over the quotas of a configuration. A meter that stays keeps what was counted.
+    /// Takes over the quotas of a configuration. A meter that stays keeps what was counted; one that
+    /// begins has used what was used of those it takes the place of.
     pub fn follow(&self, quotas: &[Quota]) {
         let is_known = |quota: &&Quota| {
             let inner = self.inner();
@@ -141,21 +145,35 @@ impl Meters {
         };
         let mut new: Vec<Entry> = Vec::new();
         for quota in quotas.iter().filter(|quota| !is_known(quota)) {
-            let records = locked(&self.ledger).records_of(key(&quota.profile, &quota.of));
+            let ledger = locked(&self.ledger);
+            let mut records = ledger.records_of(key(&quota.profile, &quota.of));
+            if records.is_empty() {
+                records = ledger.records_of(key(&quota.profile, &quota.formerly));
+            }
             new.push(Entry::new(quota.clone(), records));
         }
         let mut inner = self.inner();
+        let goes = |entry: &Entry| !quotas.iter().any(|it| entry.is_for(&it.profile, &it.of));
+        let gone: Vec<(Quota, Past)> = inner
+            .entries
+            .iter()
+            .filter(|entry| entry.is_wanted && goes(entry))
+            .map(|entry| (entry.quota.clone(), entry.so_far()))
+            .collect();
         inner.entries.extend(new);
-        for entry in &mut inner.entries {
-            entry.is_wanted = false;
-        }
         for quota in quotas {
             let same = |it: &&mut Entry| it.is_for(&quota.profile, &quota.of);
             if let Some(entry) = inner.entries.iter_mut().find(same) {
                 entry.quota = quota.clone();
-                entry.is_wanted = true;
+                if !std::mem::replace(&mut entry.is_wanted, true) {
+                    let before = gone.iter().filter(|(other, _)| quota.overlaps(other));
+                    entry.take_over(before.map(|(_, past)| *past));
+                }
                 entry.refresh();
             }
+        }
+        for entry in inner.entries.iter_mut().filter(|entry| goes(entry)) {
+            entry.is_wanted = false;
         }
         let mut surplus = inner.entries.iter().filter(|it| !it.is_wanted).count();
         surplus = surplus.saturating_sub(MAX_RETIRED);
@@ -164,6 +182,19 @@ impl Meters {
             surplus -= usize::from(goes);
             !goes
         });
+    }
+
+    /// Has the meters of the profile `before` count for `after`, its other name.
+    pub fn rename(&self, before: &str, after: &str) {
+        let mut inner = self.inner();
+        if inner.entries.iter().any(|it| it.quota.profile == after) {
+            return;
+        }
+        for entry in &mut inner.entries {
+            if entry.quota.profile == before {
+                after.clone_into(&mut entry.quota.profile);
+            }
+        }
     }
 
     /// The meter of a quota, for the path of a query.
@@ -256,7 +287,7 @@ impl Entry {
         let mut entry = Self {
             quota,
             meter: Arc::new(meter),
-            is_wanted: true,
+            is_wanted: false,
             period: None,
             begin: last.and_then(|last| last.begin),
             carried: last.map_or(Duration::ZERO, |last| last.carried),
@@ -301,11 +332,62 @@ impl Entry {
         match self.begin {
             // What was counted before any clock was set belongs to the period it was set in.
             None => {}
+            Some(begin) if self.began_otherwise(begin, now, period, periods) => {
+                self.go_back(period);
+            }
             Some(begin) if begin < period.begin => self.go_on(at, begin, period, periods),
             Some(begin) if begin > period.begin => self.go_back(period),
             Some(_) => return,
         }
         self.begin = Some(period.begin);
+    }
+
+    /// Whether what began at `begin` was a day or week of other hours, which would not be over yet:
+    /// somebody changed the configuration, and that is no new day.
+    fn began_otherwise(
+        &self,
+        begin: Timestamp,
+        now: Timestamp,
+        period: Period,
+        periods: &dyn Periods,
+    ) -> bool {
+        let lasts = period.end.duration_since(period.begin);
+        let is_over = begin.checked_add(lasts).is_ok_and(|end| end <= now);
+        !is_over && periods.period(&self.quota, begin).begin != begin
+    }
+
+    /// What is used of the period, the linger after the last query included.
+    fn so_far(&self) -> Past {
+        Past {
+            begin: self.begin,
+            used: self.meter.used(FAR),
+            carried: self.carried,
+            stretches: self.stretches(),
+        }
+    }
+
+    /// Has used what was used of those that were counted in its place: all of it, for nobody knows
+    /// how much of that was at the same time.
+    fn take_over(&mut self, before: impl Iterator<Item = Past> + Clone) {
+        let Some(begin) = before.clone().map(|it| it.begin).max() else {
+            return;
+        };
+        if self.begin > begin {
+            return;
+        }
+        if self.begin < begin {
+            if self.begin.is_some() {
+                self.unwritten.push(self.record(FAR));
+                self.history.push(self.so_far());
+            }
+            self.begin = begin;
+            self.carried = Duration::ZERO;
+            self.stretches_before += self.stretches();
+            self.meter.begin_period(FAR);
+        }
+        let in_period = before.filter(|it| it.begin == begin);
+        let used: Duration = in_period.map(|it| it.used).sum();
+        self.meter.add(used.saturating_sub(self.meter.used(FAR)));
     }
 
     /// A period began.

@@ -28,8 +28,13 @@ pub use rhythm::Rhythm;
 pub struct Quota {
     /// Whose.
     pub profile: String,
-    /// What is counted together, as it is shown: `games`, or `games, roblox`.
+    /// What it is called: `games`, `games, roblox`, or `games per week`; a profile has no two of
+    /// the same name.
     pub of: String,
+    /// What is counted together, in the order of the alphabet.
+    pub words: Vec<String>,
+    /// What it was called before the order stopped to matter and weeks had a name of their own.
+    pub formerly: String,
     /// When its days or weeks begin.
     pub rhythm: Rhythm,
     /// How much of it there is in a period.
@@ -38,6 +43,26 @@ pub struct Quota {
     pub roll_over: Duration,
     /// How long one query counts as activity.
     pub linger: Duration,
+}
+
+impl Quota {
+    /// Whether somebody who says `word` may mean it: its name, or what is counted in it.
+    pub fn is_called(&self, word: &str) -> bool {
+        let mut words: Vec<&str> = word.split(',').map(str::trim).collect();
+        words.sort_unstable();
+        self.of == word || words == self.words
+    }
+
+    /// Whether both count days or both count weeks of the same profile, and something in both.
+    fn overlaps(&self, other: &Self) -> bool {
+        const ALL: &str = "everything";
+        let has_all = |quota: &Self| quota.words.iter().any(|word| word == ALL);
+        self.profile == other.profile
+            && self.rhythm.week_begins.is_some() == other.rhythm.week_begins.is_some()
+            && (has_all(self)
+                || has_all(other)
+                || self.words.iter().any(|word| other.words.contains(word)))
+    }
 }
 
 /// A day or a week of a quota.

@@ -40,6 +40,8 @@ fn quota() -> Quota {
     Quota {
         profile: "mia".into(),
         of: "games".into(),
+        words: vec!["games".into()],
+        formerly: "games".into(),
         rhythm: Rhythm::default(),
         time: seconds(100),
         roll_over: seconds(30),
@@ -430,4 +432,104 @@ proptest! {
             prop_assert_eq!(used, seconds(model.used(now)));
         }
     }
+}
+/// Days that begin `by` seconds later.
+fn days_later(by: i64) -> impl Fn(&Quota, Timestamp) -> Period {
+    move |quota, at| {
+        let earlier = Timestamp::from_second(at.as_second() - by).unwrap();
+        let day = days(quota, earlier);
+        let later = |it: Timestamp| Timestamp::from_second(it.as_second() + by).unwrap();
+        Period {
+            begin: later(day.begin),
+            end: later(day.end),
+        }
+    }
+}
+
+#[test]
+fn another_hour_of_reset_is_no_new_day() {
+    for by in [50, 900] {
+        let memory = MemoryFiles::new();
+        let meters = load(&memory);
+        meters.turn(moment(0), Wall::Set(time(0)), &days, no_bonus);
+        meters.meter("mia", "games").unwrap().touch(moment(1));
+        let later = days_later(by);
+        meters.turn(moment(200), Wall::Set(time(200)), &later, no_bonus);
+        meters.write(moment(200)).unwrap();
+        let used = |meters: &Meters, at: u64| meters.shown(moment(at))[0].used;
+        assert_eq!(used(&meters, 200), seconds(10), "{by}");
+        // The same where the daemon did not run meanwhile.
+        let again = load(&memory);
+        let sooner = days_later(by + 20);
+        again.turn(moment(0), Wall::Set(time(300)), &sooner, no_bonus);
+        assert_eq!(used(&again, 0), seconds(10), "{by}");
+        let next = time(DAY + 1000);
+        again.turn(moment(2000), Wall::Set(next), &sooner, no_bonus);
+        assert_eq!(used(&again, 2000), Duration::ZERO, "{by}");
+    }
+}
+
+fn quota_of(words: &[&str]) -> Quota {
+    let words: Vec<String> = words.iter().map(|it| (*it).to_owned()).collect();
+    Quota {
+        of: words.join(", "),
+        formerly: words.join(", "),
+        words,
+        ..quota()
+    }
+}
+
+#[test]
+fn a_quota_that_takes_the_place_of_another_has_used_its_time() {
+    let (meters, meter) = begun();
+    meter.touch(moment(1));
+    let wall = Wall::Set(time(20));
+    let used = |meters: &Meters| -> Vec<(String, Duration)> {
+        meters.turn(moment(20), wall, &days, no_bonus);
+        let shown = meters.shown(moment(20)).into_iter();
+        shown.map(|it| (it.quota.of, it.used)).collect()
+    };
+    meters.follow(&[quota_of(&["chess"]), quota_of(&["games", "roblox"])]);
+    let (chess, both) = ("chess".to_owned(), "games, roblox".to_owned());
+    assert_eq!(
+        used(&meters),
+        [(chess, Duration::ZERO), (both, seconds(10))]
+    );
+    meters.meter("mia", "chess").unwrap().touch(moment(20));
+    meters.turn(moment(40), Wall::Set(time(40)), &days, no_bonus);
+    // Both together are as much as each for itself: more it cannot be.
+    meters.follow(&[quota_of(&["chess", "games"])]);
+    assert_eq!(meters.shown(moment(40))[0].used, seconds(20));
+    // What comes back has not forgotten, and gives nothing back.
+    meters.follow(&[quota()]);
+    assert_eq!(meters.shown(moment(40))[0].used, seconds(20));
+    // Somebody else's, and one that stays beside it, count for themselves.
+    let other = Quota {
+        profile: "leo".into(),
+        ..quota()
+    };
+    meters.follow(&[quota(), quota_of(&["everything"]), other]);
+    let used: Vec<_> = meters.shown(moment(40)).iter().map(|it| it.used).collect();
+    assert_eq!(used, [seconds(20), Duration::ZERO, Duration::ZERO]);
+}
+
+#[test]
+fn a_week_goes_on_with_the_ledger_of_its_former_name() {
+    let memory = MemoryFiles::new();
+    let meters = load(&memory);
+    meters.turn(moment(0), Wall::Set(time(0)), &days, no_bonus);
+    meters.meter("mia", "games").unwrap().touch(moment(1));
+    meters.write(moment(100)).unwrap();
+    let (again, _) = Meters::load(memory.files(), Some(PATH.into()));
+    let renamed = Quota {
+        of: "games per week".into(),
+        ..quota()
+    };
+    again.follow(&[renamed]);
+    again.turn(moment(0), Wall::Set(time(200)), &days, no_bonus);
+    assert_eq!(again.shown(moment(0))[0].used, seconds(10));
+    again.write(moment(0)).unwrap();
+    let (ledger, _) = ledger::Ledger::load(memory.files(), Some(PATH.into()));
+    let records = ledger.records_of(ledger::key("mia", "games per week"));
+    assert_eq!(records.len(), 1);
 }

@@ -281,15 +281,8 @@ impl Reloader {
             }
         } else {
             let lists = self.renew_lists(&current.config, &current, wish, &mut state, &mut report);
-            if let Some(lists) = lists {
-                let lasting = Lasting {
-                    lists,
-                    ..current.lasting()
-                };
-                let config = Arc::clone(&current.config);
-                Self::put_in_force(config, lasting, &current, resolver, &mut state);
-                report.generation = state.generation;
-            }
+            Self::renew(lists, &current, resolver, &mut state);
+            report.generation = state.generation;
         }
         report.took = self.clock.now().since(started);
         // The look right after the start, which found nothing, is no event.
@@ -314,12 +307,29 @@ impl Reloader {
     }
 
     /// Reads everything as if `text` stood in the devices file at `path`, and puts nothing in force.
-    pub fn try_devices(&self, path: &Path, text: &str) -> Loaded {
+    /// There is no configuration where a reload would refuse it beside the world `current`.
+    pub fn try_devices(&self, path: &Path, text: &str, current: &Snapshot) -> Loaded {
         let overrides = Overrides {
             devices: Some(GivenDevices::new(path, text.to_owned())),
             ..self.overrides()
         };
-        self.source.load(&self.files, &overrides)
+        self.tried(self.source.load(&self.files, &overrides), current)
+    }
+
+    /// The same with the devices file as it is.
+    pub fn try_all_beside(&self, current: &Snapshot) -> Loaded {
+        self.tried(self.try_all(), current)
+    }
+
+    /// `loaded` without its configuration where that breaks a test; lists are as they are in force.
+    fn tried(&self, mut loaded: Loaded, current: &Snapshot) -> Loaded {
+        let proved = loaded.config.take().map(|config| {
+            let diagnostics = &mut loaded.diagnostics;
+            self.proved(config, &current.lasting(), current, diagnostics)
+        });
+        let config = proved.and_then(Result::ok);
+        loaded.config = config.map(Arc::unwrap_or_clone);
+        loaded
     }
 
     /// Reads everything, and puts nothing in force.
@@ -350,6 +360,7 @@ impl Reloader {
         report: &mut Report,
     ) {
         let before = state.clone();
+        let warned = report.warnings.len();
         report.changes = differences(&current.config, &config);
         report.restart_needed = state
             .started_with
@@ -359,13 +370,25 @@ impl Reloader {
         if let Some(lists) = self.renew_lists(&config, current, wish, state, report) {
             lasting.lists = lists;
         }
-        let config = match self.proved(config, &lasting, current, report) {
+        let config = match self.proved(config, &lasting, current, &mut report.diagnostics) {
             Ok(config) => config,
             Err(refused) => {
-                Self::keep(before, &refused, &lasting.lists, current, resolver, state);
-                report.generation = state.generation;
                 report.changes.clear();
                 report.restart_needed.clear();
+                let is_same = refused.lists == current.config.lists
+                    && refused.services == current.config.services;
+                let lists = if is_same {
+                    // What they say now holds here too.
+                    Some(lasting.lists).filter(|it| !Arc::ptr_eq(it, &current.lists))
+                } else {
+                    // Those of another configuration: they are compiled again when one takes effect.
+                    let watched = std::mem::take(&mut state.watched);
+                    *state = State { watched, ..before };
+                    report.warnings.truncate(warned);
+                    self.renew_lists(&current.config, current, wish, state, report)
+                };
+                Self::renew(lists, current, resolver, state);
+                report.generation = state.generation;
                 return;
             }
         };
@@ -395,7 +418,7 @@ impl Reloader {
     }
 
     /// `config`, if it breaks no test that the one in force keeps; else it comes back as refused, with
-    /// why in `report`.
+    /// why in `diagnostics`.
     ///
     /// What the lists say now is not refused: that a household's words are broken by it is told, and
     /// the lists hold. So do changes beside a test that is broken anyway.
@@ -404,7 +427,7 @@ impl Reloader {
         config: Config,
         lasting: &Lasting,
         current: &Snapshot,
-        report: &mut Report,
+        diagnostics: &mut Vec<Diagnostic>,
     ) -> Result<Arc<Config>, Arc<Config>> {
         let config = Arc::new(config);
         if config.cases.is_empty() {
@@ -427,39 +450,28 @@ impl Reloader {
                 false => diagnostic.as_warning(),
             })
         });
-        report.diagnostics.extend(told);
+        diagnostics.extend(told);
         match broken.is_empty() {
             true => Ok(config),
             false => Err(config),
         }
     }
 
-    /// Leaves the configuration in force although `refused` was read, whose lists were compiled to
-    /// `lists`; `before` is what was known before that.
-    fn keep(
-        before: State,
-        refused: &Config,
-        lists: &Arc<Index>,
+    /// Puts `lists`, if there are any, in force under the configuration that holds.
+    fn renew(
+        lists: Option<Arc<Index>>,
         current: &Snapshot,
         resolver: &Resolver,
         state: &mut State,
     ) {
-        if Arc::ptr_eq(lists, &current.lists) {
-            return;
-        }
-        if refused.lists == current.config.lists && refused.services == current.config.services {
-            // The same lists: what they say now holds here too.
+        if let Some(lists) = lists {
             let lasting = Lasting {
-                lists: Arc::clone(lists),
+                lists,
                 ..current.lasting()
             };
             let config = Arc::clone(&current.config);
             Self::put_in_force(config, lasting, current, resolver, state);
-            return;
         }
-        // Those of another configuration: they are compiled again when one takes effect.
-        let watched = std::mem::take(&mut state.watched);
-        *state = State { watched, ..before };
     }
 
     fn put_in_force(
@@ -1161,6 +1173,106 @@ mod tests {
         world.reloader.reload(&world.resolver);
         assert_eq!(world.entries(), 700);
         assert_eq!(world.reloader.patience(), Duration::from_hours(24));
+    }
+
+    const BESIDE: &str = "/lists/more.txt";
+
+    /// What the household says beside the lists.
+    fn with_tests(devices: &str, lists: &str, tests: &str) -> String {
+        format!(
+            "[household]\ntime-zone = \"UTC0\"\nguest-profile = \"adult\"\n\
+             [lists]\nstarter = false\nfolder = \"/state\"\nwork-folder = \"/work\"\n\
+             [[list]]\nid = \"games\"\ncategory = \"ads\"\nfile = \"/lists/games.txt\"\n{lists}\
+             [profile.leo]\ninherits = \"adult\"\nblock-names = [\"no.example\"]\n\
+             {devices}{tests}"
+        )
+    }
+
+    fn device(name: &str, last: u8) -> String {
+        format!(
+            "[[device]]\nname = \"{name}\"\nprofile = \"leo\"\naddress = [\"192.0.2.{last}\"]\n"
+        )
+    }
+
+    fn test_of(name: &str, device: &str, expect: &str) -> String {
+        format!("[[test]]\nname = \"{name}\"\ndevice = \"{device}\"\nexpect = \"{expect}\"\n")
+    }
+
+    #[test]
+    fn a_refused_configuration_with_other_lists_keeps_no_list_away() {
+        let world = World::new();
+        let text = with_tests(&device("tablet", 1), "", "");
+        world.memory.put(CONFIG, &*text);
+        world.reload();
+        let other = "[[list]]\nid = \"more\"\ncategory = \"ads\"\nfile = \"/lists/more.txt\"\n";
+        let broken = test_of("no.example", "tablet", "allow");
+        let text = with_tests(&device("tablet", 1), other, &broken);
+        world.memory.put(CONFIG, &*text);
+        world.memory.put(BESIDE, names(40));
+        world.memory.put(LIST, names(600));
+        let report = world.reloader.reload(&world.resolver);
+        assert!(!report.ok);
+        assert_eq!(world.entries(), 600, "{report:?}");
+        assert!(world.resolver.snapshot().lists.find("more").is_none());
+        world.memory.put(LIST, names(610));
+        assert!(!world.reloader.reload(&world.resolver).ok);
+        assert_eq!(world.entries(), 610);
+        assert!(world.reloader.lists_are_current());
+        // When it is right, all of it takes effect.
+        let right = test_of("no.example", "tablet", "block");
+        let text = with_tests(&device("tablet", 1), other, &right);
+        world.memory.put(CONFIG, &*text);
+        world.reload();
+        assert_eq!(world.entries(), 610);
+        assert!(world.resolver.snapshot().lists.find("more").is_some());
+    }
+
+    #[test]
+    fn a_test_is_known_whatever_stands_before_its_device() {
+        let world = World::new();
+        let case = test_of("no.example", "tablet", "block");
+        world
+            .memory
+            .put(CONFIG, &*with_tests(&device("tablet", 1), "", &case));
+        world.reload();
+        // Broken by the list: that is told, and holds nothing up.
+        let open = |devices: &str| {
+            with_tests(devices, "", &case).replace("block-names = [\"no.example\"]\n", "")
+        };
+        world.memory.put(CONFIG, &*open(&device("tablet", 1)));
+        assert!(!world.reloader.reload(&world.resolver).ok);
+        let first = world.reloader.try_all().config.unwrap();
+        world.resolver.replace_snapshot(Arc::new(Snapshot::new(
+            9,
+            Arc::new(first),
+            &[],
+            world.resolver.snapshot().lasting(),
+        )));
+        let both = format!("{}{}", device("aunt", 2), device("tablet", 1));
+        world.memory.put(CONFIG, &*open(&both));
+        let report = world.reload();
+        assert!(report.diagnostics.iter().any(|it| it.code == proof::BROKEN));
+    }
+
+    #[test]
+    fn devices_that_break_a_test_are_refused_before_they_are_written() {
+        let world = World::new();
+        let devices = Path::new("/state/devices.toml");
+        let case = test_of("no.example", "tablet", "block");
+        let text = with_tests("", "", &case);
+        world.memory.put(devices, device("tablet", 1));
+        world.memory.put(CONFIG, &*text);
+        let report = world.reloader.reload(&world.resolver);
+        assert!(report.ok, "{report:?}");
+        let current = world.resolver.snapshot();
+        let try_text = |text: &str| world.reloader.try_devices(devices, text, &current);
+        assert!(try_text(&device("tablet", 9)).config.is_some());
+        let free = device("tablet", 1).replace("\"leo\"", "\"adult\"");
+        let tried = try_text(&free);
+        assert!(tried.config.is_none());
+        let last = tried.diagnostics.last().unwrap();
+        assert_eq!((last.code, last.is_error()), (proof::BROKEN, true));
+        assert!(world.reloader.try_all_beside(&current).config.is_some());
     }
 
     #[test]

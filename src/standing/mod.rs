@@ -30,8 +30,8 @@ pub use plan::{Plan, QuotaState, quotas_of};
 /// How long a client may keep an answer for a name whose time is counted, in seconds.
 pub const METERED_TTL: u32 = 60;
 
-/// Closings, and meters, that can be told apart in one span; what is beyond is put together.
-const MAX_MARKS: usize = 64;
+/// Closings, and meters, that can be told apart in one span; no profile has more of both.
+const MAX_MARKS: usize = crate::config::MAX_TIMES;
 
 /// The category of the lists of names that devices ask for by themselves.
 const BACKGROUND: &str = "background";
@@ -213,6 +213,11 @@ pub struct Marks {
 }
 
 impl Marks {
+    /// Whether the name is of a category that was granted.
+    pub const fn is_granted(&self) -> bool {
+        self.in_granted_category
+    }
+
     /// The meters whose names it is among, a bit each in the order of [`StandingInput::meters`];
     /// none where devices ask for the name by themselves.
     pub const fn meters(&self) -> u64 {
@@ -463,7 +468,8 @@ impl Standing {
     }
 }
 
-/// Closings subject by subject, so that each can say what it is about.
+/// Closings subject by subject, so that each can say what it is about; where those are too many,
+/// closing by closing.
 fn closings(
     inputs: &[Closing],
     granted: &ListSet,
@@ -471,10 +477,19 @@ fn closings(
     times: &mut Vec<(Cause, Times)>,
 ) -> Vec<Closed> {
     let mut all: Vec<Closed> = Vec::new();
+    let subjects: usize = inputs.iter().map(|input| input.close.len()).sum();
     for input in inputs {
         let open = Arc::new(Names::new(&input.open, lists));
-        for subject in &input.close {
-            let of = intern(&subject.to_string());
+        let together = match subjects > MAX_MARKS {
+            true => input.close.len().max(1),
+            false => 1,
+        };
+        for close in input.close.chunks(together) {
+            let of = match close {
+                [subject] => intern(&subject.to_string()),
+                [first, others @ ..] => intern(&format!("{first} and {} more", others.len())),
+                [] => continue,
+            };
             let cause = match &input.by {
                 Closer::Schedule(name) => Cause::Schedule {
                     schedule: intern(name),
@@ -487,11 +502,12 @@ fn closings(
             };
             let (since, until) = (input.since, input.until);
             times.push((cause, Times { since, until }));
-            let what = match subject {
-                Subject::Everything => None,
-                other => Some(Names::new(std::slice::from_ref(other), lists).without(granted)),
+            let what = match close.contains(&Subject::Everything) {
+                true => None,
+                false => Some(Names::new(close, lists).without(granted)),
             };
-            // Too many to tell apart: closed is closed, whatever this one would leave open.
+            // The configuration has no more; if it had, closed would be closed, whatever this one
+            // would leave open.
             if all.len() == MAX_MARKS {
                 let last = &mut all[MAX_MARKS - 1];
                 last.open = Arc::default();

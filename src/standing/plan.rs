@@ -55,7 +55,9 @@ pub fn quotas_of(config: &Config) -> Vec<Quota> {
     let of_profile = |profile: &config::Profile| -> Vec<Quota> {
         let count = |quota: &config::Quota| Quota {
             profile: profile.name.clone(),
-            of: label(&quota.of),
+            of: quota.label(),
+            words: quota.words(),
+            formerly: as_written(&quota.of),
             rhythm: Rhythm {
                 reset: quota.reset,
                 week_begins: match quota.per {
@@ -72,8 +74,8 @@ pub fn quotas_of(config: &Config) -> Vec<Quota> {
     config.profiles.iter().flat_map(of_profile).collect()
 }
 
-/// What a quota of these subjects is called.
-fn label(of: &[Subject]) -> String {
+/// These subjects, one after the other.
+fn as_written(of: &[Subject]) -> String {
     let words: Vec<String> = of.iter().map(Subject::to_string).collect();
     words.join(", ")
 }
@@ -201,7 +203,7 @@ impl Plan<'_> {
         time: Option<Timestamp>,
         input: &mut StandingInput,
     ) {
-        let of = label(&quota.of);
+        let of = quota.label();
         let state = self.state_of(&profile.name, &of);
         let until = state.and_then(|state| state.until);
         // In the next day or week nothing is used yet.

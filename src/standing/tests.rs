@@ -536,6 +536,65 @@ fn more_closings_than_can_be_told_apart_are_closed_all_the_same() {
     assert_eq!(home.judge("www.example"), "allow: unlisted");
 }
 
+#[test]
+fn what_a_closing_of_very_many_names_leaves_open_is_open() {
+    let names: Vec<String> = (0..=MAX_MARKS)
+        .map(|number| format!("n{number}.example"))
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let closings = vec![
+        bedtime(&names, &["open.n64.example"]),
+        bedtime(&["games"], &["games.example"]),
+    ];
+    let home = Home::new("", &closed(closings));
+    assert_eq!(home.judge("n0.example"), "block: schedule");
+    assert_eq!(home.judge("www.n64.example"), "block: schedule");
+    assert_eq!(home.judge("open.n64.example"), "allow: unlisted");
+    assert_eq!(home.judge("games.example"), "allow: unlisted");
+}
+
+#[test]
+fn how_devices_see_that_there_is_a_network_stays_open_when_everything_is_closed() {
+    let cases = [
+        ("captive.apple.com", "allow: unlisted"),
+        ("connectivitycheck.gstatic.com", "allow: unlisted"),
+        ("www.msftconnecttest.com", "allow: unlisted"),
+        ("help.example", "allow: lifelines"),
+    ];
+    let home = Home::new("", &closed(vec![bedtime(&["everything"], &[])]));
+    home.assert(&cases);
+    home.assert(&[
+        ("www.apple.com", "block: schedule"),
+        ("x.captive.apple.com", "block: schedule"),
+    ]);
+    let paused = StandingInput {
+        internet_pause: pause(1),
+        ..StandingInput::default()
+    };
+    let home = Home::new("", &paused);
+    home.assert(&cases);
+    home.assert(&[("www.apple.com", "block: pause")]);
+    // The household's own word about the very name counts all the same.
+    let home = Home::new("", &closed(vec![bedtime(&["captive.apple.com"], &[])]));
+    home.assert(&[("captive.apple.com", "block: schedule")]);
+}
+
+#[test]
+fn a_granted_category_is_open_where_nothing_but_the_allowlist_is() {
+    let small = "allow-only = true\nallow-lists = [\"children\"]";
+    let home = Home::new(small, &StandingInput::default());
+    home.assert(&[("games.example", "block: allow-only")]);
+    let home = Home::new(small, &granting(StandingInput::default(), &["games"]));
+    home.assert(&[
+        ("games.example", "allow: unlisted"),
+        ("blocks.example", "allow: unlisted"),
+        ("kids.example", "allow: children"),
+        ("video.example", "block: allow-only"),
+        ("bad.roblox.example", "block: malware"),
+        ("sealed.roblox.example", "block: sealed"),
+    ]);
+}
+
 impl Config {
     /// What `text` means; it is fine.
     fn parse(text: &str) -> Self {

@@ -317,6 +317,55 @@ fn a_quota_is_used_up_by_all_devices_and_bonus_gives_more() {
 }
 
 #[test]
+fn a_bonus_is_given_once_for_each_quota_and_goes_with_a_new_name() {
+    let reset = clock(12 * 60);
+    let mia = format!(
+        "{MIA}[[profile.mia.quota]]\nof = [\"games\"]\ntime = \"1h\"\nreset = \"{reset}\"\n\
+         [[profile.mia.quota]]\nof = [\"games\"]\ntime = \"5h\"\nper = \"week\"\nreset = \"{reset}\"\n"
+    );
+    let home = home(&mia);
+    let json = |home: &Home, words: &str| -> Vec<serde_json::Value> {
+        serde_json::from_str(&tell(home, words)).unwrap()
+    };
+    tell(&home, "bonus 15 --profile mia");
+    tell(&home, "bonus 5 --profile mia --quota games");
+    let quotas = json(&home, "quota show --json");
+    let shown: Vec<_> = quotas
+        .iter()
+        .map(|it| (&it["quota"], &it["bonus_s"]))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            (&"games".into(), &1200.into()),
+            (&"games per week".into(), &900.into())
+        ]
+    );
+    let grants = json(&home, "grants list --json");
+    for (grant, quota) in grants.iter().zip(&quotas) {
+        assert_eq!(grant["quota"], quota["quota"]);
+        assert_eq!(grant["until"], quota["until"], "its own day or week");
+    }
+    // Another name for the same child: what was said goes along.
+    tell(&home, "pause internet --profile mia --for 1h");
+    let renamed = config(&mia)
+        .replace("profile.mia", "profile.mimi")
+        .replace("\"mia\"", "\"mimi\"");
+    home.write_config(&renamed);
+    tell(&home, "reload");
+    let grants = json(&home, "grants list --json");
+    assert_eq!(grants.len(), 4);
+    assert!(
+        grants.iter().all(|it| it["profile"] == "mimi"),
+        "{grants:?}"
+    );
+    let reply = home.look_up(TABLET, "www.example.org", rtype::A);
+    assert_eq!(reply.answers(), ["A 0.0.0.0"]);
+    let checks = ["captive.apple.com", "connectivitycheck.gstatic.com"];
+    assert_open(&home, &[TABLET], &checks);
+}
+
+#[test]
 fn what_devices_ask_for_by_themselves_uses_up_no_quota_and_no_lifeline_does() {
     let reset = clock(12 * 60);
     let home = home(&format!(

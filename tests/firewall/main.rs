@@ -84,7 +84,7 @@ struct Home {
 
 impl Home {
     fn new(more: &str) -> Self {
-        Self::with(&self::router(more))
+        Self::with(&router(more))
     }
 
     /// A home whose router has this configuration.
