@@ -323,7 +323,7 @@ impl Resolver {
         }
         let hour = snapshot.at(at);
         let (device, view) = hour.view_of(index, Some(client));
-        frame.ceiling = view.standing.ttl_ceiling(at);
+        frame.ceiling = view.ttl_ceiling(at);
         let question = query.question;
         let mut outcome = Outcome {
             at,
@@ -464,7 +464,7 @@ impl Resolver {
         let hour = snapshot.at(now);
         let (_, view) = hour.view_of(asked.device, Some(asked.client));
         let mut frame = self.frame(snapshot, &query, &pending.origin, pending.transport, now);
-        frame.ceiling = view.standing.ttl_ceiling(now);
+        frame.ceiling = view.ttl_ceiling(now);
         let mut outcome = Outcome {
             at: pending.at,
             transport: pending.transport,
