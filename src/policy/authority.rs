@@ -218,7 +218,10 @@ impl Rank {
             Cause::Pause { .. } => Self::Pause,
             Cause::Rule { .. } => Self::Rule,
             Cause::Canary | Cause::UnusualType | Cause::Tunnel => Self::Bypass,
-            Cause::AllowOnly | Cause::Unsure { .. } | Cause::SafeSearch { .. } => Self::Category,
+            Cause::AllowOnly
+            | Cause::Unsure { .. }
+            | Cause::UnusualName
+            | Cause::SafeSearch { .. } => Self::Category,
             Cause::Rebinding => Self::Security,
             Cause::Unlisted | Cause::SpecialUse => Self::Lists,
         }
@@ -472,10 +475,14 @@ mod tests {
             }
             (Tier::Household, _) => true,
             (Tier::ChildSafety, Tier::ChildSafety) => match (above.cause, below.cause) {
+            ((Tier::ChildSafety, Cause::UnusualName), &[Block]),
                 (Cause::OpenService { .. }, Cause::List { category, .. }) => category != "adult",
                 (
                     Cause::OpenService { .. },
-                    Cause::Service { .. } | Cause::AllowOnly | Cause::Unsure { .. },
+                    Cause::Service { .. }
+                    | Cause::AllowOnly
+                    | Cause::UnusualName
+                    | Cause::Unsure { .. },
                 ) => true,
                 // Of an allowlist and a blocklist about the same name, the block counts.
                 _ => false,
@@ -506,7 +513,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(pairs, 2 * 9 * 16);
+        assert_eq!(pairs, 2 * 9 * 17);
     }
 
     proptest! {
@@ -515,7 +522,7 @@ mod tests {
         /// was closed but in the lowest tier, whose exceptions it may outweigh.
         #[test]
         fn many_voices_keep_the_order(
-            picks in prop::collection::vec((0..25_usize, 0..4_u16), 0..8),
+            picks in prop::collection::vec((0..26_usize, 0..4_u16), 0..8),
             shift in 0..8_usize,
         ) {
             let all = voices();

@@ -5,7 +5,7 @@ use super::canary::is_canary;
 use super::special::SpecialUse;
 use super::view::View;
 use super::voice::{Stance, Voice, precision};
-use super::{lookalike, types};
+use super::{lookalike, types, unusual};
 use crate::config::WhenUnsure;
 use crate::message::rtype;
 use crate::name::NameRef;
@@ -60,7 +60,9 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
         let cause = Cause::SafeSearch { engine };
         each(about(Stance::Rewrite, cause, Some(target), u16::MAX));
     }
-    let unlisted = !on_allowlist && (profile.allow_only || profile.missing_list.is_some());
+    let is_unusual = profile.ways_round.unusual_names && unusual::is_unusual(name);
+    let is_chosen = profile.allow_only || profile.missing_list.is_some() || is_unusual;
+    let unlisted = !on_allowlist && is_chosen;
     if !unlisted || !is_of_the_web(name, qtype, view) {
         return;
     }
@@ -70,6 +72,9 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
     if let Some(list) = profile
         .missing_list
         .filter(|_| profile.when_unsure == WhenUnsure::Block)
+    if is_unusual {
+        each(about(Stance::Block, Cause::UnusualName, None, 0));
+    }
     {
         each(about(Stance::Block, Cause::Unsure { list }, None, 0));
     }
