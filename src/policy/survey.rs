@@ -34,10 +34,13 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
         survey_standing(name, qtype, view, &marks, &mut each);
     }
     if profile.close_bypass && is_canary(name) {
-        each(about(Stance::Block, Cause::Canary, None, u16::MAX));
+        // At most 127 labels.
+        let about_it = precision(name.label_count() as u8, false);
+        each(about(Stance::Block, Cause::Canary, None, about_it));
     }
     if profile.ways_round.unusual_types && types::is_unusual(name, qtype) {
-        each(about(Stance::Block, Cause::UnusualType, None, u16::MAX));
+        // About a way of asking: whoever opens a name opens it for every type.
+        each(about(Stance::Block, Cause::UnusualType, None, 1));
     }
     if profile.ways_round.look_alikes
         && let Some(voice) = against_look_alike(name, qtype, view)
@@ -69,12 +72,12 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
     if profile.allow_only {
         each(about(Stance::Block, Cause::AllowOnly, None, 0));
     }
-    if let Some(list) = profile
-        .missing_list
-        .filter(|_| profile.when_unsure == WhenUnsure::Block)
     if is_unusual {
         each(about(Stance::Block, Cause::UnusualName, None, 0));
     }
+    if let Some(list) = profile
+        .missing_list
+        .filter(|_| profile.when_unsure == WhenUnsure::Block)
     {
         each(about(Stance::Block, Cause::Unsure { list }, None, 0));
     }
@@ -82,13 +85,17 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
 
 /// What speaks against a name in another script that looks like a blocked one.
 fn against_look_alike(name: NameRef<'_>, qtype: u16, view: &View<'_>) -> Option<Voice> {
-    let plain = lookalike::plain_form(name)?;
-    let plain = plain.as_ref();
+    let form = lookalike::plain_form(name)?;
+    let plain = form.name.as_ref();
     let mut panel = Panel::default();
     let (profile, device) = (view.profile.id, view.device);
     view.rules
         .survey(plain, profile, device, &mut |voice| panel.hear(voice));
     view.lists.look_up(plain, |hit| {
+        let list = view.lists.list(hit.list);
+        if form.is_accented && list.service.is_none() && !list.is_own() {
+            return;
+        }
         if let Some(voice) = view.voice_of(&hit, plain, qtype, None) {
             panel.hear(voice);
         }
@@ -140,8 +147,8 @@ fn survey_standing(
     for (cause, labels, is_exact) in standing.granted_names(name) {
         each(household(Stance::Allow, cause, precision(labels, is_exact)));
     }
-    if let Some(cause) = standing.granted_service(marks) {
-        each(household(Stance::Allow, cause, 1));
+    if let Some((cause, precision)) = standing.granted_service(marks) {
+        each(household(Stance::Allow, cause, precision));
     }
     let closes_all = standing.may_close_everything() && is_of_the_web(name, qtype, view);
     for (cause, is_everything) in standing.closings(marks) {
@@ -177,9 +184,12 @@ const fn about(
 /// Whether `name` is part of what an allowlist chooses from and a bedtime closes. What is at home is
 /// not; nor is what only proves or describes the network and opens no site: signatures' keys
 /// (RFC 4035) and the name by which a device learns of NAT64 (RFC 7050).
+///
+/// Keys are needed from the root down to what somebody has registered, which is few names. Below it
+/// they would carry kilobytes for names with data in them, so there only what is open has keys.
 fn is_of_the_web(name: NameRef<'_>, qtype: u16, view: &View<'_>) -> bool {
-    let is_plumbing =
-        matches!(qtype, rtype::DS | rtype::DNSKEY) || name.as_wire() == b"\x08ipv4only\x04arpa\x00";
+    let is_key = matches!(qtype, rtype::DS | rtype::DNSKEY) && name == name.registrable_guess();
+    let is_plumbing = is_key || name.as_wire() == b"\x08ipv4only\x04arpa\x00";
     !is_plumbing && SpecialUse::of(name).is_none() && !view.is_private(name)
 }
 

@@ -77,7 +77,8 @@ impl View<'_> {
             }
         }
         if let Some(marks) = marks {
-            self.standing.mark_list(hit.list, marks);
+            let precision = precision(hit.labels, hit.reach == Reach::Exact);
+            self.standing.mark_list(hit.list, precision, marks);
         }
         let (stance, tier) = said?;
         let cause = match list.service {
@@ -125,7 +126,6 @@ impl View<'_> {
         }
     }
 
-    /// Whether the household has resolvers of its own for `name`.
     /// How long a client may keep what it is told at `at`, in seconds: not longer than what holds now,
     /// and where ways round are closed not longer than five minutes. Nobody can take back what a
     /// device was told; so what a parent closes by hand, a pause above all, is closed soon.
@@ -138,6 +138,7 @@ impl View<'_> {
         self.standing.ttl_ceiling(at).min(kept)
     }
 
+    /// Whether the household has resolvers of its own for `name`.
     pub(super) fn is_private(&self, name: NameRef<'_>) -> bool {
         self.private_domains
             .iter()
