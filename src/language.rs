@@ -117,6 +117,7 @@ sentences! {
     LookAlike = "look-alike", "Looks like a closed name.";
     OddQuestion = "odd-question", "Nothing that ordinary programs ask.";
     Tunnel = "tunnel", "Data hidden in names.";
+    UnusualName = "unusual-name", "A name that nobody would type.";
     Schedule = "schedule", "Not at this time.";
     Quota = "quota", "The time is used up.";
     Pause = "pause", "A break.";
@@ -144,6 +145,7 @@ impl Sentence {
             Cause::LookAlike { .. } => Self::LookAlike,
             Cause::UnusualType => Self::OddQuestion,
             Cause::Tunnel => Self::Tunnel,
+            Cause::UnusualName => Self::UnusualName,
             // These block nothing.
             Cause::Unlisted
             | Cause::SafeSearch { .. }

@@ -146,14 +146,15 @@ impl<'a> NameRef<'a> {
     /// The part a flood of random names has in common: the last two labels, or three where the
     /// second-last is the short label of a registry such as `co.uk`.
     ///
-    /// A guess without the public suffix list, good enough to share out places in a table.
+    /// A guess without the public suffix list, good enough to share out places in a table. Only
+    /// labels that registries use count: `abc.me` is somebody's own.
     pub fn registrable_guess(self) -> Self {
         let count = self.label_count();
         let mut last_two = self.labels().skip(count.saturating_sub(2));
         let keep = match (last_two.next(), last_two.next()) {
             // All reverse names have the same two; the networks they are of begin below.
             (Some(_), Some(b"arpa")) => 4,
-            (Some(second), Some(top)) if second.len() <= 3 && top.len() == 2 => 3,
+            (Some(second), Some(top)) if top.len() == 2 && REGISTRIES.contains(&second) => 3,
             _ => 2,
         };
         self.suffixes()
@@ -427,6 +428,14 @@ impl fmt::Debug for NameBuf {
     }
 }
 
+/// Second labels below which registries of countries take registrations.
+const REGISTRIES: [&[u8]; 40] = [
+    b"ac", b"ad", b"art", b"asn", b"biz", b"co", b"com", b"ed", b"edu", b"ens", b"firm", b"gen",
+    b"go", b"gob", b"gouv", b"gov", b"govt", b"gr", b"gv", b"id", b"inf", b"info", b"int", b"k12",
+    b"lg", b"ltd", b"me", b"mil", b"ne", b"net", b"nhs", b"nic", b"nom", b"or", b"org", b"plc",
+    b"pro", b"re", b"sch", b"web",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -510,6 +519,8 @@ mod tests {
         for (text, bucket) in [
             ("x7f.a.example.org", "example.org"),
             ("x7f.example.co.uk", "example.co.uk"),
+            ("x7f.example.com.vn", "example.com.vn"),
+            ("x7f.abc.me", "abc.me"),
             ("example.org", "example.org"),
             ("org", "org"),
             ("7.2.0.192.in-addr.arpa", "0.192.in-addr.arpa"),

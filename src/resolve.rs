@@ -323,7 +323,7 @@ impl Resolver {
         }
         let hour = snapshot.at(at);
         let (device, view) = hour.view_of(index, Some(client));
-        frame.ceiling = view.standing.ttl_ceiling(at);
+        frame.ceiling = view.ttl_ceiling(at);
         let question = query.question;
         let mut outcome = Outcome {
             at,
@@ -464,7 +464,7 @@ impl Resolver {
         let hour = snapshot.at(now);
         let (_, view) = hour.view_of(asked.device, Some(asked.client));
         let mut frame = self.frame(snapshot, &query, &pending.origin, pending.transport, now);
-        frame.ceiling = view.standing.ttl_ceiling(now);
+        frame.ceiling = view.ttl_ceiling(now);
         let mut outcome = Outcome {
             at: pending.at,
             transport: pending.transport,
@@ -493,6 +493,7 @@ impl Resolver {
         match (said, &asked.stale) {
             (Ok(answer), _) => {
                 snapshot.cache.store(&asked.question, &answer, now);
+                self.note_told(snapshot, &outcome, &view, answer.wire_len());
                 let hit = Hit {
                     ttl: snapshot.cache.ttl_of_news(&answer),
                     answer,
@@ -668,18 +669,26 @@ impl Resolver {
         self.done(outcome, code)
     }
 
-    /// Whether a question that has to go to an upstream is a piece of a tunnel. Only names nothing
-    /// spoke about are counted.
+    /// Whether a question that has to go to an upstream is a piece of a tunnel.
     fn is_tunnel(&self, snapshot: &Snapshot, outcome: &Outcome, view: &View<'_>) -> bool {
-        let name = outcome.qname.as_ref();
-        let is_open = outcome.verdict == Verdict::Allow(Reason::UNLISTED);
-        view.profile.ways_round.tunnels
-            && is_open
-            && !snapshot.is_forwarded(name)
+        let (name, qtype, at) = (outcome.qname.as_ref(), outcome.qtype, outcome.at);
+        may_be_tunnel(snapshot, outcome, view)
             && match view.device {
-                Some(_) => self.tunnels.is_piece(name, outcome.device, outcome.at),
-                None => self.tunnels.is_piece(name, outcome.client, outcome.at),
+                Some(_) => self.tunnels.is_piece(name, qtype, outcome.device, at),
+                None => self.tunnels.is_piece(name, qtype, outcome.client, at),
             }
+    }
+
+    /// Counts what an upstream has said, as a tunnel may bring it.
+    fn note_told(&self, snapshot: &Snapshot, outcome: &Outcome, view: &View<'_>, octets: usize) {
+        let (name, qtype, at) = (outcome.qname.as_ref(), outcome.qtype, outcome.at);
+        if !may_be_tunnel(snapshot, outcome, view) {
+            return;
+        }
+        match view.device {
+            Some(_) => (self.tunnels).note_told(name, qtype, octets, outcome.device, at),
+            None => (self.tunnels).note_told(name, qtype, octets, outcome.client, at),
+        }
     }
 
     /// Counts a look-up in the cache, unless it was for a lifeline: looked for and answered must
@@ -802,6 +811,13 @@ pub const SPECIAL_USE: Reason = Reason {
     cause: Cause::SpecialUse,
     trigger: Trigger::Qname,
 };
+
+/// Whether what is asked and answered counts for a tunnel: of names nothing spoke about.
+fn may_be_tunnel(snapshot: &Snapshot, outcome: &Outcome, view: &View<'_>) -> bool {
+    view.profile.ways_round.tunnels
+        && outcome.verdict == Verdict::Allow(Reason::UNLISTED)
+        && !snapshot.is_forwarded(outcome.qname.as_ref())
+}
 
 /// Why a piece of a tunnel is not asked.
 const TUNNEL: Reason = Reason {

@@ -148,6 +148,8 @@ pub enum Cause {
     UnusualType,
     /// One of many made-up names below one: data hidden in names.
     Tunnel,
+    /// A name that nobody would type, on no list.
+    UnusualName,
 }
 
 /// Which part of the exchange the voice spoke about.
@@ -218,6 +220,7 @@ impl Reason {
             Cause::LookAlike { .. } => "look-alike",
             Cause::UnusualType => "unusual-type",
             Cause::Tunnel => "tunnel",
+            Cause::UnusualName => "unusual-name",
         }
     }
 
@@ -271,6 +274,7 @@ impl fmt::Display for Reason {
                 write!(f, "looks like a name that is blocked: {category} ({of})")
             }
             Cause::UnusualType => f.write_str("a record type no ordinary program asks for"),
+            Cause::UnusualName => f.write_str("a name that nobody would type, on no list"),
             Cause::Tunnel => f.write_str("made-up names that hide data, about a hundred a minute"),
         }?;
         match self.trigger {

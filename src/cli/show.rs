@@ -91,6 +91,7 @@ fn facts(profile: &Profile) -> Vec<(&'static str, String)> {
         ("look-alikes blocked", on(profile.look_alikes)),
         ("unusual types blocked", on(profile.unusual_types)),
         ("tunnels stopped", on(profile.tunnels)),
+        ("unusual names blocked", on(profile.unusual_names)),
         ("pinned egress", on(profile.pinned_egress)),
         ("rebinding blocked", on(profile.block_rebinding)),
         (

@@ -169,6 +169,7 @@ const LAYOUT: &[Layout] = &[
             ("look-alikes", "true"),
             ("unusual-types", "true"),
             ("tunnels", "true"),
+            ("unusual-names", "true"),
             ("block-rebinding", "true"),
             ("pinned-egress", "false"),
             ("block-answer", "\"null\""),

@@ -454,6 +454,7 @@ pub(super) fn layer(spec: &ProfileSpec, known: &Known<'_>, problems: &mut Proble
         look_alikes: spec.look_alikes,
         unusual_types: spec.unusual_types,
         tunnels: spec.tunnels,
+        unusual_names: spec.unusual_names,
         language: language(spec.language.as_ref(), problems),
         when_clock_unset: choice(
             spec.when_clock_unset.as_ref(),

@@ -519,7 +519,8 @@ pub struct Profile {
     pub speech: Speech,
 }
 
-/// Ways round the filter that have a switch of their own; each is as `close-bypass` is unless said.
+/// Ways round the filter that have a switch of their own; each but the last is as `close-bypass` is
+/// unless said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WaysRound {
     /// Names in other scripts that look like a blocked one.
@@ -528,6 +529,8 @@ pub struct WaysRound {
     pub unusual_types: bool,
     /// Data hidden in names.
     pub tunnels: bool,
+    /// Names that nobody would type, on no list. Off unless said.
+    pub unusual_names: bool,
 }
 
 /// How a block is explained to whoever asked.

@@ -39,6 +39,7 @@ pub(super) struct Layer {
     pub(super) look_alikes: Option<bool>,
     pub(super) unusual_types: Option<bool>,
     pub(super) tunnels: Option<bool>,
+    pub(super) unusual_names: Option<bool>,
     pub(super) language: Option<&'static str>,
     pub(super) when_clock_unset: Option<WhenClockUnset>,
     pub(super) times: Times,
@@ -188,6 +189,7 @@ impl Laid {
         for (closing, said) in self.ways_round.iter_mut().zip(said) {
             *closing = said.or(*closing);
         }
+        take(&mut profile.ways_round.unusual_names, layer.unusual_names);
         take(&mut profile.when_clock_unset, layer.when_clock_unset);
         let times = &layer.times;
         times.lay_over(&mut profile.closings, &mut profile.quotas);
@@ -247,6 +249,7 @@ impl Laid {
                 look_alikes,
                 unusual_types,
                 tunnels,
+                unusual_names: self.profile.ways_round.unusual_names,
             },
             block_unsafe_search: self.categories.contains(UNSAFE_SEARCH),
             block_categories: self.categories.into_iter().collect(),

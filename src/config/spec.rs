@@ -479,6 +479,9 @@ sections! {
         unusual_types: bool,
         /// Data hidden in names is stopped. As `close-bypass` unless said.
         tunnels: bool,
+        /// Names that nobody would type and no list knows are blocked: rows of letters and figures
+        /// without a word in them.
+        unusual_names: bool,
         /// Public names that point into the home are not answered.
         block_rebinding: bool,
         /// Its devices reach only addresses that were just answered to them. Needs the table of

@@ -398,6 +398,8 @@ pub struct Profile {
     pub unusual_types: bool,
     /// Data hidden in names is stopped.
     pub tunnels: bool,
+    /// Names that nobody would type and no list knows are blocked.
+    pub unusual_names: bool,
     /// Its devices reach only addresses that were just answered to them.
     pub pinned_egress: bool,
     /// Public names that point into the home are not answered.

@@ -390,6 +390,9 @@ fn describe(snapshot: &Snapshot, view: &View<'_>, voice: &Voice, verdict: &Verdi
             text.who = format!("profile {}: look-alikes", view.profile.name);
             text.note = Some(voice.reason.to_string());
         }
+        Cause::UnusualName => {
+            text.who = format!("profile {}: unusual-names", view.profile.name);
+        }
         Cause::UnusualType => {
             text.who = format!("profile {}: unusual-types", view.profile.name);
         }

@@ -65,6 +65,7 @@ fn profile_text(config: &Config, profile: &Profile) -> api::Profile {
         look_alikes: profile.ways_round.look_alikes,
         unusual_types: profile.ways_round.unusual_types,
         tunnels: profile.ways_round.tunnels,
+        unusual_names: profile.ways_round.unusual_names,
         pinned_egress: profile.pinned_egress,
         block_rebinding: profile.block_rebinding,
         block_answer: match &profile.block_answer {

@@ -120,6 +120,7 @@ pub(super) fn write(outcome: &Outcome, words: &mut Words) -> Scratch {
         Cause::LookAlike { of, category } => (9, Some(of), Some(category), 0),
         Cause::UnusualType => (10, None, None, 0),
         Cause::Tunnel => (11, None, None, 0),
+        Cause::UnusualName => (18, None, None, 0),
         Cause::Service {
             service,
             category,
@@ -245,6 +246,7 @@ impl<'a> Cursor<'a, '_> {
             },
             10 => Cause::UnusualType,
             11 => Cause::Tunnel,
+            18 => Cause::UnusualName,
             12 => Cause::Service {
                 service: first,
                 title: services::find(first).map_or(first, |service| service.title),

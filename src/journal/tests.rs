@@ -126,6 +126,7 @@ fn every_reason_survives_the_log() {
         },
         Cause::UnusualType,
         Cause::Tunnel,
+        Cause::UnusualName,
         Cause::Service {
             service: "roblox",
             title: "Roblox",
@@ -191,7 +192,7 @@ fn every_reason_survives_the_log() {
             }
         }
     }
-    assert_eq!(checked, 4 * 5 * 21);
+    assert_eq!(checked, 4 * 5 * 22);
 }
 
 #[test]

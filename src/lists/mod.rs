@@ -90,6 +90,11 @@ pub struct ListInfo {
 }
 
 impl ListInfo {
+    /// Whether its lines stand in the household's configuration.
+    pub fn is_own(&self) -> bool {
+        self.origin == compile::OWN
+    }
+
     /// A list of which nothing was read yet.
     pub fn new(id: &'static str, category: &'static str, kind: ListKind, tier: Tier) -> Self {
         Self {

@@ -140,6 +140,11 @@ impl Answer {
         None
     }
 
+    /// Octets it has on the wire.
+    pub fn wire_len(&self) -> usize {
+        self.wire.len()
+    }
+
     /// Octets it takes in memory, for the cache's bound.
     pub fn weight(&self) -> usize {
         let names = self.facts.iter().map(|fact| match fact {

@@ -1,6 +1,6 @@
 //! Judging what an answer contains.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::authority::{Panel, Rank, relaxes};
 use super::resolvers;
@@ -126,26 +126,29 @@ pub(super) fn points_inside(address: IpAddr) -> bool {
                 || first == 0 && !v4.is_unspecified()
         }
         IpAddr::V6(v6) => {
-            // IPv4 addresses in IPv6 clothes: mapped and compatible (RFC 4291), the translation
-            // prefixes (RFC 6052, RFC 8215), 6to4 (RFC 3056).
-            let embedded = match v6.segments() {
-                [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
-                | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
-                | [0x64, 0xff9b, 1, _, _, _, high, low]
-                | [0x2002, high, low, ..]
-                    if (high, low) != (0, 0) && (high, low) != (0, 1) =>
-                {
-                    Some(u32::from(high) << 16 | u32::from(low))
-                }
-                _ => None,
-            };
             // Site-local addresses were withdrawn (RFC 3879) and still lead nowhere but home.
             let is_site_local = v6.segments()[0] & 0xffc0 == 0xfec0;
-            embedded.is_some_and(|v4| points_inside(IpAddr::V4(v4.into())))
+            embedded(v6).is_some_and(|v4| points_inside(IpAddr::V4(v4)))
                 || v6.is_loopback()
                 || v6.is_unique_local()
                 || v6.is_unicast_link_local()
                 || is_site_local
         }
+    }
+}
+
+/// The IPv4 address in IPv6 clothes: mapped and compatible (RFC 4291), the translation prefixes
+/// (RFC 6052, RFC 8215), 6to4 (RFC 3056).
+pub(super) fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x64, 0xff9b, 1, _, _, _, high, low]
+        | [0x2002, high, low, ..]
+            if (high, low) != (0, 0) && (high, low) != (0, 1) =>
+        {
+            Some((u32::from(high) << 16 | u32::from(low)).into())
+        }
+        _ => None,
     }
 }

@@ -7,17 +7,32 @@
 //!
 //! The table is our own and small: the letters of Latin, Cyrillic and Greek that look alike in the
 //! fonts of browsers, and the accented ones.
+//!
+//! Accents are a matter apart. Nobody writes `rоblox` with one Cyrillic letter by chance, but `vélo`
+//! is a bicycle, and that a list has `velo.example` among what children should not buy says nothing
+//! about it. Where nothing but accents tells two names apart, only what was said of that very site
+//! counts: a service that is blocked, and the household's own lists and rules.
 
 use crate::name::{MAX_LABEL, MAX_NAME, NameBuf, NameRef};
 
+/// What a name looks like.
+#[derive(Debug)]
+pub(super) struct PlainForm {
+    /// The name of plain letters.
+    pub(super) name: NameBuf,
+    /// Whether nothing but accents tells it from that.
+    pub(super) is_accented: bool,
+}
+
 /// The name of plain letters that `name` looks like; none for a name without an A-label of another
 /// script, or with a letter that looks like no other.
-pub(super) fn plain_form(name: NameRef<'_>) -> Option<NameBuf> {
+pub(super) fn plain_form(name: NameRef<'_>) -> Option<PlainForm> {
     if !name.labels().any(|label| label.starts_with(PREFIX)) {
         return None;
     }
     let mut wire = [0_u8; MAX_NAME];
     let mut at = 0;
+    let mut is_accented = true;
     for label in name.labels() {
         let start = at;
         at += 1;
@@ -27,6 +42,7 @@ pub(super) fn plain_form(name: NameRef<'_>) -> Option<NameBuf> {
                 for letter in decode(encoded, &mut letters)? {
                     // No more letters than the label had octets.
                     wire[at] = plain(*letter)?;
+                    is_accented &= letter.is_ascii() || is_latin(*letter);
                     at += 1;
                 }
             }
@@ -42,7 +58,13 @@ pub(super) fn plain_form(name: NameRef<'_>) -> Option<NameBuf> {
         // At most 63, by the length of an A-label.
         wire[start] = (at - start - 1) as u8;
     }
-    NameBuf::read_wire(&wire[..=at]).ok().map(|(name, _)| name)
+    let (name, _) = NameBuf::read_wire(&wire[..=at]).ok()?;
+    Some(PlainForm { name, is_accented })
+}
+
+/// Whether a letter is one of the alphabets of Europe and Vietnam that write with accents.
+const fn is_latin(letter: char) -> bool {
+    matches!(letter, '\u{c0}'..='\u{24f}' | '\u{1e00}'..='\u{1eff}')
 }
 
 const PREFIX: &[u8] = b"xn--";
@@ -158,7 +180,25 @@ mod tests {
 
     fn plain_of(text: &str) -> Option<String> {
         let name = NameBuf::parse(&idna::domain_to_ascii(text).unwrap()).unwrap();
-        plain_form(name.as_ref()).map(|plain| plain.to_string())
+        plain_form(name.as_ref()).map(|plain| plain.name.to_string())
+    }
+
+    #[test]
+    fn accents_are_told_from_letters_of_other_scripts() {
+        for (text, expected) in [
+            ("vélo.example", true),
+            ("straßenbäume.example", false),
+            ("señor.example", true),
+            ("ışık.example", true),
+            ("đường.example", false),
+            ("rоblox.example", false),
+            ("rоblóx.example", false),
+            ("τόκιο.example", false),
+        ] {
+            let name = NameBuf::parse(&idna::domain_to_ascii(text).unwrap()).unwrap();
+            let plain = plain_form(name.as_ref());
+            assert_eq!(plain.is_some_and(|it| it.is_accented), expected, "{text}");
+        }
     }
 
     #[test]
@@ -228,7 +268,7 @@ mod tests {
             if let Ok(name) = NameBuf::parse(&format!("xn--{tail}.example"))
                 && let Some(plain) = plain_form(name.as_ref())
             {
-                prop_assert!(plain.as_ref().as_wire().is_ascii());
+                prop_assert!(plain.name.as_ref().as_wire().is_ascii());
             }
         }
     }

@@ -28,6 +28,7 @@ mod survey;
 mod tests;
 mod tunnel;
 mod types;
+mod unusual;
 mod view;
 mod voice;
 

@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 
 use ipnet::IpNet;
 
+use super::answer::embedded;
+
 /// The list that a block by these addresses names.
 pub(super) const LIST: &str = "resolver-addresses";
 /// The category it counts as.
@@ -38,9 +40,16 @@ pub fn resolvers() -> &'static [IpNet] {
     &RESOLVERS
 }
 
-/// Whether a public resolver answers at `address`.
+/// Whether a public resolver answers at `address`, in whatever clothes.
 pub(super) fn is_resolver(address: IpAddr) -> bool {
-    let address = address.to_canonical();
+    let plain = match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(v6) => embedded(v6),
+    };
+    is_listed(address) || plain.is_some_and(|v4| is_listed(IpAddr::V4(v4)))
+}
+
+fn is_listed(address: IpAddr) -> bool {
     // None lies inside another: the last that does not begin behind it is the one.
     let behind = RESOLVERS.partition_point(|net| net.network() <= address);
     let last = behind.checked_sub(1).and_then(|last| RESOLVERS.get(last));
@@ -67,6 +76,10 @@ mod tests {
         for (text, expected) in [
             ("8.8.8.8", true),
             ("::ffff:8.8.8.8", true),
+            ("64:ff9b::808:808", true),
+            ("64:ff9b:1::808:808", true),
+            ("2002:808:808::1", true),
+            ("2002:808:809::1", false),
             ("2620:fe::fe", true),
             ("45.90.28.7", true),
             ("45.90.29.0", false),

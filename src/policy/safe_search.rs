@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use crate::config::Youtube;
 use crate::intern::intern;
-use crate::name::{Name, NameError, NameRef};
+use crate::name::{MAX_NAME, Name, NameError, NameRef};
 use crate::verdict::RewriteTarget;
 
 const TABLE: &str = include_str!("../../blocklists/safe-search.toml");
@@ -155,7 +155,7 @@ impl SafeSearch {
         if !search && youtube == Youtube::Off {
             return None;
         }
-        let engine = &self.engines[usize::from(*self.names.get(name.as_wire())?)];
+        let engine = self.engine_of(name).or_else(|| self.engine_behind(name))?;
         let target = match (engine.form, youtube) {
             (Form::Search(target), _) if search => target,
             (Form::Video { strict, .. }, Youtube::Strict) => strict,
@@ -163,6 +163,31 @@ impl SafeSearch {
             _ => return None,
         };
         Some((engine.name, target))
+    }
+
+    fn engine_of(&self, name: NameRef<'_>) -> Option<&Engine> {
+        let index = self.names.get(name.as_wire())?;
+        self.engines.get(usize::from(*index))
+    }
+
+    /// The engine of a name whose first label has a number at its end: `www4.bing.com` is one more
+    /// machine of `www.bing.com`. `bing4.com` is somebody else.
+    fn engine_behind(&self, name: NameRef<'_>) -> Option<&Engine> {
+        let first = name.labels().next()?;
+        let figures = first.iter().rev().take_while(|it| it.is_ascii_digit());
+        let figures = figures.count();
+        if figures == 0 || figures == first.len() || name == name.registrable_guess() {
+            return None;
+        }
+        let kept = first.len() - figures;
+        let rest = name.as_wire().get(1 + first.len()..)?;
+        let mut wire = [0; MAX_NAME];
+        // A label has 63 octets at most.
+        wire[0] = kept as u8;
+        wire[1..=kept].copy_from_slice(&first[..kept]);
+        let end = 1 + kept + rest.len();
+        wire.get_mut(1 + kept..end)?.copy_from_slice(rest);
+        self.engine_of(NameRef::from_wire(wire.get(..end)?).ok()?)
     }
 
     /// The restricted name.
@@ -224,6 +249,41 @@ mod tests {
             table.find(name("mail.google.com").as_ref(), true, Youtube::Off),
             None
         );
+    }
+
+    #[test]
+    fn a_number_more_is_the_same_engine_and_other_names_of_the_company_are_not() {
+        let table = SafeSearch::embedded().unwrap();
+        for (asked, target) in [
+            ("www2.bing.com", Some("strict.bing.com")),
+            ("www4.bing.com", Some("strict.bing.com")),
+            ("www17.google.co.uk", Some("forcesafesearch.google.com")),
+            ("global.bing.com", Some("strict.bing.com")),
+            ("fr.bing.com", Some("strict.bing.com")),
+            ("images.google.de", Some("forcesafesearch.google.com")),
+            ("cse.google.com", Some("forcesafesearch.google.com")),
+            ("ipv6.google.com", Some("forcesafesearch.google.com")),
+            ("m2.youtube.com", Some("restrict.youtube.com")),
+            ("youtube.com", Some("restrict.youtube.com")),
+            ("eu3.startpage.com", Some("safe.startpage.com")),
+            ("bing4.com", None),
+            ("google2.co.uk", None),
+            ("duckduckgo1.com", None),
+            ("4.bing.com", None),
+            ("th.bing.com", None),
+            ("r.bing.com", None),
+            ("mt1.google.com", None),
+            ("clients4.google.com", None),
+            ("maps.google.com", None),
+            ("www3.l.google.com", None),
+            ("accounts.youtube.com", None),
+        ] {
+            let found = table.find(name(asked).as_ref(), true, Youtube::Strict);
+            let found = found.map(|(_, target)| table.target(target).to_string());
+            assert_eq!(found.as_deref(), target, "{asked}");
+        }
+        let numbered = name("m2.youtube.com");
+        assert_eq!(table.find(numbered.as_ref(), true, Youtube::Off), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::connectivity::is_connectivity_check;
 use super::special::SpecialUse;
 use super::view::View;
 use super::voice::{Stance, Voice, precision};
-use super::{lookalike, types};
+use super::{lookalike, types, unusual};
 use crate::config::WhenUnsure;
 use crate::message::rtype;
 use crate::name::NameRef;
@@ -40,10 +40,13 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
         survey_standing(name, qtype, view, &marks, &mut each);
     }
     if profile.close_bypass && speakers.canaries() && is_canary(name) {
-        each(about(Stance::Block, Cause::Canary, None, u16::MAX));
+        // At most 127 labels.
+        let about_it = precision(name.label_count() as u8, false);
+        each(about(Stance::Block, Cause::Canary, None, about_it));
     }
     if profile.ways_round.unusual_types && types::is_unusual(name, qtype) {
-        each(about(Stance::Block, Cause::UnusualType, None, u16::MAX));
+        // About a way of asking: whoever opens a name opens it for every type.
+        each(about(Stance::Block, Cause::UnusualType, None, 1));
     }
     if profile.ways_round.look_alikes
         && speakers.is_in_other_script()
@@ -68,12 +71,17 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
         let cause = Cause::SafeSearch { engine };
         each(about(Stance::Rewrite, cause, Some(target), u16::MAX));
     }
-    let unlisted = !on_allowlist && (profile.allow_only || profile.missing_list.is_some());
+    let is_unusual = profile.ways_round.unusual_names && unusual::is_unusual(name);
+    let is_chosen = profile.allow_only || profile.missing_list.is_some() || is_unusual;
+    let unlisted = !on_allowlist && is_chosen;
     if !unlisted || !is_of_the_web(name, qtype, view) {
         return;
     }
     if profile.allow_only {
         each(about(Stance::Block, Cause::AllowOnly, None, 0));
+    }
+    if is_unusual {
+        each(about(Stance::Block, Cause::UnusualName, None, 0));
     }
     if let Some(list) = profile
         .missing_list
@@ -85,8 +93,8 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
 
 /// What speaks against a name in another script that looks like a blocked one.
 fn against_look_alike(name: NameRef<'_>, qtype: u16, view: &View<'_>) -> Option<Voice> {
-    let plain = lookalike::plain_form(name)?;
-    let plain = plain.as_ref();
+    let form = lookalike::plain_form(name)?;
+    let plain = form.name.as_ref();
     let mut panel = Panel::default();
     let (profile, device) = (view.profile.id, view.device);
     let may_be_named = view.gate.look(plain).rules();
@@ -95,6 +103,10 @@ fn against_look_alike(name: NameRef<'_>, qtype: u16, view: &View<'_>) -> Option<
             panel.hear(voice);
         });
     view.lists.look_up(plain, |hit| {
+        let list = view.lists.list(hit.list);
+        if form.is_accented && list.service.is_none() && !list.is_own() {
+            return;
+        }
         if let Some(voice) = view.voice_of(&hit, plain, qtype, None) {
             panel.hear(voice);
         }
@@ -146,8 +158,8 @@ fn survey_standing(
     for (cause, labels, is_exact) in standing.granted_names(name) {
         each(household(Stance::Allow, cause, precision(labels, is_exact)));
     }
-    if let Some(cause) = standing.granted_service(marks) {
-        each(household(Stance::Allow, cause, 1));
+    if let Some((cause, precision)) = standing.granted_service(marks) {
+        each(household(Stance::Allow, cause, precision));
     }
     let closes_all = standing.may_close_everything()
         && is_of_the_web(name, qtype, view)
@@ -185,9 +197,12 @@ const fn about(
 /// Whether `name` is part of what an allowlist chooses from and a bedtime closes. What is at home is
 /// not; nor is what only proves or describes the network and opens no site: signatures' keys
 /// (RFC 4035) and the name by which a device learns of NAT64 (RFC 7050).
+///
+/// Keys are needed from the root down to what somebody has registered, which is few names. Below it
+/// they would carry kilobytes for names with data in them, so there only what is open has keys.
 fn is_of_the_web(name: NameRef<'_>, qtype: u16, view: &View<'_>) -> bool {
-    let is_plumbing =
-        matches!(qtype, rtype::DS | rtype::DNSKEY) || name.as_wire() == b"\x08ipv4only\x04arpa\x00";
+    let is_key = matches!(qtype, rtype::DS | rtype::DNSKEY) && name == name.registrable_guess();
+    let is_plumbing = is_key || name.as_wire() == b"\x08ipv4only\x04arpa\x00";
     !is_plumbing && SpecialUse::of(name).is_none() && !view.is_private(name)
 }
 

@@ -469,7 +469,7 @@ fn an_answer_is_judged_like_the_question() {
 fn canaries_are_answered_only_where_ways_round_are_closed() {
     let closed = Home::new(|profile| profile.close_bypass = true, &[]);
     let open = Home::new(|_| {}, &[]);
-    assert_eq!(CANARIES.len(), 6);
+    assert_eq!(CANARIES.len(), 7);
     for canary in CANARIES {
         let (buf, _) = NameBuf::read_wire(canary).unwrap();
         assert_eq!(closed.judge(&buf.to_string()), "block: canary");
@@ -595,6 +595,70 @@ fn a_name_that_looks_like_a_blocked_one_is_blocked_for_that_reason() {
         verdict.reason().to_string(),
         "looks like a name that is blocked: adult (adult)"
     );
+}
+
+#[test]
+fn an_accent_is_no_disguise_unless_the_household_means_that_very_site() {
+    let closing = config::WaysRound {
+        look_alikes: true,
+        ..config::WaysRound::default()
+    };
+    let owned = [(RuleOwner::Household, rules(&[], &["school.example"]))];
+    let home = Home::new(|profile| profile.ways_round = closing, &owned);
+    for (asked, expected) in [
+        // `bád` and `schoól`: a list somebody else made, and a rule.
+        ("xn--bd-mia.example", "allow: unlisted"),
+        ("xn--schol-3ta.example", "block: look-alike"),
+    ] {
+        assert_eq!(home.judge(asked), expected, "{asked}");
+    }
+}
+
+#[test]
+fn a_rule_opens_a_way_round_by_its_name_alone() {
+    let canary = "mask.icloud.com";
+    for (allow, expected) in [
+        ("icloud.com", "block: canary"),
+        ("*.icloud.com", "block: canary"),
+        ("mask.icloud.com", "allow: rule"),
+        ("=mask.icloud.com", "allow: rule"),
+    ] {
+        let owned = [(RuleOwner::Household, rules(&[allow], &[]))];
+        let home = Home::new(|profile| profile.close_bypass = true, &owned);
+        assert_eq!(home.judge(canary), expected, "{allow}");
+        assert_ne!(home.judge("www.icloud.com"), "block: canary");
+    }
+    // A type that nobody asks for is opened with the name.
+    let closing = config::WaysRound {
+        unusual_types: true,
+        ..config::WaysRound::default()
+    };
+    let owned = [(RuleOwner::Household, rules(&["example.org"], &[]))];
+    let home = Home::new(|profile| profile.ways_round = closing, &owned);
+    let verdict = judge_name(name("t.example.org").as_ref(), 10, &home.view());
+    assert_eq!(verdict.label(), "allow");
+}
+
+#[test]
+fn keys_are_needed_down_to_what_is_registered_and_no_further() {
+    let young = |profile: &mut config::Profile| {
+        profile.allow_only = true;
+        profile.allow_lists = vec!["children".to_owned()];
+    };
+    let home = Home::new(young, &[]);
+    for (asked, qtype, is_open) in [
+        ("example.org", rtype::DNSKEY, true),
+        ("org", rtype::DS, true),
+        ("example.co.uk", rtype::DS, true),
+        ("data.example.org", rtype::DNSKEY, false),
+        ("data.example.org", rtype::DS, false),
+        ("data.abc.me", rtype::DNSKEY, false),
+        ("www.fonts.example", rtype::DNSKEY, true),
+        ("example.org", rtype::A, false),
+    ] {
+        let verdict = judge_name(name(asked).as_ref(), qtype, &home.view());
+        assert_eq!(!verdict.is_block(), is_open, "{asked} {qtype}");
+    }
 }
 
 #[test]

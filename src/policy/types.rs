@@ -20,9 +20,19 @@ pub(super) fn is_unusual(name: NameRef<'_>, qtype: u16) -> bool {
         71..=98 | 110..=127 | 272..=32_767 | 32_770..=u16::MAX => true,
         // How an encrypted resolver is found by its name (RFC 9461). `_dns.resolver.arpa` is
         // answered here for everybody.
-        rtype::SVCB => name.labels().next() == Some(b"_dns"),
+        rtype::SVCB => {
+            let mut labels = name.labels().skip_while(is_port);
+            labels.next() == Some(b"_dns")
+        }
         _ => false,
     }
+}
+
+/// Whether a label is `_8530`, which stands before `_dns` where a resolver has a port of its own.
+fn is_port(label: &&[u8]) -> bool {
+    label.split_first().is_some_and(|(first, figures)| {
+        *first == b'_' && !figures.is_empty() && figures.iter().all(u8::is_ascii_digit)
+    })
 }
 
 #[cfg(test)]
@@ -51,9 +61,11 @@ mod tests {
         for qtype in [10, 11, 40, 100 - 3, 1000, 32_000, 65_280, 65_399, 65_534] {
             assert!(is_unusual(name.as_ref(), qtype), "{qtype}");
         }
-        let by_name = NameBuf::parse("_dns.resolver.example").unwrap();
-        assert!(is_unusual(by_name.as_ref(), rtype::SVCB));
-        assert!(!is_unusual(by_name.as_ref(), rtype::A));
+        for by_name in ["_dns.resolver.example", "_8530._dns.resolver.example"] {
+            let by_name = NameBuf::parse(by_name).unwrap();
+            assert!(is_unusual(by_name.as_ref(), rtype::SVCB));
+            assert!(!is_unusual(by_name.as_ref(), rtype::A));
+        }
         let other = NameBuf::parse("_8443._https.example.org").unwrap();
         assert!(!is_unusual(other.as_ref(), rtype::SVCB));
     }

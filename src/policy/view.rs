@@ -6,12 +6,17 @@ use super::gate::Gate;
 use super::rules::RuleBook;
 use super::safe_search::SafeSearch;
 use super::voice::{Stance, Voice, precision};
+use crate::clock::Moment;
 use crate::lists::modifiers::ActionKind;
 use crate::lists::{Asker, Effect, Hit, Index, ListInfo, ListKind, Reach};
 use crate::name::{Name, NameRef};
 use crate::profile::Profile;
 use crate::standing::{Marks, Standing};
 use crate::verdict::{Cause, Reason, Tier, Trigger};
+
+/// How long a device that must not step round the filter may keep an answer, in seconds. Asking again
+/// costs it a millisecond: the answer stays in our cache as long as its owner says.
+const KEPT: u32 = 300;
 
 /// All that a verdict depends on besides the name: the lists, the rules, and whose query it is.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +80,8 @@ impl View<'_> {
             }
         }
         if let Some(marks) = marks {
-            self.standing.mark_list(hit.list, marks);
+            let precision = precision(hit.labels, hit.reach == Reach::Exact);
+            self.standing.mark_list(hit.list, precision, marks);
         }
         let (stance, tier) = said?;
         let cause = match list.service {
@@ -121,6 +127,18 @@ impl View<'_> {
             (ListKind::Block, Effect::Excepted) if blocks() => Some((Stance::Allow, Tier::Lists)),
             _ => None,
         }
+    }
+
+    /// How long a client may keep what it is told at `at`, in seconds: not longer than what holds now,
+    /// and where ways round are closed not longer than five minutes. Nobody can take back what a
+    /// device was told; so what a parent closes by hand, a pause above all, is closed soon.
+    pub fn ttl_ceiling(&self, at: Moment) -> u32 {
+        let kept = if self.profile.close_bypass {
+            KEPT
+        } else {
+            u32::MAX
+        };
+        self.standing.ttl_ceiling(at).min(kept)
     }
 
     /// Whether the household has resolvers of its own for `name`.

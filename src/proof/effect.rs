@@ -210,6 +210,10 @@ fn profiles(old: &Of<'_>, new: &Of<'_>, found: &mut Found) {
             ),
             ("stopping of tunnels", profile.ways_round.tunnels),
             (
+                "blocking of unusual names",
+                profile.ways_round.unusual_names,
+            ),
+            (
                 "blocking of names that point into the home",
                 profile.block_rebinding,
             ),

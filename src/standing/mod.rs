@@ -206,7 +206,8 @@ pub struct Marks {
     closed: u64,
     left_open: u64,
     metered: u64,
-    granted_service: Option<&'static str>,
+    /// With how exactly its list names the name.
+    granted_service: Option<(&'static str, u16)>,
     in_granted_category: bool,
     open_in_pause: bool,
     in_background: bool,
@@ -330,8 +331,8 @@ impl Standing {
         can_be_closed(kind) || self.background.contains(list)
     }
 
-    /// Notes that a list holds the name.
-    pub fn mark_list(&self, list: ListId, marks: &mut Marks) {
+    /// Notes that a list holds the name, and how exactly (see [`crate::policy::Voice::precision`]).
+    pub fn mark_list(&self, list: ListId, precision: u16, marks: &mut Marks) {
         for (place, closed) in self.closings.iter().enumerate() {
             let holds = closed.what.as_ref().is_some_and(|it| it.has_list(list));
             marks.closed |= u64::from(holds) << place;
@@ -343,9 +344,12 @@ impl Standing {
         marks.in_granted_category |= self.categories.contains(list);
         marks.in_background |= self.background.contains(list);
         if self.services.contains(list) {
-            marks.granted_service = marks
-                .granted_service
-                .or_else(|| self.services.first_with(list));
+            let found = self.services.first_with(list);
+            let found = found.map(|service| (service, precision));
+            let is_less = |(_, other): &(&str, u16)| *other < precision;
+            if marks.granted_service.as_ref().is_none_or(is_less) {
+                marks.granted_service = found;
+            }
         }
         if let Some(pause) = &self.pause {
             marks.open_in_pause |= pause.open.has_list(list);
@@ -363,9 +367,8 @@ impl Standing {
             let counts = meter.everything || meter.of.has_name(name);
             marks.metered |= u64::from(counts) << place;
         }
-        marks.granted_service = marks
-            .granted_service
-            .or_else(|| self.services.sharing(name));
+        let sharing = || Some((self.services.sharing(name)?, 1));
+        marks.granted_service = marks.granted_service.or_else(sharing);
         if let Some(pause) = &self.pause {
             marks.open_in_pause |= pause.lifted || pause.open.may_open(name);
         }
@@ -404,15 +407,15 @@ impl Standing {
         })
     }
 
-    /// The grant of a service that a name with these marks belongs to.
-    pub const fn granted_service(&self, marks: &Marks) -> Option<Cause> {
-        match marks.granted_service {
-            Some(of) => Some(Cause::Grant {
-                of,
-                is_service: true,
-            }),
-            None => None,
-        }
+    /// The grant of a service that a name with these marks belongs to, and how exactly the service
+    /// names it.
+    pub fn granted_service(&self, marks: &Marks) -> Option<(Cause, u16)> {
+        let (of, precision) = marks.granted_service?;
+        let cause = Cause::Grant {
+            of,
+            is_service: true,
+        };
+        Some((cause, precision))
     }
 
     /// How long a client may keep what it is told at `at`, in seconds: not longer than this holds.

@@ -1,7 +1,7 @@
 """A device: does what each line it reads says, and prints what came of it in one line.
 
     NAME TYPE [@SERVER[#PORT]] [+WORD...]   asks the router or SERVER, in words much like dig's
-    tunnel TYPE COUNT                       asks for names with data in them until told no
+    tunnel TYPE COUNT [SORT]                asks for names with data in them until told no
     echo ADDRESS PORT                       sends a datagram that is to come back
     connect ADDRESS PORT                    opens a TCP connection
 
@@ -149,13 +149,26 @@ def datagrams(sock, octets, options):
             return text_of(said)
 
 
+SORTS = {
+    "figures": lambda text, at: text("0123456789abcdef", 56) + ".tunnel.example",
+    "letters": lambda text, at: text("abcdefghijklmnopqrstuvwxyz", 30) + ".tunnel.example",
+    "short": lambda text, at: text("abcdefghijklmnopqrstuvwxyz", 10) + ".tunnel.example",
+    "own": lambda text, at: text("0123456789abcdef", 56) + ".abc.me",
+    "down": lambda text, at: f"n{at}.down.example",
+}
+
+
 def tunnel(words):
     """Names with data in them below one's own: asks until a hundred and more have gone."""
-    kind, count = words
+    kind, count, *sort = words
     generator = random.Random(7)
-    for _ in range(int(count)):
-        piece = "".join(generator.choice("0123456789abcdef") for _ in range(56))
-        said = ask([f"{piece}.tunnel.example", kind])
+    name = SORTS[sort[0] if sort else "figures"]
+
+    def text(alphabet, length):
+        return "".join(generator.choice(alphabet) for _ in range(length))
+
+    for at in range(int(count)):
+        said = ask([name(text, at), kind])
         if "EDE" in said:
             return said
     return said

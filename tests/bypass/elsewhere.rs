@@ -145,6 +145,16 @@ fn found_by_name() -> Vec<Trick> {
         )
         .proved_by(Who::Parent, "mask-h2.icloud.com A"),
         says(
+            "Apple's private relay by its newest name",
+            "mask-canary.icloud.com A",
+            CANARY,
+        ),
+        says(
+            "a resolver below a company that a rule opens",
+            "dns.google.com A",
+            ENCRYPTED,
+        ),
+        says(
             "Chrome's prefetch proxy",
             "dns-tunnel-check.googlezip.net A",
             CANARY,
@@ -209,6 +219,24 @@ fn found_by_name() -> Vec<Trick> {
         )
         .prize("dns-query"),
         says(
+            "a resolver with a port of its own, told of by a service record",
+            "_8530._dns.doh.own.example SVCB",
+            "EDE 17: a record type no ordinary program asks for",
+        )
+        .prize("dns-query"),
+        says(
+            "a public resolver behind NAT64",
+            "nat64.own.example AAAA",
+            "EDE 17: encrypted-dns (list resolver-addresses), found in the answer (address)",
+        )
+        .prize("64:ff9b::"),
+        says(
+            "a public resolver behind 6to4",
+            "sixtofour.own.example AAAA",
+            "EDE 17: encrypted-dns (list resolver-addresses), found in the answer (address)",
+        )
+        .prize("2002:909:909::1"),
+        says(
             "a resolver's path in a page's record",
             "dohpath.own.example HTTPS",
             "NOERROR",
@@ -257,6 +285,16 @@ fn relays() -> Vec<Trick> {
             PROXY,
         ),
         says("another search engine's copies", "cc.bingj.com A", PROXY),
+        says(
+            "a friend's proxy behind a tunnel",
+            "abc.trycloudflare.com A",
+            PROXY,
+        ),
+        says(
+            "a name that stands for any address",
+            "203-0-113-66.sslip.io A",
+            PROXY,
+        ),
         says("an archive of pages", "web.archive.org A", PROXY),
         says("an archive that takes orders", "archive.ph A", PROXY),
         says("a page reader for machines", "r.jina.ai A", PROXY),

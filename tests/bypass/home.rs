@@ -54,6 +54,7 @@ serve = ["10.78.0.0/24", "fd78::/64", "fe80::/10", "127.0.0.0/8"]
 servers = ["203.0.113.53"]
 
 [household]
+time-zone = "UTC"
 block = ["blocked.example"]
 guest-profile = "guest"
 
@@ -64,6 +65,8 @@ except = ["laptop"]
 [profile.child]
 inherits = "schoolchild"
 block = ["tiktok"]
+# Mail and pictures; neither the relay nor the resolver below these names.
+allow = ["icloud.com", "google.com"]
 
 [profile.young]
 inherits = "preschooler"
@@ -204,6 +207,20 @@ impl Home {
     /// Somebody's machine.
     pub fn machine(&self, who: Who) -> &Machine {
         &self.client(who).machine
+    }
+
+    /// Does something while the configuration has `more` at its end.
+    pub fn with<T>(&self, more: &str, work: impl FnOnce() -> T) -> T {
+        let path = self.daemon.config();
+        let before = std::fs::read_to_string(&path).unwrap();
+        let load = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            self.daemon.hedgerow("reload").unwrap();
+        };
+        load(&format!("{before}\n{more}"));
+        let done = work();
+        load(&before);
+        done
     }
 
     fn client(&self, who: Who) -> &Client {

@@ -24,6 +24,7 @@ mod identity;
 mod machines;
 mod messages;
 mod names;
+mod times;
 
 use home::{Home, Who};
 
@@ -138,6 +139,7 @@ pub fn themes() -> Vec<(&'static str, Vec<Trick>)> {
         ("Odd messages", messages::tricks()),
         ("Another device", identity::tricks()),
         ("Addresses without a name", addresses::tricks()),
+        ("Answers kept", times::tricks()),
     ]
 }
 

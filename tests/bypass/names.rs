@@ -66,6 +66,11 @@ fn written_otherwise() -> Vec<Trick> {
             "EDE 17: social-media (list starter-social-media)",
         ),
         says(
+            "a name that a machine made up this morning",
+            "xkqzvbwtplrm.com A",
+            "EDE 17: a name that nobody would type, on no list",
+        ),
+        says(
             "a name nobody listed, on an allowlist",
             "unheard-of.example A",
             "EDE 17: not on the allowlist of this profile",
@@ -136,6 +141,43 @@ fn every_type() -> Vec<Trick> {
             "EDE 17: made-up names that hide data",
         )
         .proved_by(Who::Parent, "tunnel A 3"),
+        says(
+            "a tunnel by names of letters alone",
+            "tunnel A 400 letters",
+            "EDE 17: made-up names that hide data",
+        ),
+        says(
+            "a tunnel by short names",
+            "tunnel TXT 400 short",
+            "EDE 17: made-up names that hide data",
+        )
+        .prize("prize"),
+        says(
+            "a tunnel below a name of three letters",
+            "tunnel A 250 own",
+            "EDE 17: made-up names that hide data",
+        ),
+        says(
+            "a tunnel by long answers",
+            "tunnel TXT 250 down",
+            "EDE 17: made-up names that hide data",
+        )
+        .prize("prize"),
+        says(
+            "a tunnel by keys, on an allowlist",
+            "tunnel DNSKEY 3",
+            "EDE 17: not on the allowlist of this profile",
+        )
+        .by(Who::Young)
+        .prize("cHJpemU="),
+        says(
+            "a tunnel by digests of keys, on an allowlist",
+            "piece.tunnel.example DS",
+            "EDE 17: not on the allowlist of this profile",
+        )
+        .by(Who::Young)
+        .prize("257 3 13")
+        .proved_by(Who::Parent, "piece.tunnel.example DNSKEY"),
     ]
 }
 
@@ -164,6 +206,37 @@ fn search() -> Vec<Trick> {
             "CNAME strict.bing.com.",
         ),
         says(
+            "another machine of a search engine",
+            "www4.bing.com A",
+            "CNAME strict.bing.com.",
+        ),
+        says(
+            "a search engine's name for a country",
+            "fr.bing.com A",
+            "CNAME strict.bing.com.",
+        ),
+        says(
+            "a search engine's name for the whole world",
+            "global.bing.com A",
+            "CNAME strict.bing.com.",
+        ),
+        says(
+            "a search engine's door for pictures",
+            "images.google.fr A",
+            "CNAME forcesafesearch.google.com.",
+        ),
+        says(
+            "a search engine inside other pages",
+            "cse.google.com A",
+            "CNAME forcesafesearch.google.com.",
+        ),
+        says(
+            "a search engine's door for IPv6",
+            "ipv6.google.com AAAA",
+            "CNAME forcesafesearch.google.com.",
+        )
+        .prize("2001:db8:80::66"),
+        says(
             "a search engine's page without scripts",
             "lite.duckduckgo.com A",
             "CNAME safe.duckduckgo.com.",
@@ -179,6 +252,11 @@ fn search() -> Vec<Trick> {
             UNSAFE,
         ),
         says("videos", "www.youtube.com A", "CNAME restrict.youtube.com."),
+        says(
+            "videos by the bare name",
+            "youtube.com A",
+            "CNAME restrict.youtube.com.",
+        ),
         says(
             "videos inside other pages",
             "www.youtube-nocookie.com A",

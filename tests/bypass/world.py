@@ -52,6 +52,9 @@ hint.own.example             HTTPS  1 . alpn=h2 ipv4hint=9.9.9.9
 hint6.own.example            HTTPS  1 . alpn=h2 ipv6hint=2620:fe::fe
 dohpath.own.example          HTTPS  1 . alpn=h2 key7="/dns-query{?dns}"
 _dns.doh.own.example         SVCB   1 doh.own.example. alpn=h2 key7="/dns-query{?dns}"
+_8530._dns.doh.own.example   SVCB   1 doh.own.example. alpn=h2 key7="/dns-query{?dns}"
+nat64.own.example            AAAA   64:ff9b::909:909
+sixtofour.own.example        AAAA   2002:909:909::1
 _dns.resolver.arpa           SVCB   1 doh.own.example. alpn=h2 key7="/dns-query{?dns}"
 hello.own.example            HTTPS  1 . alpn=h2 ech="AAT+DQAA"
 needs.own.example            HTTPS  1 . mandatory=ech alpn=h2 ech="AAT+DQAA"
@@ -90,6 +93,9 @@ casino.example               SOA    casino.example. prize.example. 1 1 1 1 1
 66.113.0.203.in-addr.arpa    PTR    casino.example.
 """
 
+TUNNEL = dns.name.from_text("tunnel.example")
+DOWN = dns.name.from_text("down.example")
+
 zone = {}
 for line in ZONE.split("\n"):
     if line.strip():
@@ -104,6 +110,8 @@ def records(name, kind):
     if found:
         return found
     # A name of the zone has what is written there and nothing else of these.
+    if kind == dns.rdatatype.TXT and name.is_subdomain(DOWN):
+        return [" ".join([PRIZE["TXT"]] + ['"%s"' % ("x" * 240)] * 4)]
     if dns.rdatatype.to_text(kind) in PRIZE:
         written = any(owner == name for owner, _ in zone)
         if written and name != dns.name.from_text("casino.example"):
@@ -111,6 +119,9 @@ def records(name, kind):
         return [PRIZE[dns.rdatatype.to_text(kind)]]
     if kind == dns.rdatatype.NULL or kind >= 65280:
         return [OTHER]
+    # Somebody's own server says anything it likes.
+    if kind == dns.rdatatype.DNSKEY and name.is_subdomain(TUNNEL):
+        return ["257 3 13 cHJpemU="]
     return []
 
 
@@ -124,7 +135,8 @@ def answer(query):
 
     def add(section, owner, rdtype, texts):
         if texts:
-            section.append(dns.rrset.from_text(owner, 60, "IN", dns.rdatatype.to_text(rdtype), *texts))
+            ttl = 86400 if owner.labels[0].lower() == b"kept" else 60
+            section.append(dns.rrset.from_text(owner, ttl, "IN", dns.rdatatype.to_text(rdtype), *texts))
 
     for _ in range(16):
         lower = dns.name.Name([label.lower() for label in name.labels])

@@ -162,6 +162,9 @@ pub enum ListSource {
     Inline(Vec<String>),
 }
 
+/// Where the lines of a list of the household's own are, for people.
+pub(super) const OWN: &str = "configuration";
+
 impl ListSource {
     /// Where that is, for people.
     fn origin(&self) -> Cow<'static, str> {
@@ -169,7 +172,7 @@ impl ListSource {
             Self::Embedded(name) if services::is_file(name) => services::ORIGIN.into(),
             Self::Embedded(name) => format!("embedded blocklists/{name}").into(),
             Self::File(path) => path.display().to_string().into(),
-            Self::Inline(_) => "configuration".into(),
+            Self::Inline(_) => OWN.into(),
         }
     }
 }
