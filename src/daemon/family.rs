@@ -5,6 +5,7 @@
 //! before its first query and at every change, before whoever made the change hears that it is done.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -13,7 +14,7 @@ use tracing::{info, warn};
 use super::child::check_reveal;
 use super::household::Daemon;
 use crate::clock::{Clock, Moment, Timestamp};
-use crate::config::{Config, Subject, SubjectError, nearest};
+use crate::config::{Config, Pattern, Subject, SubjectError, nearest};
 use crate::control::child::ChildStatus;
 use crate::control::family::{
     AccessRequest, By, Family, Grant, GrantChange, GrantRequest, Paused, QuotaUse, RequestChange,
@@ -22,10 +23,11 @@ use crate::control::family::{
 use crate::control::{Boxed, ControlError};
 use crate::files::Files;
 use crate::grants::{
-    self, Ask, Asked, GrantError, Grants, RequestError, Said, Scope, What, resolve_until,
-    time_of_day,
+    self, Ask, Asked, GrantError, Grants, RequestError, Said, Scope, What, bounded_words,
+    resolve_until, time_of_day,
 };
 use crate::lists::{ListKind, services};
+use crate::policy::is_lifeline;
 use crate::quota::{Meters, Quota};
 use crate::resolve::TimeKeeper;
 use crate::snapshot::Snapshot;
@@ -35,6 +37,10 @@ use crate::wall::{KnownTime, Look, Wall};
 /// What a restart would forget of a change.
 const UNWRITTEN: &str = "it holds, but could not be written: a restart forgets it";
 
+/// What somebody is told who asks for a lifeline.
+const ALWAYS_OPEN: &str =
+    "it is always open, and nobody sees who goes there: nothing was written down";
+
 /// The family's state of the day.
 #[derive(Debug)]
 pub(super) struct Families {
@@ -43,6 +49,8 @@ pub(super) struct Families {
     /// Where the grants are written; none keeps them in memory.
     path: Option<PathBuf>,
     grants: Mutex<Grants>,
+    /// Whether something of them waits for the next write.
+    unsaved: AtomicBool,
     /// Held while the grants are written; the grants themselves are not.
     writing: Mutex<()>,
     /// How much of each quota is used.
@@ -73,6 +81,7 @@ impl Families {
         Self {
             path: path(grants::store::FILE),
             grants: Mutex::new(grants),
+            unsaved: AtomicBool::new(false),
             writing: Mutex::default(),
             meters,
             known: Mutex::new(known),
@@ -150,7 +159,7 @@ impl Families {
     pub(super) fn write(&self, is_end: bool) {
         let wall = self.look().wall;
         let is_changed = self.grants().tidy(wall);
-        if is_changed {
+        if self.unsaved.swap(false, Ordering::Relaxed) || is_changed {
             self.save();
         }
         if let Err(error) = self.meters.write(self.clock.now()) {
@@ -159,6 +168,11 @@ impl Families {
         if let Err(error) = locked(&self.known).save(is_end) {
             warn!(%error, "the time could not be written");
         }
+    }
+
+    /// What changed of the grants is to be written within a minute.
+    pub(super) fn note_unsaved(&self) {
+        self.unsaved.store(true, Ordering::Relaxed);
     }
 
     /// Writes the grants; says whether a restart would know them.
@@ -209,6 +223,19 @@ fn named_time(word: &str, now: Timestamp, config: &Config) -> Result<Timestamp, 
     }
     let text = || format!("`{}` is neither a time nor a schedule", word.escape_debug());
     time_of_day(word, now, &config.zone).ok_or_else(text)
+}
+
+/// Whether a lifeline is meant.
+fn is_always_open(subject: &Subject, snapshot: &Snapshot) -> bool {
+    let Subject::Name(rule) = subject else {
+        return false;
+    };
+    match &rule.pattern {
+        Pattern::Subtree(name) | Pattern::Exact(name) | Pattern::Below(name) => {
+            is_lifeline(name.as_ref(), &snapshot.lists)
+        }
+        Pattern::Glob(_) => false,
+    }
 }
 
 /// Whether there is a service that is called so.
@@ -323,7 +350,11 @@ fn who(by: &By) -> String {
         name.unwrap_or_else(|| format!("uid {uid}"))
     });
     match (&by.name, account) {
-        (Some(name), Some(account)) if *name != account => format!("{name} ({account})"),
+        (Some(name), Some(account)) if *name != account => {
+            // However long the name is, the account stands behind it.
+            let room = grants::MAX_BY.saturating_sub(account.len() + " ()".len());
+            format!("{} ({account})", bounded_words(name, room))
+        }
         (Some(name), _) => name.clone(),
         (None, Some(account)) => account,
         (None, None) => "somebody".to_owned(),
@@ -352,12 +383,12 @@ impl Daemon {
             }
         };
         self.resolver.renew_standings();
+        self.renew_reveals(change.wall);
         let is_written = families.save();
         let grants = families.grants();
         let grant = grants.grant(id).map(|it| Grant::of(it, change.wall));
         drop(grants);
         let grant = grant.unwrap_or_default();
-        self.renew_reveals(change.wall);
         families.changed.notify_one();
         info!(id, kind = grant.kind, by = grant.by, done, "grant");
         Ok(GrantChange {
@@ -460,10 +491,18 @@ impl Daemon {
                 let config = &snapshot.config;
                 let known = config.devices.iter().find(|it| it.name == device);
                 let profile = known.and_then(|it| config.profiles.get(it.profile));
+                let subject = change.subject(&subject)?;
+                if is_always_open(&subject, &snapshot) {
+                    return Ok(RequestChange {
+                        done: "open".to_owned(),
+                        notes: vec![ALWAYS_OPEN.to_owned()],
+                        ..RequestChange::default()
+                    });
+                }
                 let ask = Ask {
                     profile: profile.map(|it| it.name.clone()).unwrap_or_default(),
                     device,
-                    subject: change.subject(&subject)?,
+                    subject,
                     why,
                 };
                 match families.grants().ask(ask, wall).map_err(not_asked)? {

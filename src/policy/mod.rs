@@ -16,6 +16,7 @@
 mod answer;
 mod authority;
 mod canary;
+mod lifeline;
 mod lookalike;
 mod resolvers;
 mod rules;
@@ -33,6 +34,7 @@ mod voice;
 pub use answer::judge_answer;
 pub use authority::{ORDER, Rank, Row};
 pub use canary::is_canary;
+pub use lifeline::{is_lifeline, is_suffixed_lifeline};
 pub use resolvers::resolvers;
 pub use rules::{RuleBook, RuleOwner};
 pub use safe_search::{SafeSearch, SafeSearchError};
