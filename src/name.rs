@@ -138,6 +138,21 @@ impl<'a> NameRef<'a> {
         self.0.get(1 + length..).map(NameRef)
     }
 
+    /// The name without its last `labels` labels, unless it has no more than those.
+    pub fn without_last(self, labels: usize) -> Option<NameBuf> {
+        let kept = self
+            .label_count()
+            .checked_sub(labels)
+            .filter(|kept| *kept > 0)?;
+        let rest = self.suffixes().nth(kept).map_or(1, |rest| rest.0.len());
+        let end = self.0.len().checked_sub(rest)?;
+        let mut name = NameBuf::ROOT;
+        // At most 254, and the root's zero is there already.
+        name.length = (end + 1) as u8;
+        name.bytes.get_mut(..end)?.copy_from_slice(&self.0[..end]);
+        Some(name)
+    }
+
     /// Whether this is `ancestor` or lies below it.
     pub fn is_within(self, ancestor: NameRef<'_>) -> bool {
         ancestor.is_root() || self.suffixes().any(|suffix| suffix.0 == ancestor.0)

@@ -14,21 +14,25 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use crate::cache::Hit;
 use crate::clock::{Clock, Moment};
+use crate::config::DeviceMatch;
 use crate::device::{Asking, Claim, Origin, Via, Who};
-use crate::egress::{self, Egress};
+use crate::egress::{self, Egress, Opening, Spelling};
 use crate::journal::{Journal, Outcome, Source, Transport};
 use crate::limit::{Client, CookieJar, Rate, RateLimiter, Whereabouts};
+use crate::mac::Mac;
 use crate::message::{
     Answer, Decoded, Extra, Fact, Query, Question, Refusal, Reply, Services, Ttl, ede, rcode, rtype,
 };
 use crate::name::NameBuf;
 use crate::policy::{
-    SpecialUse, Tunnels, View, judge_answer, judge_name, marks_of, reason_to_allow,
+    SpecialUse, Tunnels, View, is_suffixed_lifeline, judge_answer, judge_name, marks_of,
+    reason_to_allow,
 };
 use crate::snapshot::Snapshot;
 use crate::standing::Standings;
@@ -38,6 +42,13 @@ use crate::verdict::{Cause, Reason, Tier, Trigger, Verdict};
 
 /// How long a client may keep the alias to a restricted name.
 const ALIAS_TTL: u32 = 300;
+/// How long a client may keep what it is told of a lifeline, whatever upstream says: a TTL that
+/// shrinks tells when somebody asked.
+const LIFELINE_TTL: Ttl = Ttl {
+    age: 0,
+    floor: 60,
+    ceiling: 60,
+};
 
 /// Everything that lives longer than a query.
 #[derive(Debug)]
@@ -139,6 +150,8 @@ struct Asked {
     /// The client's address for the log and for rules about clients.
     client: IpAddr,
     verdict: Verdict,
+    /// Whether nobody is told of it.
+    of_lifeline: bool,
     /// What upstream is asked: the query's question, or the restricted name in its place.
     question: Question,
     /// An answer past its time, should upstream be silent.
@@ -175,7 +188,8 @@ impl Resolver {
         if let Some(keeper) = &*keeper {
             next.standings.store(Arc::new(keeper.standings(&next)));
         }
-        self.world.store(next);
+        self.world.store(Arc::clone(&next));
+        self.close_egress(&next);
     }
 
     /// Lets `keeper` say from now on what holds.
@@ -191,6 +205,7 @@ impl Resolver {
             let snapshot = self.world.load_full();
             let standings = keeper.standings(&snapshot);
             snapshot.standings.store(Arc::new(standings));
+            self.close_egress(&snapshot);
         }
     }
 
@@ -335,10 +350,14 @@ impl Resolver {
             qname: question.qname,
             qtype: question.qtype,
             verdict: judge_name(question.qname.as_ref(), question.qtype, &view),
+            of_lifeline: false,
             source: Source::Own,
             rcode: 0,
-            took: std::time::Duration::ZERO,
+            took: Duration::ZERO,
         };
+        // Before another reason stands in its place.
+        outcome.of_lifeline = outcome.is_of_lifeline()
+            || is_suffixed_lifeline(question.qname.as_ref(), &snapshot.lists);
         let asked = match outcome.verdict {
             Verdict::Block(reason) => {
                 let code = synth::block(query, view.profile, &reason, frame, out);
@@ -370,7 +389,21 @@ impl Resolver {
             return self.done(outcome, code);
         }
 
-        let found = snapshot.cache.find(&asked, at);
+        if query.raw[2] & 0x01 == 0 {
+            // RD=0 asks for what is known already, which is what others asked for: who may ask that
+            // reads the household's day (RFC 1035 section 4.3.1 leaves it to us).
+            let why = Some((
+                ede::OTHER,
+                "without recursion nothing is told of what others asked",
+            ));
+            let code = synth::error(query, rcode::REFUSED, why, frame, out);
+            return self.done(outcome, code);
+        }
+        // Neither how long ago a lifeline was asked for nor how fast it is answered tells of another.
+        let found = match outcome.of_lifeline {
+            true => None,
+            false => snapshot.cache.find(&asked, at),
+        };
         let failed = match &found {
             Some(hit) if !hit.stale => {
                 self.count_look_up(&self.cache_hits, &outcome);
@@ -380,10 +413,10 @@ impl Resolver {
             _ => snapshot.upstream.recent_failure(&asked, at),
         };
         self.count_look_up(&self.cache_misses, &outcome);
-        match (failed, found) {
+        match (failed, &found) {
             (Some(_), Some(stale)) => {
-                let step = self.deliver(&stale, Source::Stale, query, &view, outcome, frame, out);
-                return self.open_egress(snapshot, origin, &stale, &view, step);
+                let step = self.deliver(stale, Source::Stale, query, &view, outcome, frame, out);
+                return self.open_egress(snapshot, origin, stale, &view, step);
             }
             (Some(failure), None) => return self.fail(&failure, query, outcome, frame, out),
             _ => {}
@@ -391,15 +424,6 @@ impl Resolver {
         if self.is_tunnel(snapshot, &outcome, &view) {
             outcome.verdict = Verdict::Block(TUNNEL);
             let code = synth::block(query, view.profile, &TUNNEL, frame, out);
-            return self.done(outcome, code);
-        }
-        if query.raw[2] & 0x01 == 0 {
-            // RD=0 asks for what is known already (RFC 1035 section 4.1.1).
-            let why = Some((
-                ede::OTHER,
-                "not in the cache, and recursion was not desired",
-            ));
-            let code = synth::error(query, rcode::REFUSED, why, frame, out);
             return self.done(outcome, code);
         }
         Step::Wait(Box::new(Pending {
@@ -412,8 +436,9 @@ impl Resolver {
                 device: index,
                 client,
                 verdict: outcome.verdict,
+                of_lifeline: outcome.of_lifeline,
                 question: asked,
-                stale: snapshot.cache.find(&asked, at),
+                stale: found,
             }),
         }))
     }
@@ -441,7 +466,17 @@ impl Resolver {
         let device = asked.device.and_then(|it| snapshot.devices.device(it));
         let label = device.map(|device| device.name);
         let client = crate::upstream::Client::new(pending.origin.client, label);
-        let said = snapshot.upstream.resolve(&asked.question, client).await;
+        let said = if asked.of_lifeline {
+            let upstream = &snapshot.upstream;
+            upstream.resolve_untold(&asked.question, client).await
+        } else {
+            snapshot.upstream.resolve(&asked.question, client).await
+        };
+        let keep = |answer: &Arc<Answer>, now| {
+            if !asked.of_lifeline {
+                snapshot.cache.store(&asked.question, answer, now);
+            }
+        };
 
         // The answer reaches whoever has the address now. If that is another by now, the one it was
         // judged for is gone, and the other asks again.
@@ -456,7 +491,7 @@ impl Resolver {
         let now = self.clock.now();
         if !is_same {
             if let Ok(answer) = &said {
-                snapshot.cache.store(&asked.question, answer, now);
+                keep(answer, now);
             }
             return Step::Silence;
         }
@@ -475,15 +510,16 @@ impl Resolver {
             qname: query.question.qname,
             qtype: query.question.qtype,
             verdict: asked.verdict,
+            of_lifeline: asked.of_lifeline,
             source: Source::Upstream,
             rcode: 0,
-            took: std::time::Duration::ZERO,
+            took: Duration::ZERO,
         };
         let question = &query.question;
         let again = judge_name(question.qname.as_ref(), question.qtype, &view);
         if let Verdict::Block(reason) = again {
             if let Ok(answer) = &said {
-                snapshot.cache.store(&asked.question, answer, now);
+                keep(answer, now);
             }
             outcome.verdict = again;
             let code = synth::block(&query, view.profile, &reason, frame, out);
@@ -492,7 +528,7 @@ impl Resolver {
         let origin = &pending.origin;
         match (said, &asked.stale) {
             (Ok(answer), _) => {
-                snapshot.cache.store(&asked.question, &answer, now);
+                keep(&answer, now);
                 self.note_told(snapshot, &outcome, &view, answer.wire_len());
                 let hit = Hit {
                     ttl: snapshot.cache.ttl_of_news(&answer),
@@ -588,7 +624,7 @@ impl Resolver {
         // What the frame says of this hour, a minute where time is counted, and where an answer opens
         // the firewall not longer than that.
         let mut ceiling = frame.ceiling;
-        if view.standing.has_meters() && allowed.tier != Tier::Lifeline {
+        if view.standing.has_meters() && !outcome.of_lifeline {
             let (marks, now) = (marks_of(name, qtype, view), self.clock.now());
             view.standing.touch(&marks, now);
             ceiling = ceiling.min(view.standing.metered_ceiling(&marks, now));
@@ -596,9 +632,12 @@ impl Resolver {
         if view.profile.pinned_egress {
             ceiling = ceiling.min(egress::TTL);
         }
-        let ttl = Ttl {
-            ceiling: hit.ttl.ceiling.min(ceiling),
-            ..hit.ttl
+        let ttl = match outcome.of_lifeline {
+            true => LIFELINE_TTL,
+            false => Ttl {
+                ceiling: hit.ttl.ceiling.min(ceiling),
+                ..hit.ttl
+            },
         };
         let services = if view.profile.close_bypass && hit.answer.leads_round() {
             Services::WithoutEch
@@ -642,11 +681,38 @@ impl Resolver {
             Fact::Address(address) | Fact::SvcbHint(address) => Some(*address),
             Fact::Cname(_) | Fact::SvcbTarget(_) => None,
         });
+        // Who spells an address as a name was told nothing that it did not say itself.
+        let asked = Spelling::of(outcome.qname.as_ref());
+        let addresses = addresses.filter(|address| !asked.spells(*address));
         if let Some((mac, _)) = snapshot.devices.mac_of(origin) {
+            let now = self.clock.now();
+            let ceiling = view.standing.ttl_ceiling(now);
+            let opening = Opening {
+                mac,
+                lasts: Duration::from_secs(ceiling.into()),
+                while_closed: view.standing.may_close_everything(),
+            };
             // What failed is counted, and stays closed.
-            let _closed = self.egress.open(mac, addresses, self.clock.now());
+            let _closed = self.egress.open(opening, addresses, now);
         }
         step
+    }
+
+    /// Takes back what was opened to pinned devices for which everything is closed now.
+    fn close_egress(&self, snapshot: &Snapshot) {
+        if !snapshot.profiles.iter().any(|it| it.pinned_egress) {
+            return;
+        }
+        let now = self.clock.now();
+        let hour = snapshot.at(now);
+        let is_closed = |mac: Mac| {
+            let mut devices = (0..).zip(&snapshot.config.devices);
+            let known = devices.find(|(_, it)| it.matches.contains(&DeviceMatch::Mac(mac)));
+            let (_, view) = hour.view_of(known.map(|(index, _)| index), None);
+            view.profile.pinned_egress && view.standing.may_close_everything()
+        };
+        // What failed is counted, and ends by itself.
+        let _open = self.egress.close(is_closed, now);
     }
 
     /// Pinned egress.
@@ -694,7 +760,7 @@ impl Resolver {
     /// Counts a look-up in the cache, unless it was for a lifeline: looked for and answered must
     /// not differ by the number of those.
     fn count_look_up(&self, counter: &AtomicU64, outcome: &Outcome) {
-        if outcome.verdict.reason().tier != Tier::Lifeline {
+        if !outcome.of_lifeline {
             count(counter);
         }
     }

@@ -56,6 +56,7 @@ fn outcome(number: u64) -> Outcome {
         } else {
             Verdict::Block(reason)
         },
+        of_lifeline: false,
         source: Source::Own,
         rcode: 0,
         took: Duration::from_micros(number % 5_000_000),

@@ -33,6 +33,7 @@ fn outcome(profile: &'static str, privacy: Privacy, tier: Tier, micros: u64) -> 
             cause: Cause::Unlisted,
             trigger: Trigger::Qname,
         }),
+        of_lifeline: false,
         source: Source::Own,
         rcode: 0,
         took: Duration::ZERO,
@@ -98,6 +99,8 @@ fn a_reveal_needs_a_reason_and_a_time_within_bounds() {
         (10 * MINUTE - Duration::from_secs(1), "why", false),
         (DAY + Duration::from_secs(1), "why", false),
         (10 * MINUTE, " \t", false),
+        (10 * MINUTE, "\u{200e}", false),
+        (10 * MINUTE, "\u{3164} .", false),
     ] {
         let added = grants.add(said(now(), time, why), wall);
         assert_eq!(added.is_ok(), is_fine, "{time:?} {why:?}: {added:?}");
@@ -113,12 +116,17 @@ fn a_reveal_ends_by_itself_and_is_remembered_across_a_restart() {
         .add(said(now(), 30 * MINUTE, "why"), Wall::Set(now()))
         .unwrap();
     let at = |time: Duration| Wall::Set(now().checked_add(time).unwrap());
+    let phone = || ["phone"].into_iter();
+    assert!(grants.note_devices(1, phone()));
+    assert!(!grants.note_devices(1, phone()), "that is known");
+    assert!(!grants.note_devices(2, phone()), "there is none");
     let memory = MemoryFiles::new();
     let path = Path::new("/state/grants.json");
     store::save(&grants, &memory.files(), path).unwrap();
     let (mut grants, trouble) = store::load(&memory.files(), path);
     assert!(trouble.is_none(), "{trouble:?}");
     assert_eq!(grants.revealing(at(29 * MINUTE)).count(), 1);
+    assert_eq!(grants.grants()[0].devices, ["phone"]);
     assert_eq!(grants.revealing(at(30 * MINUTE)).count(), 0);
     assert_eq!(grants.revealing(Wall::Unset).count(), 0);
     let later = at(30 * MINUTE).time();

@@ -440,6 +440,12 @@ async fn answer(
     if format.json {
         return Ok(output.json(&change)?);
     }
+    if change.done == "open" {
+        for note in &change.notes {
+            output.line(&plain(note))?;
+        }
+        return Ok(());
+    }
     let request = &change.request;
     let done = output.paint(Style::Good, &plain(&change.done));
     let mut line = format!(

@@ -48,7 +48,8 @@ fn plan(config: &Config, output: &mut Output<'_>) -> Result<Plan, Failure> {
             output.complain(&error.to_string(), Some(help));
             return Failure::Said(Exit::Failed);
         }
-        let help = "name where the family's devices are, as in\n\n  [firewall]\n  interfaces = [\"br-lan\"]";
+        let help =
+            "name where the family's devices are in `[firewall]`: `interfaces = [\"br-lan\"]`";
         output.complain(&error.to_string(), Some(help));
         Failure::Said(Exit::Failed)
     })

@@ -139,6 +139,7 @@ impl FakeHousehold {
             qname: NameBuf::parse(name).unwrap(),
             qtype: 1,
             verdict,
+            of_lifeline: false,
             source: if verdict.is_block() {
                 Source::Own
             } else {

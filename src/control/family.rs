@@ -381,7 +381,8 @@ pub struct AccessRequest {
 #[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct RequestChange {
-    /// `asked`, `counted` (the same waits already), `granted` or `denied`.
+    /// `asked`, `counted` (the same waits already), `granted`, `denied`, or `open` for a lifeline: of
+    /// that nothing is kept.
     pub done: String,
     /// The request.
     pub request: AccessRequest,

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::child::check_reveal;
 use super::household::Daemon;
 use crate::clock::{Clock, Moment, Timestamp};
-use crate::config::{Config, Subject, SubjectError, nearest};
+use crate::config::{Config, Pattern, Subject, SubjectError, nearest};
 use crate::control::child::ChildStatus;
 use crate::control::family::{
     AccessRequest, By, Family, Grant, GrantChange, GrantRequest, Paused, QuotaUse, RequestChange,
@@ -23,10 +23,11 @@ use crate::control::family::{
 use crate::control::{Boxed, ControlError};
 use crate::files::Files;
 use crate::grants::{
-    self, Ask, Asked, GrantError, Grants, RequestError, Said, Scope, What, resolve_until,
-    time_of_day,
+    self, Ask, Asked, GrantError, Grants, RequestError, Said, Scope, What, bounded_words,
+    resolve_until, time_of_day,
 };
 use crate::lists::{ListKind, services};
+use crate::policy::is_lifeline;
 use crate::quota::{Meters, Quota, Shown};
 use crate::resolve::TimeKeeper;
 use crate::snapshot::Snapshot;
@@ -35,6 +36,10 @@ use crate::wall::{KnownTime, Look, Wall};
 
 /// What a restart would forget of a change.
 const UNWRITTEN: &str = "it holds, but could not be written: a restart forgets it";
+
+/// What somebody is told who asks for a lifeline.
+const ALWAYS_OPEN: &str =
+    "it is always open, and nobody sees who goes there: nothing was written down";
 
 /// The family's state of the day.
 #[derive(Debug)]
@@ -238,6 +243,19 @@ fn named_time(word: &str, now: Timestamp, config: &Config) -> Result<Timestamp, 
     time_of_day(word, now, &config.zone).ok_or_else(text)
 }
 
+/// Whether a lifeline is meant.
+fn is_always_open(subject: &Subject, snapshot: &Snapshot) -> bool {
+    let Subject::Name(rule) = subject else {
+        return false;
+    };
+    match &rule.pattern {
+        Pattern::Subtree(name) | Pattern::Exact(name) | Pattern::Below(name) => {
+            is_lifeline(name.as_ref(), &snapshot.lists)
+        }
+        Pattern::Glob(_) => false,
+    }
+}
+
 /// Whether there is a service that is called so.
 fn is_service(id: &str) -> bool {
     services::find(id).is_some()
@@ -352,7 +370,11 @@ fn who(by: &By) -> String {
         name.unwrap_or_else(|| format!("uid {uid}"))
     });
     match (&by.name, account) {
-        (Some(name), Some(account)) if *name != account => format!("{name} ({account})"),
+        (Some(name), Some(account)) if *name != account => {
+            // However long the name is, the account stands behind it.
+            let room = grants::MAX_BY.saturating_sub(account.len() + " ()".len());
+            format!("{} ({account})", bounded_words(name, room))
+        }
         (Some(name), _) => name.clone(),
         (None, Some(account)) => account,
         (None, None) => "somebody".to_owned(),
@@ -390,12 +412,12 @@ impl Daemon {
             }
         };
         self.resolver.renew_standings();
+        self.renew_reveals(change.wall);
         let is_written = families.save();
         let grants = families.grants();
         let found = ids.iter().filter_map(|id| grants.grant(*id));
         let mut changed: Vec<Grant> = found.map(|it| Grant::of(it, change.wall)).collect();
         drop(grants);
-        self.renew_reveals(change.wall);
         families.changed.notify_one();
         for grant in &changed {
             info!(
@@ -534,10 +556,18 @@ impl Daemon {
                 let config = &snapshot.config;
                 let known = config.devices.iter().find(|it| it.name == device);
                 let profile = known.and_then(|it| config.profiles.get(it.profile));
+                let subject = change.subject(&subject)?;
+                if is_always_open(&subject, &snapshot) {
+                    return Ok(RequestChange {
+                        done: "open".to_owned(),
+                        notes: vec![ALWAYS_OPEN.to_owned()],
+                        ..RequestChange::default()
+                    });
+                }
                 let ask = Ask {
                     profile: profile.map(|it| it.name.clone()).unwrap_or_default(),
                     device,
-                    subject: change.subject(&subject)?,
+                    subject,
                     why,
                 };
                 match families.grants().ask(ask, wall).map_err(not_asked)? {

@@ -196,7 +196,15 @@ impl Daemon {
                  named: does it overwrite what its clients write (dnsmasq: `strip-mac`)?"
             ));
         }
-        let closed = self.resolver.egress().failures();
+        let egress = self.resolver.egress();
+        // A restart of the router takes it away, and so does `nft flush ruleset`.
+        if !snapshot.config.firewall.interfaces.is_empty() && egress.has_table() == Some(false) {
+            warnings.push(
+                "the firewall's table is not in place: `hedgerow firewall apply` puts it there"
+                    .to_owned(),
+            );
+        }
+        let closed = egress.failures();
         if closed > 0 {
             warnings.push(format!(
                 "{closed} answers to devices with `pinned-egress` opened nothing, since the firewall's \
@@ -246,7 +254,7 @@ impl Household for Arc<Daemon> {
             listeners: self.listeners.clone(),
             workers: u32::try_from(self.workers).unwrap_or(u32::MAX),
             totals,
-            in_flight: snapshot.upstream.load().questions as u64,
+            in_flight: snapshot.upstream.told_questions() as u64,
             rate_limited: refused.limited.load(Ordering::Relaxed),
             refused_clients: refused.foreign.load(Ordering::Relaxed),
             void_claims: refused.void_claims.load(Ordering::Relaxed),

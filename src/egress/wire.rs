@@ -1,9 +1,9 @@
-//! The messages that put a pair into a set of nftables (`linux/netfilter/nf_tables.h`).
+//! The messages that put pairs into the sets of nftables (`linux/netfilter/nf_tables.h`).
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{SET_V4, SET_V6, TABLE};
+use super::{MOST_ADDRESSES, SET_V4, SET_V6, TABLE};
 use crate::mac::Mac;
 
 /// `NFNL_SUBSYS_NFTABLES`.
@@ -12,10 +12,14 @@ const NFTABLES: u16 = 10;
 const BATCH_BEGIN: u16 = 0x10;
 /// `NFNL_MSG_BATCH_END`.
 const BATCH_END: u16 = 0x11;
+/// `NFT_MSG_GETTABLE`.
+const GET_TABLE: u16 = NFTABLES << 8 | 1;
 /// `NFT_MSG_NEWSETELEM`.
 const NEW_ELEMENT: u16 = NFTABLES << 8 | 12;
 /// `NFT_MSG_DELSETELEM`.
 const DELETE_ELEMENT: u16 = NFTABLES << 8 | 14;
+/// `NFT_MSG_GETGEN`.
+const GET_GENERATION: u16 = NFTABLES << 8 | 16;
 /// `NLMSG_ERROR`, which is also how success is told.
 const ERROR: u16 = 2;
 
@@ -23,6 +27,8 @@ const ERROR: u16 = 2;
 const REQUEST: u16 = 0x1;
 /// `NLM_F_ACK`.
 const ACKNOWLEDGE: u16 = 0x4;
+/// `NLM_F_EXCL`: an error if it is there.
+const EXCLUSIVE: u16 = 0x200;
 /// `NLM_F_CREATE`.
 const CREATE: u16 = 0x400;
 
@@ -31,6 +37,8 @@ const INET: u8 = 1;
 /// `NLA_F_NESTED`.
 const NESTED: u16 = 0x8000;
 
+/// `NFTA_TABLE_NAME`.
+const TABLE_NAME: u16 = 1;
 /// `NFTA_SET_ELEM_LIST_TABLE`.
 const LIST_TABLE: u16 = 1;
 /// `NFTA_SET_ELEM_LIST_SET`.
@@ -49,55 +57,162 @@ const VALUE: u16 = 1;
 /// Octets of a netlink header.
 const HEADER: usize = 16;
 
-/// Writes into `out` a transaction that puts a pair into its set, for as long as `hold`; where it is
-/// put in `anew`, it is taken out before. What concerns the pair is numbered `sequence + 1` and, if
-/// anew, `sequence + 2`; the last of them is answered.
-pub(super) fn write(
-    out: &mut Vec<u8>,
-    sequence: u32,
+/// The messages of the largest transaction: two for each pair, a begin and an end.
+pub(super) const MOST_MESSAGES: u32 = 2 * MOST_ADDRESSES as u32 + 2;
+
+/// What happens to a pair of a device and an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Change {
     mac: Mac,
-    address: IpAddr,
-    hold: Duration,
-    anew: bool,
-) {
-    out.clear();
-    message(out, BATCH_BEGIN, REQUEST, sequence, 0, NFTABLES, |_| {});
-    let changes: &[(u16, u16)] = if anew {
-        &[(DELETE_ELEMENT, 0), (NEW_ELEMENT, CREATE)]
-    } else {
-        &[(NEW_ELEMENT, CREATE)]
-    };
-    for (number, (kind, flags)) in (1..).zip(changes) {
-        let flags = REQUEST | ACKNOWLEDGE | flags;
-        message(out, *kind, flags, sequence + number, INET, 0, |out| {
-            let is_new = *kind == NEW_ELEMENT;
-            element(out, mac, address, is_new.then_some(hold));
-        });
-    }
-    let last = sequence + 3;
-    message(out, BATCH_END, REQUEST, last, 0, NFTABLES, |_| {});
+    pub(super) address: IpAddr,
+    /// Whether it is there and taken out.
+    takes_out: bool,
+    /// How long it is put in for, if it is.
+    puts_in: Option<Duration>,
 }
 
-/// What the kernel says of the transaction that began with `sequence`: 0 for done, or why not; none
-/// if it speaks of something else.
-pub(super) fn verdict(answer: &[u8], sequence: u32) -> Option<i32> {
-    let mut rest = answer;
-    let mut said = None;
-    while let Some((header, _)) = rest.split_at_checked(HEADER) {
-        let length = u32::from_ne_bytes(header[..4].try_into().ok()?) as usize;
-        let kind = u16::from_ne_bytes(header[4..6].try_into().ok()?);
-        let number = u32::from_ne_bytes(header[8..12].try_into().ok()?);
-        let body = rest.get(HEADER..length)?;
-        if kind == ERROR && (sequence..=sequence.wrapping_add(3)).contains(&number) {
-            let errno = i32::from_ne_bytes(body.get(..4)?.try_into().ok()?);
-            // The first failure is the cause.
-            if said.is_none_or(|said| said == 0) {
-                said = Some(errno.saturating_neg());
-            }
+impl Change {
+    /// It is not there and put in.
+    pub(super) const fn add(mac: Mac, address: IpAddr, hold: Duration) -> Self {
+        Self {
+            mac,
+            address,
+            takes_out: false,
+            puts_in: Some(hold),
         }
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
-    said
+
+    /// It is there and put in with another end.
+    pub(super) const fn anew(mac: Mac, address: IpAddr, hold: Duration) -> Self {
+        Self {
+            takes_out: true,
+            ..Self::add(mac, address, hold)
+        }
+    }
+
+    /// It is taken out.
+    pub(super) const fn drop(mac: Mac, address: IpAddr) -> Self {
+        Self {
+            mac,
+            address,
+            takes_out: true,
+            puts_in: None,
+        }
+    }
+
+    /// The same if it is not there after all, or is.
+    pub(super) fn otherwise(self) -> Option<Self> {
+        self.puts_in.map(|_| Self {
+            takes_out: !self.takes_out,
+            ..self
+        })
+    }
+}
+
+/// What can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Query {
+    /// How many changes there were, by anybody.
+    Generation,
+    /// Whether the table is there.
+    Table,
+}
+
+/// Writes into `out` a transaction of `changes`, whose messages are numbered from `first` on, and
+/// gives the number of the one whose success is told.
+pub(super) fn write(out: &mut Vec<u8>, first: u32, changes: &[Change]) -> u32 {
+    out.clear();
+    message(out, BATCH_BEGIN, REQUEST, first, 0, NFTABLES, |_| {});
+    let mut last = first;
+    for (place, change) in changes.iter().enumerate() {
+        let parts = [
+            change.takes_out.then_some((DELETE_ELEMENT, 0, None)),
+            change
+                .puts_in
+                .map(|hold| (NEW_ELEMENT, CREATE | EXCLUSIVE, Some(hold))),
+        ];
+        let count = parts.iter().flatten().count();
+        for (part, (kind, flags, hold)) in parts.into_iter().flatten().enumerate() {
+            last += 1;
+            let is_last = place + 1 == changes.len() && part + 1 == count;
+            let flags = REQUEST | flags | if is_last { ACKNOWLEDGE } else { 0 };
+            message(out, kind, flags, last, INET, 0, |out| {
+                element(out, change.mac, change.address, hold);
+            });
+        }
+    }
+    message(out, BATCH_END, REQUEST, last + 1, 0, NFTABLES, |_| {});
+    last
+}
+
+/// Writes a question into `out`.
+pub(super) fn ask(out: &mut Vec<u8>, sequence: u32, query: Query) {
+    out.clear();
+    match query {
+        Query::Generation => message(out, GET_GENERATION, REQUEST, sequence, 0, 0, |_| {}),
+        Query::Table => message(out, GET_TABLE, REQUEST, sequence, INET, 0, |out| {
+            attribute(out, TABLE_NAME, |out| text(out, TABLE));
+        }),
+    }
+}
+
+/// What the kernel says of the transaction with the messages `first` to `last`: zero for done, or
+/// why not; none if it speaks of something else.
+pub(super) fn verdict(answer: &[u8], first: u32, last: u32) -> Option<Result<u32, i32>> {
+    messages(answer).find_map(|it| match it.errno() {
+        Some(0) if it.number == last => Some(Ok(0)),
+        // The first failure is the cause.
+        Some(errno) if errno != 0 && (first..=last).contains(&it.number) => Some(Err(errno)),
+        _ => None,
+    })
+}
+
+/// What the kernel answers to a question: a number where it is one, or why not; none if it speaks
+/// of something else.
+pub(super) fn told(answer: &[u8], sequence: u32, query: Query) -> Option<Result<u32, i32>> {
+    let said = messages(answer).find(|it| it.number == sequence)?;
+    if let Some(errno) = said.errno() {
+        return Some(Err(errno));
+    }
+    Some(Ok(match query {
+        Query::Table => 0,
+        // The first attribute, behind a header of four octets.
+        Query::Generation => {
+            let value = said.body.get(8..12)?;
+            u32::from_be_bytes(value.try_into().ok()?)
+        }
+    }))
+}
+
+/// A message of the kernel.
+struct Said<'a> {
+    kind: u16,
+    number: u32,
+    body: &'a [u8],
+}
+
+impl Said<'_> {
+    /// Why not, or zero for done, if that is what it says.
+    fn errno(&self) -> Option<i32> {
+        let octets = self.body.get(..4).filter(|_| self.kind == ERROR)?;
+        let errno = i32::from_ne_bytes(octets.try_into().ok()?);
+        Some(errno.saturating_neg())
+    }
+}
+
+fn messages(answer: &[u8]) -> impl Iterator<Item = Said<'_>> {
+    let mut rest = answer;
+    std::iter::from_fn(move || {
+        let header = rest.get(..HEADER)?;
+        let length = u32::from_ne_bytes(header[..4].try_into().ok()?) as usize;
+        let said = Said {
+            kind: u16::from_ne_bytes(header[4..6].try_into().ok()?),
+            number: u32::from_ne_bytes(header[8..12].try_into().ok()?),
+            body: rest.get(HEADER..length)?,
+        };
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(said)
+    })
 }
 
 /// One message with its headers around what `body` writes.
@@ -125,10 +240,6 @@ fn message(
 
 /// The attributes that name the set and one pair.
 fn element(out: &mut Vec<u8>, mac: Mac, address: IpAddr, hold: Option<Duration>) {
-    let text = |out: &mut Vec<u8>, text: &str| {
-        out.extend(text.as_bytes());
-        out.push(0);
-    };
     attribute(out, LIST_TABLE, |out| text(out, TABLE));
     let set = if address.is_ipv4() { SET_V4 } else { SET_V6 };
     attribute(out, LIST_SET, |out| text(out, set));
@@ -153,6 +264,11 @@ fn element(out: &mut Vec<u8>, mac: Mac, address: IpAddr, hold: Option<Duration>)
     });
 }
 
+fn text(out: &mut Vec<u8>, text: &str) {
+    out.extend(text.as_bytes());
+    out.push(0);
+}
+
 /// One attribute around what `body` writes, filled up to four octets.
 fn attribute(out: &mut Vec<u8>, kind: u16, body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
@@ -169,7 +285,7 @@ fn attribute(out: &mut Vec<u8>, kind: u16, body: impl FnOnce(&mut Vec<u8>)) {
 mod tests {
     use super::*;
 
-    fn told(number: u32, errno: i32) -> Vec<u8> {
+    fn told_of(number: u32, errno: i32) -> Vec<u8> {
         let mut bytes = Vec::new();
         message(&mut bytes, ERROR, 0, number, 0, 0, |_| {});
         // The body of an error is its number, where another message has its family.
@@ -180,37 +296,47 @@ mod tests {
     #[test]
     fn the_first_failure_of_a_transaction_is_its_verdict() {
         let enoent = 2;
-        let both = [told(9, enoent), told(10, 0)].concat();
-        assert_eq!(verdict(&both, 8), Some(enoent));
-        assert_eq!(verdict(&[told(9, 0), told(10, 17)].concat(), 8), Some(17));
-        assert_eq!(verdict(&told(9, 0), 8), Some(0));
-        // Of one before, of none, and cut off anywhere.
-        assert_eq!(verdict(&told(3, 1), 8), None);
-        assert_eq!(verdict(&[], 8), None);
+        let both = [told_of(9, enoent), told_of(10, 0)].concat();
+        assert_eq!(verdict(&both, 8, 10), Some(Err(enoent)));
+        let both = [told_of(9, 0), told_of(10, 17)].concat();
+        assert_eq!(verdict(&both, 8, 10), Some(Err(17)));
+        assert_eq!(verdict(&told_of(10, 0), 8, 10), Some(Ok(0)));
+        // Refused as a whole.
+        assert_eq!(verdict(&told_of(8, 1), 8, 10), Some(Err(1)));
+        // Of one before, of none, of its middle, and cut off anywhere.
+        assert_eq!(verdict(&told_of(3, 1), 8, 10), None);
+        assert_eq!(verdict(&told_of(9, 0), 8, 10), None);
+        assert_eq!(verdict(&[], 8, 10), None);
         for end in 0..20 {
-            assert_eq!(verdict(&told(9, 1)[..end], 8), None);
+            assert_eq!(verdict(&told_of(9, 1)[..end], 8, 10), None);
+            assert_eq!(told(&told_of(9, 1)[..end], 9, Query::Generation), None);
         }
+        assert_eq!(told(&told_of(9, 1), 9, Query::Table), Some(Err(1)));
     }
 
     #[test]
     fn lengths_are_those_of_what_is_inside() {
         let mac: Mac = "00:00:5e:00:53:14".parse().unwrap();
-        for (address, anew) in [("192.0.2.1", false), ("2001:db8::1", true)] {
-            let mut out = Vec::new();
-            let hold = Duration::from_secs(1);
-            write(&mut out, 8, mac, address.parse().unwrap(), hold, anew);
-            let mut rest = &out[..];
-            let mut kinds = Vec::new();
-            while !rest.is_empty() {
-                let length = u32::from_ne_bytes(rest[..4].try_into().unwrap()) as usize;
-                kinds.push(u16::from_ne_bytes(rest[4..6].try_into().unwrap()));
-                rest = &rest[length..];
-            }
-            let mut expected = vec![BATCH_BEGIN, NEW_ELEMENT, BATCH_END];
-            if anew {
-                expected.insert(1, DELETE_ELEMENT);
-            }
-            assert_eq!(kinds, expected);
-        }
+        let hold = Duration::from_secs(1);
+        let [v4, v6] = ["192.0.2.1", "2001:db8::1"].map(|it| it.parse().unwrap());
+        let add = Change::add(mac, v4, hold);
+        let anew = Change::anew(mac, v6, hold);
+        assert_eq!(add.otherwise(), Some(Change::anew(mac, v4, hold)));
+        assert_eq!(anew.otherwise(), Some(Change::add(mac, v6, hold)));
+        assert_eq!(Change::drop(mac, v4).otherwise(), None);
+        let mut out = Vec::new();
+        let last = write(&mut out, 8, &[add, anew, Change::drop(mac, v4)]);
+        let all: Vec<_> = messages(&out).map(|it| (it.kind, it.number)).collect();
+        let expected = [
+            (BATCH_BEGIN, 8),
+            (NEW_ELEMENT, 9),
+            (DELETE_ELEMENT, 10),
+            (NEW_ELEMENT, 11),
+            (DELETE_ELEMENT, 12),
+            (BATCH_END, 13),
+        ];
+        assert_eq!((all.as_slice(), last), (expected.as_slice(), 12));
+        let octets: usize = messages(&out).map(|it| HEADER + it.body.len()).sum();
+        assert_eq!(octets, out.len());
     }
 }

@@ -13,6 +13,7 @@ mod nft;
 mod script;
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -34,6 +35,10 @@ pub struct Plan {
     chosen: Option<Vec<Mac>>,
     /// Devices that are left alone.
     exempt: Vec<Mac>,
+    /// IPv4 addresses of resolvers we ask: they ask others, and not us.
+    upstreams_v4: Vec<Ipv4Addr>,
+    /// IPv6 addresses of resolvers we ask.
+    upstreams_v6: Vec<Ipv6Addr>,
     /// Devices that reach only what was answered to them.
     pinned: Vec<Mac>,
     /// Where guests reach only what was answered to them: devices that are none.
@@ -126,7 +131,22 @@ impl Plan {
                 }
             }
         }
+        let forwarded = config.upstream.forward.iter().flat_map(|it| &it.servers);
+        let (mut upstreams_v4, mut upstreams_v6) = (Vec::new(), Vec::new());
+        for server in config.upstream.servers.iter().chain(forwarded) {
+            match server.address.ip() {
+                ip if ip.is_loopback() => {}
+                IpAddr::V4(v4) => upstreams_v4.push(v4),
+                IpAddr::V6(v6) => upstreams_v6.push(v6),
+            }
+        }
+        upstreams_v4.sort_unstable();
+        upstreams_v4.dedup();
+        upstreams_v6.sort_unstable();
+        upstreams_v6.dedup();
         Ok(Self {
+            upstreams_v4,
+            upstreams_v6,
             settings: settings.clone(),
             port: reached.map_or(53, |address| address.port()),
             chosen: (!settings.devices.is_empty())
@@ -170,5 +190,25 @@ mod tests {
         assert_eq!(listening("\"127.0.0.1:53\""), Err(PlanError::OnlyLoopback));
         let without = "redirect-dns = false\n[server]\nlisten = [\"127.0.0.1:53\"]\n";
         assert!(!plan(without).unwrap().contains("redirect to"));
+    }
+
+    #[test]
+    fn resolvers_we_ask_may_ask_others() {
+        let upstream = "[server]\nlisten = [\"192.168.1.1\"]\n[upstream]\nservers = \
+                        [\"192.168.1.2\", \"[fd00::2]:5353\", \"127.0.0.1:5335\"]\n\
+                        [[forward]]\ndomain = \"lan\"\nservers = [\"192.168.1.3\"]\n";
+        let script = plan(upstream).unwrap();
+        for set in [
+            "upstreams4 { 192.168.1.2, 192.168.1.3 }",
+            "upstreams6 { fd00::2 }",
+        ] {
+            assert!(script.contains(set), "{script}");
+        }
+        for chain in ["questions", "ways-round"] {
+            let rule = format!("{chain} ip saddr @upstreams4 ether saddr != @pinned return\n");
+            let place = script.find(&rule).unwrap();
+            let closing = script.find(&format!("{chain} udp dport")).unwrap();
+            assert!(place < closing, "{script}");
+        }
     }
 }

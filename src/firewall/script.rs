@@ -32,6 +32,8 @@ impl Plan {
         script.set("pinned", "type ether_addr;", &self.pinned);
         let known = self.known.as_deref().unwrap_or_default();
         script.set("known", "type ether_addr;", known);
+        script.set("upstreams4", "type ipv4_addr;", &self.upstreams_v4);
+        script.set("upstreams6", "type ipv6_addr;", &self.upstreams_v6);
         let ranges = "flags interval; auto-merge;";
         script.set(
             "resolvers4",
@@ -87,12 +89,16 @@ impl Plan {
             script.rule(GUARD, &format!("udp dport {ENCRYPTED} reject"));
         }
         if self.settings.block_resolvers {
-            for to in ["ip daddr @resolvers4", "ip6 daddr @resolvers6"] {
+            for (to, icmp) in [
+                ("ip daddr @resolvers4", "icmp"),
+                ("ip6 daddr @resolvers6", "ipv6-icmp"),
+            ] {
                 script.rule(
                     GUARD,
                     &format!("{to} meta l4proto tcp reject with tcp reset"),
                 );
-                script.rule(GUARD, &format!("{to} reject"));
+                // Cameras and televisions ping them to see whether they are online.
+                script.rule(GUARD, &format!("{to} meta l4proto != {icmp} reject"));
             }
         }
         if !self.pinned.is_empty() {
@@ -130,6 +136,16 @@ impl Plan {
         }
         if !self.exempt.is_empty() {
             script.rule(chain, "ether saddr @exempt return");
+        }
+        // A resolver in the home that we ask: its own questions would come back to us.
+        for (is_there, from) in [
+            (!self.upstreams_v4.is_empty(), "ip saddr @upstreams4"),
+            (!self.upstreams_v6.is_empty(), "ip6 saddr @upstreams6"),
+        ] {
+            if is_there {
+                let rule = format!("{from} ether saddr != @pinned return");
+                script.rule(chain, &rule);
+            }
         }
     }
 }

@@ -111,6 +111,8 @@ pub struct Grant {
     pub why: String,
     /// How it ended, if it did.
     pub ended: Option<Ended>,
+    /// Devices whose names it revealed: they find it whatever profile they have later.
+    pub devices: Vec<String>,
 }
 
 /// How something ended.
@@ -295,6 +297,7 @@ impl Grants {
             by: bounded_words(&said.by, MAX_BY),
             why: bounded_words(&said.why, MAX_WHY),
             ended: None,
+            devices: Vec::new(),
         });
         Ok(id)
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Grant, GrantError, Grants, KEEP, Said, What};
+use super::{Grant, GrantError, Grants, KEEP, MAX_WHY, Said, What, bounded_words};
 use crate::clock::Timestamp;
 use crate::wall::Wall;
 
@@ -23,10 +23,15 @@ pub(super) fn check(said: &Said, now: Timestamp) -> Result<(), GrantError> {
     if !(SHORTEST_REVEAL..=LONGEST_REVEAL).contains(&time) {
         return Err(GrantError::RevealTime { until });
     }
-    if said.why.trim().is_empty() {
+    if !bounded_words(&said.why, MAX_WHY).chars().any(is_visible) {
         return Err(GrantError::NoReason);
     }
     Ok(())
+}
+
+/// Whether a letter or a digit can be seen: some letters of Hangul fill a place and show nothing.
+fn is_visible(letter: char) -> bool {
+    letter.is_alphanumeric() && !matches!(u32::from(letter), 0x115f | 0x1160 | 0x3164 | 0xffa0)
 }
 
 /// How long something that ended is remembered.
@@ -38,6 +43,21 @@ pub(super) const fn keep(what: &What) -> Duration {
 }
 
 impl Grants {
+    /// Remembers that the reveal with the number `id` concerns `devices`; says whether that is new.
+    pub fn note_devices<'d>(&mut self, id: u32, devices: impl Iterator<Item = &'d str>) -> bool {
+        let mut grants = self.grants.iter_mut();
+        let Some(grant) = grants.find(|it| it.id == id) else {
+            return false;
+        };
+        let before = grant.devices.len();
+        for device in devices {
+            if grant.devices.iter().all(|known| known != device) {
+                grant.devices.push(device.to_owned());
+            }
+        }
+        grant.devices.len() > before
+    }
+
     /// The reveals that hold at `wall`.
     pub fn revealing(&self, wall: Wall) -> impl Iterator<Item = &Grant> {
         let reveals = self.grants.iter().filter(|it| it.what == What::Reveal);

@@ -185,6 +185,8 @@ struct StoredGrant {
     ended: Option<StoredTime>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     undone_by: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    devices: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -321,6 +323,11 @@ fn understand_grant(stored: StoredGrant) -> Result<Grant, String> {
             at: at.0,
             by: stored.undone_by.map(|by| bounded_words(&by, MAX_BY)),
         }),
+        devices: stored
+            .devices
+            .into_iter()
+            .map(name)
+            .collect::<Result<_, _>>()?,
     })
 }
 
@@ -411,6 +418,7 @@ impl From<&Grant> for StoredGrant {
             why: grant.why.clone(),
             ended: grant.ended.as_ref().map(|ended| StoredTime(ended.at)),
             undone_by: grant.ended.as_ref().and_then(|ended| ended.by.clone()),
+            devices: grant.devices.clone(),
         }
     }
 }

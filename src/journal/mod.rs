@@ -85,7 +85,7 @@ impl Journal {
     /// A lifeline is not counted anywhere: whoever reads the journal sees nothing of it.
     pub fn record(&self, outcome: &Outcome) {
         let verdict = outcome.verdict;
-        if verdict.reason().tier == Tier::Lifeline {
+        if outcome.is_of_lifeline() {
             return;
         }
         let counted = Counted {
@@ -250,12 +250,22 @@ pub struct Outcome {
     pub qtype: u16,
     /// What was decided.
     pub verdict: Verdict,
+    /// Whether it is about a lifeline whatever decided, as where the name has a search suffix behind
+    /// it: nobody is told of it.
+    pub of_lifeline: bool,
     /// Where the answer came from.
     pub source: Source,
     /// RCODE of the answer.
     pub rcode: u8,
     /// From arrival to the last octet handed to the system.
     pub took: Duration,
+}
+
+impl Outcome {
+    /// Whether it is about a lifeline: nothing of it is kept or counted.
+    pub fn is_of_lifeline(&self) -> bool {
+        self.of_lifeline || self.verdict.reason().tier == Tier::Lifeline
+    }
 }
 
 /// How a query arrived.

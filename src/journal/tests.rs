@@ -26,6 +26,7 @@ fn outcome(name: &str) -> Outcome {
         qname: NameBuf::parse(name).unwrap(),
         qtype: 28,
         verdict: Verdict::Allow(Reason::UNLISTED),
+        of_lifeline: false,
         source: Source::Upstream,
         rcode: 0,
         took: Duration::from_micros(1500),
@@ -339,6 +340,18 @@ fn a_lifeline_leaves_no_trace() {
             privacy,
             ..lifeline
         });
+        // With a search suffix behind it, whoever decided.
+        for verdict in [
+            Verdict::Allow(Reason::UNLISTED),
+            Verdict::Block(listed(Tier::ChildSafety, "gambling")),
+        ] {
+            with_lifeline.record(&Outcome {
+                privacy,
+                verdict,
+                of_lifeline: true,
+                ..outcome("helpline.example.net.lan")
+            });
+        }
         let read = everything(&with_lifeline);
         assert_eq!(read, everything(&without), "{privacy:?}");
         assert!(!read.contains("helpline") && !read.contains("lifeline"));

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::failure::{Cap, Failure};
 use super::group::Group;
-use super::server::Server;
+use super::server::{Server, Shown};
 use super::udp::{self, Heard};
 use super::wire::{Match, Request, rcode, rcode_of};
 use crate::clock::{Clock, Moment};
@@ -72,9 +72,10 @@ pub(super) async fn exchange(
     question: &Question,
     clock: &Clock,
     budget: Duration,
+    shown: Shown,
 ) -> Result<Answer, Failure> {
     let deadline = Instant::now() + budget;
-    let mut race = Race::new(group.ranked(), question, clock);
+    let mut race = Race::new(group.ranked(), question, clock, shown);
     let Some(first) = race.lanes.first() else {
         return Err(Failure::NoServers);
     };
@@ -119,26 +120,27 @@ pub(super) async fn probe(
     question: &Question,
     clock: &Clock,
     patience: Duration,
+    shown: Shown,
 ) -> bool {
     let asked = clock.now();
     let attempt = attempt(server, question, clock, true);
     match tokio::time::timeout(patience, attempt).await {
         Ok(Ok(said)) => {
-            server.note_reply(said.rcode(), clock.now().since(asked));
+            server.note_reply(said.rcode(), clock.now().since(asked), shown);
             true
         }
         Ok(Err(Trouble::Malformed(what))) => {
-            server.note_malformed(&what);
+            server.note_malformed(&what, shown);
             true
         }
         Ok(Err(Trouble::Unreachable(error))) => {
-            server.note_unreachable(error, asked, clock.now());
+            server.note_unreachable(error, asked, clock.now(), shown);
             false
         }
         // Nothing was found out, so nothing is known to be wrong.
         Ok(Err(Trouble::Ours)) => true,
         Err(_elapsed) => {
-            server.note_silence(asked);
+            server.note_silence(asked, shown);
             false
         }
     }
@@ -171,6 +173,7 @@ struct Lane {
 struct Race<'a> {
     question: &'a Question,
     clock: &'a Clock,
+    shown: Shown,
     /// The first choice first.
     lanes: Vec<Lane>,
     attempts: Vec<Attempt<'a>>,
@@ -178,7 +181,12 @@ struct Race<'a> {
 }
 
 impl<'a> Race<'a> {
-    fn new(servers: Vec<Arc<Server>>, question: &'a Question, clock: &'a Clock) -> Self {
+    fn new(
+        servers: Vec<Arc<Server>>,
+        question: &'a Question,
+        clock: &'a Clock,
+        shown: Shown,
+    ) -> Self {
         let lane = |server| Lane {
             server,
             attempts: 0,
@@ -187,6 +195,7 @@ impl<'a> Race<'a> {
         Self {
             question,
             clock,
+            shown,
             left: servers.len() + REPEATS,
             lanes: servers.into_iter().map(lane).collect(),
             attempts: Vec::new(),
@@ -251,7 +260,7 @@ impl<'a> Race<'a> {
         let address = server.address;
         let failure = match result {
             Ok(said) => {
-                server.note_reply(said.rcode(), now.since(asked));
+                server.note_reply(said.rcode(), now.since(asked), self.shown);
                 match said {
                     Said::Answer(answer) => {
                         self.note_losers(index, now);
@@ -264,7 +273,7 @@ impl<'a> Race<'a> {
                 }
             }
             Err(Trouble::Malformed(what)) => {
-                server.note_malformed(&what);
+                server.note_malformed(&what, self.shown);
                 Failure::Malformed {
                     server: address,
                     what,
@@ -272,7 +281,7 @@ impl<'a> Race<'a> {
             }
             Err(Trouble::Ours) => Failure::Overloaded(Cap::Machine),
             Err(Trouble::Unreachable(error)) => {
-                server.note_unreachable(error, asked, now);
+                server.note_unreachable(error, asked, now, self.shown);
                 Failure::Unreachable {
                     server: address,
                     error,
@@ -301,7 +310,7 @@ impl<'a> Race<'a> {
                 && index != winner
                 && now.since(asked) >= lane.server.hedge()
             {
-                lane.server.note_overtaken(asked, now);
+                lane.server.note_overtaken(asked, now, self.shown);
             }
         }
     }
@@ -319,7 +328,7 @@ impl<'a> Race<'a> {
     fn time_up(&self) -> Failure {
         for (index, lane) in self.lanes.iter().enumerate() {
             if let Some(asked) = self.first_asked(index) {
-                lane.server.note_silence(asked);
+                lane.server.note_silence(asked, self.shown);
             }
         }
         self.failure()

@@ -24,7 +24,7 @@ mod wire;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ use crate::name::NameRef;
 use failure::Failures;
 use flight::{Lead, Table};
 use group::Group;
-use server::Server;
+use server::{Server, Shown};
 
 /// The resolvers we ask; shared by all workers.
 #[derive(Debug)]
@@ -62,6 +62,8 @@ struct Shared {
     failures: Failures,
     table: Arc<Table>,
     revivals: Arc<AtomicU64>,
+    /// Questions being asked of which nobody is told.
+    untold: Arc<AtomicUsize>,
 }
 
 /// The file that lists the system's resolvers.
@@ -109,6 +111,7 @@ impl Upstreams {
             failures: Failures::new(),
             table: Table::new(limits.in_flight, limits.in_flight_per_client),
             revivals: Arc::default(),
+            untold: Arc::default(),
         };
         let mut known = Vec::new();
         for zone in &config.forward {
@@ -160,6 +163,27 @@ impl Upstreams {
         question: &Question,
         client: Client,
     ) -> Result<Arc<Answer>, Failure> {
+        self.resolve_as(question, client, Shown::Yes).await
+    }
+
+    /// The same, and [`Self::status`] and [`Self::told_questions`] show nothing of it.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub async fn resolve_untold(
+        &self,
+        question: &Question,
+        client: Client,
+    ) -> Result<Arc<Answer>, Failure> {
+        self.resolve_as(question, client, Shown::No).await
+    }
+
+    async fn resolve_as(
+        &self,
+        question: &Question,
+        client: Client,
+        shown: Shown,
+    ) -> Result<Arc<Answer>, Failure> {
         let shared = &self.0;
         shared.look_at_system().await;
         let now = shared.clock.now();
@@ -185,7 +209,7 @@ impl Upstreams {
             .await?;
         if let Some(lead) = lead {
             let flight = lead.flight();
-            let asking = Arc::clone(shared).ask(group, *question, lead);
+            let asking = Arc::clone(shared).ask(group, *question, lead, shown);
             let task = tokio::spawn(asking).abort_handle();
             shared.table.is_carried_by(flight, task);
         }
@@ -226,16 +250,40 @@ impl Upstreams {
         all
     }
 
+    /// How many questions are being asked, but for those of which nobody is told.
+    pub fn told_questions(&self) -> usize {
+        let untold = self.0.untold.load(Ordering::Relaxed);
+        self.load().questions.saturating_sub(untold)
+    }
+
     /// How many questions are being asked, and how many queries wait for them.
     pub fn load(&self) -> Load {
         self.0.table.load()
     }
 }
 
+/// One question of which nobody is told, while it is asked.
+#[derive(Debug)]
+struct Untold(Arc<AtomicUsize>);
+
+impl Untold {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Untold {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Shared {
     /// Asks `question` and gives the outcome to everybody who waits for it.
-    async fn ask(self: Arc<Self>, group: Arc<Group>, question: Question, lead: Lead) {
-        let outcome = exchange::exchange(&group, &question, &self.clock, self.budget)
+    async fn ask(self: Arc<Self>, group: Arc<Group>, question: Question, lead: Lead, shown: Shown) {
+        let _untold = (shown == Shown::No).then(|| Untold::new(&self.untold));
+        let outcome = exchange::exchange(&group, &question, &self.clock, self.budget, shown)
             .await
             .map(Arc::new);
         let now = self.clock.now();
@@ -245,11 +293,17 @@ impl Shared {
             Err(failure) => self.failures.keep(&question, failure, now, revivals),
         }
         lead.finish(&outcome);
-        self.look_after(&group, &question, now);
+        self.look_after(&group, &question, now, shown);
     }
 
     /// Sends probes to the servers of `group` that need one.
-    fn look_after(self: &Arc<Self>, group: &Arc<Group>, question: &Question, now: Moment) {
+    fn look_after(
+        self: &Arc<Self>,
+        group: &Arc<Group>,
+        question: &Question,
+        now: Moment,
+        shown: Shown,
+    ) {
         let has_healthy = group.servers().iter().any(|server| !server.is_failing());
         for server in group.servers() {
             if server.is_suspect(now) {
@@ -260,7 +314,7 @@ impl Shared {
                 let (shared, server) = (Arc::clone(self), Arc::clone(server));
                 let question = *question;
                 tokio::spawn(async move {
-                    exchange::probe(&server, &question, &shared.clock, PROBE).await;
+                    exchange::probe(&server, &question, &shared.clock, PROBE, shown).await;
                     server.end_probe(shared.clock.now());
                 });
             }
@@ -275,7 +329,7 @@ impl Shared {
         let (shared, server) = (Arc::clone(self), Arc::clone(server));
         let question = group.neutral_question();
         tokio::spawn(async move {
-            if !exchange::probe(&server, &question, &shared.clock, PROBE).await {
+            if !exchange::probe(&server, &question, &shared.clock, PROBE, Shown::Yes).await {
                 server.note_dead(shared.clock.now());
             }
             server.end_probe(shared.clock.now());

@@ -49,6 +49,15 @@ impl Health {
     }
 }
 
+/// Whether what a question teaches of a server is shown to people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// It is.
+    Yes,
+    /// The question was for something of which nobody is told; what it taught is used all the same.
+    No,
+}
+
 /// What `hedgerow status` shows of a server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerStatus {
@@ -68,7 +77,7 @@ pub struct ServerStatus {
     pub timeouts: u64,
     /// Packets that were no reply to our question: late, damaged or forged.
     pub ignored: u64,
-    /// Smoothed round-trip time.
+    /// Smoothed round-trip time, as far as it is shown.
     pub rtt: Option<Duration>,
     /// Whether it is asked in mixed case.
     pub mixed_case: bool,
@@ -84,6 +93,8 @@ struct State {
     timeouts: u64,
     ignored: u64,
     rtt: Option<Duration>,
+    /// The same of those questions that are shown.
+    shown_rtt: Option<Duration>,
     /// Questions in a row without a sign of life.
     silent: u32,
     /// When the first of them was asked.
@@ -135,6 +146,7 @@ impl Server {
                 timeouts: 0,
                 ignored: 0,
                 rtt: None,
+                shown_rtt: None,
                 silent: 0,
                 silent_since: Moment::default(),
                 is_dead: false,
@@ -207,12 +219,16 @@ impl Server {
     }
 
     /// It replied with `rcode`, `rtt` after being asked.
-    pub(super) fn note_reply(&self, rcode: u16, rtt: Duration) {
+    pub(super) fn note_reply(&self, rcode: u16, rtt: Duration, shown: Shown) {
         let mut state = self.state();
-        state.answered += 1;
         state.silent = 0;
         // RFC 6298 section 2.3, without the variance.
-        state.rtt = Some(state.rtt.map_or(rtt, |old| (old * 7 + rtt) / 8));
+        let smooth = |old: Option<Duration>| Some(old.map_or(rtt, |old| (old * 7 + rtt) / 8));
+        state.rtt = smooth(state.rtt);
+        if shown == Shown::Yes {
+            state.answered += 1;
+            state.shown_rtt = smooth(state.shown_rtt);
+        }
         if state.is_dead {
             state.is_dead = false;
             self.revivals.fetch_add(1, Ordering::Relaxed);
@@ -222,8 +238,7 @@ impl Server {
             state.health = Health::Healthy;
             state.probe_wait = FIRST_PROBE;
         } else {
-            state.failed += 1;
-            state.last_error = Some(rcode::label(rcode));
+            state.note_failure(shown, || rcode::label(rcode));
             if state.health == Health::Unknown {
                 state.health = Health::Healthy;
             }
@@ -236,35 +251,38 @@ impl Server {
     }
 
     /// Another server answered a question first that this one was given ample time for.
-    pub(super) fn note_overtaken(&self, asked: Moment, now: Moment) {
+    pub(super) fn note_overtaken(&self, asked: Moment, now: Moment, shown: Shown) {
         let mut state = self.state();
-        state.fell_silent(asked);
+        state.fell_silent(asked, shown);
         state.demote(now);
     }
 
     /// It left a question without a reply, as everybody did. That may be the question's fault; see
     /// [`Self::is_suspect`].
-    pub(super) fn note_silence(&self, asked: Moment) {
-        self.state().fell_silent(asked);
+    pub(super) fn note_silence(&self, asked: Moment, shown: Shown) {
+        self.state().fell_silent(asked, shown);
     }
 
     /// It cannot be reached.
-    pub(super) fn note_unreachable(&self, error: io::ErrorKind, asked: Moment, now: Moment) {
+    pub(super) fn note_unreachable(
+        &self,
+        error: io::ErrorKind,
+        asked: Moment,
+        now: Moment,
+        shown: Shown,
+    ) {
         let mut state = self.state();
         if state.silent == 0 {
             state.silent_since = asked;
         }
         state.silent = state.silent.saturating_add(1);
-        state.failed += 1;
-        state.last_error = Some(error.to_string());
+        state.note_failure(shown, || error.to_string());
         state.demote(now);
     }
 
     /// It sent what cannot be read.
-    pub(super) fn note_malformed(&self, what: &str) {
-        let mut state = self.state();
-        state.failed += 1;
-        state.last_error = Some(what.into());
+    pub(super) fn note_malformed(&self, what: &str, shown: Shown) {
+        self.state().note_failure(shown, || what.to_owned());
     }
 
     /// A question that every resolver can answer was left without a reply.
@@ -307,7 +325,7 @@ impl Server {
             failed: state.failed,
             timeouts: state.timeouts,
             ignored: state.ignored,
-            rtt: state.rtt,
+            rtt: state.shown_rtt,
             mixed_case,
             last_error: state.last_error.clone(),
         }
@@ -327,13 +345,22 @@ impl State {
         }
     }
 
-    fn fell_silent(&mut self, asked: Moment) {
+    fn note_failure(&mut self, shown: Shown, what: impl FnOnce() -> String) {
+        if shown == Shown::Yes {
+            self.failed += 1;
+            self.last_error = Some(what());
+        }
+    }
+
+    fn fell_silent(&mut self, asked: Moment, shown: Shown) {
         if self.silent == 0 {
             self.silent_since = asked;
         }
         self.silent = self.silent.saturating_add(1);
-        self.timeouts += 1;
-        self.last_error = Some("no answer in time".into());
+        if shown == Shown::Yes {
+            self.timeouts += 1;
+            self.last_error = Some("no answer in time".into());
+        }
     }
 }
 
@@ -359,18 +386,34 @@ mod tests {
     fn patience_follows_the_round_trip_time() {
         let server = server();
         assert_eq!(server.hedge(), LONGEST_HEDGE);
-        server.note_reply(0, Duration::from_millis(40));
+        server.note_reply(0, Duration::from_millis(40), Shown::Yes);
         assert_eq!(server.hedge(), Duration::from_millis(120));
         for _ in 0..50 {
-            server.note_reply(0, Duration::from_millis(2));
+            server.note_reply(0, Duration::from_millis(2), Shown::Yes);
         }
         assert_eq!(server.hedge(), SHORTEST_HEDGE);
     }
 
     #[test]
+    fn what_nobody_is_told_of_is_used_and_not_shown() {
+        let server = server();
+        let before = server.status(millis(0));
+        server.note_reply(2, Duration::from_millis(40), Shown::No);
+        server.note_silence(millis(0), Shown::No);
+        server.note_malformed("odd", Shown::No);
+        let after = server.status(millis(0));
+        let same = ServerStatus {
+            health: after.health,
+            ..before
+        };
+        assert_eq!(after, same);
+        assert_eq!(server.hedge(), Duration::from_millis(120));
+    }
+
+    #[test]
     fn a_server_that_was_overtaken_is_failing_until_it_answers() {
         let server = server();
-        server.note_overtaken(millis(0), millis(400));
+        server.note_overtaken(millis(0), millis(400), Shown::Yes);
         assert!(server.is_failing());
         assert!(!server.begin_probe(millis(500), false), "not yet due");
         assert!(server.begin_probe(millis(1400), false));
@@ -378,7 +421,7 @@ mod tests {
         server.end_probe(millis(1500));
         assert!(!server.begin_probe(millis(2400), false));
         assert!(server.begin_probe(millis(2500), false));
-        server.note_reply(0, Duration::from_millis(2));
+        server.note_reply(0, Duration::from_millis(2), Shown::Yes);
         server.end_probe(millis(2502));
         assert!(!server.is_failing());
     }
@@ -388,13 +431,13 @@ mod tests {
         let server = server();
         for _ in 0..3 {
             assert!(!server.is_suspect(millis(1500)));
-            server.note_silence(millis(0));
+            server.note_silence(millis(0), Shown::Yes);
         }
         assert!(server.is_suspect(millis(1500)));
         assert!(!server.is_dead() && !server.is_failing());
         server.note_dead(millis(2500));
         assert!(server.is_dead() && server.is_failing() && !server.is_suspect(millis(2500)));
-        server.note_reply(2, Duration::from_millis(2));
+        server.note_reply(2, Duration::from_millis(2), Shown::Yes);
         assert!(!server.is_dead(), "even SERVFAIL is a sign of life");
         assert_eq!(server.revivals.load(Ordering::Relaxed), 1);
         server.note_dead(millis(3000));

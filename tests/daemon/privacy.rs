@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::control::told;
 use crate::support::home::{FAMILY, free_port};
-use crate::support::wire::rtype;
+use crate::support::wire::{ask, rtype};
 use crate::support::{Home, wait_for};
 
 const TABLET: &str = "127.0.0.2";
@@ -207,6 +207,92 @@ fn names_are_revealed_for_a_reason_and_a_time_only() {
     );
 }
 
+/// The metrics page and the status, without what changes while nothing is asked.
+fn numbers(home: &Home, metrics_at: SocketAddr) -> (String, Value) {
+    let moves = |line: &&str| !line.contains("_uptime") && !line.contains("_resident_memory");
+    let page = metrics(metrics_at);
+    let (_, body) = page.split_once("\r\n\r\n").unwrap();
+    let page: Vec<_> = body.lines().filter(moves).collect();
+    let mut status = json(home, &["status", "--json"]);
+    for key in ["uptime_s", "memory_rss_bytes"] {
+        let before = status.as_object_mut().unwrap().remove(key);
+        assert!(before.is_some(), "{key}: {status}");
+    }
+    (page.join("\n"), status)
+}
+
+#[test]
+fn the_child_finds_a_reveal_after_its_device_got_another_profile() {
+    let home = Home::family();
+    let long = "m".repeat(80);
+    let told = |arguments: &[&str]| json(&home, arguments);
+    let added = told(&[
+        "reveal",
+        "--profile",
+        "adolescent",
+        "--for",
+        "30m",
+        "--why",
+        "we look together",
+        "--by",
+        &long,
+        "--json",
+    ]);
+    let by = added["grant"]["by"].as_str().unwrap();
+    assert!(
+        by.starts_with("mmm") && by.ends_with(')'),
+        "the account is there: {by}"
+    );
+    let status = || told(&["child", "status", "--device", "phone", "--json"]);
+    assert_eq!(status()["reveals"][0]["why"], "we look together");
+    let moved = FAMILY.replace(
+        "name = \"phone\"\nprofile = \"adolescent\"",
+        "name = \"phone\"\nprofile = \"guest\"",
+    );
+    assert_ne!(moved, FAMILY);
+    home.write_config(&moved);
+    crate::control::told(&home, &["reload"]);
+    let after = status();
+    assert_eq!(after["profile"], "guest");
+    assert_eq!(after["reveals"][0]["why"], "we look together");
+    let seen = after["seen"].as_str().unwrap();
+    assert!(
+        seen.contains("names only from the time of a reveal"),
+        "{seen}"
+    );
+    let other = told(&["child", "status", "--device", "laptop", "--json"]);
+    assert_eq!(other["reveals"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn who_asks_for_a_lifeline_hears_that_it_is_open_and_nothing_is_kept() {
+    let home = Home::family();
+    for name in ["helpline.example", "www.helpline.example"] {
+        let said = told(&home, &["request", name, "--device", "laptop"]);
+        assert!(said.starts_with("it is always open"), "{said}");
+    }
+    let kept = json(&home, &["requests", "list", "--all", "--json"]);
+    assert_eq!(kept, Value::Array(Vec::new()));
+    assert!(!home.log().contains("request for access"), "{}", home.log());
+}
+
+#[test]
+fn nobody_reads_from_an_answer_when_a_lifeline_was_asked_for() {
+    let home = Home::family();
+    for name in ["helpline.example", "helpline.example.fritz.box"] {
+        let before = home.upstream.times(name);
+        for device in [LAPTOP, PHONE] {
+            let reply = home.look_up(device, name, rtype::A);
+            assert_eq!(reply.answers(), ["A 192.0.2.1"], "{name}");
+            assert_eq!(reply.ttls(), [60], "{name}: none that shrinks");
+        }
+        let asked = home.upstream.times(name) - before;
+        assert_eq!(asked, 2, "{name} is not in the cache");
+        let known = home.ask(&ask(name, rtype::A).from(PARENT).flags(0, 0).edns(1232));
+        assert_eq!((known.rcode(), known.answers()), (5, vec![]), "{name}");
+    }
+}
+
 #[test]
 fn lifelines_are_open_in_a_pause_and_leave_no_trace() {
     // `tablet` is allow-only; the list, the household and the profile all block the name.
@@ -220,9 +306,27 @@ fn lifelines_are_open_in_a_pause_and_leave_no_trace() {
             "block = [\"helpline.example\"]\nguest-profile",
         )
         .replace("block-names = [", "block-names = [\"helpline.example\", ");
+    let metrics_at = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let config = format!("{config}\n[metrics]\nlisten = \"{metrics_at}\"\n");
     let home = Home::start(&config);
+    // What it costs upstream to answer is known, and that there is somebody without a name.
+    home.look_up(PARENT, "www.example.org", rtype::A);
+    home.look_up(STRANGER, "www.example.org", rtype::A);
+    log_until(&home, "first.example.org");
     told(&home, &["pause", "internet", "--everybody", "--for", "1h"]);
-    let before = json(&home, &["status", "--json"])["totals"].clone();
+    let before = numbers(&home, metrics_at);
+    // What stub resolvers ask with their search suffixes, and the name for trying it out.
+    for (name, answers) in [
+        ("helpline.example.lan", 0),
+        ("www.helpline.example.home.arpa", 0),
+        ("helpline.example.a.fritz.box", 0),
+        ("lifelines.hedgerow.test", 0),
+    ] {
+        for device in [TABLET, LAPTOP, PARENT, STRANGER] {
+            let reply = home.look_up(device, name, rtype::TXT);
+            assert_eq!(reply.answers().len(), answers, "{device} {name}");
+        }
+    }
     for device in [TABLET, LAPTOP, PHONE, PARENT, STRANGER] {
         for name in ["helpline.example", "chat.helpline.example"] {
             let reply = home.look_up(device, name, rtype::A);
@@ -230,7 +334,11 @@ fn lifelines_are_open_in_a_pause_and_leave_no_trace() {
             assert_eq!(reply.ede(), None, "{device} {name}");
         }
     }
-    assert_eq!(json(&home, &["status", "--json"])["totals"], before);
-    let top = told(&home, &["top", "--once", "--json"]);
-    assert!(!top.contains("helpline"), "{top}");
+    assert_eq!(numbers(&home, metrics_at), before);
+    let log = log_until(&home, "last.example.org");
+    for name in ["helpline", "hedgerow.test"] {
+        assert!(!log.contains(name), "{name}: {log}");
+        let top = told(&home, &["top", "--once", "--json"]);
+        assert!(!top.contains(name), "{name}: {top}");
+    }
 }

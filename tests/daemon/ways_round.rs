@@ -1,6 +1,6 @@
 //! Ways round the filter, tried by a client, and what it is told.
 
-use crate::support::clients::dnspython;
+use crate::support::clients::{self, dig, dnspython};
 use crate::support::home::FAMILY;
 use crate::support::upstream::{Record, address, https, unknown};
 use crate::support::wire::{ask, rtype};
@@ -75,6 +75,23 @@ fn the_child_is_told_why_in_a_way_its_program_understands() {
                 \"j\":\"Auf dieser Seite geht es um Spiele um Geld. Das ist nichts für Kinder.\",\
                 \"l\":\"de\"}";
     assert_eq!(reply.ede(), Some((17, json.to_owned())));
+}
+
+#[test]
+fn dig_reads_the_structured_error() {
+    let home = Home::family();
+    let asked = ["+ednsopt=15:0000", "casino.example", "A"];
+    let Some(shown) = dig(home.v4, LAPTOP, &asked) else {
+        return;
+    };
+    assert_eq!(clients::records(&shown), ["A 0.0.0.0"], "{shown}");
+    let line = shown
+        .lines()
+        .find(|line| line.contains("EDE: 17 (Filtered)"));
+    let text = line.unwrap().split_once(": (").unwrap().1;
+    let json: serde_json::Value = serde_json::from_str(&text[..text.len() - 1]).unwrap();
+    assert_eq!(json["l"], "en", "{shown}");
+    assert!(json["j"].as_str().unwrap().contains("money"), "{shown}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use hedgerow::clock::Moment;
-use hedgerow::egress::Egress;
+use hedgerow::egress::{Egress, MOST_ADDRESSES, Opening};
 use hedgerow::mac::Mac;
 
 use crate::CHILD;
@@ -37,8 +37,8 @@ fn left(address: &str) -> Option<u64> {
         "answered4"
     };
     let text = nft(&format!("list set inet hedgerow {set}")).unwrap();
-    let pair = format!("{CHILD} . {address} timeout 10m expires ");
-    let rest = text.split(&pair).nth(1)?;
+    let pair = format!("{CHILD} . {address} timeout ");
+    let rest = text.split(&pair).nth(1)?.split("expires ").nth(1)?;
     let mut seconds = 0;
     let word = rest.split([',', ' ', '\n']).next()?.replace("ms", " ");
     for part in word.split_inclusive(['m', 's', ' ']) {
@@ -61,8 +61,14 @@ fn inside() {
     let mac: Mac = CHILD.parse().unwrap();
     let addresses: [IpAddr; 2] = ["192.0.2.1", "2001:db8::1"].map(|it| it.parse().unwrap());
     let egress = Egress::default();
+    let child = Opening {
+        mac,
+        lasts: Duration::MAX,
+        while_closed: false,
+    };
     // No table: that is told, and counted.
-    assert!(egress.open(mac, addresses, moment(0)).is_err());
+    assert_eq!(egress.has_table(), Some(false));
+    assert!(egress.open(child, addresses, moment(0)).is_err());
     assert_eq!(egress.failures(), 1);
     nft("add table inet hedgerow").unwrap();
     for (set, kind) in [("answered4", "ipv4_addr"), ("answered6", "ipv6_addr")] {
@@ -71,7 +77,8 @@ fn inside() {
         ))
         .unwrap();
     }
-    egress.open(mac, addresses, moment(0)).unwrap();
+    assert_eq!(egress.has_table(), Some(true));
+    egress.open(child, addresses, moment(0)).unwrap();
     for address in ["192.0.2.1", "2001:db8::1"] {
         assert!(left(address).unwrap() > 590, "{address}");
     }
@@ -79,25 +86,60 @@ fn inside() {
     std::thread::sleep(Duration::from_millis(1500));
     let young = left("192.0.2.1").unwrap();
     assert!(young < 599, "{young}");
-    egress.open(mac, addresses, moment(200)).unwrap();
+    egress.open(child, addresses, moment(200)).unwrap();
     assert!(left("192.0.2.1").unwrap() <= young);
-    egress.open(mac, addresses, moment(400)).unwrap();
+    // Another one, as after a restart: it does not know what is there and puts it off all the same.
+    Egress::default()
+        .open(child, addresses, moment(200))
+        .unwrap();
     for address in ["192.0.2.1", "2001:db8::1"] {
         assert!(left(address).unwrap() >= 599, "{address}");
     }
-    // Gone between two answers, as it is when its time ends just then.
+    egress.open(child, addresses, moment(600)).unwrap();
+    // Gone between two answers, by somebody else or as its time ended just then: the next one puts
+    // it in, however young it is.
     nft(&format!(
         "delete element inet hedgerow answered4 {{ {CHILD} . 192.0.2.1 }}"
     ))
     .unwrap();
     assert_eq!(left("192.0.2.1"), None);
-    egress.open(mac, addresses, moment(800)).unwrap();
-    assert!(left("192.0.2.1").unwrap() >= 599);
+    egress.open(child, addresses, moment(601)).unwrap();
+    for address in ["192.0.2.1", "2001:db8::1"] {
+        assert!(left(address).unwrap() >= 599, "{address}");
+    }
+    // What holds for a minute more is not opened for longer, and what is open is cut short.
+    let until_bedtime = Opening {
+        lasts: Duration::from_secs(60),
+        ..child
+    };
+    egress.open(until_bedtime, addresses, moment(602)).unwrap();
+    for address in ["192.0.2.1", "2001:db8::1"] {
+        assert!((80..=90).contains(&left(address).unwrap()), "{address}");
+    }
+    // A pause: what was opened before is closed, and a lifeline's answer is not.
+    let in_pause = Opening {
+        while_closed: true,
+        ..child
+    };
+    let lifeline: IpAddr = "192.0.2.2".parse().unwrap();
+    egress.open(in_pause, [lifeline], moment(603)).unwrap();
+    egress.close(|_| false, moment(603)).unwrap();
+    assert!(left("192.0.2.1").is_some());
+    egress.close(|closed| closed == mac, moment(603)).unwrap();
+    for address in addresses {
+        assert_eq!(left(&address.to_string()), None, "{address}");
+    }
+    assert!(left("192.0.2.2").is_some());
+    // An answer with more addresses than any site has.
+    let many = (0..1000_u32).map(|number| IpAddr::V4((0xc633_6400 + number).into()));
+    egress.open(child, many, moment(604)).unwrap();
+    let set = nft("list set inet hedgerow answered4").unwrap();
+    assert_eq!(set.matches(" . 198.51.").count(), MOST_ADDRESSES);
+    assert_eq!(egress.failures(), 1);
     // The table is taken away and made anew behind our back.
-    nft("flush set inet hedgerow answered6").unwrap();
     nft("delete table inet hedgerow").unwrap();
-    assert!(egress.open(mac, addresses, moment(1300)).is_err());
-    assert_eq!(egress.failures(), 2);
+    assert!(egress.open(child, addresses, moment(1300)).is_err());
+    assert_eq!((egress.failures(), egress.has_table()), (2, Some(false)));
 }
 
 #[test]

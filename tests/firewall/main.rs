@@ -213,6 +213,43 @@ fn encrypted_resolvers_are_out_of_reach() {
 }
 
 #[test]
+fn a_resolver_in_the_home_that_we_ask_may_ask_others() {
+    if !are_possible(&["ip", "nft", "dig", "bash", "timeout"]) {
+        return;
+    }
+    // The laptop has the address of the resolver.
+    let config = router("").replace(UNKNOWN_V4, "10.78.0.20");
+    let home = Home::with(&config.replace("except = [\"laptop\"]", ""));
+    home.firewall("apply");
+    let question = format!("@{FREE_V4} blocked.example");
+    assert_eq!(home.parent.dig(&question), SITE_V4);
+    assert_eq!(home.parent.connect(FREE_V4, 853), Reached::Yes);
+    assert_eq!(home.child.dig(&question), BLOCKED);
+    assert_eq!(home.child.connect(FREE_V4, 853), Reached::Refused);
+}
+
+#[test]
+fn pings_to_public_resolvers_pass() {
+    if !are_possible(&["ip", "nft", "bash", "timeout", "python3"]) {
+        return;
+    }
+    let home = Home::new("");
+    home.firewall("apply");
+    let program = "import socket, sys
+\
+        s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+\
+        s.settimeout(5)
+\
+        s.sendto(bytes.fromhex('0800f7fd00010001'), (sys.argv[1], 0))
+\
+        print(s.recv(100)[20])";
+    let reply = home.child.succeed("python3", &["-c", program, FREE_V4]);
+    assert_eq!(reply.trim(), "0", "an echo, and no word that it is closed");
+    assert_eq!(home.child.connect(FREE_V4, 443), Reached::Refused);
+}
+
+#[test]
 fn the_table_comes_and_goes_alone() {
     if !are_possible(&["ip", "nft"]) {
         return;
@@ -263,6 +300,10 @@ fn a_pinned_device_reaches_what_it_was_told() {
             "{address}"
         );
     }
+    // Nor does it help to spell one as a name, to a zone that answers with what it is asked.
+    let spelled = format!("{}.site.example", SITE_V4.replace('.', "-"));
+    assert_eq!(home.child.dig(&format!("@10.78.0.1 {spelled} A")), SITE_V4);
+    assert_eq!(home.child.connect(SITE_V4, 443), Reached::Refused);
     assert_eq!(home.child.dig("@10.78.0.1 www.site.example A"), SITE_V4);
     assert_eq!(home.child.connect(SITE_V4, 443), Reached::Yes);
     assert_eq!(home.child.connect(SITE_V6, 443), Reached::Refused);
@@ -285,6 +326,19 @@ fn a_pinned_device_reaches_what_it_was_told() {
         .dig("+noshort +noall +answer @10.78.0.1 www.site.example A");
     let ttl: u32 = answer.split_whitespace().nth(1).unwrap().parse().unwrap();
     assert!(ttl <= 300, "{answer}");
+    // The table is made anew: whoever asks again is let through again.
+    let status = || home.daemon.hedgerow("status").unwrap();
+    assert!(!status().contains("table is not in place"), "{}", status());
+    home.router.succeed("nft", &["flush", "ruleset"]);
+    assert!(status().contains("table is not in place"), "{}", status());
+    home.firewall("apply");
+    assert_eq!(home.child.connect(SITE_V4, 443), Reached::Refused);
+    assert_eq!(home.child.dig("@10.78.0.1 www.site.example A"), SITE_V4);
+    assert_eq!(home.child.connect(SITE_V4, 443), Reached::Yes);
+    // A pause takes it back.
+    let pause = "pause internet --device tablet --for 1h";
+    home.daemon.hedgerow(pause).unwrap();
+    assert_eq!(home.child.connect(SITE_V4, 443), Reached::Refused);
 }
 
 #[test]
@@ -297,7 +351,8 @@ fn what_cannot_be_done_is_told() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(
-        said.contains("names no interface") && said.contains("[firewall]"),
+        said.contains("names no interface")
+            && said.contains("in `[firewall]`: `interfaces = [\"br-lan\"]`"),
         "{said}"
     );
 }
