@@ -18,6 +18,8 @@ pub struct Profile {
     pub name: &'static str,
     /// The preset it comes from.
     pub preset: &'static str,
+    /// What lists call whoever it is for; none where nobody can know.
+    pub tags: &'static [&'static str],
     /// Lists whose names are blocked whatever the hour; services are lists too.
     pub blocks: ListSet,
     /// Services taken out of what is blocked.
@@ -86,7 +88,7 @@ impl Profile {
                 && !(list.service.is_some() && contains(&config.open_services, list.id))
                 && (contains(&config.block_categories, list.category)
                     || list.service.is_some() && contains(&config.block_services, list.id)
-                    || contains(&config.block_lists, list.id)
+                    || list.service.is_none() && contains(&config.block_lists, list.id)
                     || config.block_unsafe_search && list.category == "unsafe-search")
         });
         let allows = ListSet::of(lists, |list| {
@@ -104,6 +106,7 @@ impl Profile {
             id,
             name: intern(&config.name),
             preset: intern(&config.preset),
+            tags: tags_of(&config.preset),
             blocks,
             open_services,
             allows,
@@ -129,6 +132,15 @@ impl Profile {
             BlockAnswer::Addresses(addresses) => addresses,
             _ => &[],
         }
+    }
+}
+
+/// What lists call those a preset is for (`ctag`). Of a guest nobody knows who it is.
+fn tags_of(preset: &str) -> &'static [&'static str] {
+    match preset {
+        "preschooler" | "schoolchild" | "adolescent" => &["user_child"],
+        "adult" => &["user_regular"],
+        _ => &[],
     }
 }
 

@@ -3,11 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hedgerow::evidence::leases::read_leases;
 
 #[path = "../fuzz/checks/config.rs"]
 mod config;
+#[path = "../fuzz/checks/delta.rs"]
+mod delta;
 #[path = "../fuzz/checks/leases.rs"]
 mod leases;
 #[path = "../fuzz/checks/list_line.rs"]
@@ -86,6 +89,17 @@ fn what_real_servers_wrote_is_read() {
 }
 
 #[test]
+fn deltas() {
+    let applied = AtomicUsize::new(0);
+    let count = run("delta", |bytes| {
+        applied.fetch_add(usize::from(delta::applies(bytes)), Ordering::Relaxed);
+    });
+    assert!(count >= 16, "{count}");
+    // Those that are right still are.
+    assert!(applied.into_inner() >= 5);
+}
+
+#[test]
 fn messages() {
     assert!(run("message", message::check) >= 30);
 }
@@ -151,6 +165,15 @@ proptest::proptest! {
         changes in proptest::collection::vec((proptest::num::u16::ANY, proptest::num::u8::ANY, 0_u8..3), 0..6),
     ) {
         list_line::check(&damaged("list_line", seed, &changes));
+    }
+
+    /// The same for deltas.
+    #[test]
+    fn damaged_deltas(
+        seed in 0_usize..1000,
+        changes in proptest::collection::vec((proptest::num::u16::ANY, proptest::num::u8::ANY, 0_u8..3), 0..6),
+    ) {
+        delta::check(&damaged("delta", seed, &changes));
     }
 
     /// The same for files of leases.

@@ -53,10 +53,11 @@ impl Case {
 }
 
 impl Diagnostic {
-    /// What a case that is broken says of itself: what was `found`, and what was `wanted`.
-    pub fn of_case(case: &Case, found: String, wanted: String) -> Self {
-        Self::error("broken-test", format!("the test `{}` fails", case.title))
-            .at(case.place.clone(), wanted)
+    /// What a case that is broken says of itself, called by its `title`: what was `found`, and what
+    /// was `wanted`.
+    pub fn of_case(title: &str, place: &Place, found: String, wanted: String) -> Self {
+        Self::error("broken-test", format!("the test `{title}` fails"))
+            .at(place.clone(), wanted)
             .note(found)
     }
 

@@ -27,11 +27,8 @@ pub(super) fn lists(
     problems: &mut Problems,
 ) -> Vec<List> {
     let mut lists = presets::lists(written.lists_section.starter.unwrap_or(true));
-    let reserved: BTreeSet<String> = presets::lists(true)
-        .into_iter()
-        .map(|list| list.id)
-        .chain(services::all().map(|service| service.id.to_owned()))
-        .collect();
+    let embedded = presets::lists(true).into_iter();
+    let reserved: BTreeSet<String> = embedded.map(|list| list.id).collect();
     let mut seen: HashMap<String, Range<usize>> = HashMap::new();
     for entry in &written.lists {
         let Some(entry) = with_catalogue(entry, problems) else {

@@ -61,7 +61,7 @@ pub use suggest::nearest;
 pub use units::{duration_of, show_duration, size_of};
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -724,16 +724,36 @@ impl ListStore {
         self.copies().join(format!("{id}.list"))
     }
 
-    /// Where working files go: a folder in which one can be made, in memory rather than on flash.
+    /// Where working files go: a folder in which one can be made, in memory rather than on flash, and
+    /// beside what is kept rather than nowhere.
     pub fn work_folder_in(&self, files: &Files) -> PathBuf {
-        if let Some(folder) = &self.work_folder {
-            return folder.clone();
-        }
-        let usual = PathBuf::from(Self::DEFAULT_WORK_FOLDER);
-        if files.scratch(&usual).is_ok() {
-            return usual;
-        }
-        std::env::temp_dir()
+        let temporary = std::env::temp_dir();
+        let usual = [
+            Path::new(Self::DEFAULT_WORK_FOLDER),
+            &temporary,
+            &self.folder,
+        ];
+        let mut all = self.work_folder.as_deref().into_iter().chain(usual);
+        let found = all.find(|folder| files.scratch(folder).is_ok());
+        found.unwrap_or(&temporary).to_path_buf()
+    }
+
+    /// The same for whoever is about to write: a folder of the household's that is not there, as in
+    /// memory after a restart, is made. Where that cannot be, what to tell comes with another.
+    pub fn make_work_folder(&self, files: &Files) -> (PathBuf, Option<String>) {
+        let made = self.work_folder.as_deref().map(|folder| {
+            files.create_folder(folder)?;
+            files.scratch(folder).map(drop)
+        });
+        let folder = self.work_folder_in(files);
+        let told = match made {
+            Some(Err(error)) => {
+                let place = folder.display();
+                Some(format!("{error}; working files go to {place}"))
+            }
+            _ => None,
+        };
+        (folder, told)
     }
 }
 

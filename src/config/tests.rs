@@ -510,7 +510,7 @@ fn a_downloaded_list_is_read_from_its_last_good_copy() {
     assert_eq!(store.compile_memory, 8 << 20);
     assert!(!store.update);
     let files = MemoryFiles::new().files();
-    assert_eq!(store.work_folder_in(&files), PathBuf::from("/ram"));
+    assert_eq!(store.make_work_folder(&files), ("/ram".into(), None));
     let list = config.lists.last().unwrap();
     assert_eq!(
         *list,

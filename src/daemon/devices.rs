@@ -249,6 +249,19 @@ impl Daemon {
         told
     }
 
+    /// What is told where the kernel's table is there and of no use.
+    pub(super) fn out_of_sight(&self, snapshot: &Snapshot) -> Option<String> {
+        let has_macs = snapshot.config.devices.iter().flat_map(macs_of).next();
+        let is_blind = has_macs.is_some() && snapshot.devices.neighbours().is_out_of_sight();
+        is_blind.then(|| {
+            "the last questions all came from beyond the networks of this machine, where no MAC \
+             address can be seen, so devices known by `mac` are taken for guests: let the daemon \
+             share the host's network if it runs in a container, or whatever stands in between \
+             name its clients (`[[forwarder]]`)"
+                .to_owned()
+        })
+    }
+
     /// Does what `request` says to the devices file, and puts it in force.
     pub(super) fn edit_devices(
         &self,

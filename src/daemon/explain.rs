@@ -86,6 +86,12 @@ pub fn explain(
     });
     voices.extend(unused_voices(snapshot, &view, request));
     voices.sort_by_key(|(rank, _)| *rank);
+    // Whoever asks typed the name; it must not stand in what is printed, saved or sent on. Neither
+    // must what others say of it, who may call it by its name.
+    let is_sealed = voices.iter().any(|((rank, ..), _)| *rank == Rank::Sealed);
+    if is_sealed {
+        voices.iter_mut().for_each(|(_, voice)| withhold(voice));
+    }
     let mut notes = Vec::new();
     let special = SpecialUse::of(name).filter(|_| !snapshot.is_forwarded(name));
     let question = Question {
@@ -104,8 +110,6 @@ pub fn explain(
         Verdict::Allow(_) if is_own => crate::resolve::SPECIAL_USE,
         _ => verdict.reason(),
     };
-    // Whoever asks typed the name; it must not stand in what is printed, saved or sent on.
-    let is_sealed = reason.tier == Tier::Sealed;
     if is_sealed {
         notes.push("a sealed list holds it; such names are shown nowhere".to_owned());
     }
@@ -159,7 +163,10 @@ pub fn explain(
         },
         voices: voices.into_iter().map(|(_, voice)| voice).collect(),
         verdict: verdict.label().to_owned(),
-        reason: reason.to_string(),
+        reason: match reason.cause {
+            Cause::Rule { .. } if is_sealed => reason.tier.label().to_owned(),
+            _ => reason.to_string(),
+        },
         answer: match (&verdict, home) {
             (Verdict::Allow(_), Some(home)) if request.qtype != rtype::ANY => home_text(&home),
             _ => answer_text(snapshot, &view, request, &verdict),
@@ -411,19 +418,23 @@ fn with_line(
     voice: &Voice,
     name: NameRef<'_>,
 ) -> TextVoice {
-    let (Cause::List { list, .. } | Cause::Service { service: list, .. }) = voice.reason.cause
-    else {
-        return text;
+    let (specs, id): (Vec<ListSpec>, _) = match voice.reason.cause {
+        Cause::List { list, .. } => {
+            let lists = snapshot.config.lists.iter();
+            (lists.map(list_spec).collect(), list)
+        }
+        Cause::Service { service, .. } => {
+            let service = services::find(service);
+            let specs = service.iter().map(ListSpec::service).collect();
+            (specs, service.map_or("", |service| service.id))
+        }
+        _ => return text,
     };
     if voice.reason.tier == Tier::Sealed {
         return text;
     }
     let excepts = text.effect == VoiceEffect::Exception;
-    let specs: Vec<ListSpec> = match services::find(list) {
-        Some(service) => vec![ListSpec::service(&service)],
-        None => snapshot.config.lists.iter().map(list_spec).collect(),
-    };
-    let lines = specs.iter().find(|spec| spec.id == list).map(|spec| {
+    let lines = specs.iter().find(|spec| spec.id == id).map(|spec| {
         let protected = ListSpec::protected(&specs);
         lines_about(spec, &protected, files, name).unwrap_or_default()
     });
@@ -439,6 +450,11 @@ fn with_line(
         text.line = Some(line.number);
     }
     text
+}
+
+/// Leaves of a voice who it is and what it wants.
+fn withhold(voice: &mut TextVoice) {
+    (voice.text, voice.file, voice.line) = (None, None, None);
 }
 
 /// Where a rule stands that spoke in `scope`.

@@ -179,6 +179,7 @@ impl Daemon {
         warnings.extend(shelf);
         warnings.extend(list_troubles(&snapshot.lists));
         warnings.extend(self.shared_macs(snapshot));
+        warnings.extend(self.out_of_sight(snapshot));
         warnings.extend(self.announcements(&snapshot.config));
         warnings.extend(self.families.clock_doubt());
         let refused = &self.resolver.refused().last_foreign;

@@ -7,7 +7,6 @@ use crate::config::{self, Config};
 use crate::control::api::{BadLine, List, ListSummary, ListUpdated, ListUpdates};
 use crate::control::{ControlError, ListUpdateRequest};
 use crate::files::Files;
-use crate::lists::guard::GuardLimits;
 use crate::lists::{
     self, Accepted, CompileError, Index, LineNote, ListInfo, ListSource, ListSpec, Progress,
     Settings, Target,
@@ -28,7 +27,8 @@ pub fn list_states<'i>(
 ) -> Vec<List> {
     let compiled: Vec<&ListInfo> = compiled.into_iter().collect();
     let lists = config.lists.iter().map(|list| {
-        let info = compiled.iter().find(|info| info.id == list.id).copied();
+        let is_it = |info: &&&ListInfo| info.service.is_none() && info.id == list.id;
+        let info = compiled.iter().find(is_it).copied();
         let updates = list.download.as_ref().map(|download| {
             let (state, next_s) = state(&list.id);
             updates(download, state.unwrap_or_default(), next_s, now)
@@ -136,8 +136,8 @@ pub fn list_specs(config: &Config) -> Vec<ListSpec> {
 
 /// Compiles the lists of `config` to the file `target`, in `memory` octets. Lists that cannot be
 /// loaded keep what they said in the index `before`; those of `accept` are taken however much they
-/// shrank or grew. Where the index stands and something beside it does not, the second of the two
-/// says so.
+/// shrank or grew. The second of the two says what went wrong without keeping the index from its
+/// place.
 ///
 /// # Errors
 /// [`CompileError`]; the file is as it was then.
@@ -149,13 +149,14 @@ pub fn compile_lists(
     accept: &[Accepted],
     target: &Path,
     progress: &mut dyn FnMut(Progress),
-) -> Result<(lists::Outcome, Option<String>), CompileError> {
+) -> Result<(lists::Outcome, Vec<String>), CompileError> {
     let specs = specs_to_compile(config, files);
     let sources = lists::recipe(&specs, files);
     let store = &config.list_store;
+    let (folder, elsewhere) = store.make_work_folder(files);
     let settings = Settings {
         memory: usize::try_from(memory).unwrap_or(usize::MAX),
-        folder: Some(store.work_folder_in(files)),
+        folder: Some(folder),
         accept: accept.to_vec(),
     };
     let done = lists::compile(
@@ -167,12 +168,11 @@ pub fn compile_lists(
         &|| false,
         Target::File(target),
     )?;
-    let warning = if target == store.index() {
-        note_sources(store, files, &sources)?
-    } else {
-        None
-    };
-    Ok((done, warning))
+    let mut warnings = Vec::from_iter(elsewhere);
+    if target == store.index() {
+        warnings.extend(note_sources(store, files, &sources)?);
+    }
+    Ok((done, warnings))
 }
 
 /// What the updater needs to know of the lists of `config` that have an address.
@@ -194,7 +194,6 @@ pub fn update_specs(config: &Config) -> Vec<ListUpdateSpec> {
                 url: signature.url.clone(),
             }),
             delta_url: download.delta_url.clone(),
-            limits: GuardLimits::default(),
         })
     });
     specs.collect()

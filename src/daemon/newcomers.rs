@@ -66,12 +66,33 @@ struct Memory {
     is_changed: bool,
     #[serde(skip)]
     written: Option<Moment>,
-    /// Since when, and how many were told of since.
     #[serde(skip)]
-    told: (Moment, u32),
-    /// How many were not, since it were too many.
-    #[serde(skip)]
-    untold: u32,
+    told: Told,
+}
+
+/// How much was told in this hour.
+#[derive(Debug, Default)]
+struct Told {
+    since: Moment,
+    /// New devices, each by itself.
+    count: u32,
+    /// Whether it was told how many wait for the next hour.
+    is_rest_told: bool,
+}
+
+impl Told {
+    /// Whether one more may be told of now.
+    fn take(&mut self, now: Moment) -> bool {
+        if now.since(self.since) >= Duration::from_hours(1) {
+            *self = Self {
+                since: now,
+                ..Self::default()
+            };
+        }
+        let is_free = self.count < TOLD_AN_HOUR;
+        self.count += u32::from(is_free);
+        is_free
+    }
 }
 
 /// Somebody nobody named.
@@ -213,7 +234,10 @@ impl Newcomers {
             }
             return;
         }
-        memory.make_room(whom);
+        if let Some(gone) = memory.make_room(whom) {
+            // It is new again when it asks again.
+            neighbours.forget_stranger(arrival_of(gone, neighbours));
+        }
         memory.last_number = memory.last_number.wrapping_add(1).max(1);
         let mut newcomer = Newcomer {
             number: memory.last_number,
@@ -229,14 +253,14 @@ impl Newcomers {
         newcomer.seen.look(whom, &present, now);
         // Without a MAC address it is worth a second look: the kernel may not have been asked yet.
         if whom.is_mac() {
-            newcomer.is_told = true;
-            self.tell(&mut memory, &newcomer, &present);
+            newcomer.is_told = self.tell(&mut memory.told, &newcomer, &present);
         }
         memory.new.push(newcomer);
         memory.is_changed = true;
     }
 
-    /// Looks who is there, forgets who has a name by now, and tells of those who still have none.
+    /// Looks who is there, forgets who has a name by now, and tells of those who still have none, as
+    /// many as may be told of in this hour; the rest waits.
     pub(super) fn look(&self, devices: &[config::Device], neighbours: &Neighbours) {
         let present = Present::of(neighbours);
         let now = self.time();
@@ -250,11 +274,18 @@ impl Newcomers {
         memory.is_changed |= !gone.is_empty();
         for newcomer in &mut new {
             memory.is_changed |= newcomer.seen.look(newcomer.whom, &present, now);
-            if !newcomer.is_told {
+            if !newcomer.is_told && self.tell(&mut memory.told, newcomer, &present) {
                 newcomer.is_told = true;
                 memory.is_changed = true;
-                self.tell(&mut memory, newcomer, &present);
             }
+        }
+        let rest = new.iter().filter(|it| !it.is_told).count();
+        if rest > 0 && !memory.told.is_rest_told {
+            memory.told.is_rest_told = true;
+            tracing::info!(
+                count = rest,
+                "more new devices, told of later; `hedgerow device list --new` shows them"
+            );
         }
         memory.new = new;
         let macs: Vec<Mac> = devices.iter().flat_map(macs_of).take(MAX_MACS).collect();
@@ -415,23 +446,11 @@ impl Newcomers {
         found
     }
 
-    fn tell(&self, memory: &mut Memory, newcomer: &Newcomer, present: &Present<'_>) {
-        let now = self.clock.now();
-        let (since, told) = memory.told;
-        if now.since(since) >= Duration::from_hours(1) {
-            memory.told = (now, 0);
-            if memory.untold > 0 {
-                tracing::info!(
-                    count = memory.untold,
-                    "more new devices; `hedgerow device list --new` shows them"
-                );
-                memory.untold = 0;
-            }
-        } else if told >= TOLD_AN_HOUR {
-            memory.untold += 1;
-            return;
+    /// Tells of a newcomer, unless too many were told of in this hour; whether it did.
+    fn tell(&self, told: &mut Told, newcomer: &Newcomer, present: &Present<'_>) -> bool {
+        if !told.take(self.clock.now()) {
+            return false;
         }
-        memory.told.1 += 1;
         let text = newcomer.text(present);
         // What a device says of itself is a host name by now, or nothing.
         tracing::info!(
@@ -443,6 +462,7 @@ impl Newcomers {
             "new device: a guest until somebody names it"
         );
         self.events.tell(Event::NewDevice(Box::new(text)));
+        true
     }
 
     /// Now, in seconds since 1970; none while the clock is not set.
@@ -487,7 +507,7 @@ impl Memory {
     }
 
     /// Makes room for one more of its kind: who was not seen for longest goes.
-    fn make_room(&mut self, whom: Whom) {
+    fn make_room(&mut self, whom: Whom) -> Option<Whom> {
         let most = if whom.is_mac() {
             MAX_MACS
         } else {
@@ -498,12 +518,10 @@ impl Memory {
             all.filter(|(_, it)| it.whom.is_mac() == whom.is_mac())
         };
         if of_kind().count() < most {
-            return;
+            return None;
         }
-        let oldest = of_kind().min_by_key(|(_, it)| (it.seen.last, it.number));
-        if let Some((place, _)) = oldest {
-            self.new.remove(place);
-        }
+        let (place, _) = of_kind().min_by_key(|(_, it)| (it.seen.last, it.number))?;
+        Some(self.new.remove(place).whom)
     }
 }
 
@@ -886,6 +904,54 @@ mod tests {
         assert_eq!(texts, ["198.51.100.7", "2001:db8::2"]);
         newcomers.look(&[], &home.neighbours);
         assert!(told.try_recv().is_err());
+    }
+
+    #[test]
+    fn each_of_many_is_told_of_once_so_many_an_hour() {
+        const MANY: usize = 3 * TOLD_AN_HOUR as usize;
+        let home = Home::new();
+        let mut told = home.events.listen();
+        let newcomers = home.newcomers();
+        for n in 0..MANY as u16 {
+            newcomers.arrive(Arrival::Claimed(mac(n)), &home.neighbours);
+        }
+        let mut numbers = Vec::new();
+        for hour in 1..=3 {
+            // As often as it is looked in an hour.
+            for _ in 0..60 {
+                newcomers.look(&[], &home.neighbours);
+            }
+            while let Ok(Event::NewDevice(text)) = told.try_recv() {
+                numbers.push(text.number);
+            }
+            assert_eq!(numbers.len(), hour * TOLD_AN_HOUR as usize);
+            home.time.advance(Duration::from_hours(1));
+        }
+        assert_eq!(numbers, Vec::from_iter(1..=MANY as u32));
+        newcomers.look(&[], &home.neighbours);
+        assert!(told.try_recv().is_err());
+    }
+
+    #[test]
+    fn who_was_pushed_out_of_memory_is_told_of_again_when_it_asks() {
+        let home = Home::new();
+        let (neighbours, mut service) = Neighbours::new();
+        let newcomers = home.newcomers();
+        let arrival = |n: usize| {
+            let address = format!("198.51.{}.{}", n / 256, n % 256);
+            at(&address)
+        };
+        let mut arrived = |arrival: Arrival| {
+            neighbours.note_stranger(arrival);
+            service.arrivals.try_recv().ok() == Some(arrival)
+        };
+        assert!(arrived(arrival(0)));
+        newcomers.arrive(arrival(0), &neighbours);
+        assert!(!arrived(arrival(0)), "it is remembered");
+        for n in 1..=MAX_ADDRESSES {
+            newcomers.arrive(arrival(n), &neighbours);
+        }
+        assert!(arrived(arrival(0)), "it is forgotten");
     }
 
     #[test]

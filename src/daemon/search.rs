@@ -27,6 +27,7 @@ pub fn search_lists(
     let specs: Vec<ListSpec> = config.lists.iter().map(list_spec).collect();
     let protected = ListSpec::protected(&specs);
     let hits = index.map(|index| ids_of_hits(index, name));
+    let mut is_withheld = false;
     for (list, spec) in config.lists.iter().zip(&specs) {
         let id = &list.id;
         let in_index = hits.as_ref().map(|hits| hits.contains(&id.as_str()));
@@ -52,6 +53,7 @@ pub fn search_lists(
             let counts = lines.iter().any(|line| line.effect().is_some());
             if counts || in_index == Some(true) {
                 search.name = "(withheld)".to_owned();
+                is_withheld = true;
                 search.found.push(ListMatch {
                     effect: VoiceEffect::Block,
                     ..whole
@@ -85,6 +87,12 @@ pub fn search_lists(
     }
     if config.services {
         search.found.extend(services_with(config, files, name));
+    }
+    if is_withheld {
+        // Other lists call it by its name.
+        for found in &mut search.found {
+            (found.rule, found.file, found.line) = (None, None, None);
+        }
     }
     search
 }
@@ -120,10 +128,15 @@ fn services_with(config: &Config, files: &Files, name: NameRef<'_>) -> Vec<ListM
     found
 }
 
-/// The lists that say something of `name` in the index.
+/// The lists of the configuration that say something of `name` in the index.
 fn ids_of_hits(index: &Index, name: NameRef<'_>) -> Vec<&'static str> {
     let mut ids = Vec::new();
-    index.look_up(name, |hit| ids.push(index.list(hit.list).id));
+    index.look_up(name, |hit| {
+        let list = index.list(hit.list);
+        if list.service.is_none() {
+            ids.push(list.id);
+        }
+    });
     ids
 }
 

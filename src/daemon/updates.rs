@@ -57,6 +57,23 @@ struct Wanted {
 struct Work {
     made_for: Wanted,
     updater: Option<Updater>,
+    /// What was told of where working files go.
+    told: Option<String>,
+}
+
+impl Work {
+    /// Sees to it that there is a place for working files: one in memory may have gone.
+    fn make_place(&mut self, files: &Files) {
+        let (Some(updater), Some(store)) = (&mut self.updater, &self.made_for.store) else {
+            return;
+        };
+        let (folder, warning) = store.make_work_folder(files);
+        updater.set_working_folder(folder);
+        if let Some(warning) = warning.as_ref().filter(|it| self.told.as_ref() != Some(it)) {
+            tracing::warn!(warning, "list updates");
+        }
+        self.told = warning;
+    }
 }
 
 #[derive(Debug, Default)]
@@ -178,13 +195,15 @@ impl Updates {
                     let settings = UpdateSettings {
                         resolve: Arc::clone(&self.resolve),
                         cancelled,
-                        ..update_settings(store, &self.files)
+                        // Told with each look at where working files go.
+                        ..update_settings(store, &self.files).0
                     };
                     let (specs, files) = (wanted.specs.clone(), self.files.clone());
                     Updater::new(specs, settings, files, self.clock.clone())
                 });
             work.made_for = wanted;
         }
+        work.make_place(&self.files);
         work
     }
 
@@ -230,12 +249,14 @@ fn tell(result: &UpdateResult) {
     }
 }
 
-/// Where downloads go.
-pub fn update_settings(store: &ListStore, files: &Files) -> UpdateSettings {
-    UpdateSettings {
+/// Where downloads go, and what to tell where working files are not where they should be.
+pub fn update_settings(store: &ListStore, files: &Files) -> (UpdateSettings, Option<String>) {
+    let (folder, warning) = store.make_work_folder(files);
+    let settings = UpdateSettings {
         memory: usize::try_from(store.compile_memory / 4).unwrap_or(usize::MAX),
-        ..UpdateSettings::new(store.folder.clone(), store.work_folder_in(files))
-    }
+        ..UpdateSettings::new(store.folder.clone(), folder)
+    };
+    (settings, warning)
 }
 
 /// Looks up list servers by the household's upstream, past the filter: where the router asks itself

@@ -382,6 +382,7 @@ impl Devices {
         if !is_seen && self.could_be_seen(origin) {
             return Who::Unseen;
         }
+        self.neighbours.note_sight(origin.client, best.is_some());
         self.decide(origin, best)
     }
 

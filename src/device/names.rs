@@ -234,9 +234,6 @@ impl HomeNames {
         let Some(id) = best(address, devices) else {
             return exact;
         };
-        if devices.neighbours.is_shared(id) && exact.is_some() {
-            return exact;
-        }
         let named = devices.of_mac.get(id.index()).copied();
         let named = named.filter(|index| *index != super::NOBODY);
         named.or_else(|| {
@@ -630,6 +627,29 @@ address = ["192.0.2.11"]
         // A stranger takes one: the printer has no MAC address to tell it by, the laptop has.
         world.says(Witness::Kernel, "192.0.2.9", Some(9));
         world.says(Witness::Kernel, "192.0.2.10", Some(9));
+        assert_eq!(world.addresses("printer", rtype::A), ["192.0.2.9"]);
+        assert_eq!(world.addresses("laptop", rtype::A), [""; 0]);
+        assert_eq!(world.name_of("192.0.2.10"), "None");
+    }
+
+    #[test]
+    fn who_takes_many_addresses_takes_nobody_s_name() {
+        let world = world(HOME);
+        // As many as behind a repeater, and a parent's and the printer's among them.
+        for text in ["192.0.2.9", "192.0.2.10", "192.0.2.30", "192.0.2.31"] {
+            world.says(Witness::Kernel, text, Some(1));
+        }
+        let id = world.neighbours.id(mac(1)).unwrap();
+        assert!(world.neighbours.is_shared(id));
+        assert_eq!(world.addresses("laptop", rtype::A), [""; 0]);
+        assert_eq!(world.addresses("printer", rtype::A), [""; 0]);
+        assert_eq!(world.name_of("192.0.2.10"), "mias-tablet.home.arpa");
+        // So does a stranger: what has no MAC address to be told by keeps its address.
+        for text in ["192.0.2.9", "192.0.2.10", "192.0.2.30", "192.0.2.31"] {
+            world.says(Witness::Kernel, text, Some(9));
+        }
+        let id = world.neighbours.id(mac(9)).unwrap();
+        assert!(world.neighbours.is_shared(id));
         assert_eq!(world.addresses("printer", rtype::A), ["192.0.2.9"]);
         assert_eq!(world.addresses("laptop", rtype::A), [""; 0]);
         assert_eq!(world.name_of("192.0.2.10"), "None");

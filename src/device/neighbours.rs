@@ -195,6 +195,8 @@ pub const SHARED: u16 = 4;
 const MAX_WAITING: usize = 256;
 /// How many of them may wait for the same address.
 const MAX_WAITING_FOR_ONE: usize = 8;
+/// After how many questions in a row from beyond our links it is said that nobody can be seen.
+const OUT_OF_SIGHT: u32 = 64;
 /// How long a query waits until its client is known. Kernels give up after three seconds.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Parts of the table, a power of two.
@@ -242,6 +244,8 @@ pub struct Neighbours {
     lease_names: ArcSwap<LeaseNames>,
     /// Whether the kernel tells us.
     is_watching: AtomicBool,
+    /// How many questions in a row came from beyond our links; no more than [`OUT_OF_SIGHT`].
+    out_of_sight: AtomicU32,
     /// What of it nobody has read yet.
     feed: ArcSwapOption<FeedHandle>,
     state: Mutex<State>,
@@ -313,6 +317,7 @@ impl Neighbours {
             host_names: ArcSwap::default(),
             lease_names: ArcSwap::default(),
             is_watching: AtomicBool::new(false),
+            out_of_sight: AtomicU32::new(0),
             feed: ArcSwapOption::empty(),
             state: Mutex::default(),
             requests,
@@ -685,6 +690,32 @@ impl Neighbours {
         let is_on =
             |it: &Link| it.net.contains(&address) && (!is_local || it.interface == interface);
         links.iter().any(is_on) && !links.iter().any(|link| link.net.addr() == address)
+    }
+
+    /// Notes whether anybody knows the MAC address behind a client; where that is so as ever, it costs
+    /// a comparison.
+    #[inline]
+    pub fn note_sight(&self, client: IpAddr, is_known: bool) {
+        let count = self.out_of_sight.load(Ordering::Relaxed);
+        if is_known {
+            if count > 0 {
+                self.out_of_sight.store(0, Ordering::Relaxed);
+            }
+        } else if count < OUT_OF_SIGHT && self.is_beyond_links(client) {
+            // Two at once may count for one.
+            self.out_of_sight.store(count + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the last [`OUT_OF_SIGHT`] questions all came from where the kernel sees no MAC
+    /// addresses: out of a container, or through a router.
+    pub fn is_out_of_sight(&self) -> bool {
+        self.is_watching() && self.out_of_sight.load(Ordering::Relaxed) >= OUT_OF_SIGHT
+    }
+
+    fn is_beyond_links(&self, client: IpAddr) -> bool {
+        let is_near = |link: &Link| link.net.contains(&client);
+        self.is_watching() && !client.is_loopback() && !self.links.load().iter().any(is_near)
     }
 
     /// Waits until the kernel has resolved an address, or somebody knows that it will not, a second

@@ -50,7 +50,7 @@ impl View<'_> {
             qtype,
             address: self.client,
             device: self.device_name,
-            tags: &[],
+            tags: self.profile.tags,
         }
     }
 
@@ -75,7 +75,12 @@ impl View<'_> {
             // What takes back a rewrite opens nothing, and "only over TCP" closes nothing.
             let is_mute = action == ActionKind::TcpOnly
                 || hit.effect == Effect::Excepted && action != ActionKind::Block;
-            if is_mute || !self.lists.applies(hit, name, &self.asker(qtype)) {
+            let asker = self.asker(qtype);
+            let allows = matches!(said, Some((Stance::Allow, _)));
+            if is_mute
+                || !self.lists.applies(hit, name, &asker)
+                || allows && self.lists.guesses(hit, &asker)
+            {
                 return None;
             }
         }

@@ -17,7 +17,7 @@ use crate::config::{Case, CaseAsker, CaseNames, Config, Diagnostic, Expect};
 use crate::lists::{Effect, ListKind, Reach, services};
 use crate::name::NameBuf;
 use crate::snapshot::Snapshot;
-use crate::verdict::{Cause, Reason, Tier, Verdict};
+use crate::verdict::{Cause, Reason, Verdict};
 
 /// The code of what a broken case says of itself.
 pub const BROKEN: &str = "broken-test";
@@ -26,7 +26,7 @@ pub const BROKEN: &str = "broken-test";
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Proved {
-    /// What it is about.
+    /// What it is about; its number where that is on a sealed list.
     pub title: String,
     /// Whether it is as expected.
     pub ok: bool,
@@ -85,17 +85,19 @@ impl Proved {
             (Expect::Allow, Some(why)) => format!("it has to be let through because of {why}"),
             (Expect::Block, Some(why)) => format!("it has to be blocked because of {why}"),
         };
-        (!self.ok).then(|| Diagnostic::of_case(&self.case, self.sentence(), wanted))
+        (!self.ok)
+            .then(|| Diagnostic::of_case(&self.title, &self.case.place, self.sentence(), wanted))
     }
 }
 
 /// Tries all cases of the configuration that `snapshot` was built from, as of `now`.
 pub fn try_cases(snapshot: &Snapshot, now: Timestamp) -> Vec<Proved> {
-    let cases = snapshot.config.cases.iter();
-    cases.map(|case| try_case(case, snapshot, now)).collect()
+    let cases = snapshot.config.cases.iter().zip(1..);
+    let proved = cases.map(|(case, number)| try_case(case, number, snapshot, now));
+    proved.collect()
 }
 
-fn try_case(case: &Case, snapshot: &Snapshot, now: Timestamp) -> Proved {
+fn try_case(case: &Case, number: usize, snapshot: &Snapshot, now: Timestamp) -> Proved {
     let zone = &snapshot.config.zone;
     let moment = case.at.moment(now, zone);
     let standings = match moment {
@@ -124,7 +126,8 @@ fn try_case(case: &Case, snapshot: &Snapshot, now: Timestamp) -> Proved {
         let as_expected = is_expected(case, &verdict);
         if first.is_none() || !as_expected {
             let chain = world.chain(name.as_ref(), case.qtype, &view, &verdict);
-            first = Some((name, verdict, chain, as_expected));
+            let is_sealed = world.is_sealed(name.as_ref(), case.qtype, &view);
+            first = Some(((!is_sealed).then_some(name), verdict, chain, as_expected));
         }
         if !as_expected {
             break;
@@ -133,19 +136,21 @@ fn try_case(case: &Case, snapshot: &Snapshot, now: Timestamp) -> Proved {
     let ok = first.as_ref().is_some_and(|(.., as_expected)| *as_expected);
     let (name, verdict, chain) = match first {
         None => (None, None, Vec::new()),
-        Some((name, verdict, chain, _)) => {
-            let is_sealed = verdict.reason().tier == Tier::Sealed;
-            let name = (!is_sealed).then(|| name.to_string());
-            (name, Some(verdict.label()), chain)
-        }
+        Some((name, verdict, chain, _)) => (name, Some(verdict.label()), chain),
+    };
+    // What a test is about is what it asks for, and a title may be anything.
+    let is_withheld = verdict.is_some() && name.is_none();
+    let title = match is_withheld {
+        true => number.to_string(),
+        false => case.title.clone(),
     };
     Proved {
-        title: case.title.clone(),
+        title,
         ok,
         expect: case.expect.label(),
         at: moment.map(|at| zone.written(at)),
         names: names.len(),
-        name,
+        name: name.map(|name| name.to_string()),
         verdict,
         chain,
         file: case.place.file.display().to_string(),

@@ -8,7 +8,7 @@ use crate::policy::{Rank, Stance, View, Voice, judge_name, survey};
 use crate::profile::Profile;
 use crate::snapshot::Snapshot;
 use crate::standing::{Closer, Closing, Standing, StandingInput, Standings};
-use crate::verdict::{Tier, Verdict};
+use crate::verdict::{Cause, Reason, Tier, Verdict};
 
 /// What holds for each profile at `at` by the configuration alone: without grants and pauses, and
 /// with nothing used of any quota.
@@ -134,7 +134,17 @@ impl<'w> World<'w> {
         judge_name(name, qtype, view)
     }
 
+    /// Whether a name is on a sealed list that speaks here, whatever comes of it.
+    pub fn is_sealed(&self, name: NameRef<'_>, qtype: u16, view: &View<'_>) -> bool {
+        let mut is_sealed = false;
+        survey(name, qtype, view, |voice| {
+            is_sealed |= voice.reason.tier == Tier::Sealed;
+        });
+        is_sealed
+    }
+
     /// Why `verdict` came of it: the voice that decided, then the others in the order of authority.
+    /// Of what is on a sealed list none is quoted: rules call it by its name.
     pub fn chain(
         &self,
         name: NameRef<'_>,
@@ -152,7 +162,13 @@ impl<'w> World<'w> {
         others.sort_by_key(|(rank, precision, _)| (*rank, *precision));
         let times = view.standing.times_of(&reason.cause).unwrap_or_default();
         let zone = &self.snapshot.config.zone;
-        let mut first = format!("{reason} [{}]", reason.tier.label());
+        let is_sealed = self.is_sealed(name, qtype, view);
+        let told = |reason: Reason| match (reason.tier, reason.cause) {
+            (Tier::Sealed, _) => "a sealed list".to_owned(),
+            (_, Cause::Rule { .. }) if is_sealed => "a rule".to_owned(),
+            _ => reason.to_string(),
+        };
+        let mut first = format!("{} [{}]", told(reason), reason.tier.label());
         if let Some(until) = times.until {
             first.push_str(&format!(" until {}", zone.written(until)));
         }
@@ -162,10 +178,8 @@ impl<'w> World<'w> {
                 Stance::Block => "against",
                 Stance::Rewrite => "for the safe form",
             };
-            match voice.reason.tier {
-                Tier::Sealed => format!("{says}: a sealed list [sealed]"),
-                tier => format!("{says}: {} [{}]", voice.reason, tier.label()),
-            }
+            let tier = voice.reason.tier.label();
+            format!("{says}: {} [{tier}]", told(voice.reason))
         });
         std::iter::once(first).chain(others).collect()
     }

@@ -85,7 +85,7 @@ impl Doubts {
     ) {
         let before = std::mem::take(&mut self.doubted);
         for (spec, stamp) in sources {
-            let list = lists.find(&spec.id).map(|list| lists.list(list));
+            let list = lists.find_spec(spec).map(|list| lists.list(list));
             let is_doubted = list.is_some_and(|list| list.stale.is_some());
             // What protects a child stays until somebody says otherwise.
             let may_change = spec.tier == Tier::Lists && spec.urls.is_empty();

@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::apart::{Apart, ApartError, IndexMark, Made, Work};
 use crate::config::ListStore;
 use crate::files::{FileError, Files, Stamp};
-use crate::lists::sealed::{Day, FeedHead, SealKeys, is_feed};
+use crate::lists::sealed::{Day, FeedHead, KEYS_FILE, MAX_KEYS_FILE, SealKeys, is_feed};
 use crate::lists::{
     self, Accepted, CompileError, Index, IndexError, ListFormat, ListKind, ListSource, ListSpec,
     Settings, Target, starter,
@@ -26,7 +26,7 @@ use crate::lists::{
 const SOON: u64 = 2 << 20;
 /// The most octets of a sealed list's head.
 const HEAD: u64 = 16 * 1024;
-/// The most octets of the note and of the file of keys.
+/// The most octets of the note.
 const SMALL_FILE: u64 = 64 * 1024;
 
 /// An index that can serve.
@@ -195,7 +195,7 @@ impl<'a> Shelf<'a> {
         // What can be read at any time needs nobody who remembers it.
         let remembers = |index: &&Index| {
             let mut in_files = specs.iter().filter(|spec| is_in_file(spec));
-            index.file().is_some() || in_files.any(|spec| index.find(&spec.id).is_some())
+            index.file().is_some() || in_files.any(|spec| index.find_spec(spec).is_some())
         };
         let before = before.filter(remembers);
         // Without a folder of its own a daemon still serves: somebody tries it out, or the disk is
@@ -233,7 +233,10 @@ impl<'a> Shelf<'a> {
         specs: &[ListSpec],
         before: Option<&Index>,
     ) -> Result<Served, CompileError> {
-        self.compile_in_memory_with(specs, before, &self.settings())
+        let (settings, warning) = self.settings();
+        let mut served = self.compile_in_memory_with(specs, before, &settings)?;
+        served.warnings.extend(warning);
+        Ok(served)
     }
 
     fn compile_in_memory_with(
@@ -259,7 +262,7 @@ impl<'a> Shelf<'a> {
         specs: &[ListSpec],
         before: Option<&Index>,
     ) -> Result<Made, RenewError> {
-        let settings = self.settings();
+        let (settings, unworkable) = self.settings();
         let work = Work {
             specs,
             settings: &settings,
@@ -268,7 +271,10 @@ impl<'a> Shelf<'a> {
             patience: patience(self.weight(specs)),
         };
         let warning = match self.apart.map(|apart| (apart, apart.compile(work))) {
-            Some((_, Ok(made))) => return Ok(made),
+            Some((_, Ok(mut made))) => {
+                made.warnings.extend(unworkable);
+                return Ok(made);
+            }
             Some((apart, Err(error @ ApartError::NotStarted(_)))) => apart.tell_once(&error),
             Some((_, Err(error))) => return Err(RenewError::Apart(error)),
             None => None,
@@ -276,7 +282,7 @@ impl<'a> Shelf<'a> {
         let made = self.compile(specs, before, &settings, Target::File(path))?;
         Ok(Made {
             index: IndexMark::of(&made),
-            warnings: Vec::from_iter(warning),
+            warnings: warning.into_iter().chain(unworkable).collect(),
         })
     }
 
@@ -299,14 +305,19 @@ impl<'a> Shelf<'a> {
         )
     }
 
-    fn settings(&self) -> Settings {
-        let work = self.store.work_folder_in(self.files);
+    /// How to compile, and what to tell where working files are not where they should be.
+    fn settings(&self) -> (Settings, Option<String>) {
+        let (work, warning) = match self.writes {
+            true => self.store.make_work_folder(self.files),
+            false => (self.store.work_folder_in(self.files), None),
+        };
         let can_work = self.files.scratch(&work).is_ok();
-        Settings {
+        let settings = Settings {
             memory: usize::try_from(self.store.compile_memory).unwrap_or(Settings::MEMORY),
             folder: can_work.then_some(work),
             accept: self.accept.to_vec(),
-        }
+        };
+        (settings, warning)
     }
 
     /// Whether `index` was made from what the lists are now.
@@ -338,8 +349,8 @@ impl<'a> Shelf<'a> {
         if served.index.sealed_section().is_empty() {
             return;
         }
-        let path = self.store.folder.join("sealed-keys");
-        let kept = match self.files.read(&path, SMALL_FILE) {
+        let path = self.store.folder.join(KEYS_FILE);
+        let kept = match self.files.read(&path, MAX_KEYS_FILE) {
             Ok(octets) => String::from_utf8_lossy(&octets).into_owned(),
             Err(error) if is_absent(&error) => String::new(),
             Err(error) => {
@@ -445,7 +456,7 @@ impl<'a> Shelf<'a> {
 
 /// What is told where the lists could not be compiled and `index` goes on serving.
 pub(super) fn told(error: &RenewError, specs: &[ListSpec], index: &Index) -> String {
-    let silent = specs.iter().filter(|spec| index.find(&spec.id).is_none());
+    let silent = specs.iter().filter(|spec| index.find_spec(spec).is_none());
     let silent: Vec<String> = silent.map(|spec| format!("`{}`", spec.id)).collect();
     if silent.is_empty() {
         return format!("the lists stay as they were: {error}");

@@ -15,7 +15,7 @@ use super::{FetchError, SignatureError, url};
 use crate::files::{FileError, Scratch};
 use crate::lists::guard::{Guard, Protected, Refusal};
 use crate::lists::parse::{Report, read_list};
-use crate::lists::sealed::{FeedHead, is_feed};
+use crate::lists::sealed::{FeedHead, KEYS_FILE, MAX_KEYS_FILE, SealKey, SealKeys, is_feed};
 use crate::lists::{KEPT_ERRORS, LineNote};
 
 /// Why there is no new version of a list.
@@ -150,7 +150,7 @@ impl Updater {
             last_modified: state.last_modified.as_deref().filter(|_| conditional),
             ..spec.request(&spec.url)
         };
-        let received = match self.fetcher.fetch(&request, &mut work)? {
+        let received = match self.fetch(&request, &mut work)? {
             Fetched::NotModified => return Ok(None),
             Fetched::Body(received) => received,
         };
@@ -191,12 +191,13 @@ impl Updater {
         let short = base.get(..16).unwrap_or_default();
         let url = pattern.unwrap_or_default().replace("{from}", short);
         let mut work = self.scratch()?;
-        let received = match self.fetcher.fetch(&spec.request(&url), &mut work) {
+        let received = match self.fetch(&spec.request(&url), &mut work) {
             Ok(Fetched::Body(received)) => received,
-            Ok(Fetched::NotModified) | Err(FetchError::Status { status: 404, .. }) => {
+            Ok(Fetched::NotModified)
+            | Err(UpdateError::Fetch(FetchError::Status { status: 404, .. })) => {
                 return Ok(None);
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
         let signed = match &spec.signature {
             None => None,
@@ -213,6 +214,32 @@ impl Updater {
             signed,
             canonical: Some(applied.to),
         }))
+    }
+
+    /// Downloads what `request` says until nobody wants it any more.
+    fn fetch(
+        &self,
+        request: &FetchRequest<'_>,
+        work: &mut Box<dyn Scratch>,
+    ) -> Result<Fetched, UpdateError> {
+        let mut wanted = Wanted {
+            stream: work,
+            updater: self,
+        };
+        match self.fetcher.fetch(request, &mut wanted) {
+            Err(_) if self.is_cancelled() => Err(UpdateError::Cancelled),
+            done => Ok(done?),
+        }
+    }
+
+    /// The key of a sealed list: the one that came with it, or the one that was handed over.
+    fn key_of(&self, head: FeedHead) -> Option<SealKey> {
+        head.key.or_else(|| {
+            let path = self.settings.state_folder.join(KEYS_FILE);
+            let kept = self.files.read(&path, MAX_KEYS_FILE).ok()?;
+            let kept = SealKeys::of_lines(&String::from_utf8_lossy(&kept));
+            kept.get(head.key_id).cloned()
+        })
     }
 
     /// Fetches the signature of `work`, which came from `url`, and checks it.
@@ -303,12 +330,12 @@ impl Updater {
         }
         candidate.work.seek(SeekFrom::Start(0))?;
         let protected = self.protected(spec);
-        let mut guard = Guard::new(&protected, spec.kind, spec.limits);
-        if let Some(key) = head.and_then(|head| head.key) {
+        let mut guard = Guard::new(&protected, spec.kind);
+        if let Some(key) = head.and_then(|head| self.key_of(head)) {
             guard = guard.with_key(&key);
         }
         let reader = Wanted {
-            source: &mut candidate.work,
+            stream: &mut candidate.work,
             updater: self,
         };
         let report = read_list(reader, &spec.options(), |line, item| {
@@ -424,17 +451,33 @@ fn pour(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<(String, u64)> {
 }
 
 /// A stream that ends in an error once nobody wants it any more.
-struct Wanted<'u, R> {
-    source: R,
+struct Wanted<'u, S> {
+    stream: S,
     updater: &'u Updater,
 }
 
-impl<R: Read> Read for Wanted<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+impl<S> Wanted<'_, S> {
+    fn stream(&mut self) -> io::Result<&mut S> {
         if self.updater.is_cancelled() {
             return Err(io::Error::other("cancelled"));
         }
-        self.source.read(buffer)
+        Ok(&mut self.stream)
+    }
+}
+
+impl<S: Read> Read for Wanted<'_, S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream()?.read(buffer)
+    }
+}
+
+impl<S: Write> Write for Wanted<'_, S> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.stream()?.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream()?.flush()
     }
 }
 

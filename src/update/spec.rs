@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::attempt::UpdateError;
 use super::fetch::{FetchRequest, Require};
-use crate::lists::guard::GuardLimits;
 use crate::lists::parse::ReadOptions;
 use crate::lists::{ListFormat, ListKind};
 
@@ -32,8 +31,6 @@ pub struct ListUpdateSpec {
     pub signature: Option<SignatureSpec>,
     /// Where deltas are: a URL with `{from}` for the version at hand.
     pub delta_url: Option<String>,
-    /// What a new version must not do.
-    pub limits: GuardLimits,
 }
 
 impl ListUpdateSpec {
@@ -55,7 +52,6 @@ impl ListUpdateSpec {
             allow_private: false,
             signature: None,
             delta_url: None,
-            limits: GuardLimits::default(),
         }
     }
 }

@@ -153,6 +153,11 @@ impl Updater {
         this
     }
 
+    /// Has working files go to `folder` from now on.
+    pub fn set_working_folder(&mut self, folder: PathBuf) {
+        self.settings.working_folder = folder;
+    }
+
     /// Looks for a new version of the list `id` now; none if there is no such list.
     ///
     /// With `force` the server is asked for the whole list even if nothing changed, and a list that

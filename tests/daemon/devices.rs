@@ -73,6 +73,31 @@ fn a_new_device_is_shown_named_assigned_and_forgotten() {
 }
 
 #[test]
+fn what_was_done_to_a_device_is_told_to_programs() {
+    let home = Home::start(CONFIG);
+    let file = home.path("../state/devices.toml");
+    let said = |arguments: &[&str]| -> serde_json::Value {
+        let all = [&["device"], arguments, &["--json"]].concat();
+        serde_json::from_str(&told(&home, &all)).unwrap()
+    };
+    let mac = "02:00:5e:10:00:01";
+    let named = said(&["name", mac, "tablet"]);
+    assert_eq!(named["device"], "tablet", "{named}");
+    assert_eq!(named["done"], "added", "{named}");
+    assert_eq!(named["profile"], "guest", "{named}");
+    assert_eq!(named["known_by"], serde_json::json!([mac]), "{named}");
+    let written = file.canonicalize().unwrap();
+    assert_eq!(named["file"], written.to_str().unwrap(), "{named}");
+    let assigned = said(&["assign", "tablet", "--profile", "mia"]);
+    assert_eq!(assigned["profile"], "mia", "{assigned}");
+    assert_eq!(assigned["device"], "tablet", "{assigned}");
+    let forgotten = said(&["forget", "tablet"]);
+    assert_eq!(forgotten["device"], "tablet", "{forgotten}");
+    assert_eq!(forgotten["profile"], serde_json::Value::Null, "{forgotten}");
+    assert!(!std::fs::read_to_string(&file).unwrap().contains("tablet"));
+}
+
+#[test]
 fn what_would_be_wrong_or_stands_elsewhere_is_not_changed() {
     let home = Home::start(CONFIG);
     let refused = |arguments: &[&str]| {

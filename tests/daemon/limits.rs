@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{scope, spawn};
 use std::time::{Duration, Instant};
 
+use crate::skip::skip;
 use crate::support::upstream::{address, unknown};
 use crate::support::wire::{self, ask, rtype};
 use crate::support::{Connection, Home, Reply, Say};
@@ -266,7 +267,7 @@ fn in_own_network(test: &str, addresses: &[&str], body: impl FnOnce()) {
     };
     let possible = unshare(&["ip", "link", "set", "lo", "up"]).output();
     if !possible.is_ok_and(|output| output.status.success()) {
-        println!("skipped: no network namespace to be had (unshare --net)");
+        skip("no network namespace to be had (unshare --net)");
         return;
     }
     let mut script = "ip link set lo up".to_owned();

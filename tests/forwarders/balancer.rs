@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::skip::skip;
 use crate::support::wire::{Ask, ask, frame, rtype};
 use crate::support::{Connection, Home, clients, home, wait_for};
 use crate::{FAMILY, client_in_log, reload, taken_for};
@@ -219,7 +220,7 @@ fn places_are_counted_by_the_real_client() {
 fn a_real_haproxy_is_understood() {
     let version = Command::new("haproxy").arg("-v").output();
     let Ok(_) = version else {
-        eprintln!("skipped: haproxy is missing (Debian and Ubuntu: apt install haproxy)");
+        skip("haproxy is missing (Debian and Ubuntu: apt install haproxy)");
         return;
     };
     let home = start();

@@ -9,6 +9,7 @@
 
 use std::process::{Child, Command, Stdio};
 
+use crate::skip::skip;
 use crate::support::home::Running;
 use crate::support::{Home, clients, wait_for};
 use crate::{FAMILY, reload, taken_for};
@@ -41,7 +42,9 @@ fn a_real_dnsmasq_says_which_device_it_is() {
             .status();
         // `ip` and `dig` know no `--version` and say so.
         if found.is_err() {
-            eprintln!("skipped: {program} is missing (Debian and Ubuntu: apt install {package})");
+            skip(&format!(
+                "{program} is missing (Debian and Ubuntu: apt install {package})"
+            ));
             return;
         }
     }
@@ -53,7 +56,7 @@ fn a_real_dnsmasq_says_which_device_it_is() {
         made.is_ok_and(|made| made.status.success())
     };
     let Some(way) = ways.iter().find(may) else {
-        eprintln!("skipped: network namespaces with links cannot be made here");
+        skip("network namespaces with links cannot be made here");
         return;
     };
     let status = Command::new("unshare")

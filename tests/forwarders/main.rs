@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[path = "../support/skip.rs"]
+mod skip;
 #[path = "../support/daemon/mod.rs"]
 mod support;
 

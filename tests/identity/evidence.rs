@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::skip::skip;
 use crate::street::{NOT_YET, Street, Who, is_possible, wait_for};
 
 const V4: &str = "10.77.0.1:53";
@@ -40,6 +41,31 @@ fn switched_off_and_on_again_it_follows_the_configuration() {
     assert_eq!(tablet.ask("10.77.0.10:0", V4), Some(Who::Guest));
 }
 
+#[test]
+fn where_every_client_comes_through_a_router_it_is_said_that_none_can_be_seen() {
+    const TOLD: &str = "no MAC address can be seen";
+    if !is_possible() {
+        return;
+    }
+    let street = Street::new("");
+    let Street {
+        tablet,
+        laptop,
+        router,
+    } = &street;
+    // A network behind the tablet: what comes from there came through a router.
+    tablet.ip("addr add 10.88.0.10/32 dev eth0");
+    router.machine.ip("route add 10.88.0.0/24 via 10.77.0.10");
+    assert_eq!(tablet.ask("10.88.0.10:0", V4), Some(Who::Guest));
+    let is_told = || router.hedgerow("status").contains(TOLD);
+    assert!(!is_told());
+    let mut many = tablet.inside("flood 10.88.0.10:0 10.77.0.1:53 200 1");
+    assert!(many.output().unwrap().status.success());
+    assert!(is_told(), "{}", router.hedgerow("status"));
+    assert_eq!(laptop.ask("10.77.0.20:0", V4), Some(Who::Laptop));
+    assert!(!is_told());
+}
+
 /// Starts a program for which there is no netlink, as where a container's rules forbid it.
 const WITHOUT_NETLINK: &str = r"
 import ctypes, os, platform, struct, sys
@@ -71,7 +97,7 @@ fn without_netlink_addresses_count_and_it_is_said() {
     let trial = "import ctypes, platform; {'x86_64': 41, 'aarch64': 198}[platform.machine()]";
     let python = Command::new("python3").args(["-c", trial]).output();
     if !python.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: no Python that can forbid a system call");
+        skip("no Python that can forbid a system call");
         return;
     }
     let mut street = Street::new(NOT_YET);

@@ -5,10 +5,12 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::time::{Duration, Instant};
 
+use hedgerow::mac::Mac;
+
 use crate::street::wait_for;
 
-/// The variable that holds the task: `ask FROM TO MILLISECONDS`, `flood FROM TO RATE SECONDS`,
-/// `crowd NET COUNT TO`, `lease INTERFACE HOST-NAME` or `respond PORT NAME`.
+/// The variable that holds the task: `ask FROM TO MILLISECONDS`, `claim FROM TO MAC`, `flood FROM TO
+/// RATE SECONDS`, `crowd NET COUNT TO`, `lease INTERFACE HOST-NAME` or `respond PORT NAME`.
 pub const TASK: &str = "HEDGEROW_IDENTITY_TASK";
 /// What the line with the outcome begins with.
 const MARK: &str = "outcome: ";
@@ -30,7 +32,12 @@ fn does_its_task() {
         ["ask", from, to, millis] => {
             let socket = socket(from, to);
             let patience = Duration::from_millis(millis.parse().unwrap());
-            ask(&socket, patience).map_or_else(String::new, |it| it.to_string())
+            ask(&socket, &question(1), patience).map_or_else(String::new, |it| it.to_string())
+        }
+        ["claim", from, to, mac] => {
+            let asked = claiming(mac.parse().unwrap());
+            let said = ask(&socket(from, to), &asked, Duration::from_secs(10));
+            said.map_or_else(String::new, |it| it.to_string())
         }
         ["flood", from, to, rate, seconds] => {
             let seconds = Duration::from_secs(seconds.parse().unwrap());
@@ -74,19 +81,29 @@ fn question(id: u16) -> Vec<u8> {
     out
 }
 
-/// The address at the end of an answer, with its id; none where it says only to come by TCP.
-fn read(octets: &[u8]) -> (u16, Option<Ipv4Addr>) {
-    let id = octets.first_chunk().unwrap();
-    let address = octets.last_chunk::<4>().unwrap();
-    let is_whole = octets[2] & 0x02 == 0;
-    (
-        u16::from_be_bytes(*id),
-        is_whole.then(|| Ipv4Addr::from(*address)),
-    )
+/// The same with a MAC address as dnsmasq's `add-mac` writes it.
+fn claiming(mac: Mac) -> Vec<u8> {
+    let mut out = question(1);
+    // One additional record: OPT with option 65001.
+    out[11] = 1;
+    out.extend(b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x0a\xfd\xe9\x00\x06");
+    out.extend(mac.octets());
+    out
 }
 
-fn ask(socket: &UdpSocket, patience: Duration) -> Option<Ipv4Addr> {
-    socket.send(&question(1)).unwrap();
+/// Where the address stands in an answer: behind head, question and the rest of the one record.
+const ADDRESS: std::ops::Range<usize> = 41..45;
+
+/// The address in an answer, with its id; none where it says only to come by TCP.
+fn read(octets: &[u8]) -> (u16, Option<Ipv4Addr>) {
+    let id = octets.first_chunk().unwrap();
+    let is_whole = octets[2] & 0x02 == 0;
+    let address = is_whole.then(|| <[u8; 4]>::try_from(&octets[ADDRESS]).unwrap().into());
+    (u16::from_be_bytes(*id), address)
+}
+
+fn ask(socket: &UdpSocket, question: &[u8], patience: Duration) -> Option<Ipv4Addr> {
+    socket.send(question).unwrap();
     socket.set_read_timeout(Some(patience)).unwrap();
     let mut room = [0; 512];
     match socket.recv(&mut room) {

@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 
 use crate::newcomers::new_devices;
+use crate::skip::skip;
 use crate::street::{NOT_YET, PHONE, Router, Running, Street, Who, is_possible, wait_for};
 
 const V4: &str = "10.77.0.1:53";
@@ -10,7 +11,7 @@ const V4: &str = "10.77.0.1:53";
 /// A DHCP server on the router; none where the program is missing.
 fn start_dnsmasq(router: &Router) -> Option<Running> {
     if Command::new("dnsmasq").arg("--version").output().is_err() {
-        eprintln!("skipped: dnsmasq is missing (Debian and Ubuntu: apt install dnsmasq-base)");
+        skip("dnsmasq is missing (Debian and Ubuntu: apt install dnsmasq-base)");
         return None;
     }
     let leases = router.path("dhcp/leases");

@@ -10,6 +10,9 @@
     reason = "what is used in another file is public there"
 )]
 
+#[path = "../support/skip.rs"]
+mod skip;
+
 mod dhcp;
 mod inside;
 mod street;
@@ -17,6 +20,7 @@ mod street;
 mod addresses;
 mod churn;
 mod evidence;
+mod forwarder;
 mod leases;
 mod newcomers;
 mod places;

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::skip::skip;
+
 /// How long a test waits for what must happen. Far more than it takes, since the machine may be
 /// busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,11 +42,11 @@ pub fn is_possible() -> bool {
         Ok(output) if output.status.success() => {}
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stderr);
-            eprintln!("skipped: network namespaces cannot be made: {said}");
+            skip(&format!("network namespaces cannot be made: {said}"));
             return false;
         }
         Err(error) => {
-            eprintln!("skipped: cannot run unshare: {error}");
+            skip(&format!("cannot run unshare: {error}"));
             return false;
         }
     }
@@ -52,7 +54,7 @@ pub fn is_possible() -> bool {
     match Machine::new("trial") {
         Ok(_) => true,
         Err(said) => {
-            eprintln!("skipped: network namespaces cannot be named: {said}");
+            skip(&format!("network namespaces cannot be named: {said}"));
             false
         }
     }
@@ -151,6 +153,12 @@ impl Machine {
     /// Who answers a question from `from` to `to`: a device, or nobody in time.
     pub fn ask(&self, from: &str, to: &str) -> Option<Who> {
         self.ask_for(Duration::from_secs(10), from, to)
+    }
+
+    /// The same where the question says that it comes from a device with this MAC address.
+    pub fn claim(&self, from: &str, to: &str, mac: &str) -> Option<Who> {
+        let output = run(&mut self.inside(&format!("claim {from} {to} {mac}"))).unwrap();
+        Who::read(crate::inside::said(&output))
     }
 
     /// The same with as much patience.

@@ -316,3 +316,83 @@ fn names_are_sealed_and_found_by_nobody_who_reads() {
     );
     assert!(done.err.contains(note), "{done:?}");
 }
+
+#[test]
+fn a_list_may_be_called_like_a_service() {
+    let here = Household::new("");
+    // Services come with the starter lists.
+    let config = "[profile.ours]\ninherits = \"adult\"\nblock-lists = [\"youtube\"]\n\
+                  [profile.theirs]\ninherits = \"adult\"\nblock = [\"youtube\"]\n\
+                  [[device]]\nname = \"one\"\nprofile = \"ours\"\naddress = [\"192.0.2.1\"]\n\
+                  [[device]]\nname = \"two\"\nprofile = \"theirs\"\naddress = [\"192.0.2.2\"]\n\
+                  [[list]]\nid = \"youtube\"\ncategory = \"shows\"\nlines = [\"own.example\"]\n";
+    let state = here.path("state");
+    here.write(
+        "hedgerow.toml",
+        format!("[lists]\nfolder = {state:?}\n{config}"),
+    );
+    let compiled = here.lists("compile --json").json(0);
+    let ours = compiled["lists"].as_array().unwrap();
+    let ours: Vec<_> = ours.iter().filter(|it| it["id"] == "youtube").collect();
+    assert_eq!(ours.len(), 1);
+    assert_eq!(ours[0]["entries"], 1);
+    let service = "service youtube (YouTube)";
+    for (name, device, verdict, who) in [
+        ("own.example", "one", "block", "list youtube"),
+        ("own.example", "two", "allow", "list youtube"),
+        ("www.youtube.com", "one", "allow", service),
+        ("www.youtube.com", "two", "block", service),
+    ] {
+        let line = format!("explain {name} --device {device} --json --config hedgerow.toml");
+        let said = here.run(&line, "").json(0);
+        assert_eq!(said["verdict"], verdict, "{said}");
+        let voices = said["voices"].as_array().unwrap();
+        let its = voices.iter().find(|it| it["who"] == who);
+        let its = its.unwrap_or_else(|| panic!("{said}"));
+        assert_eq!(its["decisive"], verdict == "block", "{said}");
+    }
+    // What each names is told of each alone.
+    let search = |name: &str| here.lists(&format!("search {name} --json")).json(0);
+    let found = search("own.example");
+    assert_eq!(found["found"].as_array().unwrap().len(), 1, "{found}");
+    for found in [found, search("www.youtube.com")] {
+        assert_eq!(found["notes"], serde_json::json!([]), "{found}");
+    }
+    let exported = here.lists("export youtube").fine();
+    assert!(exported.contains("own.example"), "{exported}");
+    assert!(!exported.contains("youtube.com"), "{exported}");
+}
+
+#[test]
+fn tags_of_adguard_are_the_presets() {
+    let here = Household::new(
+        "[profile.kid]\ninherits = \"schoolchild\"\nblock = [\"ads\"]\n\
+         [profile.big]\ninherits = \"adult\"\nblock = [\"ads\"]\n\
+         [profile.other]\ninherits = \"guest\"\nblock = [\"ads\"]\n\
+         [[device]]\nname = \"kid\"\nprofile = \"kid\"\naddress = [\"192.0.2.1\"]\n\
+         [[device]]\nname = \"big\"\nprofile = \"big\"\naddress = [\"192.0.2.2\"]\n\
+         [[device]]\nname = \"other\"\nprofile = \"other\"\naddress = [\"192.0.2.3\"]\n\
+         [[list]]\nid = \"odd\"\ncategory = \"ads\"\nfile = \"odd.txt\"\n",
+    );
+    here.write(
+        "odd.txt",
+        "||child.example^$ctag=user_child\n||grown.example^$ctag=~user_child\n\
+         ||open.example^\n@@||open.example^$ctag=~user_child\n\
+         ||tv.example^\n@@||tv.example^$ctag=~device_tv\n",
+    );
+    here.lists("compile").fine();
+    for (name, blocked_for) in [
+        ("child.example", &["kid"][..]),
+        ("grown.example", &["big", "other"]),
+        // Of who is nobody's child and nobody's parent an exception knows too little.
+        ("open.example", &["kid", "other"]),
+        ("tv.example", &["kid", "big", "other"]),
+    ] {
+        for device in ["kid", "big", "other"] {
+            let line = format!("explain {name} --device {device} --json --config hedgerow.toml");
+            let said = here.run(&line, "").json(0);
+            let is_blocked = said["verdict"] == "block";
+            assert_eq!(is_blocked, blocked_for.contains(&device), "{said}");
+        }
+    }
+}

@@ -17,3 +17,4 @@ mod everyday;
 mod household;
 mod sealed_keys;
 mod updates;
+mod withheld;

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+mod skip;
+use skip::skip;
+
 /// How long a test waits for what must happen. Far more than it takes, since the machine may be
 /// busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,14 +35,14 @@ pub fn are_possible(programs: &[&str]) -> bool {
             .args(["-c", &format!("command -v {program}")])
             .output();
         if !found.is_ok_and(|it| it.status.success()) {
-            eprintln!("skipped: no `{program}`");
+            skip(&format!("no `{program}`"));
             return false;
         }
     }
     match Machine::make("trial") {
         Ok(_) => true,
         Err(said) => {
-            eprintln!("skipped: network namespaces cannot be made: {said}");
+            skip(&format!("network namespaces cannot be made: {said}"));
             false
         }
     }

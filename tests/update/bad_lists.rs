@@ -42,18 +42,6 @@ fn a_list_that_lost_most_of_its_lines() {
 }
 
 #[test]
-fn more_bad_lines_than_this_list_may_have() {
-    let mut world = World::with_copy();
-    world.spec.limits.max_bad_percent = 10;
-    world.restart();
-    world.serve(
-        "/ads.txt",
-        Reply::ok(format!("{}{}", names(80), "no name\n".repeat(20))),
-    );
-    world.refuses("refused: 20 of 100 lines not understood; 10 in a hundred is the most");
-}
-
-#[test]
 fn a_list_that_names_where_it_comes_from_loses_that_entry() {
     let mut world = World::with_copy();
     let list = good() + "0.0.0.0 lists.example\n";

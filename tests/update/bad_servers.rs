@@ -1,6 +1,8 @@
 //! Servers that do not send what they should, or send us where we must not go.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hedgerow::update::ListUpdateSpec;
@@ -320,4 +322,22 @@ fn a_mirror_at_home_is_allowed_where_the_configuration_says_so() {
     world.restart();
     let why = world.failure();
     assert!(why.contains("127.0.0.1, which is inside the home"), "{why}");
+}
+
+#[test]
+fn a_download_that_nobody_wants_any_more_ends_with_the_next_octets() {
+    let mut world = World::with_copy();
+    let cancelled = Arc::clone(&world.cancelled);
+    let identity = world.authority.identity(&["lists.example"]);
+    // The reload comes when the download has begun, of a server that would go on for a minute.
+    world.stub = Stub::tls(&identity, move |_| {
+        cancelled.store(true, Ordering::Relaxed);
+        let announced = ["Content-Length: 1000000"];
+        Reply::head(200, &announced).then(good()).stall()
+    });
+    world.net.publish("lists.example", &world.stub);
+    world.restart();
+    assert_eq!(world.failure(), "broken off, since it is no longer wanted");
+    world.stays(&good());
+    assert_eq!(world.written().failures, 0);
 }

@@ -307,7 +307,7 @@ impl<'p> Home<'p> {
         let settings = UpdateSettings {
             resolve: Arc::<Net>::clone(&self.publisher.net),
             timeouts: TIMEOUTS,
-            ..update_settings(&config.list_store, &files)
+            ..update_settings(&config.list_store, &files).0
         };
         let specs = update_specs(config);
         assert_eq!(specs.len(), LISTS.len());

@@ -198,7 +198,7 @@ fn a_sealed_list_of_what_is_protected_is_refused() {
     use hedgerow::lists::sealed::{Day, Edition, KeyDelivery, SealKey, seal};
     use hedgerow::name::Name;
 
-    let feed = |names: &[&str]| {
+    let feed_with = |delivery, names: &[&str]| {
         let names: Vec<Name> = names.iter().map(|it| Name::parse(it).unwrap()).collect();
         let edition = Edition {
             title: "Test".to_owned(),
@@ -209,8 +209,9 @@ fn a_sealed_list_of_what_is_protected_is_refused() {
         };
         let names = names.iter().map(Name::as_ref);
         let key = SealKey::new([3; 16]);
-        seal(names, &key, KeyDelivery::InFeed, &edition).unwrap()
+        seal(names, &key, delivery, &edition).unwrap()
     };
+    let feed = |names: &[&str]| feed_with(KeyDelivery::InFeed, names);
     let mut world = World::new();
     world.spec.kind = hedgerow::lists::ListKind::Sealed;
     world.serve(
@@ -226,4 +227,14 @@ fn a_sealed_list_of_what_is_protected_is_refused() {
     world.serve("/ads.txt", Reply::ok(feed(&["google.com", "bad.example"])));
     let why = world.failure();
     assert!(why.contains("names that no list may take"), "{why}");
+    // So it is where the key was handed over, and there are lines that hold none.
+    let apart = feed_with(KeyDelivery::Apart, &["google.com", "bad.example"]);
+    let keys = format!("no key\n{}\n", "03".repeat(16));
+    world.memory.put("/state/sealed-keys", keys);
+    world.serve("/ads.txt", Reply::ok(&apart));
+    let why = world.failure();
+    assert!(why.contains("names that no list may take"), "{why}");
+    // Without it nobody can know.
+    world.memory.remove("/state/sealed-keys".as_ref());
+    assert_eq!(world.entries(), 2);
 }

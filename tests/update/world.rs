@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -40,6 +41,7 @@ pub(crate) struct World {
     pub(crate) stub: Stub,
     pub(crate) spec: ListUpdateSpec,
     pub(crate) timeouts: Timeouts,
+    pub(crate) cancelled: Arc<AtomicBool>,
     pages: Pages,
     updater: Option<Updater>,
 }
@@ -62,6 +64,7 @@ impl World {
             stub,
             spec: ListUpdateSpec::new("ads", URL),
             timeouts: TIMEOUTS,
+            cancelled: Arc::default(),
             pages,
             updater: None,
         }
@@ -152,6 +155,7 @@ impl World {
             extra_roots: self.authority.pem(),
             resolve: Arc::<Net>::clone(&self.net),
             memory: 0,
+            cancelled: Arc::clone(&self.cancelled),
             ..UpdateSettings::new("/state", "/run")
         };
         let (files, clock) = (self.memory.files(), self.time.clock());

@@ -97,8 +97,8 @@ pub(super) fn compile(
     let before = before.as_ref();
     let done = compile_lists(config, files, before, memory, accept, target, &mut tick);
     bar.clear(output);
-    let (outcome, warning) = done.map_err(failed)?;
-    if let Some(warning) = warning {
+    let (outcome, warnings) = done.map_err(failed)?;
+    for warning in warnings {
         output.note(&warning);
     }
     let Outcome {

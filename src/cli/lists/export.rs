@@ -51,7 +51,7 @@ fn select(id: &str, index: &Index) -> Result<Selection, Failure> {
         let ids: Vec<&str> = lists.map(|(_, list)| list.id).collect();
         format!("lists in the index: {}, and services", ids.join(", "))
     };
-    let Some(list) = index.find(id) else {
+    let Some(list) = index.find(id).or_else(|| index.find_service(id)) else {
         return Err(refused(
             format!("there is no list `{id}` in the index"),
             &known(),

@@ -67,7 +67,10 @@ fn fetch(
     let store = &config.list_store;
     files.create_folder(&store.copies()).map_err(failed)?;
     let started = clock.now();
-    let settings = update_settings(store, &files);
+    let (settings, warning) = update_settings(store, &files);
+    if let Some(warning) = warning {
+        output.note(&warning);
+    }
     let specs = update_specs(config);
     let mut updater = Updater::new(specs, settings, files.clone(), clock.clone());
     let mut bar = Progress::new(clock.clone(), output);

@@ -255,3 +255,32 @@ async fn who_has_more_addresses_than_are_remembered_is_told_so_at_once() {
     let seen = Some((mac(2), Witness::Kernel));
     assert_eq!(best(&table, "192.0.2.9"), seen);
 }
+
+#[test]
+fn who_is_always_beyond_our_links_is_out_of_sight() {
+    let (table, _service) = Neighbours::new();
+    table.set_watching(true);
+    table.set_links(vec![Link {
+        interface: 7,
+        net: "192.0.2.1/24".parse().unwrap(),
+    }]);
+    let far: IpAddr = "198.51.100.7".parse().unwrap();
+    let near: IpAddr = "192.0.2.7".parse().unwrap();
+    let ask = |address: IpAddr, is_known| {
+        for _ in 0..OUT_OF_SIGHT {
+            table.note_sight(address, is_known);
+        }
+    };
+    // The kernel was only slow, or it is this machine itself.
+    ask(near, false);
+    ask(IpAddr::from([127, 0, 0, 1]), false);
+    assert!(!table.is_out_of_sight());
+    ask(far, false);
+    assert!(table.is_out_of_sight());
+    // A forwarder's lease or anybody nearby is enough.
+    table.note_sight(near, true);
+    assert!(!table.is_out_of_sight());
+    table.set_watching(false);
+    ask(far, false);
+    assert!(!table.is_out_of_sight());
+}

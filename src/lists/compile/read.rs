@@ -12,7 +12,7 @@ use super::{Accepted, CompileError, ListSource, ListSpec, Progress, Stage};
 use crate::files::Files;
 use crate::lists::addresses::MAX_ADDRESSES;
 use crate::lists::fault::quoted;
-use crate::lists::guard::{Effort, GuardLimits, Protected, Refusal, Taken};
+use crate::lists::guard::{Effort, Protected, Refusal, Taken, is_collapse};
 use crate::lists::index::{Index, ListId};
 use crate::lists::parse::{self, Report};
 use crate::lists::patterns::{MAX_PATTERNS, PatternFault};
@@ -252,7 +252,7 @@ fn read(
         // Whatever else is wrong with it comes of that.
         _ if is_damaged => Some("cut off or changed since it was downloaded".to_owned()),
         (Some(fault), _) => Some(fault.to_string()),
-        (None, Some(then)) if GuardLimits::default().is_collapse(then, now) && !is_accepted() => {
+        (None, Some(then)) if is_collapse(then, now) && !is_accepted() => {
             Some(Refusal::Changed { then, now }.told(&spec.id))
         }
         _ => None,
@@ -570,7 +570,7 @@ const fn mostly_bad(entries: u64, bad: u64, lines: u64) -> bool {
 /// What the list said when it could last be read, if it could.
 fn last_good<'i>(spec: &ListSpec, before: Option<&'i Index>) -> Option<(&'i Index, ListId)> {
     let index = before?;
-    let id = index.find(&spec.id)?;
+    let id = index.find_spec(spec)?;
     let info = index.list(id);
     let same = (info.category, info.kind) == (spec.category.as_str(), spec.kind);
     (same && info.failure.is_none()).then_some((index, id))

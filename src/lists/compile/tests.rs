@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::files::MemoryFiles;
 use crate::lists::ListId;
-use crate::lists::guard::GuardLimits;
+use crate::lists::guard::is_collapse;
 use crate::name::Name;
 
 fn spec(id: &str, source: ListSource) -> ListSpec {
@@ -232,11 +232,7 @@ fn a_list_that_collapses_or_bursts_is_not_believed() {
         (50, 0, false),
         (50, 5_000, false),
     ] {
-        assert_eq!(
-            GuardLimits::default().is_collapse(then, now),
-            broken,
-            "{then} {now}"
-        );
+        assert_eq!(is_collapse(then, now), broken, "{then} {now}");
     }
     let memory = MemoryFiles::new();
     let many: String = (0..500)

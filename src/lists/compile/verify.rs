@@ -75,7 +75,7 @@ pub fn verify(
     let total = wanted().map(|spec| length(spec, files)).sum();
     let mut done = 0;
     for spec in wanted() {
-        let Some(list) = index.find(&spec.id) else {
+        let Some(list) = index.find_spec(spec) else {
             let why = "the index does not have it".to_owned();
             let id = crate::intern::intern(&spec.id);
             report.skipped.push((id, why));

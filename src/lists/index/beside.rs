@@ -95,6 +95,13 @@ impl Index {
                 .is_some_and(|encoded| modifiers::applies(encoded, name, asker))
     }
 
+    /// Whether a line that was hit holds for `asker` only since nobody knows better: it is for all but
+    /// those with a tag that `asker` may have.
+    pub fn guesses(&self, hit: &Hit, asker: &Asker<'_>) -> bool {
+        self.modifiers(hit)
+            .is_some_and(|encoded| modifiers::guesses(encoded, asker))
+    }
+
     /// What a line that was hit wants to be answered.
     pub fn action(&self, hit: &Hit) -> ActionKind {
         self.modifiers(hit)

@@ -30,7 +30,7 @@ use std::path::Path;
 use super::addresses::Addresses;
 use super::patterns::Patterns;
 use super::sealed::Sealed;
-use super::{ListInfo, Posting, Reach};
+use super::{ListInfo, ListSpec, Posting, Reach};
 use crate::files::{DiskFile, FileError, Files, Mapping};
 use crate::name::{MAX_LABEL, MAX_NAME, NameRef};
 use alphabet::Spelled;
@@ -379,10 +379,28 @@ impl Index {
         self.lists.iter().zip(ids).map(|(info, id)| (id, info))
     }
 
-    /// The list with this id in the configuration.
+    /// The list with this id in the configuration. Services have ids of their own: a list may be
+    /// called like one.
     pub fn find(&self, id: &str) -> Option<ListId> {
+        self.find_where(|info| info.service.is_none() && info.id == id)
+    }
+
+    /// The list of the service with this id.
+    pub fn find_service(&self, id: &str) -> Option<ListId> {
+        self.find_where(|info| info.service.is_some() && info.id == id)
+    }
+
+    /// The list that was compiled from `spec`.
+    pub fn find_spec(&self, spec: &ListSpec) -> Option<ListId> {
+        match spec.is_service() {
+            true => self.find_service(&spec.id),
+            false => self.find(&spec.id),
+        }
+    }
+
+    fn find_where(&self, is_it: impl Fn(&ListInfo) -> bool) -> Option<ListId> {
         self.lists()
-            .find_map(|(list, info)| (info.id == id).then_some(list))
+            .find_map(|(list, info)| is_it(info).then_some(list))
     }
 
     /// How many different names are listed.

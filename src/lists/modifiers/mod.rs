@@ -26,7 +26,7 @@ use ipnet::IpNet;
 use super::{Action, Client, Condition, Modifiers};
 
 use read::take_length;
-pub use read::{ActionKind, action, applies, decode};
+pub use read::{ActionKind, action, applies, decode, guesses};
 
 /// `modifiers` as octets, without `important` and `badfilter`; empty when nothing else is left,
 /// and the rule is then one without modifiers.

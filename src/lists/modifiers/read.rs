@@ -76,6 +76,24 @@ pub fn applies(octets: &[u8], name: NameRef<'_>, asker: &Asker<'_>) -> bool {
     holds
 }
 
+/// Whether a rule with these modifiers is for all but those with a tag of which nobody knows whether
+/// `asker` has it: of people that is known where it has any such tag, of devices and systems never.
+pub fn guesses(octets: &[u8], asker: &Asker<'_>) -> bool {
+    let mut tags = Fields::of(octets)
+        .flatten()
+        .filter(|(field, _)| *field == TAGS);
+    tags.any(|(_, content)| {
+        let is_about_people = |tag: &str| tag.starts_with(PEOPLE);
+        let is_known = asker.tags.iter().any(|own| is_about_people(own));
+        !every(content, take_tag, |(negated, tag)| {
+            !negated || is_known && is_about_people(tag)
+        })
+    })
+}
+
+/// What tags about people begin with.
+const PEOPLE: &str = "user_";
+
 /// What is to be answered under modifiers, in place; [`decode`] tells the details.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ActionKind {

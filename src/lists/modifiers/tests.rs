@@ -269,3 +269,45 @@ fn clients_of_both_families_and_their_mapped_form() {
     assert!(asks(&client("2001:db8::/32"), "2001:db8::7"));
     assert!(!asks(&client("2001:db8::/32"), "192.0.2.7"));
 }
+
+#[test]
+fn a_tag_that_nobody_can_know_is_guessed() {
+    let tag = |negated, value: &str| Condition {
+        negated,
+        value: value.to_owned(),
+    };
+    let child: &[&str] = &["user_child"];
+    for (tags, asker, expected) in [
+        (vec![], child, false),
+        (vec![tag(true, "user_child")], child, false),
+        (vec![tag(true, "user_regular")], child, false),
+        (vec![tag(true, "user_child")], &[], true),
+        (vec![tag(false, "user_child")], &[], false),
+        (vec![tag(true, "device_tv")], child, true),
+        (vec![tag(false, "device_tv")], child, false),
+        (
+            vec![tag(true, "user_admin"), tag(true, "os_ios")],
+            child,
+            true,
+        ),
+    ] {
+        let modifiers = Modifiers {
+            tags: tags.clone(),
+            ..Modifiers::default()
+        };
+        let asker = Asker {
+            qtype: 1,
+            address: None,
+            device: None,
+            tags: asker,
+        };
+        assert_eq!(guesses(&encode(&modifiers), &asker), expected, "{tags:?}");
+    }
+    let asker = Asker {
+        qtype: 1,
+        address: None,
+        device: None,
+        tags: &[],
+    };
+    assert!(!guesses(&[4, 200, 1], &asker), "no octets of ours");
+}

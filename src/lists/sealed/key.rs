@@ -137,7 +137,12 @@ impl fmt::Display for Day {
     }
 }
 
-/// The keys a machine has: the content of the file `sealed-keys`, which nobody but the daemon's
+/// The name of the file of keys in the state folder.
+pub const KEYS_FILE: &str = "sealed-keys";
+/// The most octets of it.
+pub const MAX_KEYS_FILE: u64 = 64 * 1024;
+
+/// The keys a machine has: the content of the file [`KEYS_FILE`], which nobody but the daemon's
 /// account may read.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct SealKeys(Vec<(KeyId, SealKey)>);
@@ -167,6 +172,15 @@ impl SealKeys {
             }
         }
         Ok(keys)
+    }
+
+    /// The keys in those lines of the file that hold one.
+    pub fn of_lines(text: &str) -> Self {
+        let mut keys = Self::new();
+        for line in text.lines() {
+            keys.extend(Self::parse(line).unwrap_or_default());
+        }
+        keys
     }
 
     /// Adds a key. Whether it was new; nothing is added to [`MAX_KEYS`].

@@ -18,7 +18,9 @@ mod walk;
 
 pub use fault::{FeedFault, SealFault, SealedLineFault};
 pub use feed::{Edition, FeedHead, FeedReader, HASH, KeyDelivery, is_feed, read_line, seal};
-pub use key::{Day, KeyId, MAX_KEYS, MAX_LABELS, SealKey, SealKeys, SealKeysFault};
+pub use key::{
+    Day, KEYS_FILE, KeyId, MAX_KEYS, MAX_KEYS_FILE, MAX_LABELS, SealKey, SealKeys, SealKeysFault,
+};
 pub use section::{SealedList, SealedWriter};
 pub use view::{Sealed, SealedHit, SealedInfo};
 

@@ -186,3 +186,47 @@ fn patience_grows_with_the_lists() {
     assert_eq!(patience(90 << 20), Duration::from_mins(100));
     assert!(patience(u64::MAX) > Duration::from_hours(24));
 }
+
+#[test]
+fn a_folder_for_working_files_that_is_gone_is_made() {
+    let mut world = World::new();
+    let work = world.folder.path().join("ram/work");
+    world.store.work_folder = Some(work.clone());
+    let (settings, warning) = world.shelf().settings();
+    assert_eq!((settings.folder.as_ref(), warning), (Some(&work), None));
+    assert!(work.is_dir());
+    assert_eq!(world.first().warnings, [""; 0]);
+    // As after a restart.
+    std::fs::remove_dir(&work).unwrap();
+    let renewed = world.shelf().renew(&world.specs(), None).unwrap();
+    assert_eq!(renewed.warnings, [""; 0]);
+    assert!(work.is_dir());
+    // Who only looks makes none.
+    std::fs::remove_dir(&work).unwrap();
+    let looking = Shelf::new(&world.files, &world.store, false, Day(20_000), None);
+    assert!(looking.settings().0.folder.is_some());
+    assert!(!work.exists());
+}
+
+#[test]
+fn where_no_folder_for_working_files_can_be_made_another_serves_and_it_is_told() {
+    let mut world = World::new();
+    let work = world.folder.path().join("games.txt/work");
+    world.store.work_folder = Some(work.clone());
+    let (settings, _) = world.shelf().settings();
+    let other = settings.folder.expect("memory stays bounded");
+    let served = world.first();
+    assert_eq!(served.standing, Standing::Current);
+    let [warning] = &served.warnings[..] else {
+        panic!("{served:?}");
+    };
+    let (work, other) = (work.display(), other.display());
+    let (begin, end) = (
+        format!("{work}: cannot make the folder"),
+        format!("working files go to {other}"),
+    );
+    assert!(
+        warning.contains(&begin) && warning.ends_with(&end),
+        "{warning}"
+    );
+}
