@@ -18,7 +18,7 @@ pub(super) struct Rename {
 /// What is called otherwise in `after` than in `before`: of a name that is gone and one that is new,
 /// whatever is known by the same addresses is the same, if it is the only one.
 pub(super) fn renames(before: &Config, after: &Config) -> Vec<Rename> {
-    let of_device = |_: &Config, device: &Device| device.matches.iter().cloned().collect();
+    let of_device = |_: &Config, device: &Device| device.matches.to_vec();
     let of_profile = |config: &Config, profile: &Profile| {
         let named = |device: &&Device| {
             let its = config.profiles.get(device.profile);
