@@ -100,6 +100,7 @@ impl Daemon {
         self.updates
             .doubt(downloads_in_trouble(&config, &after.lists));
         self.leases.follow(&config.identity);
+        self.follow_firewall(Some(&before.config), &config);
         self.reloaded.notify_one();
         for diagnostic in &report.diagnostics {
             if diagnostic.is_error() {

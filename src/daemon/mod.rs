@@ -10,6 +10,7 @@ mod devices;
 mod events;
 mod explain;
 mod family;
+mod gateway;
 mod growth;
 mod household;
 mod lists;
@@ -248,6 +249,7 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
     });
     // Before the first query: a reveal goes on where it was.
     daemon.renew_reveals(daemon.families.look().wall);
+    daemon.follow_firewall(None, &snapshot.config);
     let ready = Ready {
         addresses,
         names: snapshot.lists.name_count(),

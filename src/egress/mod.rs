@@ -32,6 +32,7 @@ use nix::sys::socket::{
 use nix::sys::time::{TimeVal, TimeValLike};
 
 pub use spelling::Spelling;
+pub use wire::Members;
 
 use crate::clock::Moment;
 use crate::mac::Mac;
@@ -147,6 +148,17 @@ impl Egress {
         Ok(())
     }
 
+    /// Has each of these sets of the table hold these devices and no others, all at once.
+    ///
+    /// # Errors
+    /// When the kernel refuses: there is no table, it has no such sets, or this account may not
+    /// change it.
+    pub fn fill(&self, sets: &[Members<'_>], now: Moment) -> io::Result<()> {
+        let mut state = self.state();
+        let done = state.fill(sets, now);
+        self.settle(&mut state, done, now)
+    }
+
     /// Whether the table is there; none if this account may not know.
     pub fn has_table(&self) -> Option<bool> {
         match self.state().ask(Query::Table) {
@@ -249,6 +261,13 @@ impl State {
         Ok(())
     }
 
+    fn fill(&mut self, sets: &[Members<'_>], now: Moment) -> nix::Result<()> {
+        self.catch_up(now)?;
+        let first = self.next_sequence();
+        let last = wire::write_members(&mut self.room, first, sets);
+        self.commit(first, last)
+    }
+
     /// Forgets what is past its end, and everything if somebody else changed the firewall.
     fn catch_up(&mut self, now: Moment) -> nix::Result<()> {
         if now < self.rests_until {
@@ -290,6 +309,11 @@ impl State {
     fn change(&mut self, changes: &[Change]) -> nix::Result<()> {
         let first = self.next_sequence();
         let last = wire::write(&mut self.room, first, changes);
+        self.commit(first, last)
+    }
+
+    /// Carries out the transaction in the room.
+    fn commit(&mut self, first: u32, last: u32) -> nix::Result<()> {
         self.exchange(|answer| wire::verdict(answer, first, last))?;
         // Zero is left out.
         self.generation = self.generation.wrapping_add(1).max(1);

@@ -57,6 +57,19 @@ const VALUE: u16 = 1;
 /// Octets of a netlink header.
 const HEADER: usize = 16;
 
+/// Devices that one message puts into a set: an attribute is less than 65,536 octets long, and each
+/// takes twenty.
+const MOST_MEMBERS: usize = 2000;
+
+/// A set of devices, and those in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Members<'m> {
+    /// The name of the set.
+    pub name: &'m str,
+    /// Their MAC addresses, each once.
+    pub macs: &'m [Mac],
+}
+
 /// The messages of the largest transaction: two for each pair, a begin and an end.
 pub(super) const MOST_MESSAGES: u32 = 2 * MOST_ADDRESSES as u32 + 2;
 
@@ -138,6 +151,45 @@ pub(super) fn write(out: &mut Vec<u8>, first: u32, changes: &[Change]) -> u32 {
             let flags = REQUEST | flags | if is_last { ACKNOWLEDGE } else { 0 };
             message(out, kind, flags, last, INET, 0, |out| {
                 element(out, change.mac, change.address, hold);
+            });
+        }
+    }
+    message(out, BATCH_END, REQUEST, last + 1, 0, NFTABLES, |_| {});
+    last
+}
+
+/// Writes into `out` a transaction after which each of `sets` holds these devices and no others; its
+/// messages are numbered from `first` on. Gives the number of the one whose success is told.
+pub(super) fn write_members(out: &mut Vec<u8>, first: u32, sets: &[Members<'_>]) -> u32 {
+    out.clear();
+    message(out, BATCH_BEGIN, REQUEST, first, 0, NFTABLES, |_| {});
+    let mut last = first;
+    for (place, set) in sets.iter().enumerate() {
+        let named = |out: &mut Vec<u8>| {
+            attribute(out, LIST_TABLE, |out| text(out, TABLE));
+            attribute(out, LIST_SET, |out| text(out, set.name));
+        };
+        let is_last = |more: usize| place + 1 == sets.len() && more == 0;
+        let told = |more| REQUEST | if is_last(more) { ACKNOWLEDGE } else { 0 };
+        let parts = set.macs.chunks(MOST_MEMBERS);
+        last += 1;
+        // Without elements: all of them.
+        message(out, DELETE_ELEMENT, told(parts.len()), last, INET, 0, named);
+        let count = parts.len();
+        for (part, macs) in parts.enumerate() {
+            last += 1;
+            let flags = told(count - part - 1) | CREATE;
+            message(out, NEW_ELEMENT, flags, last, INET, 0, |out| {
+                named(out);
+                attribute(out, LIST_ELEMENTS | NESTED, |out| {
+                    for mac in macs {
+                        attribute(out, ELEMENT | NESTED, |out| {
+                            attribute(out, KEY | NESTED, |out| {
+                                attribute(out, VALUE, |out| out.extend(mac.octets()));
+                            });
+                        });
+                    }
+                });
             });
         }
     }
@@ -275,7 +327,7 @@ fn attribute(out: &mut Vec<u8>, kind: u16, body: impl FnOnce(&mut Vec<u8>)) {
     out.extend([0; 2]);
     out.extend(kind.to_ne_bytes());
     body(out);
-    // Far below 65,536: the longest holds a name and a key.
+    // Below 65,536: the longest holds as many keys as is allowed for that.
     let length = (out.len() - start) as u16;
     out[start..start + 2].copy_from_slice(&length.to_ne_bytes());
     out.resize(start + usize::from(length).next_multiple_of(4), 0);

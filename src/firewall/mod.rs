@@ -21,6 +21,7 @@ pub use nft::{NftError, apply, remove};
 pub use script::removal;
 
 use crate::config::{Config, DeviceMatch, Firewall};
+use crate::egress::Members;
 use crate::mac::Mac;
 use crate::policy::resolvers;
 
@@ -89,6 +90,34 @@ impl fmt::Display for Plan {
 }
 
 impl Plan {
+    /// The sets of devices in the table, and who is in them.
+    pub fn members(&self) -> [Members<'_>; 4] {
+        [
+            ("chosen", self.chosen.as_deref().unwrap_or_default()),
+            ("exempt", self.exempt.as_slice()),
+            ("pinned", self.pinned.as_slice()),
+            ("known", self.known.as_deref().unwrap_or_default()),
+        ]
+        .map(|(name, macs)| Members { name, macs })
+    }
+
+    /// Whether a table made for `other` serves this plan too, but for the devices in its sets.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let without_devices = |plan: &Self| Self {
+            settings: Firewall {
+                devices: Vec::new(),
+                except: Vec::new(),
+                ..plan.settings.clone()
+            },
+            chosen: plan.chosen.as_ref().map(|_| Vec::new()),
+            exempt: Vec::new(),
+            pinned: Vec::new(),
+            known: plan.known.as_ref().map(|_| Vec::new()),
+            ..plan.clone()
+        };
+        without_devices(self) == without_devices(other)
+    }
+
     /// What `config` asks for.
     ///
     /// # Errors

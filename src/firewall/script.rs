@@ -26,12 +26,9 @@ impl Plan {
     pub fn script(&self) -> String {
         let mut script = Script::default();
         script.line(format_args!("add table inet {TABLE}"));
-        let chosen = self.chosen.as_deref().unwrap_or_default();
-        script.set("chosen", "type ether_addr;", chosen);
-        script.set("exempt", "type ether_addr;", &self.exempt);
-        script.set("pinned", "type ether_addr;", &self.pinned);
-        let known = self.known.as_deref().unwrap_or_default();
-        script.set("known", "type ether_addr;", known);
+        for set in self.members() {
+            script.set(set.name, "type ether_addr;", set.macs);
+        }
         script.set("upstreams4", "type ipv4_addr;", &self.upstreams_v4);
         script.set("upstreams6", "type ipv6_addr;", &self.upstreams_v6);
         let ranges = "flags interval; auto-merge;";
@@ -101,9 +98,7 @@ impl Plan {
                 script.rule(GUARD, &format!("{to} meta l4proto != {icmp} reject"));
             }
         }
-        if !self.pinned.is_empty() {
-            script.rule(GUARD, &format!("ether saddr @pinned jump {PINNED}"));
-        }
+        script.rule(GUARD, &format!("ether saddr @pinned jump {PINNED}"));
         if self.known.is_some() {
             script.rule(GUARD, &format!("ether saddr != @known jump {PINNED}"));
         }
@@ -134,9 +129,7 @@ impl Plan {
         if self.chosen.is_some() {
             script.rule(chain, "ether saddr != @chosen return");
         }
-        if !self.exempt.is_empty() {
-            script.rule(chain, "ether saddr @exempt return");
-        }
+        script.rule(chain, "ether saddr @exempt return");
         // A resolver in the home that we ask: its own questions would come back to us.
         for (is_there, from) in [
             (!self.upstreams_v4.is_empty(), "ip saddr @upstreams4"),

@@ -192,6 +192,8 @@ fn succeed(command: &mut Command) -> Result<String, String> {
 pub struct Daemon {
     child: Child,
     folder: TempDir,
+    /// What every configuration of it begins with.
+    base: String,
 }
 
 impl Daemon {
@@ -222,7 +224,11 @@ impl Daemon {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut this = Self { child, folder };
+        let mut this = Self {
+            child,
+            folder,
+            base,
+        };
         wait_for("the daemon to be ready", || {
             let ended = this.child.try_wait().unwrap();
             assert!(ended.is_none(), "it ended:\n{}", this.log());
@@ -234,6 +240,13 @@ impl Daemon {
     /// Its configuration file.
     pub fn config(&self) -> PathBuf {
         self.folder.path().join("hedgerow.toml")
+    }
+
+    /// Has another configuration take effect.
+    #[allow(dead_code, reason = "not all tests that share this change it")]
+    pub fn reconfigure(&self, config: &str) {
+        std::fs::write(self.config(), format!("{}{config}", self.base)).unwrap();
+        self.hedgerow("reload").unwrap();
     }
 
     /// What `hedgerow` prints, or complains of.
