@@ -64,7 +64,8 @@ pub fn tricks() -> Vec<Trick> {
             "only what is in the cache",
             "casino.example A +norec",
             GAMBLING,
-        ),
+        )
+        .proved_by(Who::Parent, "casino.example A"),
         steps(
             "what a parent has put into the cache",
             after_a_parent,
