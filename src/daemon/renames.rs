@@ -18,7 +18,6 @@ pub(super) struct Rename {
 /// What is called otherwise in `after` than in `before`: of a name that is gone and one that is new,
 /// whatever is known by the same addresses is the same, if it is the only one.
 pub(super) fn renames(before: &Config, after: &Config) -> Vec<Rename> {
-    let of_device = |_: &Config, device: &Device| device.matches.to_vec();
     let of_profile = |config: &Config, profile: &Profile| {
         let named = |device: &&Device| {
             let its = config.profiles.get(device.profile);
@@ -31,11 +30,11 @@ pub(super) fn renames(before: &Config, after: &Config) -> Vec<Rename> {
         before
             .devices
             .iter()
-            .map(|it| (&it.name, of_device(before, it))),
+            .map(|it| (&it.name, it.matches.clone())),
         after
             .devices
             .iter()
-            .map(|it| (&it.name, of_device(after, it))),
+            .map(|it| (&it.name, it.matches.clone())),
     );
     let profiles = pairs(
         before
