@@ -53,13 +53,17 @@ def main() -> None:
     sizes = [round(float(size) * 1_000_000) for size in options.sizes.split(",")]
     results = json.loads(options.results.read_text()) if options.results.exists() else {}
 
-    if options.note is not None:
-        results["note"] = options.note
+    def write() -> None:
+        options.results.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
 
     def keep(part: str, found) -> None:
         results[part] = found
         results["machine"] = machine.describe(options.hedgerow)
-        options.results.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+        write()
+
+    if options.note is not None:
+        results["note"] = options.note
+        write()
 
     def data(size: int):
         say(f"data of {size} names")
