@@ -8,6 +8,7 @@
 use super::canary::CANARIES;
 use super::rules::RuleBook;
 use super::safe_search::SafeSearch;
+use super::unusual;
 use crate::name::NameRef;
 
 /// Places of a gate, an octet each: with a thousand names one look in thirty is in vain.
@@ -21,6 +22,8 @@ const SAFE_FORM: u8 = 1 << 1;
 const CANARY: u8 = 1 << 2;
 /// A label is written in another script (RFC 5890).
 const OTHER_SCRIPT: u8 = 1 << 3;
+/// A label is so long that it may be an unusual one.
+const LONG_LABEL: u8 = 1 << 4;
 
 /// The names of all small tables, in a form that says "surely not", or "perhaps".
 #[derive(Clone, Debug)]
@@ -41,6 +44,11 @@ impl Speakers {
 
     pub(super) const fn canaries(self) -> bool {
         self.0 & CANARY != 0
+    }
+
+    /// Whether a label is so long that it may be an unusual one.
+    pub(super) const fn has_long_label(self) -> bool {
+        self.0 & LONG_LABEL != 0
     }
 
     /// Whether a label is written in another script.
@@ -93,6 +101,9 @@ impl Gate {
             tables = RULE;
             if (word >> 8) as u32 == u32::from_le_bytes(*b"xn--") {
                 found |= OTHER_SCRIPT;
+            }
+            if usize::from(length) >= unusual::LONG {
+                found |= LONG_LABEL;
             }
             rest = rest.get(1 + usize::from(length)..).unwrap_or_default();
         }
@@ -198,6 +209,19 @@ mod tests {
         ] {
             let looked = gate.look(name(text).as_ref());
             assert_eq!(looked.is_in_other_script(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_long_label_is_seen_wherever_it_stands() {
+        let gate = gate(&[]);
+        for (text, expected) in [
+            ("abcdefghijkl.example", true),
+            ("www.abcdefghijkl.co.uk", true),
+            ("abcdefghijk.example", false),
+        ] {
+            let looked = gate.look(name(text).as_ref());
+            assert_eq!(looked.has_long_label(), expected, "{text}");
         }
     }
 

@@ -71,7 +71,8 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
         let cause = Cause::SafeSearch { engine };
         each(about(Stance::Rewrite, cause, Some(target), u16::MAX));
     }
-    let is_unusual = profile.ways_round.unusual_names && unusual::is_unusual(name);
+    let is_unusual =
+        profile.ways_round.unusual_names && speakers.has_long_label() && unusual::is_unusual(name);
     let is_chosen = profile.allow_only || profile.missing_list.is_some() || is_unusual;
     let unlisted = !on_allowlist && is_chosen;
     if !unlisted || !is_of_the_web(name, qtype, view) {

@@ -23,7 +23,7 @@
 use crate::name::NameRef;
 
 /// Letters and figures that an unusual label has at least.
-const LONG: usize = 12;
+pub(super) const LONG: usize = 12;
 /// Consonants in a row that hardly a word has.
 const ROW: usize = 5;
 
