@@ -15,7 +15,7 @@ use hedgerow::message::rtype;
 use hedgerow::name::Name;
 use hedgerow::policy::judge_name;
 use hedgerow::snapshot::Snapshot;
-use hedgerow::verdict::Verdict;
+use hedgerow::verdict::{Cause, Verdict};
 
 use crate::known::Collection;
 use crate::{devices, world_with};
@@ -52,10 +52,9 @@ fn blocked(world: &Snapshot, names: &BTreeSet<String>) -> usize {
     let (_, view) = hour.identify(&origin);
     let is_blocked = |text: &&String| {
         let name = Name::parse(text).unwrap();
-        matches!(
-            judge_name(name.as_ref(), rtype::A, &view),
-            Verdict::Block(_)
-        )
+        let verdict = judge_name(name.as_ref(), rtype::A, &view);
+        // Those that are closed for their letters alone are no merit of a list.
+        matches!(verdict, Verdict::Block(reason) if reason.cause != Cause::UnusualName)
     };
     names.iter().filter(is_blocked).count()
 }
