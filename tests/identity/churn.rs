@@ -97,7 +97,8 @@ fn nobody_is_mistaken_while_neighbours_and_leases_change() {
     let changed = churn.end();
     assert!(changed > 100, "{changed}");
     let written = lies.end();
-    assert!(written > 50, "{written}");
+    // A hundred times a second where the machine has nothing else to do.
+    assert!(written > 20, "{written}");
     // They were heard, and counted for less than what the kernel sees.
     let log = router.log();
     assert!(log.contains(" count=51"), "{log}");
