@@ -20,6 +20,9 @@ const RULE: u8 = 1;
 const SAFE_FORM: u8 = 1 << 1;
 /// The name may be a canary.
 const CANARY: u8 = 1 << 2;
+/// A name beside it may have a safe form, and so may this one if it only has a number more:
+/// `www4.bing.com` is one more machine of `www.bing.com` ([`SafeSearch::find`]).
+const SIBLING: u8 = 1 << 5;
 /// A label is written in another script (RFC 5890).
 const OTHER_SCRIPT: u8 = 1 << 3;
 /// A label is so long that it may be an unusual one.
@@ -64,7 +67,7 @@ impl Gate {
             .iter()
             .filter_map(|wire| NameRef::from_wire(wire).ok());
         let tables = (rules.names().map(|name| (RULE, name)))
-            .chain(safe_search.names().map(|name| (SAFE_FORM, name)))
+            .chain(safe_search.names().flat_map(with_siblings))
             .chain(canaries.map(|name| (CANARY, name)));
         Self::of(tables)
     }
@@ -91,14 +94,13 @@ impl Gate {
             return Speakers(RULE | SAFE_FORM | CANARY);
         };
         let tail = u64::from_le_bytes(*tail);
-        let mut found = self.numbered(wire, tail);
-        let mut rest = wire;
-        // Only rules are about what is below a name too.
-        let mut tables = RULE | SAFE_FORM | CANARY;
+        let (mut rest, mut found) = (wire, 0);
+        // Only rules are about what is further below a name too.
+        let (mut tables, mut next) = (RULE | SAFE_FORM | CANARY, RULE | SIBLING);
         while let Some(length @ 1..) = rest.first().copied() {
             let word = word(rest, tail);
             found |= self.0[place(word, rest.len())] & tables;
-            tables = RULE;
+            (tables, next) = (next, RULE);
             if (word >> 8) as u32 == u32::from_le_bytes(*b"xn--") {
                 found |= OTHER_SCRIPT;
             }
@@ -107,33 +109,21 @@ impl Gate {
             }
             rest = rest.get(1 + usize::from(length)..).unwrap_or_default();
         }
+        let is_numbered = || {
+            let end = usize::from(wire.first().copied().unwrap_or_default());
+            wire.get(end).is_some_and(u8::is_ascii_digit)
+        };
+        if found & SIBLING != 0 && is_numbered() {
+            found |= SAFE_FORM;
+        }
         Speakers(found)
     }
+}
 
-    /// Whether the name without the number at the end of its first label may have a safe form:
-    /// `www4.bing.com` is one more machine of `www.bing.com` ([`SafeSearch::find`]).
-    #[inline]
-    fn numbered(&self, wire: &[u8], tail: u64) -> u8 {
-        let length = usize::from(wire.first().copied().unwrap_or_default());
-        let label = wire.get(1..=length).unwrap_or_default();
-        if !label.last().is_some_and(u8::is_ascii_digit) {
-            return 0;
-        }
-        let figures = label
-            .iter()
-            .rev()
-            .take_while(|it| it.is_ascii_digit())
-            .count();
-        let kept = length - figures;
-        // The word of that name: its first label's length, what is kept of it, what follows.
-        let mut first = word(wire, tail) & !0xff | kept as u64;
-        if kept < 7 {
-            let behind = word(wire.get(1 + length..).unwrap_or_default(), tail);
-            let bits = 8 * (1 + kept);
-            first = first & ((1 << bits) - 1) | behind << bits;
-        }
-        self.0[place(first, wire.len() - figures)] & SAFE_FORM
-    }
+/// A name that has a safe form, and what it has in common with those beside it.
+fn with_siblings(name: NameRef<'_>) -> impl Iterator<Item = (u8, NameRef<'_>)> {
+    let above = name.parent().map(|above| (SIBLING, above));
+    std::iter::once((SAFE_FORM, name)).chain(above)
 }
 
 /// The first eight octets of `rest`, the end of a name whose last eight are `tail`; zeros where it is
@@ -236,7 +226,7 @@ mod tests {
             let rest = labels.join(".");
             let held = name(&format!("{first}.{rest}"));
             let asked = NameBuf::parse(&format!("{first}{number}.{rest}")).unwrap();
-            let gate = Gate::of([(SAFE_FORM, held.as_ref())]);
+            let gate = Gate::of(with_siblings(held.as_ref()));
             prop_assert!(gate.look(asked.as_ref()).safe_forms(), "{held} {asked:?}");
         }
 

@@ -232,6 +232,8 @@ fn what_editors_leave_about_triggers_nothing() {
     wait_for("the rule", || {
         is_blocked(&home, "second.example").then_some(())
     });
+    // The rule holds a moment before that is said.
+    wait_for("the log", || home.log().contains("reloaded").then_some(()));
     let log = home.log();
     assert_eq!(log.matches("nothing changed").count(), 0, "{log}");
     assert_eq!(log.matches("reloaded").count(), 1, "{log}");
