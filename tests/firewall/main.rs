@@ -97,30 +97,30 @@ impl Home {
         router.ip("link add br0 type bridge");
         router.ip("link set br0 address 02:00:5e:10:01:ff up");
         router.ip("addr add 10.78.0.1/24 dev br0");
-        router.ip("addr add fd78::1/64 dev br0");
+        router.ip("addr add fd78::1/64 dev br0 nodad");
         for (host, mac, last) in [(&child, CHILD, 10), (&parent, PARENT, 20)] {
             let port = format!("port{last}");
             router.join(&port, host, "eth0");
             router.ip(&format!("link set {port} master br0"));
             host.ip(&format!("link set eth0 address {mac} up"));
             host.ip(&format!("addr add 10.78.0.{last}/24 dev eth0"));
-            host.ip(&format!("addr add fd78::{last}/64 dev eth0"));
+            host.ip(&format!("addr add fd78::{last}/64 dev eth0 nodad"));
             host.ip("route add default via 10.78.0.1");
             host.ip("-6 route add default via fd78::1");
         }
         router.join("wan", &world, "eth0");
         router.ip("addr add 203.0.113.1/24 dev wan");
-        router.ip("-6 addr add 2001:db8:80::1/64 dev wan");
+        router.ip("-6 addr add 2001:db8:80::1/64 dev wan nodad");
         router.ip(&format!("route add {FREE_V4}/32 via {UNKNOWN_V4}"));
         router.ip(&format!("-6 route add {FREE_V6}/128 via {SITE_V6}"));
         for address in [SITE_V4, OTHER_V4, UNKNOWN_V4] {
             world.ip(&format!("addr add {address}/24 dev eth0"));
         }
         for address in [SITE_V6, OTHER_V6] {
-            world.ip(&format!("-6 addr add {address}/64 dev eth0"));
+            world.ip(&format!("-6 addr add {address}/64 dev eth0 nodad"));
         }
         world.ip(&format!("addr add {FREE_V4}/32 dev lo"));
-        world.ip(&format!("-6 addr add {FREE_V6}/128 dev lo"));
+        world.ip(&format!("-6 addr add {FREE_V6}/128 dev lo nodad"));
         world.ip("route add default via 203.0.113.1");
         world.ip("-6 route add default via 2001:db8:80::1");
         let outside = Daemon::start(&world, &self::world());
