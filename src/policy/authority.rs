@@ -383,6 +383,10 @@ impl Panel {
 
     /// What the voices come to.
     pub(super) fn verdict(&self) -> Verdict {
+        // Of most names nobody speaks.
+        if self.heard == 0 && self.rewrite.is_none() {
+            return Verdict::Allow(Reason::UNLISTED);
+        }
         match (self.without_rewrite(), self.rewrite) {
             // A parent who allows a video site wants the child to see it, in its restricted form:
             // only the setting itself takes the restriction away.
