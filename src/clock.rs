@@ -17,6 +17,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use jiff::Timestamp;
 
+/// When this program was released, in seconds since 1970: a wall clock that shows an earlier time is
+/// not set.
+pub const RELEASED: u64 = 1_795_305_600;
+/// How long after its release a program can still be in use; a clock beyond that shows nonsense.
+const IN_USE: Duration = Duration::from_hours(30 * 365 * 24);
+
+/// Whether a wall clock may show `wall` while this program is in use.
+pub fn can_be(wall: Timestamp) -> bool {
+    let age = wall.as_second().saturating_sub_unsigned(RELEASED);
+    u64::try_from(age).is_ok_and(|age| age < IN_USE.as_secs())
+}
+
 /// A point on the monotonic clock, in microseconds since the clock was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(u64);

@@ -11,7 +11,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::clock::{Moment, Timestamp};
+use crate::clock::{Moment, Timestamp, can_be};
 use crate::files::{FileError, Files};
 
 /// The name of the file in the state folder.
@@ -24,8 +24,6 @@ const STEADY: Duration = Duration::from_hours(1);
 /// How long a clock that shows less than was known must have run without a jump before it is
 /// believed: short of a day, for routers that start anew each night.
 pub const BELIEVED_AFTER: Duration = Duration::from_hours(20);
-/// How long after its release a program can still be in use; a clock beyond that shows nonsense.
-const IN_USE: Duration = Duration::from_hours(30 * 365 * 24);
 /// The most octets of the file.
 const MAX_FILE: u64 = 64;
 
@@ -166,19 +164,6 @@ impl Remembered {
         let text = format!("{:.0}\n", self.wall);
         self.files.replace(&self.path, text.as_bytes())
     }
-}
-
-/// Whether a clock may show `wall` while this program is in use.
-fn can_be(wall: Timestamp) -> bool {
-    let age = wall
-        .as_second()
-        .saturating_sub_unsigned(crate::update::RELEASED);
-    is_after_release(wall) && u64::try_from(age).is_ok_and(|age| age < IN_USE.as_secs())
-}
-
-/// Whether `wall` is later than the release of this program.
-pub fn is_after_release(wall: Timestamp) -> bool {
-    u64::try_from(wall.as_second()).is_ok_and(|seconds| seconds >= crate::update::RELEASED)
 }
 
 #[cfg(test)]

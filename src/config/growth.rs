@@ -9,8 +9,8 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::clock::{RELEASED, can_be};
 use crate::schedule::Zone;
-use crate::update::RELEASED;
 
 /// How long before its date a change of the preset is announced, in days.
 const ANNOUNCED: i32 = 30;
@@ -171,12 +171,12 @@ impl Growth {
     }
 }
 
-/// The date in the household at `now`. A clock that shows a time before this program was there is
-/// wrong; the time of its release makes nobody older than they are.
+/// The date in the household at `now`. In place of a time that cannot be stands that of this
+/// program's release, which makes nobody older than they are.
 pub fn today(now: Option<Timestamp>, zone: &Zone) -> Date {
-    let earliest = Timestamp::from_second(RELEASED.cast_signed()).unwrap_or_default();
-    zone.clock_at(now.map_or(earliest, |now| now.max(earliest)))
-        .date()
+    let released = || Timestamp::from_second(RELEASED.cast_signed()).unwrap_or_default();
+    let now = now.filter(|now| can_be(*now)).unwrap_or_else(released);
+    zone.clock_at(now).date()
 }
 
 /// The stages somebody goes through.
@@ -281,6 +281,8 @@ mod tests {
         let zone = Zone::utc();
         let released = today(None, &zone);
         assert_eq!(today(Some(Timestamp::UNIX_EPOCH), &zone), released);
+        let nonsense = "2106-02-07T06:28:15Z".parse().unwrap();
+        assert_eq!(today(Some(nonsense), &zone), released);
         let later = "2040-06-01T12:00:00Z".parse().unwrap();
         assert_eq!(today(Some(later), &zone), date(2040, 6, 1));
     }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::newcomers::{interface_text, macs_of};
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Moment, can_be};
 use crate::config::BlockAnswer;
 use crate::control::api::{
     ExplainedDevice, ExplainedProfile, ExplainedQuestion, Explanation, Voice as TextVoice,
@@ -24,7 +24,7 @@ use crate::reload::list_spec;
 use crate::snapshot::Snapshot;
 use crate::standing::{Plan, Standings};
 use crate::verdict::{Cause, Scope, Tier, Verdict};
-use crate::wall::{Wall, is_after_release};
+use crate::wall::Wall;
 
 /// Explains a question where no daemon runs: by the schedules of the configuration, for nobody knows
 /// here what was granted, paused and used.
@@ -39,7 +39,7 @@ pub fn explain_offline(
 ) -> Result<Explanation, ControlError> {
     let (now, time) = (clock.now(), clock.wall());
     let time = request.at.unwrap_or(time);
-    let is_set = request.at.is_some() || is_after_release(time);
+    let is_set = request.at.is_some() || can_be(time);
     let plan = Plan {
         config: &snapshot.config,
         grants: &Grants::default(),

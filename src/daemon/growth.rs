@@ -22,7 +22,7 @@ impl Birthdays {
     /// Looks at the day, once for each: announces in the log what is near, and tells whether the
     /// configuration is that of another day.
     pub(super) fn are_due(&mut self, config: &Config, now: Timestamp) -> bool {
-        let today = config.zone.clock_at(now).date();
+        let today = config::today(Some(now), &config.zone);
         if self.looked.replace(today) == Some(today) {
             return false;
         }

@@ -25,10 +25,9 @@ use ureq::unversioned::transport::{
     TransportAdapter,
 };
 
-use super::RELEASED;
 use super::fault::FetchError;
 use super::lookup::bare_host;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, RELEASED, Timestamp};
 
 /// The client's side of TLS, with the usual roots and those in `extra_roots` (PEM).
 ///
