@@ -356,8 +356,7 @@ impl Resolver {
             took: Duration::ZERO,
         };
         // Before another reason stands in its place.
-        outcome.of_lifeline = outcome.is_of_lifeline()
-            || is_suffixed_lifeline(question.qname.as_ref(), &snapshot.lists);
+        outcome.of_lifeline = outcome.is_of_lifeline();
         let asked = match outcome.verdict {
             Verdict::Block(reason) => {
                 let code = synth::block(query, view.profile, &reason, frame, out);
@@ -412,6 +411,8 @@ impl Resolver {
             }
             _ => snapshot.upstream.recent_failure(&asked, at),
         };
+        // That such a name does not exist is kept nowhere, so it cannot have been found above.
+        outcome.of_lifeline |= is_suffixed_lifeline(question.qname.as_ref(), &snapshot.lists);
         self.count_look_up(&self.cache_misses, &outcome);
         match (failed, &found) {
             (Some(_), Some(stale)) => {
@@ -472,8 +473,12 @@ impl Resolver {
         } else {
             snapshot.upstream.resolve(&asked.question, client).await
         };
+        // A name that does exist is no lifeline with a search suffix but somebody's own.
+        let is_told = asked.verdict.reason().tier != Tier::Lifeline
+            && said.as_ref().is_ok_and(|answer| answer.is_positive());
+        let of_lifeline = asked.of_lifeline && !is_told;
         let keep = |answer: &Arc<Answer>, now| {
-            if !asked.of_lifeline {
+            if !of_lifeline {
                 snapshot.cache.store(&asked.question, answer, now);
             }
         };
@@ -510,7 +515,7 @@ impl Resolver {
             qname: query.question.qname,
             qtype: query.question.qtype,
             verdict: asked.verdict,
-            of_lifeline: asked.of_lifeline,
+            of_lifeline,
             source: Source::Upstream,
             rcode: 0,
             took: Duration::ZERO,
@@ -587,6 +592,16 @@ impl Resolver {
     /// Enters an outcome into the journal, after its answer was sent.
     pub fn record(&self, mut outcome: Outcome) {
         outcome.took = self.clock.now().since(outcome.at);
+        // Answers of upstream were looked at before they were kept; who closes a name by itself means
+        // that name.
+        let was_looked_at = match outcome.source {
+            Source::Own | Source::Failure => outcome.verdict.is_of_the_name(),
+            Source::Cache | Source::Stale | Source::Upstream => true,
+        };
+        if !was_looked_at {
+            let lists = &self.world.load().lists;
+            outcome.of_lifeline |= is_suffixed_lifeline(outcome.qname.as_ref(), lists);
+        }
         self.journal.record(&outcome);
     }
 

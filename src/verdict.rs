@@ -313,6 +313,17 @@ impl Verdict {
         matches!(self, Self::Block(_))
     }
 
+    /// Whether it is a block that is about this very name, and not about all that are asked for.
+    pub const fn is_of_the_name(&self) -> bool {
+        match self {
+            Self::Block(reason) => matches!(
+                reason.cause,
+                Cause::List { .. } | Cause::Service { .. } | Cause::Rule { .. } | Cause::Canary
+            ),
+            Self::Allow(_) | Self::Rewrite(..) => false,
+        }
+    }
+
     /// The word for counters and logs.
     pub const fn label(&self) -> &'static str {
         match self {

@@ -17,7 +17,8 @@ pub fn is_lifeline(name: NameRef<'_>, lists: &Index) -> bool {
 }
 
 /// Whether `name` is a lifeline once a search suffix is taken off, as `helpline.example.fritz.box`
-/// is: stub resolvers ask for such names by themselves. It opens nothing; nobody is to be told of it.
+/// is: stub resolvers ask for such names by themselves. It opens nothing; nobody is to be told of it where
+/// the name does not exist.
 pub fn is_suffixed_lifeline(name: NameRef<'_>, lists: &Index) -> bool {
     // What is left has at least two labels, since no list has a whole top-level domain.
     let longest = name.label_count().saturating_sub(2).min(LONGEST_SUFFIX);

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::control::told;
 use crate::support::home::{FAMILY, free_port};
+use crate::support::upstream::Say;
 use crate::support::wire::{ask, rtype};
 use crate::support::{Home, wait_for};
 
@@ -279,18 +280,36 @@ fn who_asks_for_a_lifeline_hears_that_it_is_open_and_nothing_is_kept() {
 #[test]
 fn nobody_reads_from_an_answer_when_a_lifeline_was_asked_for() {
     let home = Home::family();
-    for name in ["helpline.example", "helpline.example.fritz.box"] {
+    let suffixed = "helpline.example.fritz.box";
+    home.upstream.on_name(suffixed, Say::NxDomain(300));
+    for (name, rcode) in [("helpline.example", 0), (suffixed, 3)] {
         let before = home.upstream.times(name);
         for device in [LAPTOP, PHONE] {
             let reply = home.look_up(device, name, rtype::A);
-            assert_eq!(reply.answers(), ["A 192.0.2.1"], "{name}");
-            assert_eq!(reply.ttls(), [60], "{name}: none that shrinks");
+            assert_eq!(reply.rcode(), rcode, "{name}");
+            let ttls: Vec<u32> = reply.ttls().into_iter().chain(reply.soa_ttl()).collect();
+            assert_eq!(ttls, [60], "{name}: none that shrinks");
         }
         let asked = home.upstream.times(name) - before;
         assert_eq!(asked, 2, "{name} is not in the cache");
         let known = home.ask(&ask(name, rtype::A).from(PARENT).flags(0, 0).edns(1232));
         assert_eq!((known.rcode(), known.answers()), (5, vec![]), "{name}");
     }
+}
+
+#[test]
+fn what_somebody_has_made_of_a_lifeline_is_a_name_like_others() {
+    let home = Home::family();
+    let name = "x.helpline.example.own.example.net";
+    for source in [LAPTOP, LAPTOP] {
+        assert_eq!(
+            home.look_up(source, name, rtype::A).answers(),
+            ["A 192.0.2.1"]
+        );
+    }
+    assert_eq!(home.upstream.times(name), 1, "in the cache");
+    let log = log_until(&home, "last.example.org");
+    assert_eq!(log.matches(name).count(), 2, "{log}");
 }
 
 #[test]
