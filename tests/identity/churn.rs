@@ -74,6 +74,7 @@ fn nobody_is_mistaken_while_neighbours_and_leases_change() {
         (flood(laptop, "10.77.0.21"), "192.0.2.12", false),
     ];
     assert_eq!(floods.len() as u32, ASKERS);
+    let mut lost = 0;
     for (child, expected, is_deleted) in floods {
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success());
@@ -86,21 +87,23 @@ fn nobody_is_mistaken_while_neighbours_and_leases_change() {
         let longest = Duration::from_micros(number(2).into());
         // Every answer is one of its own.
         assert_eq!(words[5..], [format!("{expected}={answered}")], "{outcome}");
-        // The kernel drops what waits for a neighbour that is deleted, and what finds a socket full
-        // that an unoptimised daemon does not empty in time; nothing else is lost.
-        let may_be_lost = match is_deleted {
-            true => sent / 2,
-            false if cfg!(debug_assertions) => sent / 50,
-            false => 0,
-        };
-        assert!(answered + may_be_lost >= sent, "{outcome}");
+        // The kernel drops what waits for a neighbour that is deleted.
+        match is_deleted {
+            true => assert!(answered > sent / 2, "{outcome}"),
+            false => lost += sent - answered,
+        }
         assert!(longest <= LONGEST, "{outcome}");
     }
+    // And what finds a socket full, which a busy machine does not empty in time; nothing else.
+    let overruns: u32 = [tablet, laptop, &router.machine]
+        .iter()
+        .map(|machine| machine.overruns())
+        .sum();
+    assert!(lost <= overruns, "{lost} lost, {overruns} by full sockets");
     let changed = churn.end();
     assert!(changed > 100, "{changed}");
     let written = lies.end();
-    // A hundred times a second where the machine has nothing else to do.
-    assert!(written > 20, "{written}");
+    assert!(written > 50, "{written}");
     // They were heard, and counted for less than what the kernel sees.
     wait_for("the leases to be read", || {
         router.log().contains(" count=51").then_some(())
@@ -119,7 +122,8 @@ impl Lies {
         let (until, leases) = (Arc::clone(&is_over), leases.to_path_buf());
         let thread = std::thread::spawn(move || {
             let mut round = 0_u32;
-            while !until.load(Ordering::Relaxed) {
+            // A busy machine writes more rarely.
+            while !until.load(Ordering::Relaxed) || round <= 50 {
                 let (mut text, odd) = (String::new(), round % 2 == 1);
                 let whose = |is_one| if is_one { TABLET } else { LAPTOP };
                 for last in 100..150 {

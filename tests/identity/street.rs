@@ -125,6 +125,16 @@ impl Machine {
         run(&mut command).unwrap_or_else(|said| panic!("sysctl {setting}: {said}"));
     }
 
+    /// How many datagrams its kernel has dropped since a socket was full.
+    pub fn overruns(&self) -> u32 {
+        let said = run(self.command("cat").arg("/proc/net/snmp")).unwrap();
+        let mut of_udp = said.lines().filter_map(|line| line.strip_prefix("Udp:"));
+        let (names, numbers) = (of_udp.next().unwrap(), of_udp.next().unwrap());
+        let mut both = names.split_whitespace().zip(numbers.split_whitespace());
+        let (_, number) = both.find(|(name, _)| *name == "RcvbufErrors").unwrap();
+        number.parse().unwrap()
+    }
+
     /// A program that runs in it.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("ip");
