@@ -50,6 +50,7 @@ pub mod reload;
 pub mod resolve;
 pub mod schedule;
 pub mod snapshot;
+pub mod socket;
 pub mod standing;
 pub mod synth;
 pub mod update;

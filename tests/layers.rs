@@ -33,7 +33,7 @@ const LAYERS: &[&[&str]] = &[
     &["message", "config", "update"],
     &["lists", "language", "schedule"],
     &["verdict", "files"],
-    &["name", "clock", "intern", "mac"],
+    &["name", "clock", "intern", "mac", "socket"],
 ];
 
 /// Something that has a home: outside of it, nobody touches it.
@@ -63,8 +63,9 @@ const HOMES: &[Home] = &[
     },
     Home {
         what: Matter::Word("unsafe"),
-        modules: &["lists"],
-        why: "only the index searched in place may need it, each block with its `SAFETY:` sentence",
+        modules: &["lists", "socket"],
+        why: "only the index searched in place and what the kernel is told by pointers may need it, \
+              each block with its `SAFETY:` sentence",
     },
     Home {
         what: Matter::Path(&["std", "time", "Instant", "now"]),

@@ -6,7 +6,6 @@
 //! port is told at once, and read only afterwards, so that no child gets an unfiltered answer.
 
 pub mod proxy;
-mod scoped;
 pub mod tcp;
 pub mod udp;
 

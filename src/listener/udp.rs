@@ -1,117 +1,105 @@
-//! Datagrams: batches in, one answer each, from the address that was asked.
+//! Datagrams: batches in, batches out, each answer from the address that was asked.
+//!
+//! What can be answered at once is written straight into the buffer it is sent from, and all that was
+//! answered of one batch leaves together. A socket that was found empty is not asked again before the
+//! kernel says that something came, so that a single query costs three calls: one that waits, one that
+//! takes it, one that answers.
 
-use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::UdpSocket;
 use std::sync::Arc;
 
-use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use tokio::io::{Interest, unix::AsyncFd};
 use tracing::{debug, warn};
 
-use super::{Resolver, scoped};
+use super::Resolver;
 use crate::device::Origin;
-use crate::journal::Transport;
+use crate::journal::{Outcome, Transport};
 use crate::resolve::{Pending, Step};
+use crate::socket;
+use crate::socket::batch::{self, BATCH, Envelope, Inbox, Outbox, send_one};
 
-/// The largest query we read. Ordinary ones have some 60 octets; a padded one 128.
-const MAX_QUERY: usize = 2048;
-
-/// A UDP socket that tells where a datagram was sent to.
+/// A socket of one worker. Only what arrives wakes it: the kernel would also tell of each answer that
+/// has left.
 #[derive(Debug)]
-struct Datagrams {
-    socket: UdpSocket,
-    state: UdpSocketState,
-}
-
-/// Where a datagram came from and where its answer must go.
-#[derive(Clone, Copy, Debug)]
-struct Envelope {
-    client: SocketAddr,
-    /// Our address that it asked; the answer leaves from it (RFC 1035 section 7.3, RFC 2181
-    /// section 4), since a client drops what comes from another.
-    ours: Option<IpAddr>,
-    /// The kernel's number of the interface it came in on; 0 if unknown.
-    interface: u32,
-}
+struct Datagrams(AsyncFd<UdpSocket>);
 
 /// Answers everything that arrives at `socket`, until the task is dropped.
 ///
 /// # Errors
 /// When the socket cannot be used at all.
-pub async fn serve(
-    socket: std::net::UdpSocket,
-    listener: u16,
-    resolver: Arc<Resolver>,
-) -> io::Result<()> {
-    let state = UdpSocketState::new((&socket).into())?;
-    // Several datagrams in one buffer would only have to be taken apart again.
-    if let Err(error) =
-        nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::UdpGroSegment, &false)
-    {
-        debug!(%error, "datagrams may arrive joined");
-    }
-    let datagrams = Arc::new(Datagrams {
-        socket: UdpSocket::from_std(socket)?,
-        state,
-    });
-    let mut room = vec![[0_u8; MAX_QUERY]; BATCH_SIZE];
-    let mut metas = [RecvMeta::default(); BATCH_SIZE];
-    let mut answer = Vec::with_capacity(4096);
+pub async fn serve(socket: UdpSocket, listener: u16, resolver: Arc<Resolver>) -> io::Result<()> {
+    batch::prepare(&socket)?;
+    // A socket of one address answers from that without being told, which costs the kernel less.
+    let has_one_address = !socket.local_addr()?.ip().is_unspecified();
+    let datagrams = socket::watch(socket, Interest::READABLE)?;
+    let datagrams = Arc::new(Datagrams(datagrams));
+    let (mut inbox, mut outbox) = (Inbox::default(), Outbox::default());
+    let mut outcomes = Vec::with_capacity(BATCH);
     loop {
-        let received = datagrams.receive(&mut room, &mut metas).await;
-        let count = match received {
-            Ok(count) => count,
-            Err(error) => {
-                // An ICMP message about an answer of ours, or a passing lack of memory: it costs
-                // one datagram at most.
-                warn_rarely(&error);
-                tokio::task::yield_now().await;
-                continue;
-            }
-        };
-        resolver.catch_up();
-        for (octets, meta) in room.iter().zip(&metas[..count]) {
-            let stride = meta.stride.max(1);
-            for message in octets[..meta.len.min(MAX_QUERY)].chunks(stride) {
-                handle(message, meta, listener, &datagrams, &resolver, &mut answer).await;
-            }
+        if let Err(error) = datagrams.receive(&mut inbox).await {
+            // An ICMP message about an answer of ours, or a passing lack of memory: it costs
+            // one datagram at most.
+            warn_rarely(&error);
+            tokio::task::yield_now().await;
+            continue;
         }
-        // TCP, upstream answers and the slow half get their turn between two batches.
-        tokio::task::yield_now().await;
+        resolver.catch_up();
+        for (message, mut envelope) in inbox.datagrams() {
+            if has_one_address {
+                envelope.ours = None;
+            }
+            let outcome = handle(
+                message,
+                envelope,
+                listener,
+                &datagrams,
+                &resolver,
+                &mut outbox,
+            );
+            outcomes.extend(outcome);
+        }
+        datagrams.send(&mut outbox).await;
+        for outcome in outcomes.drain(..) {
+            resolver.record(outcome);
+        }
+        if inbox.is_full() {
+            // TCP, upstream answers and the slow half get their turn between two batches.
+            tokio::task::yield_now().await;
+        }
     }
 }
 
-async fn handle(
+/// Answers one datagram into `outbox`, or has it answered later; what came of it.
+fn handle(
     message: &[u8],
-    meta: &RecvMeta,
+    envelope: Envelope,
     listener: u16,
     datagrams: &Arc<Datagrams>,
     resolver: &Arc<Resolver>,
-    answer: &mut Vec<u8>,
-) {
-    let envelope = Envelope {
-        client: meta.addr,
-        ours: meta.dst_ip,
-        interface: meta.interface_index.unwrap_or(0),
-    };
+    outbox: &mut Outbox,
+) -> Option<Outcome> {
     // A port of 0 cannot be answered, and answering ourselves would be a circle.
-    if meta.addr.port() == 0 {
-        return;
+    if envelope.client.port() == 0 {
+        return None;
     }
-    let client = meta.addr.ip().to_canonical();
+    let client = envelope.client.ip().to_canonical();
     let origin = Origin::new(client, envelope.interface, listener);
-    match resolver.answer_now(message, &origin, Transport::Udp, answer) {
+    match resolver.answer_now(message, &origin, Transport::Udp, outbox.room()) {
         Step::Reply(outcome) => {
-            datagrams.send(answer, envelope).await;
-            resolver.record(outcome);
+            outbox.add(envelope);
+            Some(outcome)
         }
-        Step::Error => datagrams.send(answer, envelope).await,
-        Step::Silence => {}
+        Step::Error => {
+            outbox.add(envelope);
+            None
+        }
+        Step::Silence => None,
         Step::Wait(pending) => {
             let datagrams = Arc::clone(datagrams);
             let resolver = Arc::clone(resolver);
             tokio::spawn(finish(*pending, envelope, datagrams, resolver));
+            None
         }
     }
 }
@@ -125,51 +113,68 @@ async fn finish(
     let mut answer = Vec::with_capacity(512);
     match resolver.answer_later(pending, &mut answer).await {
         Step::Reply(outcome) => {
-            datagrams.send(&answer, envelope).await;
+            datagrams.send_one(&answer, envelope).await;
             resolver.record(outcome);
         }
-        Step::Error => datagrams.send(&answer, envelope).await,
+        Step::Error => datagrams.send_one(&answer, envelope).await,
         Step::Silence | Step::Wait(_) => {}
     }
 }
 
 impl Datagrams {
-    async fn receive(
-        &self,
-        room: &mut [[u8; MAX_QUERY]],
-        metas: &mut [RecvMeta; BATCH_SIZE],
-    ) -> io::Result<usize> {
-        let mut buffers = room.iter_mut().map(|octets| IoSliceMut::new(octets));
-        let mut buffers: [IoSliceMut<'_>; BATCH_SIZE] =
-            std::array::from_fn(|_| buffers.next().unwrap_or_else(|| IoSliceMut::new(&mut [])));
-        self.socket
-            .async_io(Interest::READABLE, || {
-                self.state.recv((&self.socket).into(), &mut buffers, metas)
-            })
-            .await
+    /// Waits for datagrams.
+    async fn receive(&self, inbox: &mut Inbox) -> io::Result<()> {
+        loop {
+            let mut ready = self.0.readable().await?;
+            let received = ready.try_io(|socket| inbox.receive(socket.get_ref()));
+            match received {
+                Ok(Ok(())) => {
+                    if !inbox.is_full() {
+                        // With what it was ready by, not later: what comes from now on makes it ready
+                        // anew, and must not be forgotten by this.
+                        ready.clear_ready();
+                    }
+                    return Ok(());
+                }
+                Ok(failed) => return failed,
+                Err(_would_block) => {}
+            }
+        }
     }
 
-    async fn send(&self, answer: &[u8], envelope: Envelope) {
-        let transmit = Transmit {
-            destination: envelope.client,
-            ecn: None,
-            contents: answer,
-            segment_size: None,
-            src_ip: envelope.ours,
-        };
-        let scoped = scoped::needed(envelope.ours, envelope.client);
-        let sent = self
-            .socket
-            .async_io(Interest::WRITABLE, || match scoped {
-                Some(ours) => {
-                    let (client, interface) = (envelope.client, envelope.interface);
-                    scoped::send(&self.socket, answer, client, ours, interface).map(drop)
+    /// Sends all of `outbox`.
+    async fn send(&self, outbox: &mut Outbox) {
+        while let Err(error) = outbox.send(self.0.get_ref()) {
+            if self.is_for_good(&error).await {
+                outbox.skip();
+            }
+        }
+    }
+
+    async fn send_one(&self, answer: &[u8], envelope: Envelope) {
+        while let Err(error) = send_one(self.0.get_ref(), answer, envelope) {
+            if self.is_for_good(&error).await {
+                return;
+            }
+        }
+    }
+
+    /// Whether an answer that could not be sent will not be; waits where the socket is full.
+    async fn is_for_good(&self, error: &io::Error) -> bool {
+        match error.kind() {
+            io::ErrorKind::Interrupted => false,
+            io::ErrorKind::WouldBlock => {
+                let twin = self.0.get_ref().try_clone();
+                let twin = twin.and_then(|it| socket::watch(it, Interest::WRITABLE));
+                match twin {
+                    Ok(twin) => twin.writable().await.is_err(),
+                    Err(_no_descriptor) => true,
                 }
-                None => self.state.try_send((&self.socket).into(), &transmit),
-            })
-            .await;
-        if let Err(error) = sent {
-            debug!(%error, "an answer could not be sent");
+            }
+            _ => {
+                debug!(%error, "an answer could not be sent");
+                true
+            }
         }
     }
 }

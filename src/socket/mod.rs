@@ -1,0 +1,29 @@
+//! Sockets, beyond what the standard library and the runtime know: many datagrams at once
+//! ([`batch`]), and what a socket is watched for.
+//!
+//! Nothing here knows what a datagram means. Whatever the kernel has to be told by pointers is told
+//! here and nowhere else.
+
+#![expect(
+    unsafe_code,
+    reason = "the runtime must be promised who closes a descriptor"
+)]
+
+pub mod batch;
+
+use std::io;
+use std::net::UdpSocket;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Has the runtime watch `socket` for `interest` alone: its own sockets are watched for all there is,
+/// and so are woken by every datagram that has left.
+///
+/// # Errors
+/// What the kernel said.
+pub fn watch(socket: UdpSocket, interest: Interest) -> io::Result<AsyncFd<UdpSocket>> {
+    // SAFETY: the socket owns its descriptor and lives in what is returned, so that nobody closes it
+    // while it is watched.
+    Ok(unsafe { AsyncFd::register_with_interest(socket, interest) }?)
+}
