@@ -15,6 +15,7 @@ mod exchange;
 mod failure;
 mod flight;
 mod group;
+mod port;
 mod room;
 mod server;
 mod system;

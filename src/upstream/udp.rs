@@ -1,13 +1,10 @@
-//! Asking over UDP: every attempt has a socket, a port, an id and a letter case of its own
-//! (RFC 5452 section 9, draft-vixie-dnsext-dns0x20).
+//! Asking over UDP: every attempt has a port, an id and a letter case of its own (RFC 5452 section 9,
+//! draft-vixie-dnsext-dns0x20).
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::UdpSocket;
 
-use rand::RngExt;
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
-
+use super::port::Port;
 use super::server::Server;
 use super::wire::{Match, Request, is_truncated};
 
@@ -26,10 +23,6 @@ pub(super) enum Heard {
     Guessing,
 }
 
-/// Ports we choose from; the lower ones belong to services.
-const PORTS: std::ops::RangeInclusive<u16> = 1024..=u16::MAX;
-/// Taken ports we try before the kernel may choose.
-const TRIES: usize = 8;
 /// Packets that are no reply before we go over to TCP.
 const STRANGERS: usize = 32;
 /// Above what we say we take (1232), for servers that do not listen.
@@ -40,19 +33,16 @@ const LARGEST: usize = 4096;
 /// # Errors
 /// What the system said, such as that nobody listens there.
 pub(super) async fn ask(server: &Server, request: &Request) -> io::Result<Heard> {
-    let socket = open(server.address).await?;
-    socket.send(request.bytes()).await?;
+    let port = Port::open(server.address)?;
+    port.send(request.bytes()).await?;
     let mut strangers = 0;
     loop {
-        let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
-        if ready.is_error() {
-            // A port that is closed makes the socket erroneous, not readable.
-            pending_error(&socket)?;
-        }
-        let Some(heard) = receive(&socket, server, request)? else {
-            continue;
-        };
-        match heard {
+        let received = port.when_readable(|socket| receive(socket, server, request));
+        match received.await? {
+            Some(heard @ Heard::Reply(_)) => {
+                port.give_back();
+                return Ok(heard);
+            }
             Some(heard) => return Ok(heard),
             None => {
                 server.note_ignored();
@@ -65,39 +55,18 @@ pub(super) async fn ask(server: &Server, request: &Request) -> io::Result<Heard>
     }
 }
 
-/// The error that waits on the socket, if one does.
-fn pending_error(socket: &UdpSocket) -> io::Result<()> {
-    let none = || io::Error::from(io::ErrorKind::WouldBlock);
-    // Through `try_io`, which takes back the readiness when there is none after all.
-    let taken = socket.try_io(Interest::ERROR, || {
-        Err::<(), _>(socket.take_error()?.unwrap_or_else(none))
-    });
-    match taken {
-        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Takes one packet, if there is one; the inner None is a stranger's.
-fn receive(
-    socket: &UdpSocket,
-    server: &Server,
-    request: &Request,
-) -> io::Result<Option<Option<Heard>>> {
+/// Takes one packet; None is a stranger's.
+fn receive(socket: &UdpSocket, server: &Server, request: &Request) -> io::Result<Option<Heard>> {
     // On the stack of this call, so that no waiting attempt carries it.
     let mut buffer = [0; LARGEST];
-    let (count, from) = match socket.try_recv_from(&mut buffer) {
-        Ok(received) => received,
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-        Err(error) => return Err(error),
-    };
+    let (count, from) = socket.recv_from(&mut buffer)?;
     let packet = &mut buffer[..count];
-    // The kernel filters once the socket is connected; what came in between binding and
+    // The kernel filters once the socket is connected; what came in between opening and
     // connecting may be from anybody.
     if from.ip() != server.address.ip() || from.port() != server.address.port() {
-        return Ok(Some(None));
+        return Ok(None);
     }
-    Ok(Some(match request.judge(packet) {
+    Ok(match request.judge(packet) {
         Match::Exact if is_truncated(packet) || count == LARGEST => Some(Heard::Truncated),
         Match::Exact => {
             request.unmix(packet);
@@ -106,25 +75,5 @@ fn receive(
         Match::Bare => Some(Heard::Bare(packet.to_vec())),
         Match::Folded => Some(Heard::Folded),
         Match::Stranger => None,
-    }))
-}
-
-/// A socket on a random port, connected to `server`: packets from elsewhere do not reach it, and
-/// that nobody listens there is heard at once.
-async fn open(server: SocketAddr) -> io::Result<UdpSocket> {
-    let any = |port| match server {
-        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
-        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
-    };
-    for _ in 0..TRIES {
-        let port = rand::rng().random_range(PORTS);
-        // The kernel's own range is a third of this one, and its choice has been predicted.
-        if let Ok(socket) = UdpSocket::bind(any(port)).await {
-            socket.connect(server).await?;
-            return Ok(socket);
-        }
-    }
-    let socket = UdpSocket::bind(any(0)).await?;
-    socket.connect(server).await?;
-    Ok(socket)
+    })
 }
