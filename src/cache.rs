@@ -23,15 +23,14 @@ const OVERHEAD: u64 = 96;
 /// Answers from upstream.
 #[derive(Debug)]
 pub struct Cache {
-    entries: ByteBounded<Box<[u8]>, Arc<Entry>, ByBytes>,
+    entries: ByteBounded<Box<[u8]>, Entry, ByBytes>,
     settings: config::Cache,
 }
 
-/// One answer and when it came.
-#[derive(Debug)]
-pub struct Entry {
-    /// What upstream said.
-    pub answer: Arc<Answer>,
+/// One answer and when it came; small enough to stand in the map itself.
+#[derive(Clone, Debug)]
+struct Entry {
+    answer: Arc<Answer>,
     stored: Moment,
     /// Seconds it is fresh.
     ttl: u32,
@@ -51,8 +50,8 @@ pub struct Hit {
 #[derive(Clone, Debug)]
 struct ByBytes;
 
-impl Weighter<Box<[u8]>, Arc<Entry>> for ByBytes {
-    fn weight(&self, key: &Box<[u8]>, entry: &Arc<Entry>) -> u64 {
+impl Weighter<Box<[u8]>, Entry> for ByBytes {
+    fn weight(&self, key: &Box<[u8]>, entry: &Entry) -> u64 {
         key.len() as u64 + entry.answer.weight() as u64 + OVERHEAD
     }
 }
@@ -91,7 +90,7 @@ impl Cache {
             },
         };
         Some(Hit {
-            answer: Arc::clone(&entry.answer),
+            answer: entry.answer,
             ttl,
             stale,
         })
@@ -112,7 +111,7 @@ impl Cache {
             stored: now,
             ttl,
         };
-        self.entries.insert(key.into(), Arc::new(entry));
+        self.entries.insert(key.into(), entry);
     }
 
     /// How the TTLs of an answer that just came leave.
