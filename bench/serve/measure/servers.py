@@ -158,7 +158,7 @@ class Dnsdist(Server):
             )
         config = site.folder / "dnsdist.lua"
         config.write_text(
-            "setUDPMultipleMessagesVectorSize(32)\n"
+            "setUDPMultipleMessagesVectorSize(32)\nsetSecurityPollSuffix(\"\")\n"
             f'setLocal("127.0.0.1:{site.port}")\n'
             'setACL({"127.0.0.0/8"})\n'
             f'newServer({{address="127.0.0.1:{site.upstream}", healthCheckMode="up"}})\n'
@@ -264,7 +264,7 @@ class Smartdns(Server):
         config.write_text(
             f"bind 127.0.0.1:{site.port}\nserver 127.0.0.1:{site.upstream}\ncache-size {ENTRIES}\n"
             "prefetch-domain no\nserve-expired no\nspeed-check-mode none\ndualstack-ip-selection no\n"
-            "cache-persist no\nlog-level off\nlog-console no\naudit-enable no\nmax-reply-ip-num 8\nmax-query-limit 0\n"
+            "cache-persist no\nlog-level fatal\naudit-enable no\nmax-reply-ip-num 8\nmax-query-limit 0\n"
             f"domain-set -name listed -type list -file {site.data.names}\n"
             "domain-rules /domain-set:listed/ -address #\n"
         )
@@ -279,7 +279,9 @@ class KnotResolver(Server):
         config = site.folder / "kresd.conf"
         config.write_text(
             f"net.listen('127.0.0.1', {site.port}, {{ kind = 'dns' }})\nnet.ipv6 = false\n"
-            "modules = { 'policy' }\nmodules.unload('ta_update', 'ta_signal_query', 'ta_sentinel', 'priming')\n"
+            "modules = { 'policy' }\n"
+            "for _, it in ipairs({ 'ta_update', 'ta_signal_query', 'ta_sentinel', 'priming' }) do\n"
+            "modules.unload(it)\nend\n"
             "trust_anchors.remove('.')\ncache.size = 1024*MB\nlog_level('crit')\n"
             f"policy.add(policy.rpz(policy.DENY, '{zone}', false))\n"
             f"policy.add(policy.all(policy.FORWARD('127.0.0.1@{site.upstream}')))\n"
