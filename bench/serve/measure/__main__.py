@@ -1,6 +1,7 @@
 """Measures servers on this machine; `run` beside this folder starts it."""
 
 import argparse
+import fcntl
 import json
 import signal
 import subprocess
@@ -47,6 +48,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, lambda *_: sys.exit(1))
     options = arguments()
     rounds.come_first()
+    # Two at a time would measure one another.
+    lock = (options.work / "serve.lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
     parts = options.parts.split(",")
     results = json.loads(options.results.read_text()) if options.results.exists() else {}
     everybody = servers.all_servers(options.tool, options.hedgerow)
@@ -79,9 +83,10 @@ def main() -> None:
         if not bench.asked.exists():
             rounds.leave_out(bench, everybody["hedgerow"], data.folder / "asked.all")
         if "rounds" in parts:
-            found = rounds.measure_rounds(bench, chosen, options.mixes.split(","), options.rounds, say)
-            for key in chosen:
-                keep("rounds", size, key, [one[key] for one in found])
+            mixes = options.mixes.split(",")
+            for found in rounds.measure_rounds(bench, chosen, mixes, options.rounds, say):
+                for key in chosen:
+                    keep("rounds", size, key, found[key])
         for part, measure in [
             ("reload", lambda key, it: rounds.measure_reload(bench, key, it)),
             ("memory", lambda key, it: rounds.measure_memory(bench, key, it, options.millions)),
@@ -89,6 +94,9 @@ def main() -> None:
             if part in parts:
                 for key, it in chosen.items():
                     if not it.is_echo:
+                        if key == "hedgerow":
+                            # Memory is what a household gets that sets nothing.
+                            it = servers.Hedgerow(options.hedgerow, cache="")
                         found = measure(key, it)
                         say(f"{part} {key}: {json.dumps({k: v for k, v in found.items() if k != 'samples'})}")
                         keep(part, size, key, found)

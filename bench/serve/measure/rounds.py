@@ -3,8 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
-
 import socket
 import subprocess
 import threading
@@ -13,8 +11,9 @@ from pathlib import Path
 
 import dns
 import process
+import servers
 from data import Data
-from servers import Server, Site, Started
+from servers import Hedgerow, Server, Site, Started
 
 # The server has one processor, what asks it and answers it another.
 SERVER_CORE, OTHER_CORE = "0", "1"
@@ -27,6 +26,8 @@ RATE = 10_000
 MIXES = ["cached", "blocked", "household", "misses"]
 SEED = 20261122
 PORTS_ASKED = 2_000
+# Seconds of an even rate before a reload and around it.
+QUIET, RELOADING = 3, 30
 COUNTS = "counts.of.the.stub.invalid"
 
 
@@ -183,18 +184,22 @@ def measure_round(bench: Bench, key: str, server: Server, mixes: list[str]) -> d
         return {"failure": str(error)}
 
 
-def measure_rounds(bench: Bench, servers: dict[str, Server], mixes: list[str], rounds: int, say) -> list[dict]:
-    """All of them in each round, each time another one first."""
-    keys = list(servers)
-    found = []
-    for number in range(rounds):
+def measure_rounds(bench: Bench, all_servers: dict[str, Server], mixes: list[str], count: int, say):
+    """All of them in each round, each time another one first; yields what was found so far."""
+    keys = list(all_servers)
+    for key, server in all_servers.items():
+        # Compiled lists are what is started with.
+        if isinstance(server, Hedgerow):
+            with bench.serving(key, server):
+                pass
+    found = {key: [] for key in keys}
+    for number in range(count):
         turn = number % len(keys)
-        one = {}
         for key in keys[turn:] + keys[:turn]:
-            one[key] = measure_round(bench, key, servers[key], mixes)
-            say(f"round {number + 1} {key}: {brief(one[key])}")
-        found.append(one)
-    return found
+            one = measure_round(bench, key, all_servers[key], mixes)
+            say(f"round {number + 1} {key}: {brief(one)}")
+            found[key].append(one)
+        yield found
 
 
 def cpu_microseconds(it: dict) -> float | None:
@@ -228,7 +233,7 @@ def brief(found: dict) -> str:
 def measure_memory(bench: Bench, key: str, server: Server, millions: float) -> dict:
     """Memory over many queries of a household, looked at each second."""
     with bench.serving(key, server) as it:
-        child = it.start_load("household", seconds=3600, queries=int(millions * 1e6))
+        child = it.start_load("household", seconds=3600, queries=int(millions * 1e6), warm="no")
         samples = [[0, it.memory()["resident"]]]
         begin = time.monotonic()
         while child.poll() is None:
@@ -240,64 +245,87 @@ def measure_memory(bench: Bench, key: str, server: Server, millions: float) -> d
 
 def measure_reload(bench: Bench, key: str, server: Server) -> dict:
     """A list with one name more is put in force while 10,000 queries a second are asked."""
-    seconds, before = 12, 3
-    with bench.serving(key, server) as it:
-        if not (it.started.reload or it.started.reload_signal):
-            return {"failure": "reads no list anew"}
-        quiet = it.load("household", rate=RATE, seconds=3)
-        child = it.start_load("household", rate=RATE, seconds=seconds)
-        # Making everything warm comes first, and its time is not ours.
-        time.sleep(before + quiet["warmed"] / 20_000)
-        peaks = Peaks(it.child.pid)
+    try:
+        with bench.serving(key, server) as it:
+            return reloaded(it)
+    except process.DidNotFinish as error:
+        return {"failure": str(error)}
+
+
+def reloaded(it: Serving) -> dict:
+    made = it.server.with_one_more(it.site)
+    if made is None:
+        return {"failure": "reads no list anew"}
+    beside, path = made
+    # What is late without a reload is late because of the machine.
+    quiet = it.load("household", rate=RATE, seconds=QUIET)
+    kept = path.with_name(path.name + ".kept")
+    kept.unlink(missing_ok=True)
+    os.link(path, kept)
+    child = it.start_load("household", rate=RATE, seconds=RELOADING, warm="no")
+    try:
+        time.sleep(2)
         steady = it.memory()["resident"]
-        begin = time.monotonic()
-        path = bench.data.lists()[0][1]
-        length = path.stat().st_size
-        try:
-            with path.open("a") as out:
-                out.write("added-by-the-reload.example\n")
+        with Peaks(it.child.pid) as peaks:
+            begin = time.monotonic()
+            beside.rename(path)
             if it.started.reload_signal:
                 os.kill(it.child.pid, it.started.reload_signal)
-            else:
-                subprocess.run(it.started.reload, check=True, capture_output=True)
-            took = None
-            if not hasattr(it.server, "rereads_zone"):
-                with contextlib.suppress(process.DidNotFinish):
-                    expected = [("added-by-the-reload.example", "blocked")]
-                    took = process.wait_for_answer(it.child, it.site.port, expected, begin)
+            elif it.started.reload:
+                # Some of these commands wait until all is done, and a server may not answer them
+                # meanwhile.
+                subprocess.Popen(it.started.reload, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            took = in_force(it, begin)
             load = json.loads(child.communicate()[0])
-            most, children = peaks.end()
-            return {
-                "quiet": quiet,
-                "load": load,
-                "seconds": took,
-                "steady": steady,
-                "peak": most,
-                "peak_of_children": children,
-            }
-        finally:
-            os.truncate(path, length)
+        return {
+            "quiet": quiet,
+            "load": load,
+            "seconds": took,
+            "steady": steady,
+            "peak": max(peaks.most, steady),
+            "peak_of_children": peaks.children,
+            "peak_together": max(peaks.together, steady),
+        }
+    finally:
+        child.kill()
+        kept.rename(path)
+
+
+def in_force(it: Serving, begin: float) -> float | None:
+    """Seconds until the new name is blocked, if that comes while it is asked for."""
+    with socket.socket(type=socket.SOCK_DGRAM) as client:
+        client.connect(("127.0.0.1", it.site.port))
+        while time.monotonic() - begin < RELOADING - 3:
+            # A name below it each time: the answer to the last one is in the cache.
+            name = f"n{time.monotonic_ns() % 10**9}.{servers.ADDED}"
+            if process.ask(client, name, 0.25) in ("blocked", "0 answers"):
+                return time.monotonic() - begin
+            time.sleep(0.02)
+    return None
 
 
 class Peaks:
-    """The most memory a process and its children have had since."""
+    """The most memory a process and its children have meanwhile."""
 
     def __init__(self, pid: int) -> None:
-        self.pid, self.most, self.children = pid, 0, 0
+        self.pid, self.most, self.children, self.together = pid, 0, 0, 0
         self.is_over = threading.Event()
         self.thread = threading.Thread(target=self.look)
+
+    def __enter__(self):
         self.thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.is_over.set()
+        self.thread.join()
 
     def look(self) -> None:
         while not self.is_over.wait(0.01):
-            self.most = max(self.most, process.resident_of_child(self.pid))
+            own = process.resident_of_child(self.pid)
             theirs = sum(process.resident_of_child(child) for child in process.children(self.pid))
-            self.children = max(self.children, theirs)
-
-    def end(self) -> tuple[int, int]:
-        self.is_over.set()
-        self.thread.join()
-        return self.most, self.children
+            self.most, self.children = max(self.most, own), max(self.children, theirs)
+            self.together = max(self.together, own + theirs)
 
 
 def leave_out(bench: Bench, server: Server, drawn: Path) -> None:
@@ -316,10 +344,3 @@ def leave_out(bench: Bench, server: Server, drawn: Path) -> None:
     beside.write_text("".join(f"{line}\n" for line in kept))
     beside.rename(all_names)
     bench.asked = all_names
-
-
-def forget(folder: Path) -> None:
-    """Nothing of an earlier run."""
-    shutil.rmtree(folder, ignore_errors=True)
-
-

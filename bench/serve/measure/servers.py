@@ -15,6 +15,8 @@ from data import Data
 
 # Answers a cache has to hold: 42,500 names of a household and three types each, and what is new.
 ENTRIES = 2_000_000
+# What a reload adds.
+ADDED = "added-by-the-reload.example"
 PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -30,12 +32,11 @@ class Site:
 
 @dataclass
 class Started:
-    """How a server is started, and how its lists are read anew: by a command, or by itself."""
+    """How a server is started, and how it is told to read its lists anew: by a command, by a signal,
+    or not at all."""
 
     command: list[str]
-    # Puts the changed list in force.
     reload: list[str] = field(default_factory=list)
-    # The signal that does.
     reload_signal: int = 0
 
 
@@ -57,6 +58,20 @@ class Server:
 
     def configure(self, site: Site) -> Started:
         raise NotImplementedError
+
+    def with_one_more(self, site: Site) -> tuple[Path, Path] | None:
+        """A file of its names with `ADDED` among them, made beside, and the file it takes the place
+        of; none if it reads nothing anew."""
+        return None
+
+
+def appended(path: Path, text: str) -> tuple[Path, Path]:
+    """A copy of a file with some text behind it, and the file."""
+    beside = path.with_name(path.name + ".more")
+    shutil.copy(path, beside)
+    with beside.open("a") as out:
+        out.write(text)
+    return beside, path
 
 
 class Echo(Server):
@@ -133,6 +148,9 @@ address = ["127.0.0.{2 + number}"]
         serve = [str(self.path), "serve", "--config", str(config)]
         return Started(serve, [str(self.path), "reload", "--socket", f"{site.folder}/control.sock"])
 
+    def with_one_more(self, site: Site) -> tuple[Path, Path]:
+        return appended(site.data.lists()[0][1], f"{ADDED}\n")
+
 
 class Dnsdist(Server):
     package = program = "dnsdist"
@@ -168,6 +186,17 @@ class Dnsdist(Server):
         )
         return Started(["dnsdist", "--supervised", "--disable-syslog", "-C", str(config)])
 
+    def with_one_more(self, site: Site) -> tuple[Path, Path] | None:
+        if not self.cdb:
+            return None
+        beside = site.data.folder / "names.cdb.more"
+        if not beside.exists():
+            with site.data.names.open() as names:
+                write_cdb((wire_name(name.rstrip("\n")) for name in [*names, ADDED]), beside)
+        copy = beside.with_suffix(".copy")
+        shutil.copy(beside, copy)
+        return copy, cdb_of(site.data)
+
 
 class Recursor(Server):
     label, package, program = "PowerDNS Recursor, RPZ", "pdns-recursor", "pdns_recursor"
@@ -197,6 +226,9 @@ class Recursor(Server):
         command = ["pdns_recursor", *(f"--{key}={value}" for key, value in settings.items())]
         return Started(command, ["rec_control", f"--socket-dir={site.folder}", "reload-lua-config"])
 
+    def with_one_more(self, site: Site) -> tuple[Path, Path]:
+        return rpz_with_one_more(site.data)
+
 
 class Unbound(Server):
     label, package, program = "unbound, local-zone", "unbound", "unbound"
@@ -221,6 +253,10 @@ class Unbound(Server):
             ["unbound-control", "-c", str(config), "reload_keep_cache"],
         )
 
+    def with_one_more(self, site: Site) -> tuple[Path, Path]:
+        names = site.data.folder / "unbound.nxdomain.conf"
+        return appended(names, f'local-zone: "{ADDED}." always_nxdomain\n')
+
 
 class Bind(Server):
     label, package, program = "BIND, RPZ", "bind9", "named"
@@ -240,6 +276,9 @@ class Bind(Server):
             "controls { };\n"
         )
         return Started(["named", "-f", "-4", "-n", "1", "-c", str(config)], reload_signal=1)
+
+    def with_one_more(self, site: Site) -> tuple[Path, Path]:
+        return rpz_with_one_more(site.data)
 
 
 class Dnsmasq(Server):
@@ -293,6 +332,16 @@ def rpz_of(data: Data) -> Path:
     """The names as a response policy zone; each with all below it is no such name."""
     head = "$ORIGIN rpz.test.\n$TTL 3600\n@ SOA localhost. root.localhost. 1 3600 600 86400 3600\n@ NS localhost.\n"
     return data.written("rpz.zone", "@ CNAME .\n*.@ CNAME .\n", head)
+
+
+def rpz_with_one_more(data: Data) -> tuple[Path, Path]:
+    beside, path = appended(rpz_of(data), f"{ADDED} CNAME .\n*.{ADDED} CNAME .\n")
+    # A zone with the old serial number is the old zone.
+    with beside.open("r+b") as zone:
+        head = zone.read(200)
+        zone.seek(head.index(b" 1 3600 ") + 1)
+        zone.write(b"2")
+    return beside, path
 
 
 def cdb_of(data: Data) -> Path:

@@ -38,7 +38,7 @@ pub struct Options {
     /// Before it is measured, and measured.
     lead: Duration,
     measured: Duration,
-    /// The end comes after so many answers too, whatever the time.
+    /// So many queries at most, whatever the time.
     most: u64,
     seed: u64,
     fresh: u64,
@@ -305,15 +305,17 @@ fn saturate(
     let mut own = Meter::new(&[std::process::id()]);
     let mut counts = Counts::default();
     let mut measured = None;
+    let mut left = options.most;
     let begin = Instant::now();
     let mut looked = begin;
     let (began, before, spent, spent_here) = loop {
         let now = Instant::now();
-        if measured.is_none() && now - begin >= options.lead {
+        let is_done = counts.answered() + counts.lost >= options.most;
+        if measured.is_none() && (now - begin >= options.lead || is_done) {
             measured = Some((now, counts, meter.read(), own.read()));
         }
         if let Some(measured) = measured
-            && (now - measured.0 >= options.measured || counts.answered() >= options.most)
+            && (now - measured.0 >= options.measured || is_done)
         {
             break measured;
         }
@@ -327,7 +329,10 @@ fn saturate(
             if is_time_to_look {
                 lane.give_up(now, &mut counts);
             }
-            lane.fill(now, |out| Some(mix.next(out)))?;
+            lane.fill(now, |out| {
+                left = left.checked_sub(1)?;
+                Some(mix.next(out))
+            })?;
         }
         if received == 0 {
             wait(sockets)?;
