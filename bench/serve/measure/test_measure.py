@@ -1,0 +1,180 @@
+"""What the measuring itself rests on: `python3 -m unittest discover -s bench/serve/measure`."""
+
+import json
+import mmap
+import struct
+import sys
+import tempfile
+import unittest
+import xml.dom.minidom
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[3]
+sys.path.insert(1, str(TOP / "bench/lists/measure"))
+
+import rounds  # noqa: E402
+import served  # noqa: E402
+import servers  # noqa: E402
+from data import Data  # noqa: E402
+
+
+def look_up(database: bytes, key: bytes) -> bool:
+    """As the format says it, from the head."""
+    hash = 5381
+    for octet in key:
+        hash = (hash * 33 & 0xFFFFFFFF) ^ octet
+    place, count = struct.unpack_from("<II", database, (hash & 255) * 8)
+    for step in range(count):
+        slot = place + ((hash >> 8) + step) % count * 8
+        found, where = struct.unpack_from("<II", database, slot)
+        if where == 0:
+            return False
+        length = struct.unpack_from("<I", database, where)[0]
+        if found == hash and database[where + 8 : where + 8 + length] == key:
+            return True
+    return False
+
+
+class Names(unittest.TestCase):
+    def test_all_names_are_found_in_a_constant_database_and_no_other(self):
+        names = [f"n{number}.example" for number in range(3000)]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "names.cdb"
+            servers.write_cdb((servers.wire_name(name) for name in names), path)
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as database:
+                for name in names:
+                    self.assertTrue(look_up(database, servers.wire_name(name)), name)
+                for number in range(3000, 4000):
+                    self.assertFalse(look_up(database, servers.wire_name(f"n{number}.example")))
+
+    def test_a_zone_with_one_name_more_is_a_newer_zone(self):
+        with tempfile.TemporaryDirectory() as folder:
+            data = Data(Path(folder), 1, 0)
+            data.names.write_text("one.example\n")
+            beside, path = servers.rpz_with_one_more(data)
+            self.assertIn(" 1 3600 ", path.read_text())
+            self.assertIn(" 2 3600 ", beside.read_text())
+            added = f"{servers.ADDED} CNAME .\n*.{servers.ADDED} CNAME .\n"
+            self.assertEqual(beside.read_text().replace(" 2 3600 ", " 1 3600 "), path.read_text() + added)
+
+    def test_every_server_reads_all_names(self):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = Path(folder)
+            data = Data(folder, 2, 0)
+            data.names.write_text("one.example\ntwo.example\n")
+            everybody = servers.all_servers(folder / "tool", folder / "hedgerow")
+            for key, server in everybody.items():
+                site = servers.Site(folder / key, 5300, 5301, data)
+                site.folder.mkdir()
+                words = " ".join(server.configure(site).command)
+                self.assertTrue(words, key)
+                configured = words + "".join(it.read_text() for it in site.folder.iterdir() if it.is_file())
+                self.assertIn("5300", configured, key)
+                self.assertEqual("5301" in configured, not server.is_echo, key)
+
+
+def one_run(microseconds: float, count: int = 1000, **more) -> dict:
+    it = {"right": count, "wrong": 0, "lost": 0, "stray": 0, "seconds": 1.0}
+    it |= {"cpu_nanoseconds": int(microseconds * 1000 * count), "warming_wrong": 0, "warming_lost": 0}
+    return it | more
+
+
+LATE = {"sent": 1000, "p50_nanoseconds": 40_000, "p99_nanoseconds": 90_000, "p999_nanoseconds": 100_000}
+
+
+def server_round(factor: float, ports: int) -> dict:
+    mixes = {mix: one_run(4 * factor) for mix in rounds.MIXES}
+    memory = {"resident": 15_000_000, "anonymous": 1, "peak": 15_000_000}
+    return mixes | {"paced": one_run(5 * factor, **LATE), "ports": ports, "load_seconds": 0.04, "memory": memory}
+
+
+def results() -> dict:
+    echo = {"cached": one_run(4), "paced": one_run(5, **LATE), "load_seconds": 0}
+    reload = {"lost": 0, "wrong": 0, "longest_gap_nanoseconds": 4_000_000}
+    return {
+        "labels": {"echo": "echo, 32 at once", "hedgerow": "hedgerow", "dnsdist-cdb": "dnsdist, CDB"},
+        "rounds": {
+            "1000000": {
+                "echo": [echo, echo],
+                "hedgerow": [server_round(1.2, 1950), server_round(1.25, 1940)],
+                "dnsdist-cdb": [server_round(2, 1), server_round(2.5, 1)],
+                "unbound": [{"failure": "ended with 1"}, {"failure": "ended with 1"}],
+            }
+        },
+        "reload": {
+            "1000000": {
+                "hedgerow": {
+                    "quiet": reload,
+                    "load": reload,
+                    "seconds": 2.0,
+                    "steady": 15_000_000,
+                    "peak": 16_000_000,
+                    "peak_together": 25_000_000,
+                },
+                "dnsdist-cdb": {"failure": "reads no list anew"},
+            }
+        },
+        "memory": {
+            "1000000": {
+                "hedgerow": {
+                    "samples": [[0, 1_000_000], [2, 14_000_000], [10, 15_000_000]],
+                    "load": one_run(4),
+                    "resident": 15_000_000,
+                }
+            }
+        },
+    }
+
+
+class Page(unittest.TestCase):
+    MARKS = ["serve-goals", "serve", "serve-even", "serve-reload", "serve-memory"]
+
+    def test_a_figure_is_compared_within_its_round(self):
+        ours = served.Figures(results(), 1_000_000, "hedgerow")
+        # 1.2 / 2 and 1.25 / 2.5: the ratio of medians would be another.
+        self.assertAlmostEqual(ours.ratio("household", ours.other("dnsdist-cdb")), (0.6 + 0.5) / 2)
+        self.assertAlmostEqual(ours.ratio("blocked", ours.other("echo"), "cached"), 1.225)
+        self.assertIsNone(ours.ratio("household", ours.other("unbound")))
+
+    def test_queries_at_an_even_rate_count_as_sent(self):
+        # What arrives after the end was paid for by nobody who looked.
+        it = one_run(5, count=1000, sent=500)
+        self.assertAlmostEqual(rounds.cpu_microseconds(it), 10)
+        self.assertIsNone(rounds.cpu_microseconds(one_run(5, count=0)))
+
+    def test_goals_say_what_is_met_and_what_is_not(self):
+        lines = served.goals_table(results()).splitlines()
+        goals = {line.split(" | ")[0].removeprefix("| "): line for line in lines}
+        self.assertIn("| 1.23 × | yes |", goals["cached, echo = 1"].replace("1.22", "1.23"))
+        self.assertIn("| 10.0 MB | **no** |", goals["reload: memory over steady"])
+        self.assertIn("| - | - |", goals["blocked, 10 M names, echo = 1"])
+        self.assertIn("| 0 | yes |", goals["reload: queries lost"])
+        self.assertIn("| 1,945 | yes |", goals["ports in 2,000 queries"])
+
+    def test_tables_are_written_between_their_marks_alone(self):
+        text = "before\n" + "".join(f"<!-- {it}: begin -->\nold\n<!-- {it}: end -->\n" for it in self.MARKS) + "after\n"
+        once = served.updated(results(), text)
+        self.assertTrue(once.startswith("before\n") and once.endswith("\nafter\n"))
+        self.assertNotIn("\nold\n", once)
+        self.assertIn("| unbound | ended with 1 |", once)
+        self.assertIn("4.9 (4.8–5.0)", once)
+        self.assertEqual(served.updated(results(), once), once)
+
+    def test_the_page_shows_the_results_that_lie_beside_it(self):
+        path = TOP / "bench/serve/results.json"
+        found = json.loads(path.read_text())
+        text = (TOP / "docs/performance.md").read_text()
+        self.assertEqual(served.updated(found, text), text)
+        self.assertIn("CPU µs a query", text)
+
+    def test_plots_are_well_formed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            served.draw(results(), Path(folder))
+            drawn = sorted(it.name for it in Path(folder).glob("*.svg"))
+            self.assertEqual(drawn, ["serve-blocked.svg", "serve-memory.svg", "serve.svg"])
+            for name in drawn:
+                xml.dom.minidom.parse(str(Path(folder) / name))
+
+
+if __name__ == "__main__":
+    unittest.main()
