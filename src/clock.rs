@@ -17,6 +17,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use jiff::Timestamp;
 
+/// When this was released, in seconds since 1970: a clock that shows an earlier time is not set.
+pub const RELEASED: u64 = 1_795_305_600;
+
 /// A point on the monotonic clock, in microseconds since the clock was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(u64);

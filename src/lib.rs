@@ -52,6 +52,8 @@ pub mod schedule;
 pub mod snapshot;
 pub mod standing;
 pub mod synth;
+pub(crate) mod tls;
+pub(crate) mod trust;
 pub mod update;
 pub mod upstream;
 pub mod verdict;

@@ -172,13 +172,13 @@ impl Remembered {
 fn can_be(wall: Timestamp) -> bool {
     let age = wall
         .as_second()
-        .saturating_sub_unsigned(crate::update::RELEASED);
+        .saturating_sub_unsigned(crate::clock::RELEASED);
     is_after_release(wall) && u64::try_from(age).is_ok_and(|age| age < IN_USE.as_secs())
 }
 
 /// Whether `wall` is later than the release of this program.
 pub fn is_after_release(wall: Timestamp) -> bool {
-    u64::try_from(wall.as_second()).is_ok_and(|seconds| seconds >= crate::update::RELEASED)
+    u64::try_from(wall.as_second()).is_ok_and(|seconds| seconds >= crate::clock::RELEASED)
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::clock::RELEASED;
 use crate::schedule::Zone;
-use crate::update::RELEASED;
 
 /// How long before its date a change of the preset is announced, in days.
 const ANNOUNCED: i32 = 30;

@@ -468,7 +468,7 @@ impl Newcomers {
     /// Now, in seconds since 1970; none while the clock is not set.
     fn time(&self) -> Option<u64> {
         let seconds = u64::try_from(self.clock.wall().as_second()).ok()?;
-        (seconds >= crate::update::RELEASED).then_some(seconds)
+        (seconds >= crate::clock::RELEASED).then_some(seconds)
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {

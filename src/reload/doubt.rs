@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::RELEASED;
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::files::{FileError, Files, Stamp};
 use crate::lists::{Accepted, Index, ListSpec};
-use crate::update::RELEASED;
 use crate::verdict::Tier;
 
 /// For how long a file has to stay as it is before it is believed although it shrank or grew a lot.

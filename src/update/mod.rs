@@ -35,6 +35,3 @@ pub use spec::{ListUpdateSpec, SignatureSpec};
 pub use state::{ListState, state_of_copy, sum_of_copy};
 pub use updater::{Outcome, UpdateResult, UpdateSettings, Updater};
 pub use url::UrlFault;
-
-/// When this was released, in seconds since 1970: a clock that shows an earlier time is not set.
-pub const RELEASED: u64 = 1_795_305_600;

@@ -10,10 +10,10 @@ use std::time::Duration;
 use super::attempt::{Done, UpdateError};
 use super::fetch::{Fetcher, Timeouts};
 use super::lookup::{Resolve, SystemResolve};
+use super::schedule;
 use super::spec::ListUpdateSpec;
 use super::state::{Folder, ListState};
-use super::{RELEASED, schedule};
-use crate::clock::{Clock, Moment, Timestamp};
+use crate::clock::{Clock, Moment, RELEASED, Timestamp};
 use crate::files::{Files, Stamp};
 
 /// What the clock must show to have moved by a day, for the one write a day that says nothing but
