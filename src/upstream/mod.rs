@@ -4,22 +4,39 @@
 //! [`Failure`] within the budget. [`Upstreams::resolve`] is the whole way: what failed a moment
 //! ago is not asked again (`failure`), equal questions share one exchange and nobody takes all
 //! the places (`flight`), the servers for the domain (`group`, `system`) are raced against
-//! each other (`exchange`) over `udp` and `tcp`, and what that teaches about them is kept
-//! (`server`). Read `exchange` after this file.
+//! each other (`exchange`) over whatever leads there (`way`), and what that teaches about them is
+//! kept (`server`, `latency`). Read `exchange` after this file.
+//!
+//! The ways are `udp`, `tcp` with TLS on it or without, `https`, and with the feature `quic` also
+//! `quic` and `h3`. Each brings a wire image there and one back. `place` knows where a server is,
+//! `bootstrap` finds those that are given by name, `secure` knows whom to believe, `held` keeps one
+//! connection for many questions.
 //!
 //! The wire format is [`crate::message`]'s; only the octets that tell a reply from a forgery are
 //! looked at here (`wire`). A further transport is a further variant of
-//! [`config::Transport`] and a branch in `exchange`.
+//! [`config::Transport`] and of `way`.
 
+mod bootstrap;
 mod exchange;
 mod failure;
+mod fault;
 mod flight;
 mod group;
+#[cfg(feature = "quic")]
+mod h3;
+mod held;
+mod https;
+mod latency;
+mod place;
+#[cfg(feature = "quic")]
+mod quic;
 mod room;
+mod secure;
 mod server;
 mod system;
 mod tcp;
 mod udp;
+mod way;
 mod wire;
 
 use std::net::SocketAddr;
@@ -38,10 +55,13 @@ use crate::clock::{Clock, Moment};
 use crate::config::{self, UpstreamServer};
 use crate::message::{Answer, Question};
 use crate::name::NameRef;
+use bootstrap::Bootstrap;
 use failure::Failures;
 use flight::{Lead, Table};
 use group::Group;
+use secure::Secure;
 use server::{Server, Shown};
+use way::Around;
 
 /// The resolvers we ask; shared by all workers.
 #[derive(Debug)]
@@ -51,7 +71,7 @@ pub struct Upstreams(Arc<Shared>);
 struct Shared {
     clock: Clock,
     budget: Duration,
-    mixed_case: bool,
+    around: Around,
     own_addresses: Vec<SocketAddr>,
     /// Forward zones, the most specific first.
     zones: Vec<Arc<Group>>,
@@ -59,6 +79,8 @@ struct Shared {
     default: ArcSwap<Group>,
     /// The system's list of resolvers, if that is where `default` comes from.
     system: Option<System>,
+    /// Who is asked while none of the others answers.
+    fallback: Vec<Arc<Server>>,
     failures: Failures,
     table: Arc<Table>,
     revivals: Arc<AtomicU64>,
@@ -100,28 +122,32 @@ impl Upstreams {
         own_addresses: &[SocketAddr],
         clock: Clock,
     ) -> Self {
+        let budget = config.budget.max(SHORTEST_BUDGET);
+        let revivals = Arc::default();
         let mut shared = Shared {
+            around: around(config, budget, &clock, &revivals),
             clock,
-            budget: config.budget.max(SHORTEST_BUDGET),
-            mixed_case: config.mixed_case,
+            budget,
             own_addresses: own_addresses.to_vec(),
             zones: Vec::new(),
-            default: ArcSwap::from_pointee(Group::new(None, Vec::new())),
+            default: ArcSwap::from_pointee(Group::new(None, Vec::new(), Vec::new())),
             system: None,
+            fallback: Vec::new(),
             failures: Failures::new(),
             table: Table::new(limits.in_flight, limits.in_flight_per_client),
-            revivals: Arc::default(),
+            revivals,
             untold: Arc::default(),
         };
         let mut known = Vec::new();
         for zone in &config.forward {
             let servers = shared.servers(&zone.servers, &mut known);
-            let group = Group::new(Some(&zone.domain), servers);
+            let group = Group::new(Some(&zone.domain), servers, Vec::new());
             shared.zones.push(Arc::new(group));
         }
         shared
             .zones
             .sort_by_key(|zone| std::cmp::Reverse(zone.domain().as_ref().label_count()));
+        shared.fallback = shared.servers(&config.fallback, &mut known);
         if config.servers.is_empty() {
             shared.system = Some(System {
                 path: config.resolv_conf.clone(),
@@ -132,7 +158,8 @@ impl Upstreams {
             shared.read_system();
         } else {
             let servers = shared.servers(&config.servers, &mut known);
-            shared.default = ArcSwap::from_pointee(Group::new(None, servers));
+            let group = Group::new(None, servers, shared.fallback.clone());
+            shared.default = ArcSwap::from_pointee(group);
         }
         Self(Arc::new(shared))
     }
@@ -221,7 +248,7 @@ impl Upstreams {
                 servers: servers
                     .servers()
                     .iter()
-                    .map(|server| server.address)
+                    .map(|server| Arc::clone(&server.label))
                     .collect(),
             })
         })
@@ -236,13 +263,14 @@ impl Upstreams {
         let mut all = Vec::new();
         for group in std::iter::once(&default).chain(&shared.zones) {
             let domain = group.domain().as_ref();
-            for server in group.servers() {
+            for (index, server) in group.servers().iter().enumerate() {
                 if seen.iter().any(|other| Arc::ptr_eq(other, server)) {
                     continue;
                 }
                 seen.push(server);
                 all.push(ServerStatus {
                     domain: (!domain.is_root()).then(|| domain.to_name()),
+                    is_fallback: group.is_fallback(index),
                     ..server.status(now)
                 });
             }
@@ -259,6 +287,38 @@ impl Upstreams {
     /// How many questions are being asked, and how many queries wait for them.
     pub fn load(&self) -> Load {
         self.0.table.load()
+    }
+}
+
+/// What the servers of `config` have in common.
+fn around(
+    config: &config::Upstream,
+    budget: Duration,
+    clock: &Clock,
+    revivals: &Arc<AtomicU64>,
+) -> Around {
+    let everybody = config.servers.iter().chain(&config.fallback);
+    let everybody = everybody.chain(&config.bootstrap);
+    let mut everybody = everybody.chain(config.forward.iter().flat_map(|zone| &zone.servers));
+    let is_encrypted = everybody.any(|server| server.transport.is_encrypted());
+    let secure = is_encrypted.then(|| Secure::new(&config.authorities, clock));
+    let bootstrap = |servers| {
+        let group = Group::new(None, servers, Vec::new());
+        Bootstrap::new(group, clock.clone(), budget)
+    };
+    let around = Around {
+        clock: clock.clone(),
+        mixed_case: config.mixed_case,
+        revivals: Arc::clone(revivals),
+        // Bootstrap servers are given by address.
+        bootstrap: bootstrap(Vec::new()),
+        secure: secure.flatten().map(Arc::new),
+    };
+    let servers = config.bootstrap.iter();
+    let servers = servers.map(|server| Arc::new(Server::new(server, &around)));
+    Around {
+        bootstrap: bootstrap(servers.collect()),
+        ..around
     }
 }
 
@@ -305,10 +365,21 @@ impl Shared {
         shown: Shown,
     ) {
         let has_healthy = group.servers().iter().any(|server| !server.is_failing());
-        for server in group.servers() {
+        // The first and whoever would be asked next have their connections open.
+        let warm = group.ranked();
+        for ranked in warm.iter().filter(|it| !it.server.is_failing()).take(2) {
+            ranked.server.way.warm();
+        }
+        for (index, server) in group.servers().iter().enumerate() {
+            let is_worth_asking = if server.is_failing() {
+                has_healthy
+            } else {
+                // What is known of its speed is old.
+                !group.is_fallback(index) && server.is_forgotten(now)
+            };
             if server.is_suspect(now) {
                 self.find_out(group, server);
-            } else if server.is_failing() && has_healthy && server.begin_probe(now, false) {
+            } else if is_worth_asking && server.begin_probe(now, false) {
                 // With a real question, and apart from its exchange, which ended with the
                 // answer of a better server.
                 let (shared, server) = (Arc::clone(self), Arc::clone(server));
@@ -358,9 +429,7 @@ impl Shared {
             }
             let server = known.iter().find(|server| server.is(&wanted)).cloned();
             let server = server.unwrap_or_else(|| {
-                let revivals = Arc::clone(&self.revivals);
-                let server = Server::new(&wanted, self.mixed_case, revivals, self.clock.clone());
-                let server = Arc::new(server);
+                let server = Arc::new(Server::new(&wanted, &self.around));
                 known.push(Arc::clone(&server));
                 server
             });
@@ -421,7 +490,8 @@ impl Shared {
         for zone in &self.zones {
             old.extend(zone.servers().iter().cloned());
         }
-        let group = Group::new(None, self.servers(&servers, &mut old));
+        let servers_now = self.servers(&servers, &mut old);
+        let group = Group::new(None, servers_now, self.fallback.clone());
         if group.servers().is_empty() {
             tracing::warn!(file = %system.path.display(), "the system names no resolver to ask");
         }

@@ -39,8 +39,12 @@ const LARGEST: usize = 4096;
 ///
 /// # Errors
 /// What the system said, such as that nobody listens there.
-pub(super) async fn ask(server: &Server, request: &Request) -> io::Result<Heard> {
-    let socket = open(server.address).await?;
+pub(super) async fn ask(
+    server: &Server,
+    address: SocketAddr,
+    request: &Request,
+) -> io::Result<Heard> {
+    let socket = open(address).await?;
     socket.send(request.bytes()).await?;
     let mut strangers = 0;
     loop {
@@ -49,7 +53,7 @@ pub(super) async fn ask(server: &Server, request: &Request) -> io::Result<Heard>
             // A port that is closed makes the socket erroneous, not readable.
             pending_error(&socket)?;
         }
-        let Some(heard) = receive(&socket, server, request)? else {
+        let Some(heard) = receive(&socket, address, request)? else {
             continue;
         };
         match heard {
@@ -81,7 +85,7 @@ fn pending_error(socket: &UdpSocket) -> io::Result<()> {
 /// Takes one packet, if there is one; the inner None is a stranger's.
 fn receive(
     socket: &UdpSocket,
-    server: &Server,
+    address: SocketAddr,
     request: &Request,
 ) -> io::Result<Option<Option<Heard>>> {
     // On the stack of this call, so that no waiting attempt carries it.
@@ -94,7 +98,7 @@ fn receive(
     let packet = &mut buffer[..count];
     // The kernel filters once the socket is connected; what came in between binding and
     // connecting may be from anybody.
-    if from.ip() != server.address.ip() || from.port() != server.address.port() {
+    if from.ip() != address.ip() || from.port() != address.port() {
         return Ok(Some(None));
     }
     Ok(Some(match request.judge(packet) {
