@@ -410,7 +410,8 @@ impl Resolver {
                 let step = self.deliver(hit, Source::Cache, query, &view, outcome, frame, out);
                 return self.open_egress(snapshot, origin, hit, &view, step);
             }
-            _ => snapshot.upstream.recent_failure(&asked, at),
+            Some(_) => snapshot.upstream.failure_beside_stale(&asked, at),
+            None => snapshot.upstream.recent_failure(&asked, at),
         };
         self.count_look_up(&self.cache_misses, &outcome);
         match (failed, &found) {

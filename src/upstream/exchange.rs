@@ -95,7 +95,8 @@ pub(super) async fn exchange(
     let Some(first) = race.lanes.first() else {
         return Err(Failure::NoServers);
     };
-    let mut gap = first.server.hedge();
+    // Before a repeat; the server may be waiting for others itself.
+    let mut gap = first.server.ample();
     let mut due = Instant::now();
     loop {
         if Instant::now() >= deadline {

@@ -180,6 +180,22 @@ impl Upstreams {
         }
     }
 
+    /// The same for a question to which there is an answer of the past: while all servers are dead
+    /// nobody waits, and whether one has returned is found out beside it.
+    pub fn failure_beside_stale(&self, question: &Question, now: Moment) -> Option<Failure> {
+        let shared = &self.0;
+        let group = shared.group(question.qname.as_ref());
+        if !group.is_dead() {
+            return self.recent_failure(question, now);
+        }
+        if tokio::runtime::Handle::try_current().is_ok() && group.let_through(now) {
+            for server in group.servers() {
+                shared.find_out(&group, server);
+            }
+        }
+        Some(Failure::Down)
+    }
+
     /// Asks `question` of the servers for its name on behalf of `client`, or joins those who wait
     /// for it already.
     ///

@@ -1,6 +1,10 @@
 //! Asking other resolvers, against stubs on loopback that misbehave on purpose.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod bootstrap;
+mod encrypted;
+mod private;
+mod steady;
 mod stub;
 
 use std::collections::HashSet;
