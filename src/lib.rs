@@ -53,6 +53,8 @@ pub mod snapshot;
 pub mod socket;
 pub mod standing;
 pub mod synth;
+pub(crate) mod tls;
+pub(crate) mod trust;
 pub mod update;
 pub mod upstream;
 pub mod verdict;

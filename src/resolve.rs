@@ -409,7 +409,8 @@ impl Resolver {
                 let step = self.deliver(hit, Source::Cache, query, &view, outcome, frame, out);
                 return self.open_egress(snapshot, origin, hit, &view, step);
             }
-            _ => snapshot.upstream.recent_failure(&asked, at),
+            Some(_) => snapshot.upstream.failure_beside_stale(&asked, at),
+            None => snapshot.upstream.recent_failure(&asked, at),
         };
         // That such a name does not exist is kept nowhere, so it cannot have been found above.
         outcome.of_lifeline |= is_suffixed_lifeline(question.qname.as_ref(), &snapshot.lists);

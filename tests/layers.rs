@@ -32,8 +32,8 @@ const LAYERS: &[&[&str]] = &[
     &["wall"],
     &["message", "config", "update"],
     &["lists", "language", "schedule"],
-    &["verdict", "files"],
-    &["name", "clock", "intern", "mac", "socket"],
+    &["verdict", "files", "trust"],
+    &["name", "clock", "intern", "mac", "socket", "tls"],
 ];
 
 /// Something that has a home: outside of it, nobody touches it.

@@ -135,18 +135,28 @@ fn lists(lists: &ListSummary) -> String {
 
 fn upstream(server: &UpstreamStatus) -> String {
     let mut text = format!(
-        "{} {}{}: {}, {} failed",
+        "{} {}{}{}: {}, {} failed",
         plain(&server.address),
         plain(&server.transport),
+        if server.fallback { " as fallback" } else { "" },
         server
             .domain
             .as_deref()
             .map_or_else(String::new, |domain| format!(" for {}", plain(domain))),
-        if server.healthy { "answers" } else { "silent" },
+        match server.state.as_str() {
+            "unknown" => "not asked yet",
+            "failing" => "does not answer as it should",
+            "dead" => "silent",
+            _ if server.healthy => "answers",
+            _ => "silent",
+        },
         server.failures
     );
     if let Some(micros) = server.latency_us {
         text.push_str(&format!(", {}", latency(micros)));
+    }
+    if let Some(micros) = server.latency_p95_us {
+        text.push_str(&format!(" (19 of 20 within {})", latency(micros)));
     }
     if let Some(error) = &server.last_error {
         text.push_str(&format!("; last error: {}", plain(error)));

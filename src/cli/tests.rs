@@ -176,7 +176,7 @@ dropped    4 too many from one client, 0 from addresses not served
 cache      100 answers, 64.0 KiB of 4.0 MiB, 75 % found
 devices    1 named, 2 new: see `hedgerow device list --new`
 lists      2 lists, 1234567 names, 7.6 MiB; failed: school
-upstream   192.0.2.53:53 udp: answers, 1 failed, 12.3 ms
+upstream   192.0.2.53:53 udp: answers, 1 failed, 12.3 ms (19 of 20 within 38.4 ms)
 known by   neighbour table: missing, the kernel does not tell it: Operation not permitted
 memory     8.5 MiB (journal 68.3 KiB)
 threads    2

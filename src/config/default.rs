@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::network::{DEFAULT_RESOLV_CONF, DEFAULT_SERVE};
+use super::network::DEFAULT_SERVE;
 use super::resolve::DEFAULT_SOCKET;
+use super::upstream::DEFAULT_RESOLV_CONF;
 
 /// A configuration file that says what holds anyway, with every setting explained; the lines that
 /// would change something or name somebody are comments.
@@ -249,8 +250,12 @@ const LAYOUT: &[Layout] = &[
         "[upstream]",
         &[
             ("servers", "[]"),
+            ("fallback", "[]"),
+            ("bootstrap", "[]"),
+            ("roots", "\"built-in\""),
+            ("ca", "?\"household.pem\""),
             ("resolv-conf", "RESOLV"),
-            ("budget", "\"1.5s\""),
+            ("budget", "\"2s\""),
             ("mixed-case", "true"),
         ],
     ),
@@ -410,6 +415,8 @@ mod tests {
             .collect();
         let memory = MemoryFiles::new();
         memory.put("lists/games.txt", "game.example\n");
+        let household = rcgen::generate_simple_self_signed(["dns.example".to_owned()]).unwrap();
+        memory.put("household.pem", household.cert.pem());
         let loaded = load_embedded(&text, &memory.files(), &Overrides::default());
         let messages: Vec<_> = loaded
             .diagnostics

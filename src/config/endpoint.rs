@@ -4,8 +4,6 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
-use super::{Transport, UpstreamServer};
-
 /// The port of DNS.
 pub(super) const DNS_PORT: u16 = 53;
 
@@ -30,12 +28,6 @@ pub(super) enum AddressError {
     /// Bits of the address behind the prefix.
     #[error("the address goes on behind the prefix")]
     HostBits(IpNet),
-    /// A transport of a later version.
-    #[error("encrypted transports come with a later version")]
-    Encrypted,
-    /// No transport at all.
-    #[error("unknown transport")]
-    Scheme,
 }
 
 /// Reads `192.0.2.1`, `192.0.2.1:53`, `2001:db8::1` or `[2001:db8::1]:53`.
@@ -61,24 +53,6 @@ pub(super) fn parse_socket(text: &str, default_port: u16) -> Result<SocketAddr, 
     } else {
         AddressError::NotAddress
     })
-}
-
-/// Reads an upstream: an address, with `udp://` or `tcp://` in front if wanted.
-pub(super) fn parse_upstream(text: &str) -> Result<UpstreamServer, AddressError> {
-    let (transport, rest) = match text.split_once("://") {
-        None | Some(("udp", _)) => (Transport::Udp, text.trim_start_matches("udp://")),
-        Some(("tcp", rest)) => (Transport::Tcp, rest),
-        Some(("tls" | "https" | "h3" | "quic", _)) => return Err(AddressError::Encrypted),
-        Some(_) => return Err(AddressError::Scheme),
-    };
-    let address = parse_socket(rest, DNS_PORT)?;
-    if address.ip().is_unspecified() {
-        return Err(AddressError::Unspecified);
-    }
-    if address.port() == 0 {
-        return Err(AddressError::PortZero);
-    }
-    Ok(UpstreamServer { address, transport })
 }
 
 /// Reads an address or a prefix. IPv4 addresses mapped into IPv6 become IPv4.
@@ -132,23 +106,6 @@ mod tests {
             ("fe80::1%eth0", AddressError::NotAddress),
         ] {
             assert_eq!(parse_socket(text, 53), Err(error), "{text}");
-        }
-    }
-
-    #[test]
-    fn upstreams() {
-        let tcp = parse_upstream("tcp://192.0.2.1").unwrap();
-        assert_eq!((tcp.transport, tcp.address.port()), (Transport::Tcp, 53));
-        let udp = parse_upstream("udp://[2001:db8::1]:54").unwrap();
-        assert_eq!((udp.transport, udp.address.port()), (Transport::Udp, 54));
-        for (text, error) in [
-            ("tls://192.0.2.1", AddressError::Encrypted),
-            ("https://dns.example/dns-query", AddressError::Encrypted),
-            ("ftp://192.0.2.1", AddressError::Scheme),
-            ("0.0.0.0", AddressError::Unspecified),
-            ("192.0.2.1:0", AddressError::PortZero),
-        ] {
-            assert_eq!(parse_upstream(text), Err(error), "{text}");
         }
     }
 

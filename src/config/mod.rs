@@ -13,6 +13,7 @@ mod devices_file;
 mod diagnostic;
 mod download;
 mod endpoint;
+mod family_resolvers;
 mod firewall;
 mod forwarder;
 mod growth;
@@ -39,6 +40,8 @@ mod syntax;
 mod tests;
 mod tree;
 mod units;
+mod upstream;
+mod upstream_url;
 mod words;
 
 pub use case::{Case, CaseAsker, CaseNames, CaseTime, Expect};
@@ -59,6 +62,9 @@ pub use spec::schema;
 pub use subject::{Subject, SubjectError};
 pub use suggest::nearest;
 pub use units::{duration_of, show_duration, size_of};
+pub use upstream::{
+    Authorities, AuthorityFile, Forward, Host, Transport, Upstream, UpstreamServer,
+};
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -248,49 +254,6 @@ pub struct Cache {
     /// How long after its end an answer may still be used when upstream is silent (RFC 8767).
     /// Default 1 day; zero switches it off.
     pub serve_stale: Duration,
-}
-
-/// Who answers what we cannot.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Upstream {
-    /// Resolvers in order; empty means the system's own (`/etc/resolv.conf`).
-    pub servers: Vec<UpstreamServer>,
-    /// Domains that have resolvers of their own, such as the home's or a company's.
-    pub forward: Vec<Forward>,
-    /// The whole time one question may take until the client hears of a failure. Default 1.5 s.
-    pub budget: Duration,
-    /// Mixed case in questions over UDP as a further guard against forged answers
-    /// (draft-vixie-dnsext-dns0x20). Default on, with fallback for a server that cannot.
-    pub mixed_case: bool,
-    /// File that lists the system's resolvers.
-    pub resolv_conf: PathBuf,
-}
-
-/// How to reach an upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Transport {
-    /// UDP, and TCP when an answer is cut.
-    Udp,
-    /// TCP only.
-    Tcp,
-}
-
-/// One resolver we ask.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct UpstreamServer {
-    /// Address and port (53 unless said).
-    pub address: SocketAddr,
-    /// How to reach it.
-    pub transport: Transport,
-}
-
-/// Resolvers for one domain and all below it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Forward {
-    /// The domain.
-    pub domain: Name,
-    /// Its resolvers, in order.
-    pub servers: Vec<UpstreamServer>,
 }
 
 /// What is remembered of queries, in memory.

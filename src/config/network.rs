@@ -1,21 +1,19 @@
-//! `[server]`, `[[listener]]`, `[upstream]`, `[[forward]]`: where we listen, whom we serve, whom we
-//! ask.
+//! `[server]` and `[[listener]]`: where we listen, whom we serve.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::diagnostic::Diagnostic;
-use super::endpoint::{self, DNS_PORT, parse_net, parse_upstream};
+use super::endpoint::{DNS_PORT, parse_net};
 use super::problems::Problems;
-use super::read::{Entry, Written};
+use super::read::Entry;
 use super::resolve::{Around, account, missing, report_address, socket};
-use super::spec::{ForwardSpec, ListenerSpec, ServerSpec, Text};
-use super::words::{duration, label, whole};
-use super::{Forward, Listen, Server, Upstream, UpstreamServer, rules};
+use super::spec::{ListenerSpec, ServerSpec};
+use super::words::{label, whole};
+use super::{Listen, Server};
 
 /// `[server]` and `[[listener]]`.
 pub(super) fn server(
@@ -154,118 +152,6 @@ fn serve(spec: &ServerSpec, problems: &mut Problems) -> Vec<IpNet> {
         }
     }
     nets
-}
-
-/// `[upstream]` and `[[forward]]`.
-pub(super) fn upstream(
-    written: &Written,
-    listen: &[Listen],
-    around: &Around<'_>,
-    problems: &mut Problems,
-) -> Upstream {
-    let spec = &written.upstream;
-    let resolv_conf = spec.resolv_conf.as_ref();
-    Upstream {
-        servers: servers(
-            spec.servers.as_deref().unwrap_or_default(),
-            listen,
-            problems,
-        ),
-        forward: forwards(&written.forwards, listen, problems),
-        budget: duration(
-            spec.budget.as_ref(),
-            "budget",
-            Duration::from_millis(100)..=Duration::from_secs(30),
-            Duration::from_millis(1500),
-            problems,
-        ),
-        mixed_case: spec.mixed_case.unwrap_or(true),
-        resolv_conf: resolv_conf
-            .map_or_else(|| DEFAULT_RESOLV_CONF.into(), |word| around.path(word)),
-    }
-}
-
-/// Where systems list their resolvers.
-pub(super) const DEFAULT_RESOLV_CONF: &str = "/etc/resolv.conf";
-
-fn servers(words: &[Text], listen: &[Listen], problems: &mut Problems) -> Vec<UpstreamServer> {
-    let mut servers = Vec::new();
-    let mut seen = HashMap::new();
-    for word in words {
-        let server = match parse_upstream(word.text()) {
-            Ok(server) => server,
-            Err(error) => {
-                report_address(word, "upstream", &error, problems);
-                continue;
-            }
-        };
-        let us = listen
-            .iter()
-            .find(|listen| endpoint::comes_back(server.address, listen.address));
-        if let Some(us) = us {
-            problems.report(
-                Diagnostic::error("loop", format!("`{}` is this resolver itself", word.text()))
-                    .at(
-                        problems.place(&word.span()),
-                        "questions would go round in a circle",
-                    )
-                    .note(format!("it listens on {}", us.address)),
-            );
-        }
-        let twice = || format!("upstream `{}` is named twice", word.text());
-        if once(&mut seen, server.clone(), word.span(), twice, problems) {
-            servers.push(server);
-        }
-    }
-    servers
-}
-
-fn forwards(
-    entries: &[Entry<ForwardSpec>],
-    listen: &[Listen],
-    problems: &mut Problems,
-) -> Vec<Forward> {
-    let mut forwards = Vec::new();
-    let mut seen = HashMap::new();
-    for entry in entries {
-        let Some(word) = &entry.spec.domain else {
-            missing(entry, "forward", "domain", problems);
-            continue;
-        };
-        let own = match &entry.spec.servers {
-            Some(own) => {
-                if own.value().is_empty() {
-                    problems.report(
-                        Diagnostic::error("missing-value", "a forward without servers")
-                            .at(problems.place(&own.span()), "nobody to ask"),
-                    );
-                }
-                servers(own.value(), listen, problems)
-            }
-            None => {
-                missing(entry, "forward", "servers", problems);
-                continue;
-            }
-        };
-        let domain = match rules::parse_name(word.text()) {
-            Ok(domain) => domain,
-            Err(error) => {
-                problems.report(
-                    Diagnostic::error("bad-domain", format!("`{}` is not a domain", word.text()))
-                        .at(problems.place(&word.span()), error.to_string()),
-                );
-                continue;
-            }
-        };
-        let twice = || format!("`{domain}` is forwarded twice");
-        if once(&mut seen, domain.clone(), word.span(), twice, problems) {
-            forwards.push(Forward {
-                domain,
-                servers: own,
-            });
-        }
-    }
-    forwards
 }
 
 /// Where each address is used; the second time is an error.

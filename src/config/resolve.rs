@@ -1,6 +1,7 @@
 //! From what is written to what it means: the sections of single settings.
 //!
-//! [`resolve`] is the way through; addresses follow in [`super::network`], lists, profiles and
+//! [`resolve`] is the way through; addresses follow in [`super::network`] and
+//! [`super::upstream`], lists, profiles and
 //! devices in [`super::household`].
 
 use std::net::SocketAddr;
@@ -13,10 +14,11 @@ use super::firewall::firewall;
 use super::forwarder::forwarders;
 use super::household;
 use super::load::Overrides;
-use super::network::{server, upstream};
+use super::network::server;
 use super::problems::Problems;
 use super::read::{Entry, Written};
 use super::spec::{CacheSpec, JournalSpec, LimitsSpec, Text};
+use super::upstream::upstream;
 use super::words::{choice, duration, size, whole};
 use super::{
     Cache, Config, Control, Identity, Journal, Limits, Log, LogLevel, LogTarget, Metrics,
@@ -203,14 +205,6 @@ pub(super) fn report_address(
             diagnostic.help(format!(
                 "write `{net}` for all of them or `{address}` for one"
             ))
-        }
-        AddressError::Encrypted | AddressError::Scheme => Diagnostic {
-            code: "not-in-this-version",
-            ..diagnostic
-        }
-        .note("transports of this version: udp, tcp"),
-        AddressError::NotAddress if what == "upstream" => {
-            diagnostic.help("write its address, as in \"192.0.2.1\" or \"[2001:db8::1]:53\"")
         }
         _ => diagnostic,
     });

@@ -171,9 +171,20 @@ sections! {
 
     /// Who answers what Hedgerow cannot.
     struct UpstreamSpec {
-        /// Resolvers in order: "192.0.2.1", "192.0.2.1:5353", "[2001:db8::1]:53", and
-        /// "tcp://192.0.2.1" for TCP only. None means those of `resolv-conf`.
+        /// Resolvers: "192.0.2.1", "192.0.2.1:5353", "[2001:db8::1]:53", "tcp://192.0.2.1" for TCP
+        /// only, encrypted "tls://192.0.2.1#dns.example", "https://dns.example/dns-query", "quic://…",
+        /// "h3://…", or a word for a public one that filters for families, such as "dns4eu-child".
+        /// The quickest is asked first. None means those of `resolv-conf`.
         servers: Vec<Text>,
+        /// Resolvers that are asked while none of `servers` answers.
+        fallback: Vec<Text>,
+        /// Resolvers, given by address, that are asked where those are that are given by name.
+        bootstrap: Vec<Text>,
+        /// Whom to believe about certificates: those that came with the program, or the system's.
+        #[cfg_attr(test, schemars(extend("enum" = ["built-in", "system"])))]
+        roots: Text,
+        /// File of further authorities to believe, in PEM.
+        ca: Text,
         /// The whole time one question may take, "100ms" to "30s".
         budget: Text,
         /// Questions in mixed case, a further guard against forged answers.

@@ -131,19 +131,25 @@ pub struct ListSummary {
 #[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct UpstreamStatus {
-    /// Address and port.
+    /// Address or name and port, behind a `#` the name its certificate has to be for.
     pub address: String,
-    /// `udp` or `tcp`.
+    /// `udp`, `tcp`, `tls`, `https`, `h3` or `quic`.
     pub transport: String,
     /// The domain it answers for; none for everything.
     pub domain: Option<String>,
+    /// Whether it is asked only while others are silent.
+    pub fallback: bool,
     /// Whether it answers at the moment.
     pub healthy: bool,
+    /// `unknown`, `healthy`, `failing` or `dead`.
+    pub state: String,
     /// Questions it did not answer. How many it did is not told: less the queries that the
     /// statistics know of, that would be the number of lifelines asked for.
     pub failures: u64,
     /// What it takes it to answer, smoothed.
     pub latency_us: Option<u64>,
+    /// The time within which 19 of 20 of its answers come, roughly.
+    pub latency_p95_us: Option<u64>,
     /// What went wrong last.
     pub last_error: Option<String>,
 }

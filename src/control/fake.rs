@@ -196,9 +196,12 @@ impl Household for FakeHousehold {
                 address: "192.0.2.53:53".into(),
                 transport: "udp".into(),
                 domain: None,
+                fallback: false,
                 healthy: true,
+                state: "healthy".into(),
                 failures: 1,
                 latency_us: Some(12_300),
+                latency_p95_us: Some(38_443),
                 last_error: None,
             }],
             evidence: vec![Evidence {

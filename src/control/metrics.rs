@@ -326,6 +326,14 @@ impl Readings {
             upstreams
                 .iter()
                 .filter_map(|u| Some((labels(u), number(u.latency_us?) / 1e6))),
+        )?;
+        page.gauges(
+            "upstream_latency_p95",
+            "The time within which 19 of 20 answers of an upstream come, roughly",
+            Some(&Unit::Seconds),
+            upstreams
+                .iter()
+                .filter_map(|u| Some((labels(u), number(u.latency_p95_us?) / 1e6))),
         )
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::events::Events;
 use super::explain::{explain, origin_of};
@@ -27,6 +28,7 @@ use crate::profile::Profile;
 use crate::reload::{Reloader, Report, list_troubles};
 use crate::resolve::Resolver;
 use crate::snapshot::Snapshot;
+use crate::upstream::{Health, ServerStatus};
 
 /// The running daemon, as the control API sees it.
 #[derive(Debug)]
@@ -454,20 +456,18 @@ pub(super) fn report_text(report: Report) -> api::ReloadReport {
     }
 }
 
-fn upstream_text(server: &crate::upstream::ServerStatus) -> api::UpstreamStatus {
+fn upstream_text(server: &ServerStatus) -> api::UpstreamStatus {
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     api::UpstreamStatus {
         address: server.address.to_string(),
-        transport: match server.transport {
-            config::Transport::Udp => "udp",
-            config::Transport::Tcp => "tcp",
-        }
-        .to_owned(),
+        transport: server.transport.label().to_owned(),
         domain: server.domain.as_ref().map(ToString::to_string),
-        healthy: server.health != crate::upstream::Health::Failing,
+        fallback: server.is_fallback,
+        healthy: !matches!(server.health, Health::Failing | Health::Dead),
+        state: server.health.label().to_owned(),
         failures: server.failed + server.timeouts,
-        latency_us: server
-            .rtt
-            .map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
+        latency_us: server.rtt.map(micros),
+        latency_p95_us: server.p95.map(micros),
         last_error: server.last_error.clone(),
     }
 }

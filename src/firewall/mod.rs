@@ -160,10 +160,13 @@ impl Plan {
                 }
             }
         }
-        let forwarded = config.upstream.forward.iter().flat_map(|it| &it.servers);
+        let upstream = &config.upstream;
+        let servers = upstream.servers.iter().chain(&upstream.fallback);
+        let servers = servers.chain(&upstream.bootstrap);
+        let servers = servers.chain(upstream.forward.iter().flat_map(|it| &it.servers));
         let (mut upstreams_v4, mut upstreams_v6) = (Vec::new(), Vec::new());
-        for server in config.upstream.servers.iter().chain(forwarded) {
-            match server.address.ip() {
+        for address in servers.flat_map(|server| server.addresses()) {
+            match address.ip() {
                 ip if ip.is_loopback() => {}
                 IpAddr::V4(v4) => upstreams_v4.push(v4),
                 IpAddr::V6(v6) => upstreams_v6.push(v6),

@@ -1,25 +1,11 @@
-//! TLS for downloads, on machines whose clock may not be set.
-//!
-//! A router without a battery believes it is 1970 until the network time arrives, and may never
-//! hear it. No certificate was valid then. So while the clock shows a time before this program was
-//! released, which cannot be, the dates are checked the other way round: there must be an instant
-//! since then at which the whole chain was valid. Names and signatures are checked as ever. What is
-//! given up is noticing that a certificate expired since the release.
+//! TLS for downloads; whom it believes is said in [`crate::trust`].
 
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::time_provider::TimeProvider;
-use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
-    SignatureScheme, StreamOwned,
-};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
     TransportAdapter,
@@ -27,7 +13,8 @@ use ureq::unversioned::transport::{
 
 use super::fault::FetchError;
 use super::lookup::bare_host;
-use crate::clock::{Clock, RELEASED, Timestamp};
+use crate::clock::Clock;
+use crate::trust::{self, explain};
 
 /// The client's side of TLS, with the usual roots and those in `extra_roots` (PEM).
 ///
@@ -37,99 +24,9 @@ pub(super) fn client_config(
     extra_roots: &[u8],
     clock: &Clock,
 ) -> Result<Arc<ClientConfig>, String> {
-    let mut roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    for root in CertificateDer::pem_slice_iter(extra_roots) {
-        let root = root.map_err(|error| error.to_string())?;
-        roots.add(root).map_err(|error| error.to_string())?;
-    }
-    let provider = Arc::new(ring::default_provider());
-    let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-        .build()
-        .map_err(|error| error.to_string())?;
-    let config = ClientConfig::builder_with_details(
-        Arc::<CryptoProvider>::clone(&provider),
-        Arc::new(WallTime(clock.clone())),
-    )
-    .with_safe_default_protocol_versions()
-    .map_err(|error| error.to_string())?
-    .dangerous()
-    .with_custom_certificate_verifier(Arc::new(Verifier { chain }))
-    .with_no_client_auth();
-    Ok(Arc::new(config))
-}
-
-/// The household's clock for rustls.
-#[derive(Debug)]
-struct WallTime(Clock);
-
-impl TimeProvider for WallTime {
-    fn current_time(&self) -> Option<UnixTime> {
-        let seconds = u64::try_from(self.0.wall().as_second()).unwrap_or(0);
-        Some(UnixTime::since_unix_epoch(std::time::Duration::from_secs(
-            seconds,
-        )))
-    }
-}
-
-/// The usual checks, at an instant that can be.
-#[derive(Debug)]
-struct Verifier {
-    chain: Arc<WebPkiServerVerifier>,
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let check = |at: UnixTime| {
-            self.chain
-                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, at)
-        };
-        if now.as_secs() >= RELEASED {
-            return check(now);
-        }
-        let mut at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(RELEASED));
-        // Each step passes the beginning of one more certificate of the chain.
-        for _ in 0..8 {
-            match check(at) {
-                Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext {
-                    not_before,
-                    ..
-                })) if not_before > at => at = not_before,
-                done => return done,
-            }
-        }
-        check(at)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.chain.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.chain.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chain.supported_verify_schemes()
-    }
+    let mut roots = trust::built_in();
+    trust::add(&mut roots, extra_roots)?;
+    trust::client_config(roots, clock).map(Arc::new)
 }
 
 /// Puts TLS on a connection whose URL wants it.
@@ -228,54 +125,4 @@ impl Transport for TlsTransport {
     fn is_tls(&self) -> bool {
         true
     }
-}
-
-/// What is wrong with a server's certificate, for an admin. Says nothing that changes from one
-/// attempt to the next, so that the same fault is told once.
-fn explain(error: &rustls::Error) -> String {
-    use CertificateError::{
-        ExpiredContext, NotValidForNameContext, NotValidYetContext, UnknownIssuer,
-    };
-    let rustls::Error::InvalidCertificate(fault) = error else {
-        return error.to_string();
-    };
-    match fault {
-        NotValidForNameContext { presented, .. } if presented.is_empty() => {
-            "its certificate is for no name at all".to_owned()
-        }
-        NotValidForNameContext { presented, .. } => {
-            let names: Vec<String> = presented.iter().take(5).map(|name| bare(name)).collect();
-            format!("its certificate is for other names: {}", names.join(", "))
-        }
-        ExpiredContext { not_after, .. } => format!(
-            "its certificate was valid until {}, or this machine's clock is wrong",
-            day(*not_after)
-        ),
-        NotValidYetContext { not_before, .. } => format!(
-            "its certificate is valid from {}, or this machine's clock is wrong",
-            day(*not_before)
-        ),
-        UnknownIssuer => "no authority we trust signed its certificate".to_owned(),
-        other => format!("its certificate is not accepted: {other}"),
-    }
-}
-
-/// The name in `DnsName("lists.example")`, without what a terminal would act on.
-fn bare(presented: &str) -> String {
-    let inner = presented
-        .split_once("(\"")
-        .and_then(|(_, rest)| rest.strip_suffix("\")"))
-        .unwrap_or(presented);
-    inner.chars().filter(|c| !c.is_control()).take(80).collect()
-}
-
-/// The day of an instant, as in `2026-11-22`.
-fn day(instant: UnixTime) -> String {
-    i64::try_from(instant.as_secs())
-        .ok()
-        .and_then(|seconds| Timestamp::from_second(seconds).ok())
-        .map_or_else(
-            || "a day far away".to_owned(),
-            |at| at.to_string().chars().take(10).collect(),
-        )
 }

@@ -1,12 +1,14 @@
 //! Asking one question of several servers until one answers or the time is up.
 //!
 //! The best server is asked first; when it takes longer than it usually does, the next one is
-//! asked too, and so on; once all were asked, repeats come with growing gaps. All attempts keep listening: whichever answers first
+//! asked too, and so on; the fallback has to wait longer. Once all were asked, repeats come with
+//! growing gaps. All attempts keep listening: whichever answers first
 //! wins. A server that declines or cannot be reached is out of the race and the next one is asked
 //! at once. Everything lives in one future, so that dropping it closes every socket.
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -15,18 +17,21 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::failure::{Cap, Failure};
-use super::group::Group;
+use super::fault::Fault;
+use super::group::{Group, Ranked};
 use super::server::{Server, Shown};
 use super::udp::{self, Heard};
-use super::wire::{Match, Request, rcode, rcode_of};
+use super::way::Way;
+use super::wire::{Dress, Match, Request, rcode, rcode_of};
 use crate::clock::{Clock, Moment};
-use crate::config::Transport;
 use crate::message::{Answer, Question};
 
 /// Attempts beyond one for each server.
 const REPEATS: usize = 3;
 /// How long a folded reply may take to be confirmed over TCP.
 const CONFIRMATION: Duration = Duration::from_millis(500);
+/// How long the fallback waits for those before it, if they are not known to be silent.
+const BEFORE_FALLBACK: Duration = Duration::from_millis(500);
 
 /// What a server said.
 #[derive(Debug)]
@@ -42,6 +47,8 @@ pub(super) enum Said {
 pub(super) enum Trouble {
     /// It cannot be reached.
     Unreachable(io::ErrorKind),
+    /// It was reached and is not what it should be.
+    Unusable(Arc<str>),
     /// Its reply cannot be read.
     Malformed(String),
     /// We could not ask: this machine is out of descriptors, ports or memory. No fault of the
@@ -58,6 +65,15 @@ impl Trouble {
                 Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM | Errno::EADDRINUSE,
             ) => Self::Ours,
             _ => Self::Unreachable(error.kind()),
+        }
+    }
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Io(kind) => Self::Unreachable(kind),
+            Fault::Said(what) => Self::Unusable(what),
         }
     }
 }
@@ -79,7 +95,8 @@ pub(super) async fn exchange(
     let Some(first) = race.lanes.first() else {
         return Err(Failure::NoServers);
     };
-    let mut gap = first.server.hedge();
+    // Before a repeat; the server may be waiting for others itself.
+    let mut gap = first.server.ample();
     let mut due = Instant::now();
     loop {
         if Instant::now() >= deadline {
@@ -87,7 +104,7 @@ pub(super) async fn exchange(
         }
         if Instant::now() >= due {
             if race.start_next() {
-                due = Instant::now() + gap;
+                due = Instant::now() + race.patience().unwrap_or(gap);
                 if !race.has_fresh() {
                     // Repeats come more and more rarely.
                     gap = budget.min(gap * 2);
@@ -126,7 +143,8 @@ pub(super) async fn probe(
     let attempt = attempt(server, question, clock, true);
     match tokio::time::timeout(patience, attempt).await {
         Ok(Ok(said)) => {
-            server.note_reply(said.rcode(), clock.now().since(asked), shown);
+            let now = clock.now();
+            server.note_reply(said.rcode(), now.since(asked), now, shown);
             true
         }
         Ok(Err(Trouble::Malformed(what))) => {
@@ -134,7 +152,11 @@ pub(super) async fn probe(
             true
         }
         Ok(Err(Trouble::Unreachable(error))) => {
-            server.note_unreachable(error, asked, clock.now(), shown);
+            server.note_unreachable(|| error.to_string(), asked, clock.now(), shown);
+            false
+        }
+        Ok(Err(Trouble::Unusable(what))) => {
+            server.note_unreachable(|| what.to_string(), asked, clock.now(), shown);
             false
         }
         // Nothing was found out, so nothing is known to be wrong.
@@ -165,6 +187,7 @@ struct Attempt<'a> {
 /// One server in the race.
 struct Lane {
     server: Arc<Server>,
+    is_fallback: bool,
     attempts: usize,
     /// Why it is out of the race.
     out: Option<Failure>,
@@ -181,14 +204,10 @@ struct Race<'a> {
 }
 
 impl<'a> Race<'a> {
-    fn new(
-        servers: Vec<Arc<Server>>,
-        question: &'a Question,
-        clock: &'a Clock,
-        shown: Shown,
-    ) -> Self {
-        let lane = |server| Lane {
-            server,
+    fn new(servers: Vec<Ranked>, question: &'a Question, clock: &'a Clock, shown: Shown) -> Self {
+        let lane = |ranked: Ranked| Lane {
+            server: ranked.server,
+            is_fallback: ranked.is_fallback,
             attempts: 0,
             out: None,
         };
@@ -234,6 +253,22 @@ impl<'a> Race<'a> {
             .any(|lane| lane.out.is_none() && lane.attempts == 0)
     }
 
+    /// How long to wait before the next server that was not asked yet is asked; none if there is
+    /// none.
+    fn patience(&self) -> Option<Duration> {
+        let fresh = |lane: &&Lane| lane.out.is_none() && lane.attempts == 0;
+        let next = self.lanes.iter().find(fresh)?;
+        let asked = self.lanes.iter().rfind(|lane| lane.attempts > 0)?;
+        let hedge = asked.server.hedge();
+        // Whoever is silent has no claim to patience.
+        let waits = next.is_fallback && !asked.is_fallback && !asked.server.is_failing();
+        Some(if waits {
+            hedge.max(BEFORE_FALLBACK)
+        } else {
+            hedge
+        })
+    }
+
     /// The next attempt that comes to an end; never, when none is under way.
     async fn next(&mut self) -> (usize, Moment, Result<Said, Trouble>) {
         poll_fn(|context| {
@@ -257,17 +292,17 @@ impl<'a> Race<'a> {
     ) -> Option<Answer> {
         let now = self.clock.now();
         let server = Arc::clone(&self.lanes[index].server);
-        let address = server.address;
+        let label = Arc::clone(&server.label);
         let failure = match result {
             Ok(said) => {
-                server.note_reply(said.rcode(), now.since(asked), self.shown);
+                server.note_reply(said.rcode(), now.since(asked), now, self.shown);
                 match said {
                     Said::Answer(answer) => {
                         self.note_losers(index, now);
                         return Some(*answer);
                     }
                     Said::Declined(rcode) => Failure::Refused {
-                        server: address,
+                        server: label,
                         rcode,
                     },
                 }
@@ -275,16 +310,23 @@ impl<'a> Race<'a> {
             Err(Trouble::Malformed(what)) => {
                 server.note_malformed(&what, self.shown);
                 Failure::Malformed {
-                    server: address,
+                    server: label,
                     what,
                 }
             }
             Err(Trouble::Ours) => Failure::Overloaded(Cap::Machine),
             Err(Trouble::Unreachable(error)) => {
-                server.note_unreachable(error, asked, now, self.shown);
+                server.note_unreachable(|| error.to_string(), asked, now, self.shown);
                 Failure::Unreachable {
-                    server: address,
+                    server: label,
                     error,
+                }
+            }
+            Err(Trouble::Unusable(what)) => {
+                server.note_unreachable(|| what.to_string(), asked, now, self.shown);
+                Failure::Unusable {
+                    server: label,
+                    what,
                 }
             }
         };
@@ -308,7 +350,7 @@ impl<'a> Race<'a> {
             let asked = self.first_asked(index);
             if let Some(asked) = asked
                 && index != winner
-                && now.since(asked) >= lane.server.hedge()
+                && now.since(asked) >= lane.server.ample()
             {
                 lane.server.note_overtaken(asked, now, self.shown);
             }
@@ -345,11 +387,14 @@ impl<'a> Race<'a> {
             let mut asked: Vec<_> = self.lanes.iter().filter(|lane| lane.attempts > 0).collect();
             asked.retain(|lane| lane.out.is_none());
             return Failure::Timeout {
-                servers: asked.iter().map(|lane| lane.server.address).collect(),
+                servers: asked
+                    .iter()
+                    .map(|lane| Arc::clone(&lane.server.label))
+                    .collect(),
             };
         }
         outs()
-            .find(|out| matches!(out, Failure::Malformed { .. }))
+            .find(|out| matches!(out, Failure::Malformed { .. } | Failure::Unusable { .. }))
             .or_else(|| outs().next())
             .cloned()
             .unwrap_or(Failure::NoServers)
@@ -396,17 +441,23 @@ async fn ask(
     edns: bool,
     is_retry: bool,
 ) -> Result<Vec<u8>, Trouble> {
-    match server.transport {
-        Transport::Udp => ask_by_udp(server, question, clock, edns, is_retry).await,
-        Transport::Tcp => Ok(ask_by_tcp(server, question, clock, edns, is_retry)
+    match &server.way {
+        Way::Udp(address, _) => ask_by_udp(server, *address, question, clock, edns, is_retry).await,
+        Way::Tcp(_) => Ok(ask_by_tcp(server, question, clock, edns, is_retry)
             .await?
             .bytes),
+        way => {
+            let request = Request::new(question, edns, Dress::Padded);
+            let reply = way.ask_in_private(request, is_retry).await?;
+            reply.map_err(|what| Trouble::Malformed(what.to_owned()))
+        }
     }
 }
 
 /// Over UDP first, and over TCP where UDP is not enough or not to be trusted.
 async fn ask_by_udp(
     server: &Server,
+    address: SocketAddr,
     question: &Question,
     clock: &Clock,
     edns: bool,
@@ -414,9 +465,10 @@ async fn ask_by_udp(
 ) -> Result<Vec<u8>, Trouble> {
     let mut folded = 0;
     loop {
-        let mixed_case = server.takes_mixed_case(clock.now());
-        let request = Request::new(question, edns, mixed_case);
-        let heard = udp::ask(server, &request).await.map_err(Trouble::of)?;
+        let request = Request::new(question, edns, server.dress(clock.now()));
+        let heard = udp::ask(server, address, &request)
+            .await
+            .map_err(Trouble::of)?;
         match heard {
             Heard::Reply(reply) => return Ok(reply),
             // A header alone repeats no question, so that it is easily forged: over TCP it is not.
@@ -460,10 +512,7 @@ async fn ask_by_tcp(
     edns: bool,
     is_retry: bool,
 ) -> Result<super::tcp::Reply, Trouble> {
-    let request = Request::new(question, edns, server.takes_mixed_case(clock.now()));
-    server
-        .tcp
-        .ask(request, is_retry)
-        .await
-        .map_err(Trouble::Unreachable)
+    let request = Request::new(question, edns, server.dress(clock.now()));
+    let tcp = server.way.tcp().ok_or(Fault::HUNG_UP)?;
+    Ok(tcp.ask(request, is_retry).await?)
 }

@@ -2,8 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::wire::rcode;
@@ -20,21 +19,30 @@ pub enum Failure {
     #[error("no answer in time from {}", list(servers))]
     Timeout {
         /// Whom we asked, the first choice first.
-        servers: Vec<SocketAddr>,
+        servers: Vec<Arc<str>>,
     },
     /// A server could not be reached, and none that could gave an answer.
     #[error("{server} cannot be reached: {error}")]
     Unreachable {
         /// The first choice among those that could not.
-        server: SocketAddr,
+        server: Arc<str>,
         /// What the system said.
         error: io::ErrorKind,
+    },
+    /// A server was reached and is not what it should be, such as one whose certificate is for
+    /// another name.
+    #[error("{server} cannot be used: {what}")]
+    Unusable {
+        /// The first choice among those that are not.
+        server: Arc<str>,
+        /// What is wrong with it.
+        what: Arc<str>,
     },
     /// Every server that spoke declined.
     #[error("{server} says {}", rcode::label(*rcode))]
     Refused {
         /// The first choice among those that did.
-        server: SocketAddr,
+        server: Arc<str>,
         /// What it said.
         rcode: u16,
     },
@@ -42,7 +50,7 @@ pub enum Failure {
     #[error("{server} sent what cannot be read: {what}")]
     Malformed {
         /// Which server.
-        server: SocketAddr,
+        server: Arc<str>,
         /// What is wrong with it.
         what: String,
     },
@@ -89,6 +97,7 @@ impl Failure {
             Self::Refused { rcode, .. } if *rcode == rcode::REFUSED => 22,
             // Network Error.
             Self::Unreachable { .. }
+            | Self::Unusable { .. }
             | Self::Refused { .. }
             | Self::Malformed { .. }
             | Self::Overloaded(_)
@@ -100,7 +109,10 @@ impl Failure {
 
     /// Whether the network was at fault, so that it is void when a silent server speaks again.
     pub(super) fn is_of_network(&self) -> bool {
-        matches!(self, Self::Timeout { .. } | Self::Unreachable { .. })
+        matches!(
+            self,
+            Self::Timeout { .. } | Self::Unreachable { .. } | Self::Unusable { .. }
+        )
     }
 
     /// Whether it says something of the question that a second attempt would find again.
@@ -108,6 +120,7 @@ impl Failure {
         match self {
             Self::Timeout { .. }
             | Self::Unreachable { .. }
+            | Self::Unusable { .. }
             | Self::Refused { .. }
             | Self::Malformed { .. } => true,
             Self::NoServers
@@ -120,9 +133,8 @@ impl Failure {
 }
 
 /// `192.0.2.1:53 and 192.0.2.2:53`.
-fn list(servers: &[SocketAddr]) -> String {
-    let words: Vec<_> = servers.iter().map(ToString::to_string).collect();
-    words.join(" and ")
+fn list(servers: &[Arc<str>]) -> String {
+    servers.join(" and ")
 }
 
 /// The questions that failed lately: kept 5 s, twice as long each time they fail again, 60 s at
@@ -250,7 +262,7 @@ mod tests {
 
     fn timeout() -> Failure {
         Failure::Timeout {
-            servers: vec!["192.0.2.1:53".parse().unwrap()],
+            servers: vec!["192.0.2.1:53".into()],
         }
     }
 
@@ -279,7 +291,7 @@ mod tests {
         let failures = Failures::new();
         let (a, b) = (question("a.test"), question("b.test"));
         let refused = Failure::Refused {
-            server: "192.0.2.1:53".parse().unwrap(),
+            server: "192.0.2.1:53".into(),
             rcode: 2,
         };
         failures.keep(&a, &timeout(), secs(1), 0);
@@ -312,22 +324,33 @@ mod tests {
 
     #[test]
     fn every_failure_has_its_words_and_its_code() {
-        let server = "192.0.2.1:53".parse().unwrap();
+        let server: Arc<str> = "192.0.2.1:53".into();
         let cases = [
             (Failure::NoServers, 22, "no upstream is configured"),
             (timeout(), 22, "no answer in time from 192.0.2.1:53"),
             (
                 Failure::Unreachable {
-                    server,
+                    server: Arc::clone(&server),
                     error: io::ErrorKind::ConnectionRefused,
                 },
                 23,
                 "192.0.2.1:53 cannot be reached: connection refused",
             ),
             (
-                Failure::Refused { server, rcode: 5 },
+                Failure::Refused {
+                    server: Arc::clone(&server),
+                    rcode: 5,
+                },
                 22,
                 "192.0.2.1:53 says REFUSED",
+            ),
+            (
+                Failure::Unusable {
+                    server: Arc::clone(&server),
+                    what: "its certificate is for no name at all".into(),
+                },
+                23,
+                "192.0.2.1:53 cannot be used: its certificate is for no name at all",
             ),
             (
                 Failure::Refused { server, rcode: 2 },

@@ -15,8 +15,18 @@ pub(super) struct Group {
     /// The domain; the root for everything that has no servers of its own.
     domain: NameBuf,
     servers: Vec<Arc<Server>>,
+    /// How many of them are asked first; the others are the fallback.
+    first: usize,
     /// When a question was last let through while all were dead, in microseconds.
     let_through: AtomicU64,
+}
+
+/// A server and its place among those to be asked.
+#[derive(Debug)]
+pub(super) struct Ranked {
+    pub(super) server: Arc<Server>,
+    /// Whether it is asked only while others are silent.
+    pub(super) is_fallback: bool,
 }
 
 /// While all servers are dead, one question in this time is sent all the same.
@@ -26,10 +36,17 @@ const TYPE_SOA: u16 = 6;
 const TYPE_NS: u16 = 2;
 
 impl Group {
-    pub(super) fn new(domain: Option<&Name>, servers: Vec<Arc<Server>>) -> Self {
+    pub(super) fn new(
+        domain: Option<&Name>,
+        mut servers: Vec<Arc<Server>>,
+        fallback: Vec<Arc<Server>>,
+    ) -> Self {
+        let first = servers.len();
+        servers.extend(fallback);
         Self {
             domain: domain.map_or(NameBuf::ROOT, |domain| domain.as_ref().into()),
             servers,
+            first,
             let_through: AtomicU64::new(0),
         }
     }
@@ -44,11 +61,33 @@ impl Group {
         &self.servers
     }
 
-    /// Those that answer first, then in the order of the configuration.
-    pub(super) fn ranked(&self) -> Vec<Arc<Server>> {
-        let mut ranked = self.servers.clone();
-        ranked.sort_by_cached_key(|server| (server.is_dead(), server.is_failing()));
+    /// Those that answer first, of them the fallback last, of equals the quickest first; between
+    /// servers of about the same speed the order of the configuration decides.
+    pub(super) fn ranked(&self) -> Vec<Ranked> {
+        let ranked = self
+            .servers
+            .iter()
+            .enumerate()
+            .map(|(index, server)| Ranked {
+                server: Arc::clone(server),
+                is_fallback: index >= self.first,
+            });
+        let mut ranked: Vec<_> = ranked.collect();
+        ranked.sort_by_cached_key(
+            |Ranked {
+                 server,
+                 is_fallback,
+             }| {
+                let (is_dead, is_failing) = (server.is_dead(), server.is_failing());
+                (is_dead, is_failing, *is_fallback, server.slowness())
+            },
+        );
         ranked
+    }
+
+    /// Whether the server at `index` is asked only while others are silent.
+    pub(super) fn is_fallback(&self, index: usize) -> bool {
+        index >= self.first
     }
 
     /// Whether none of them answers.

@@ -4,23 +4,40 @@
 //! [`Failure`] within the budget. [`Upstreams::resolve`] is the whole way: what failed a moment
 //! ago is not asked again (`failure`), equal questions share one exchange and nobody takes all
 //! the places (`flight`), the servers for the domain (`group`, `system`) are raced against
-//! each other (`exchange`) over `udp` and `tcp`, and what that teaches about them is kept
-//! (`server`). Read `exchange` after this file.
+//! each other (`exchange`) over whatever leads there (`way`), and what that teaches about them is
+//! kept (`server`, `latency`). Read `exchange` after this file.
+//!
+//! The ways are `udp`, `tcp` with TLS on it or without, `https`, and with the feature `quic` also
+//! `quic` and `h3`. Each brings a wire image there and one back. `place` knows where a server is,
+//! `bootstrap` finds those that are given by name, `secure` knows whom to believe, `held` keeps one
+//! connection for many questions.
 //!
 //! The wire format is [`crate::message`]'s; only the octets that tell a reply from a forgery are
 //! looked at here (`wire`). A further transport is a further variant of
-//! [`config::Transport`] and a branch in `exchange`.
+//! [`config::Transport`] and of `way`.
 
+mod bootstrap;
 mod exchange;
 mod failure;
+mod fault;
 mod flight;
 mod group;
+#[cfg(feature = "quic")]
+mod h3;
+mod held;
+mod https;
+mod latency;
+mod place;
 mod port;
+#[cfg(feature = "quic")]
+mod quic;
 mod room;
+mod secure;
 mod server;
 mod system;
 mod tcp;
 mod udp;
+mod way;
 mod wire;
 
 use std::net::SocketAddr;
@@ -39,10 +56,13 @@ use crate::clock::{Clock, Moment};
 use crate::config::{self, UpstreamServer};
 use crate::message::{Answer, Question};
 use crate::name::NameRef;
+use bootstrap::Bootstrap;
 use failure::Failures;
 use flight::{Lead, Table};
 use group::Group;
+use secure::Secure;
 use server::{Server, Shown};
+use way::Around;
 
 /// The resolvers we ask; shared by all workers.
 #[derive(Debug)]
@@ -52,7 +72,7 @@ pub struct Upstreams(Arc<Shared>);
 struct Shared {
     clock: Clock,
     budget: Duration,
-    mixed_case: bool,
+    around: Around,
     own_addresses: Vec<SocketAddr>,
     /// Forward zones, the most specific first.
     zones: Vec<Arc<Group>>,
@@ -60,6 +80,8 @@ struct Shared {
     default: ArcSwap<Group>,
     /// The system's list of resolvers, if that is where `default` comes from.
     system: Option<System>,
+    /// Who is asked while none of the others answers.
+    fallback: Vec<Arc<Server>>,
     failures: Failures,
     table: Arc<Table>,
     revivals: Arc<AtomicU64>,
@@ -101,28 +123,32 @@ impl Upstreams {
         own_addresses: &[SocketAddr],
         clock: Clock,
     ) -> Self {
+        let budget = config.budget.max(SHORTEST_BUDGET);
+        let revivals = Arc::default();
         let mut shared = Shared {
+            around: around(config, budget, &clock, &revivals),
             clock,
-            budget: config.budget.max(SHORTEST_BUDGET),
-            mixed_case: config.mixed_case,
+            budget,
             own_addresses: own_addresses.to_vec(),
             zones: Vec::new(),
-            default: ArcSwap::from_pointee(Group::new(None, Vec::new())),
+            default: ArcSwap::from_pointee(Group::new(None, Vec::new(), Vec::new())),
             system: None,
+            fallback: Vec::new(),
             failures: Failures::new(),
             table: Table::new(limits.in_flight, limits.in_flight_per_client),
-            revivals: Arc::default(),
+            revivals,
             untold: Arc::default(),
         };
         let mut known = Vec::new();
         for zone in &config.forward {
             let servers = shared.servers(&zone.servers, &mut known);
-            let group = Group::new(Some(&zone.domain), servers);
+            let group = Group::new(Some(&zone.domain), servers, Vec::new());
             shared.zones.push(Arc::new(group));
         }
         shared
             .zones
             .sort_by_key(|zone| std::cmp::Reverse(zone.domain().as_ref().label_count()));
+        shared.fallback = shared.servers(&config.fallback, &mut known);
         if config.servers.is_empty() {
             shared.system = Some(System {
                 path: config.resolv_conf.clone(),
@@ -133,7 +159,8 @@ impl Upstreams {
             shared.read_system();
         } else {
             let servers = shared.servers(&config.servers, &mut known);
-            shared.default = ArcSwap::from_pointee(Group::new(None, servers));
+            let group = Group::new(None, servers, shared.fallback.clone());
+            shared.default = ArcSwap::from_pointee(group);
         }
         Self(Arc::new(shared))
     }
@@ -152,6 +179,22 @@ impl Upstreams {
             }
             _ => (is_dead && !group.would_let_through(now)).then_some(Failure::Down),
         }
+    }
+
+    /// The same for a question to which there is an answer of the past: while all servers are dead
+    /// nobody waits, and whether one has returned is found out beside it.
+    pub fn failure_beside_stale(&self, question: &Question, now: Moment) -> Option<Failure> {
+        let shared = &self.0;
+        let group = shared.group(question.qname.as_ref());
+        if !group.is_dead() {
+            return self.recent_failure(question, now);
+        }
+        if tokio::runtime::Handle::try_current().is_ok() && group.let_through(now) {
+            for server in group.servers() {
+                shared.find_out(&group, server);
+            }
+        }
+        Some(Failure::Down)
     }
 
     /// Asks `question` of the servers for its name on behalf of `client`, or joins those who wait
@@ -222,7 +265,7 @@ impl Upstreams {
                 servers: servers
                     .servers()
                     .iter()
-                    .map(|server| server.address)
+                    .map(|server| Arc::clone(&server.label))
                     .collect(),
             })
         })
@@ -237,13 +280,14 @@ impl Upstreams {
         let mut all = Vec::new();
         for group in std::iter::once(&default).chain(&shared.zones) {
             let domain = group.domain().as_ref();
-            for server in group.servers() {
+            for (index, server) in group.servers().iter().enumerate() {
                 if seen.iter().any(|other| Arc::ptr_eq(other, server)) {
                     continue;
                 }
                 seen.push(server);
                 all.push(ServerStatus {
                     domain: (!domain.is_root()).then(|| domain.to_name()),
+                    is_fallback: group.is_fallback(index),
                     ..server.status(now)
                 });
             }
@@ -260,6 +304,38 @@ impl Upstreams {
     /// How many questions are being asked, and how many queries wait for them.
     pub fn load(&self) -> Load {
         self.0.table.load()
+    }
+}
+
+/// What the servers of `config` have in common.
+fn around(
+    config: &config::Upstream,
+    budget: Duration,
+    clock: &Clock,
+    revivals: &Arc<AtomicU64>,
+) -> Around {
+    let everybody = config.servers.iter().chain(&config.fallback);
+    let everybody = everybody.chain(&config.bootstrap);
+    let mut everybody = everybody.chain(config.forward.iter().flat_map(|zone| &zone.servers));
+    let is_encrypted = everybody.any(|server| server.transport.is_encrypted());
+    let secure = is_encrypted.then(|| Secure::new(&config.authorities, clock));
+    let bootstrap = |servers| {
+        let group = Group::new(None, servers, Vec::new());
+        Bootstrap::new(group, clock.clone(), budget)
+    };
+    let around = Around {
+        clock: clock.clone(),
+        mixed_case: config.mixed_case,
+        revivals: Arc::clone(revivals),
+        // Bootstrap servers are given by address.
+        bootstrap: bootstrap(Vec::new()),
+        secure: secure.flatten().map(Arc::new),
+    };
+    let servers = config.bootstrap.iter();
+    let servers = servers.map(|server| Arc::new(Server::new(server, &around)));
+    Around {
+        bootstrap: bootstrap(servers.collect()),
+        ..around
     }
 }
 
@@ -306,10 +382,21 @@ impl Shared {
         shown: Shown,
     ) {
         let has_healthy = group.servers().iter().any(|server| !server.is_failing());
-        for server in group.servers() {
+        // The first and whoever would be asked next have their connections open.
+        let warm = group.ranked();
+        for ranked in warm.iter().filter(|it| !it.server.is_failing()).take(2) {
+            ranked.server.way.warm();
+        }
+        for (index, server) in group.servers().iter().enumerate() {
+            let is_worth_asking = if server.is_failing() {
+                has_healthy
+            } else {
+                // What is known of its speed is old.
+                !group.is_fallback(index) && server.is_forgotten(now)
+            };
             if server.is_suspect(now) {
                 self.find_out(group, server);
-            } else if server.is_failing() && has_healthy && server.begin_probe(now, false) {
+            } else if is_worth_asking && server.begin_probe(now, false) {
                 // With a real question, and apart from its exchange, which ended with the
                 // answer of a better server.
                 let (shared, server) = (Arc::clone(self), Arc::clone(server));
@@ -359,9 +446,7 @@ impl Shared {
             }
             let server = known.iter().find(|server| server.is(&wanted)).cloned();
             let server = server.unwrap_or_else(|| {
-                let revivals = Arc::clone(&self.revivals);
-                let server = Server::new(&wanted, self.mixed_case, revivals, self.clock.clone());
-                let server = Arc::new(server);
+                let server = Arc::new(Server::new(&wanted, &self.around));
                 known.push(Arc::clone(&server));
                 server
             });
@@ -422,7 +507,8 @@ impl Shared {
         for zone in &self.zones {
             old.extend(zone.servers().iter().cloned());
         }
-        let group = Group::new(None, self.servers(&servers, &mut old));
+        let servers_now = self.servers(&servers, &mut old);
+        let group = Group::new(None, servers_now, self.fallback.clone());
         if group.servers().is_empty() {
             tracing::warn!(file = %system.path.display(), "the system names no resolver to ask");
         }

@@ -1,26 +1,24 @@
 //! One resolver we ask: what real traffic taught us about it.
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::tcp::Pool;
-use super::wire::rcode;
-use crate::clock::{Clock, Moment};
+use super::latency::Latency;
+use super::way::{Around, Way};
+use super::wire::{Dress, rcode};
+use crate::clock::Moment;
 use crate::config::{Transport, UpstreamServer};
 use crate::name::Name;
 
 /// A resolver and what is known of it.
 #[derive(Debug)]
 pub(super) struct Server {
-    /// Where it is.
-    pub(super) address: SocketAddr,
+    config: UpstreamServer,
+    /// What people know it by.
+    pub(super) label: Arc<str>,
     /// How to reach it.
-    pub(super) transport: Transport,
-    /// Its TCP connection.
-    pub(super) tcp: Pool,
+    pub(super) way: Way,
     mixed_case: bool,
     /// Counts the silent servers that spoke again; shared by all.
     revivals: Arc<AtomicU64>,
@@ -34,8 +32,10 @@ pub enum Health {
     Unknown,
     /// It answered when last asked.
     Healthy,
-    /// It did not answer where it should have.
+    /// It did not answer where it should have; others are asked first.
     Failing,
+    /// It is silent beyond doubt; it is asked now and then whether it answers again.
+    Dead,
 }
 
 impl Health {
@@ -45,6 +45,7 @@ impl Health {
             Self::Unknown => "unknown",
             Self::Healthy => "healthy",
             Self::Failing => "failing",
+            Self::Dead => "dead",
         }
     }
 }
@@ -63,10 +64,12 @@ pub(super) enum Shown {
 pub struct ServerStatus {
     /// The domain it is asked about; none for everything.
     pub domain: Option<Name>,
-    /// Where it is.
-    pub address: SocketAddr,
+    /// Where it is, as in `192.0.2.1:53` or `192.0.2.1:853#dns.example`.
+    pub address: Arc<str>,
     /// How it is reached.
     pub transport: Transport,
+    /// Whether it is asked only while others are silent.
+    pub is_fallback: bool,
     /// Whether it answers.
     pub health: Health,
     /// Replies of any RCODE.
@@ -79,6 +82,8 @@ pub struct ServerStatus {
     pub ignored: u64,
     /// Smoothed round-trip time, as far as it is shown.
     pub rtt: Option<Duration>,
+    /// The time within which 19 of 20 of its replies come, as far as it is shown; roughly.
+    pub p95: Option<Duration>,
     /// Whether it is asked in mixed case.
     pub mixed_case: bool,
     /// What went wrong last.
@@ -93,8 +98,12 @@ struct State {
     timeouts: u64,
     ignored: u64,
     rtt: Option<Duration>,
+    latency: Latency,
     /// The same of those questions that are shown.
     shown_rtt: Option<Duration>,
+    shown_latency: Latency,
+    /// When it was last heard.
+    heard: Moment,
     /// Questions in a row without a sign of life.
     silent: u32,
     /// When the first of them was asked.
@@ -113,8 +122,14 @@ struct State {
 
 /// Patience with a server whose round-trip time is unknown, and the most we ever have.
 const LONGEST_HEDGE: Duration = Duration::from_millis(400);
-/// The least, so that a hiccup does not double our questions.
-const SHORTEST_HEDGE: Duration = Duration::from_millis(80);
+/// The least, so that a hiccup of our own machine does not double our questions.
+const SHORTEST_HEDGE: Duration = Duration::from_millis(20);
+/// The least time after which somebody who was overtaken had ample time.
+const SHORTEST_AMPLE: Duration = Duration::from_millis(80);
+/// Between servers of about the same speed the order of the configuration decides.
+const SAME_SPEED: Duration = Duration::from_millis(10);
+/// A server of which nothing was heard for so long may have become quicker.
+const FORGOTTEN: Duration = Duration::from_secs(60);
 /// Silent questions in a row before we ask whether a server is dead.
 const SILENT_QUESTIONS: u32 = 3;
 /// How long it must have been silent by then.
@@ -127,18 +142,13 @@ const PLAIN_TIME: Duration = Duration::from_secs(60);
 const FOLD_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Server {
-    pub(super) fn new(
-        server: &UpstreamServer,
-        mixed_case: bool,
-        revivals: Arc<AtomicU64>,
-        clock: Clock,
-    ) -> Self {
+    pub(super) fn new(server: &UpstreamServer, around: &Around) -> Self {
         Self {
-            address: server.address,
-            transport: server.transport,
-            tcp: Pool::new(server.address, clock),
-            mixed_case,
-            revivals,
+            label: server.to_string().into(),
+            way: Way::new(server, around),
+            config: server.clone(),
+            mixed_case: around.mixed_case && !server.transport.is_encrypted(),
+            revivals: Arc::clone(&around.revivals),
             state: Mutex::new(State {
                 health: Health::Unknown,
                 answered: 0,
@@ -146,7 +156,10 @@ impl Server {
                 timeouts: 0,
                 ignored: 0,
                 rtt: None,
+                latency: Latency::default(),
                 shown_rtt: None,
+                shown_latency: Latency::default(),
+                heard: Moment::default(),
                 silent: 0,
                 silent_since: Moment::default(),
                 is_dead: false,
@@ -162,14 +175,45 @@ impl Server {
 
     /// Whether it is the one `server` speaks of.
     pub(super) fn is(&self, server: &UpstreamServer) -> bool {
-        self.address == server.address && self.transport == server.transport
+        self.config == *server
     }
 
-    /// How long to wait for it before another is asked too.
+    /// How long to wait for it before another is asked too: as long as 19 of 20 replies take.
     pub(super) fn hedge(&self) -> Duration {
-        self.state().rtt.map_or(LONGEST_HEDGE, |rtt| {
-            (rtt * 3).clamp(SHORTEST_HEDGE, LONGEST_HEDGE)
+        let state = self.state();
+        let usual = state.latency.p95().or(state.rtt.map(|rtt| rtt * 3));
+        usual.map_or(LONGEST_HEDGE, |time| {
+            time.clamp(SHORTEST_HEDGE, LONGEST_HEDGE)
         })
+    }
+
+    /// After what time it is its fault that another was quicker.
+    pub(super) fn ample(&self) -> Duration {
+        let rtt = self.state().rtt;
+        let ample = rtt.map_or(LONGEST_HEDGE, |rtt| {
+            (rtt * 3).clamp(SHORTEST_AMPLE, LONGEST_HEDGE)
+        });
+        ample.max(self.hedge())
+    }
+
+    /// How slow it is, roughly, to compare with others; unknown counts as quick.
+    pub(super) fn slowness(&self) -> u128 {
+        let rtt = self.state().rtt.unwrap_or_default();
+        rtt.as_micros() / SAME_SPEED.as_micros()
+    }
+
+    /// Whether what is known of its speed is so old that it should be asked something.
+    pub(super) fn is_forgotten(&self, now: Moment) -> bool {
+        now.since(self.state().heard) >= FORGOTTEN
+    }
+
+    /// What a question to it in the clear has on.
+    pub(super) fn dress(&self, now: Moment) -> Dress {
+        if self.takes_mixed_case(now) {
+            Dress::MixedCase
+        } else {
+            Dress::Plain
+        }
     }
 
     /// Whether to ask it with EDNS.
@@ -219,20 +263,23 @@ impl Server {
     }
 
     /// It replied with `rcode`, `rtt` after being asked.
-    pub(super) fn note_reply(&self, rcode: u16, rtt: Duration, shown: Shown) {
+    pub(super) fn note_reply(&self, rcode: u16, rtt: Duration, now: Moment, shown: Shown) {
         let mut state = self.state();
         state.silent = 0;
+        state.heard = now;
         // RFC 6298 section 2.3, without the variance.
         let smooth = |old: Option<Duration>| Some(old.map_or(rtt, |old| (old * 7 + rtt) / 8));
         state.rtt = smooth(state.rtt);
+        state.latency.note(rtt);
         if shown == Shown::Yes {
             state.answered += 1;
             state.shown_rtt = smooth(state.shown_rtt);
+            state.shown_latency.note(rtt);
         }
         if state.is_dead {
             state.is_dead = false;
             self.revivals.fetch_add(1, Ordering::Relaxed);
-            tracing::info!(server = %self.address, "upstream answers again");
+            tracing::info!(server = %self.label, "upstream answers again");
         }
         if matches!(rcode, rcode::NOERROR | rcode::NXDOMAIN) {
             state.health = Health::Healthy;
@@ -266,7 +313,7 @@ impl Server {
     /// It cannot be reached.
     pub(super) fn note_unreachable(
         &self,
-        error: io::ErrorKind,
+        error: impl FnOnce() -> String,
         asked: Moment,
         now: Moment,
         shown: Shown,
@@ -276,7 +323,7 @@ impl Server {
             state.silent_since = asked;
         }
         state.silent = state.silent.saturating_add(1);
-        state.note_failure(shown, || error.to_string());
+        state.note_failure(shown, error);
         state.demote(now);
     }
 
@@ -292,7 +339,7 @@ impl Server {
         if state.silent > 0 && !state.is_dead {
             state.is_dead = true;
             state.demote(now);
-            tracing::warn!(server = %self.address, "upstream does not answer");
+            tracing::warn!(server = %self.label, "upstream does not answer");
         }
     }
 
@@ -309,7 +356,7 @@ impl Server {
     /// It folds case, beyond doubt.
     pub(super) fn note_folds(&self, now: Moment) {
         self.state().folds_until = now.after(FOLD_TIME);
-        tracing::info!(server = %self.address, "upstream folds case; asked in lower case for a day");
+        tracing::info!(server = %self.label, "upstream folds case; asked in lower case for a day");
     }
 
     /// What there is to show.
@@ -318,14 +365,20 @@ impl Server {
         let state = self.state();
         ServerStatus {
             domain: None,
-            address: self.address,
-            transport: self.transport,
-            health: state.health,
+            address: Arc::clone(&self.label),
+            transport: self.config.transport,
+            is_fallback: false,
+            health: if state.is_dead {
+                Health::Dead
+            } else {
+                state.health
+            },
             answered: state.answered,
             failed: state.failed,
             timeouts: state.timeouts,
             ignored: state.ignored,
             rtt: state.shown_rtt,
+            p95: state.shown_latency.p95(),
             mixed_case,
             last_error: state.last_error.clone(),
         }
@@ -368,14 +421,21 @@ impl State {
 mod tests {
     use super::*;
     use crate::clock::{ManualTime, Timestamp};
+    use crate::upstream::bootstrap::Bootstrap;
+    use crate::upstream::group::Group;
 
     fn server() -> Server {
-        let config = UpstreamServer {
-            address: "192.0.2.1:53".parse().unwrap(),
-            transport: Transport::Udp,
-        };
         let clock = ManualTime::starting_at(Timestamp::UNIX_EPOCH).clock();
-        Server::new(&config, true, Arc::default(), clock)
+        let nobody = Group::new(None, Vec::new(), Vec::new());
+        let around = Around {
+            bootstrap: Bootstrap::new(nobody, clock.clone(), Duration::ZERO),
+            clock,
+            mixed_case: true,
+            revivals: Arc::default(),
+            secure: None,
+        };
+        let address = "192.0.2.1:53".parse().unwrap();
+        Server::new(&UpstreamServer::at(address, Transport::Udp), &around)
     }
 
     fn millis(millis: u64) -> Moment {
@@ -386,19 +446,29 @@ mod tests {
     fn patience_follows_the_round_trip_time() {
         let server = server();
         assert_eq!(server.hedge(), LONGEST_HEDGE);
-        server.note_reply(0, Duration::from_millis(40), Shown::Yes);
+        server.note_reply(0, Duration::from_millis(40), millis(0), Shown::Yes);
         assert_eq!(server.hedge(), Duration::from_millis(120));
         for _ in 0..50 {
-            server.note_reply(0, Duration::from_millis(2), Shown::Yes);
+            server.note_reply(0, Duration::from_millis(2), millis(0), Shown::Yes);
         }
         assert_eq!(server.hedge(), SHORTEST_HEDGE);
+        assert_eq!(server.ample(), SHORTEST_AMPLE);
+        // One in ten takes long: nobody is overtaken for that.
+        for index in 0..200 {
+            let time = if index % 10 == 0 { 90 } else { 2 };
+            server.note_reply(0, Duration::from_millis(time), millis(0), Shown::Yes);
+        }
+        let hedge = server.hedge();
+        assert!(hedge >= Duration::from_millis(90) && hedge < Duration::from_millis(135));
+        assert_eq!(server.ample(), hedge);
+        assert!(!server.is_forgotten(millis(59_000)) && server.is_forgotten(millis(60_000)));
     }
 
     #[test]
     fn what_nobody_is_told_of_is_used_and_not_shown() {
         let server = server();
         let before = server.status(millis(0));
-        server.note_reply(2, Duration::from_millis(40), Shown::No);
+        server.note_reply(2, Duration::from_millis(40), millis(0), Shown::No);
         server.note_silence(millis(0), Shown::No);
         server.note_malformed("odd", Shown::No);
         let after = server.status(millis(0));
@@ -421,7 +491,7 @@ mod tests {
         server.end_probe(millis(1500));
         assert!(!server.begin_probe(millis(2400), false));
         assert!(server.begin_probe(millis(2500), false));
-        server.note_reply(0, Duration::from_millis(2), Shown::Yes);
+        server.note_reply(0, Duration::from_millis(2), millis(0), Shown::Yes);
         server.end_probe(millis(2502));
         assert!(!server.is_failing());
     }
@@ -437,7 +507,7 @@ mod tests {
         assert!(!server.is_dead() && !server.is_failing());
         server.note_dead(millis(2500));
         assert!(server.is_dead() && server.is_failing() && !server.is_suspect(millis(2500)));
-        server.note_reply(2, Duration::from_millis(2), Shown::Yes);
+        server.note_reply(2, Duration::from_millis(2), millis(0), Shown::Yes);
         assert!(!server.is_dead(), "even SERVFAIL is a sign of life");
         assert_eq!(server.revivals.load(Ordering::Relaxed), 1);
         server.note_dead(millis(3000));

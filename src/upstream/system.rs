@@ -33,10 +33,7 @@ fn parse(content: &str) -> Vec<UpstreamServer> {
         let Some(address) = words.next().and_then(parse_address) else {
             continue;
         };
-        let server = UpstreamServer {
-            address,
-            transport: Transport::Udp,
-        };
+        let server = UpstreamServer::at(address, Transport::Udp);
         if servers.len() < SERVERS && !servers.contains(&server) {
             servers.push(server);
         }
@@ -64,11 +61,12 @@ pub(super) fn without_ourselves(
     own: &[SocketAddr],
 ) -> Vec<UpstreamServer> {
     let interfaces = interface_addresses();
-    let (ourselves, others): (Vec<_>, Vec<_>) = servers
-        .into_iter()
-        .partition(|server| is_own(server.address, own, &interfaces));
+    let (ourselves, others): (Vec<_>, Vec<_>) = servers.into_iter().partition(|server| {
+        let mut addresses = server.addresses().iter();
+        addresses.any(|&address| is_own(address, own, &interfaces))
+    });
     for server in ourselves {
-        tracing::warn!(server = %server.address, "left out as upstream: that is ourselves");
+        tracing::warn!(%server, "left out as upstream: that is ourselves");
     }
     others
 }
@@ -110,10 +108,7 @@ mod tests {
     use super::*;
 
     fn addresses(content: &str) -> Vec<String> {
-        parse(content)
-            .iter()
-            .map(|server| server.address.to_string())
-            .collect()
+        parse(content).iter().map(ToString::to_string).collect()
     }
 
     #[test]

@@ -1,31 +1,37 @@
-//! Asking over TCP: one connection to each server, used by many questions at once (RFC 7766
-//! section 6.2).
+//! Asking over TCP and over TLS on it (RFC 7858): one connection to each server, used by many
+//! questions at once (RFC 7766 section 6.2).
 //!
 //! A task owns the connection, on the runtime of whoever needed it first; questions reach it
-//! through a channel from any runtime. It ends when it was idle for ten seconds, when the server
+//! through a channel from any runtime. It ends when it was idle for a while, when the server
 //! closes, or when questions wait and nothing comes. A question that lost its connection that way
 //! is asked once more on a new one, since a server may close at any moment (section 6.2.4).
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rand::RngExt;
-use tokio::io::Interest;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::fault::Fault;
+use super::held::Heard;
+use super::place::Place;
+use super::secure::Identity;
 use super::wire::{Match, Request};
-use crate::clock::{Clock, Moment};
+use crate::clock::Clock;
 
 /// The connection to one server, if there is one.
 #[derive(Debug)]
 pub(super) struct Pool {
-    address: SocketAddr,
+    place: Arc<Place>,
+    /// Whom it has to be; none for TCP in the clear.
+    identity: Option<Identity>,
     clock: Clock,
     current: Mutex<Option<Line>>,
 }
@@ -43,25 +49,22 @@ pub(super) struct Reply {
 #[derive(Clone, Debug)]
 struct Line {
     calls: mpsc::Sender<Call>,
-    /// When it was opened or last brought a reply, in microseconds.
-    heard: Arc<AtomicU64>,
+    heard: Heard,
 }
 
 /// One question on its way.
 #[derive(Debug)]
 struct Call {
     request: Request,
-    back: oneshot::Sender<Result<Reply, io::ErrorKind>>,
+    back: oneshot::Sender<Result<Reply, Fault>>,
 }
 
 /// How long a connection without questions stays open.
 const IDLE: Duration = Duration::from_secs(10);
+/// The same where opening another costs a handshake more.
+const IDLE_WITH_TLS: Duration = Duration::from_secs(30);
 /// How long questions may wait on a connection that brings nothing.
 const STALL: Duration = Duration::from_secs(5);
-/// How long opening one may take; far beyond any budget.
-const CONNECT: Duration = Duration::from_secs(5);
-/// Silence after which a second attempt does not trust the connection any more.
-const DOUBT: Duration = Duration::from_secs(1);
 /// Questions on one connection.
 const CALLS: usize = 256;
 /// Octets that may wait to be written before no further question is taken on.
@@ -70,9 +73,11 @@ const UNWRITTEN: usize = 16 * 1024;
 const CHUNK: usize = 4096;
 
 impl Pool {
-    pub(super) fn new(address: SocketAddr, clock: Clock) -> Self {
+    /// To the server at `place`; over TLS if there is an `identity`.
+    pub(super) fn new(place: Arc<Place>, identity: Option<Identity>, clock: Clock) -> Self {
         Self {
-            address,
+            place,
+            identity,
             clock,
             current: Mutex::new(None),
         }
@@ -82,23 +87,17 @@ impl Pool {
     /// an earlier attempt is still without reply, which makes a quiet connection suspicious.
     ///
     /// # Errors
-    /// What the system said, or [`io::ErrorKind::ConnectionAborted`] when the server hung up.
-    pub(super) async fn ask(
-        &self,
-        request: Request,
-        is_retry: bool,
-    ) -> Result<Reply, io::ErrorKind> {
+    /// What the system said, what is wrong with the server's certificate, or [`Fault::HUNG_UP`].
+    pub(super) async fn ask(&self, request: Request, is_retry: bool) -> Result<Reply, Fault> {
         let (line, was_open) = self.line(is_retry);
         match line.ask(request.clone()).await {
             Some(result) => result,
             None if was_open => {
                 self.drop_line(&line);
                 let (line, _) = self.line(false);
-                line.ask(request)
-                    .await
-                    .unwrap_or(Err(io::ErrorKind::ConnectionAborted))
+                line.ask(request).await.unwrap_or(Err(Fault::HUNG_UP))
             }
-            None => Err(io::ErrorKind::ConnectionAborted),
+            None => Err(Fault::HUNG_UP),
         }
     }
 
@@ -107,27 +106,35 @@ impl Pool {
         let now = self.clock.now();
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = &*current {
-            let heard = Moment::from_micros(line.heard.load(Ordering::Relaxed));
-            let is_doubtful = is_retry && now.since(heard) >= DOUBT;
+            let is_doubtful = is_retry && line.heard.is_doubtful(now);
             if !line.calls.is_closed() && !is_doubtful {
                 return (line.clone(), true);
             }
         }
         let (calls, taken) = mpsc::channel(16);
-        let heard = Arc::new(AtomicU64::new(now.as_micros()));
         let line = Line {
             calls,
-            heard: Arc::clone(&heard),
+            heard: Heard::new(now),
         };
-        let (address, clock) = (self.address, self.clock.clone());
+        let (place, identity) = (Arc::clone(&self.place), self.identity.clone());
+        let (heard, clock) = (line.heard.clone(), self.clock.clone());
+        let heard = move || heard.note(clock.now());
         tokio::spawn(async move {
-            Connection::run(address, taken, || {
-                heard.store(clock.now().as_micros(), Ordering::Relaxed);
-            })
-            .await;
+            match identity {
+                None => Connection::run(place.tcp().await, taken, IDLE, heard).await,
+                Some(identity) => {
+                    let stream = place.tls(&identity).await;
+                    Connection::run(stream, taken, IDLE_WITH_TLS, heard).await;
+                }
+            }
         });
         *current = Some(line.clone());
         (line, false)
+    }
+
+    /// Opens a connection unless there is one.
+    pub(super) fn warm(&self) {
+        drop(self.line(false));
     }
 
     /// Lets go of a connection that failed us, unless it was replaced already.
@@ -144,7 +151,7 @@ impl Pool {
 
 impl Line {
     /// None when the connection ended before the reply came.
-    async fn ask(&self, request: Request) -> Option<Result<Reply, io::ErrorKind>> {
+    async fn ask(&self, request: Request) -> Option<Result<Reply, Fault>> {
         let (back, reply) = oneshot::channel();
         self.calls.send(Call { request, back }).await.ok()?;
         reply.await.ok()
@@ -152,55 +159,55 @@ impl Line {
 }
 
 /// An open connection.
-struct Connection {
-    stream: TcpStream,
+struct Connection<S> {
+    stream: S,
     waiting: HashMap<u16, Call>,
     /// What still has to be written, and how much of it was.
     outgoing: Vec<u8>,
     written: usize,
+    /// Whether what was written may still wait in the stream.
+    is_unflushed: bool,
     /// What was read of messages that are not complete.
     incoming: Vec<u8>,
 }
 
-impl Connection {
-    /// Opens a connection and serves `calls` until it ends; whoever waits then finds their end of
-    /// the line closed.
-    async fn run(address: SocketAddr, mut calls: mpsc::Receiver<Call>, heard: impl Fn()) {
-        let opened = tokio::time::timeout(CONNECT, TcpStream::connect(address)).await;
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Serves `calls` over the connection that was `opened` until it ends; whoever waits then finds
+    /// their end of the line closed.
+    async fn run(
+        opened: Result<S, Fault>,
+        mut calls: mpsc::Receiver<Call>,
+        idle: Duration,
+        heard: impl Fn(),
+    ) {
         let stream = match opened {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return refuse(calls, error.kind()).await,
-            Err(_elapsed) => return refuse(calls, io::ErrorKind::TimedOut).await,
+            Ok(stream) => stream,
+            Err(fault) => return refuse(calls, &fault).await,
         };
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%address, %error, "cannot switch off Nagle's algorithm");
-        }
+        heard();
         let mut connection = Self {
             stream,
             waiting: HashMap::new(),
             outgoing: Vec::new(),
             written: 0,
+            is_unflushed: false,
             incoming: Vec::new(),
         };
-        if let Err(error) = connection.serve(&mut calls, heard).await {
-            tracing::debug!(%address, %error, "connection to upstream ended");
+        if let Err(error) = connection.serve(&mut calls, idle, heard).await {
+            tracing::debug!(%error, "connection to upstream ended");
         }
     }
 
     async fn serve(
         &mut self,
         calls: &mut mpsc::Receiver<Call>,
+        idle: Duration,
         heard: impl Fn(),
     ) -> io::Result<()> {
         let mut progress = Instant::now();
         let mut is_wanted = true;
         while is_wanted || !self.waiting.is_empty() {
-            let interest = if self.outgoing.is_empty() {
-                Interest::READABLE
-            } else {
-                Interest::READABLE | Interest::WRITABLE
-            };
-            let patience = if self.waiting.is_empty() { IDLE } else { STALL };
+            let patience = if self.waiting.is_empty() { idle } else { STALL };
             let takes_calls = is_wanted && self.has_room();
             tokio::select! {
                 call = calls.recv(), if takes_calls => match call {
@@ -209,16 +216,11 @@ impl Connection {
                             progress = Instant::now();
                         }
                         self.take_on(call);
-                        self.write()?;
                     }
                     None => is_wanted = false,
                 },
-                ready = self.stream.ready(interest) => {
-                    let ready = ready?;
-                    if ready.is_writable() {
-                        self.write()?;
-                    }
-                    if ready.is_readable() && self.read()? {
+                was_waited_for = poll_fn(|context| self.poll_exchange(context)) => {
+                    if was_waited_for? {
                         progress = Instant::now();
                         heard();
                     }
@@ -250,30 +252,50 @@ impl Connection {
         self.waiting.insert(call.request.id(), call);
     }
 
-    fn write(&mut self) -> io::Result<()> {
-        while self.written < self.outgoing.len() {
-            match self.stream.try_write(&self.outgoing[self.written..]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => self.written += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
+    /// Writes what can be written and reads once; whether something came that was waited for.
+    fn poll_exchange(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        self.write(context)?;
+        let mut chunk = [0; CHUNK];
+        let mut chunk = ReadBuf::new(&mut chunk);
+        match Pin::new(&mut self.stream).poll_read(context, &mut chunk) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) if chunk.filled().is_empty() => {
+                Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
             }
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(self.take_in(chunk.filled()))),
+        }
+    }
+
+    /// Writes what can be written now; the task is woken when there is room for the rest.
+    fn write(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        while self.written < self.outgoing.len() {
+            let rest = &self.outgoing[self.written..];
+            match Pin::new(&mut self.stream).poll_write(context, rest) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(count)) => self.written += count,
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => return Ok(()),
+            }
+            self.is_unflushed = true;
         }
         self.outgoing.clear();
         self.written = 0;
+        if self.is_unflushed {
+            match Pin::new(&mut self.stream).poll_flush(context) {
+                Poll::Ready(flushed) => {
+                    flushed?;
+                    self.is_unflushed = false;
+                }
+                Poll::Pending => {}
+            }
+        }
         Ok(())
     }
 
-    /// Reads once and hands out the complete messages; whether one of them was waited for.
-    fn read(&mut self) -> io::Result<bool> {
-        let mut chunk = [0; CHUNK];
-        let count = match self.stream.try_read(&mut chunk) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        self.incoming.extend(&chunk[..count]);
+    /// Takes in what was read and hands out the complete messages; whether one was waited for.
+    fn take_in(&mut self, chunk: &[u8]) -> bool {
+        self.incoming.extend(chunk);
         let mut at = 0;
         let mut was_waited_for = false;
         while let Some(&[high, low]) = self.incoming.get(at..at + 2) {
@@ -288,7 +310,7 @@ impl Connection {
         if self.incoming.is_empty() && self.incoming.capacity() > CHUNK {
             self.incoming = Vec::new();
         }
-        Ok(was_waited_for)
+        was_waited_for
     }
 }
 
@@ -317,9 +339,9 @@ fn hand_out(waiting: &mut HashMap<u16, Call>, message: &[u8]) -> bool {
 }
 
 /// Tells everybody who queued up that there is no connection.
-async fn refuse(mut calls: mpsc::Receiver<Call>, error: io::ErrorKind) {
+async fn refuse(mut calls: mpsc::Receiver<Call>, fault: &Fault) {
     calls.close();
     while let Some(call) = calls.recv().await {
-        drop(call.back.send(Err(error)));
+        drop(call.back.send(Err(fault.clone())));
     }
 }

@@ -2,7 +2,7 @@
 //! draft-vixie-dnsext-dns0x20).
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 
 use super::port::Port;
 use super::server::Server;
@@ -32,12 +32,16 @@ const LARGEST: usize = 4096;
 ///
 /// # Errors
 /// What the system said, such as that nobody listens there.
-pub(super) async fn ask(server: &Server, request: &Request) -> io::Result<Heard> {
-    let port = Port::open(server.address)?;
+pub(super) async fn ask(
+    server: &Server,
+    address: SocketAddr,
+    request: &Request,
+) -> io::Result<Heard> {
+    let port = Port::open(address)?;
     port.send(request.bytes()).await?;
     let mut strangers = 0;
     loop {
-        let received = port.when_readable(|socket| receive(socket, server, request));
+        let received = port.when_readable(|socket| receive(socket, address, request));
         match received.await? {
             Some(heard @ Heard::Reply(_)) => {
                 port.give_back();
@@ -56,14 +60,18 @@ pub(super) async fn ask(server: &Server, request: &Request) -> io::Result<Heard>
 }
 
 /// Takes one packet; None is a stranger's.
-fn receive(socket: &UdpSocket, server: &Server, request: &Request) -> io::Result<Option<Heard>> {
+fn receive(
+    socket: &UdpSocket,
+    address: SocketAddr,
+    request: &Request,
+) -> io::Result<Option<Heard>> {
     // On the stack of this call, so that no waiting attempt carries it.
     let mut buffer = [0; LARGEST];
     let (count, from) = socket.recv_from(&mut buffer)?;
     let packet = &mut buffer[..count];
     // The kernel filters once the socket is connected; what came in between opening and
     // connecting may be from anybody.
-    if from.ip() != server.address.ip() || from.port() != server.address.port() {
+    if from.ip() != address.ip() || from.port() != address.port() {
         return Ok(None);
     }
     Ok(match request.judge(packet) {

@@ -14,6 +14,10 @@ const CLASS_IN: u16 = 1;
 const TYPE_OPT: u16 = 41;
 /// Octets of a header (RFC 1035 section 4.1.1).
 const HEADER: usize = 12;
+/// The padding option (RFC 7830 section 3).
+const PADDING: u16 = 12;
+/// Octets of which padded questions have a multiple (RFC 8467 section 4.1).
+const BLOCK: usize = 128;
 /// The UDP payload that crosses every link unfragmented (DNS flag day 2020).
 const PAYLOAD: u16 = 1232;
 
@@ -53,6 +57,18 @@ pub(super) struct Request {
     mixed_case: bool,
 }
 
+/// What a question has on against those who listen in or forge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dress {
+    /// Nothing.
+    Plain,
+    /// Letters in mixed case (draft-vixie-dnsext-dns0x20).
+    MixedCase,
+    /// Padding, so that its length tells nothing of the name (RFC 7830, RFC 8467 section 4.1); for
+    /// where nobody can forge.
+    Padded,
+}
+
 /// What a packet is to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Match {
@@ -69,7 +85,8 @@ pub(super) enum Match {
 impl Request {
     /// Writes `question` with a random id: RD set, CD and DO as asked, nothing else of the client
     /// (no options travel on, so no cookie or subnet of a child leaves the home).
-    pub(super) fn new(question: &Question, edns: bool, mixed_case: bool) -> Self {
+    pub(super) fn new(question: &Question, edns: bool, dress: Dress) -> Self {
+        let mixed_case = dress == Dress::MixedCase;
         let mut random = rand::rng();
         let mut bytes = Vec::with_capacity(HEADER + 255 + 4 + 11);
         bytes.extend(random.random::<u16>().to_be_bytes());
@@ -98,7 +115,19 @@ impl Request {
             bytes.push(0);
             bytes.extend(TYPE_OPT.to_be_bytes());
             bytes.extend(PAYLOAD.to_be_bytes());
-            bytes.extend([0, 0, dnssec_ok, 0, 0, 0]);
+            bytes.extend([0, 0, dnssec_ok, 0]);
+            if dress == Dress::Padded {
+                // Length of the options; code and length of the one there is.
+                let before = bytes.len() + 2 + 4;
+                let padding = before.next_multiple_of(BLOCK) - before;
+                // Below 132 both.
+                bytes.extend((padding as u16 + 4).to_be_bytes());
+                bytes.extend(PADDING.to_be_bytes());
+                bytes.extend((padding as u16).to_be_bytes());
+                bytes.resize(before + padding, 0);
+            } else {
+                bytes.extend([0, 0]);
+            }
         }
         Self {
             bytes,
@@ -117,7 +146,7 @@ impl Request {
         u16::from_be_bytes([self.bytes[0], self.bytes[1]])
     }
 
-    /// Gives it another id, for a connection on which its own is taken.
+    /// Gives it another id: for a connection on which its own is taken, or where all have the same.
     pub(super) fn set_id(&mut self, id: u16) {
         self.bytes[..2].copy_from_slice(&id.to_be_bytes());
     }
@@ -223,20 +252,49 @@ mod tests {
         let mut asked = question("a.test", 28);
         asked.dnssec_ok = true;
         asked.checking_disabled = true;
-        let mut request = Request::new(&asked, true, false);
+        let mut request = Request::new(&asked, true, Dress::Plain);
         request.set_id(0x1234);
         assert_eq!(
             request.bytes(),
             b"\x12\x34\x01\x10\0\x01\0\0\0\0\0\x01\x01a\x04test\0\0\x1c\0\x01\
               \0\0\x29\x04\xd0\0\0\x80\0\0\0"
         );
-        let plain = Request::new(&asked, false, false);
+        let plain = Request::new(&asked, false, Dress::Plain);
         assert_eq!(plain.bytes().len(), 12 + 8 + 4);
     }
 
     #[test]
+    fn a_padded_question_has_a_multiple_of_128_octets() {
+        for length in [1, 20, 63] {
+            let name = format!("{}.test", "a".repeat(length));
+            let request = Request::new(&question(&name, 1), true, Dress::Padded);
+            let bytes = request.bytes();
+            assert_eq!(bytes.len(), 128, "{length}");
+            let options = request.name_end + 4 + 9;
+            let rest = bytes.len() - options - 2;
+            assert_eq!(bytes[options..options + 2], (rest as u16).to_be_bytes());
+            assert_eq!(bytes[options + 2..options + 4], [0, 12]);
+            assert_eq!(
+                bytes[options + 4..options + 6],
+                (rest as u16 - 4).to_be_bytes()
+            );
+            assert!(bytes[options + 6..].iter().all(|octet| *octet == 0));
+            assert_eq!(request.judge(&reply_to(&request)), Match::Exact);
+        }
+        let long = format!("{0}.{0}.test", "a".repeat(60));
+        let request = Request::new(&question(&long, 1), true, Dress::Padded);
+        assert_eq!(request.bytes().len(), 256);
+        let plain = Request::new(&question("a.test", 1), false, Dress::Padded);
+        assert_eq!(plain.bytes().len(), 24, "nowhere to put it");
+    }
+
+    #[test]
     fn only_the_very_reply_passes() {
-        let request = Request::new(&question("aaaaaaaaaaaaaaaaaaaaaaaa.test", 65), true, true);
+        let request = Request::new(
+            &question("aaaaaaaaaaaaaaaaaaaaaaaa.test", 65),
+            true,
+            Dress::MixedCase,
+        );
         let good = reply_to(&request);
         assert_eq!(request.judge(&good), Match::Exact);
         let changed = |at: usize, flip: u8| {
@@ -260,7 +318,7 @@ mod tests {
 
     #[test]
     fn case_does_not_matter_where_it_was_not_mixed() {
-        let request = Request::new(&question("example.test", 1), true, false);
+        let request = Request::new(&question("example.test", 1), true, Dress::Plain);
         let mut reply = reply_to(&request);
         reply[12..request.name_end].make_ascii_uppercase();
         assert_eq!(request.judge(&reply), Match::Exact);
@@ -268,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_header_alone_may_only_say_that_it_did_not_understand() {
-        let request = Request::new(&question("a.test", 1), true, false);
+        let request = Request::new(&question("a.test", 1), true, Dress::Plain);
         let mut header = reply_to(&request)[..12].to_vec();
         header[4..12].fill(0);
         for (rcode, expected) in [
@@ -285,7 +343,7 @@ mod tests {
 
     #[test]
     fn badvers_is_seen_in_the_opt_record() {
-        let request = Request::new(&question("a.test", 1), true, false);
+        let request = Request::new(&question("a.test", 1), true, Dress::Plain);
         let mut reply = reply_to(&request);
         assert_eq!(rcode_of(&reply), rcode::NOERROR);
         let extended = reply.len() - 6;
@@ -300,7 +358,7 @@ mod tests {
     #[test]
     fn case_is_mixed_and_unmixed() {
         let asked = question("abcdefghijklmnopqrstuvwxyz.example.org", 1);
-        let request = Request::new(&asked, true, true);
+        let request = Request::new(&asked, true, Dress::MixedCase);
         let mut reply = reply_to(&request);
         assert_ne!(
             &reply[12..request.name_end],

@@ -1,6 +1,10 @@
 //! Asking other resolvers, against stubs on loopback that misbehave on purpose.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod bootstrap;
+mod encrypted;
+mod private;
+mod steady;
 mod stub;
 
 use std::collections::HashSet;
@@ -12,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hedgerow::clock::{Clock, ManualTime, Timestamp};
-use hedgerow::config::{self, Forward, Limits, Transport, UpstreamServer};
+use hedgerow::config::{self, Authorities, Forward, Limits, Transport, UpstreamServer};
 use hedgerow::message::{Answer, Question};
 use hedgerow::name::{Name, NameBuf};
 use hedgerow::upstream::{Client, Failure, Health, Load, ServerStatus, Upstreams};
@@ -25,7 +29,10 @@ const ME: Client = Client::Address(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)));
 fn config(servers: &[SocketAddr]) -> config::Upstream {
     config::Upstream {
         servers: servers.iter().map(|&address| udp(address)).collect(),
+        fallback: Vec::new(),
+        bootstrap: Vec::new(),
         forward: Vec::new(),
+        authorities: Authorities::default(),
         budget: Duration::from_millis(1500),
         mixed_case: true,
         resolv_conf: PathBuf::from("/nonexistent/resolv.conf"),
@@ -33,10 +40,7 @@ fn config(servers: &[SocketAddr]) -> config::Upstream {
 }
 
 fn udp(address: SocketAddr) -> UpstreamServer {
-    UpstreamServer {
-        address,
-        transport: Transport::Udp,
-    }
+    UpstreamServer::at(address, Transport::Udp)
 }
 
 fn over_tcp(address: SocketAddr) -> config::Upstream {
@@ -92,7 +96,7 @@ fn status(upstreams: &Upstreams, server: &Stub) -> ServerStatus {
     upstreams
         .status()
         .into_iter()
-        .find(|status| status.address == server.address)
+        .find(|status| *status.address == *server.label())
         .unwrap()
 }
 
@@ -149,7 +153,7 @@ mod replies {
         config.budget = Duration::from_millis(300);
         let upstreams = build(&config);
         let expected = Failure::Timeout {
-            servers: vec![server.address],
+            servers: vec![server.label()],
         };
         assert_eq!(ask(&upstreams, "a.test").await, Err(expected));
     }
@@ -369,7 +373,7 @@ mod edns {
         let server = Stub::start(|seen| vec![Act::Send(seen.reply(1))]);
         let upstreams = upstreams(&[&server]);
         let refused = Failure::Refused {
-            server: server.address,
+            server: server.label(),
             rcode: 1,
         };
         assert_eq!(ask(&upstreams, "a.test").await, Err(refused.clone()));
@@ -403,7 +407,7 @@ mod servers {
         let upstreams = upstreams(&[&first, &second]);
         let (result, took) = timed(&upstreams, "a.test").await;
         let refused = Failure::Refused {
-            server: first.address,
+            server: first.label(),
             rcode: 5,
         };
         assert_eq!(result, Err(refused));
@@ -420,7 +424,7 @@ mod servers {
         assert!(took < Duration::from_millis(300), "{took:?}");
         let (result, took) = timed(&build(&config(&[first])), "a.test").await;
         let unreachable = Failure::Unreachable {
-            server: first,
+            server: first.to_string().into(),
             error: ErrorKind::ConnectionRefused,
         };
         assert_eq!(result, Err(unreachable));
@@ -499,7 +503,7 @@ mod servers {
         let result = ask(&upstreams, "a.test").await;
         let took = start.elapsed();
         let timeout = Failure::Timeout {
-            servers: vec![first.address, second.address],
+            servers: vec![first.label(), second.label()],
         };
         assert_eq!(result, Err(timeout));
         let expected = Duration::from_millis(1500)..Duration::from_millis(1510);
@@ -596,7 +600,7 @@ mod tcp {
         let upstreams = build(&over_tcp(server.address));
         let (result, took) = timed(&upstreams, "a.test").await;
         let unreachable = Failure::Unreachable {
-            server: server.address,
+            server: server.label(),
             error: ErrorKind::ConnectionAborted,
         };
         assert_eq!(result, Err(unreachable));
@@ -641,7 +645,7 @@ mod tcp {
             let mut config = over_tcp(server.address);
             config.budget = Duration::from_millis(200);
             let timeout = Failure::Timeout {
-                servers: vec![server.address],
+                servers: vec![server.label()],
             };
             assert_eq!(ask(&build(&config), "a.test").await, Err(timeout));
         }
@@ -651,7 +655,7 @@ mod tcp {
     async fn nobody_listens() {
         let first = nobody();
         let unreachable = Failure::Unreachable {
-            server: first,
+            server: first.to_string().into(),
             error: ErrorKind::ConnectionRefused,
         };
         assert_eq!(
@@ -835,7 +839,7 @@ mod failures {
             None
         );
         let timeout = Failure::Timeout {
-            servers: vec![server.address],
+            servers: vec![server.label()],
         };
         assert_eq!(ask(&upstreams, "a.test").await, Err(timeout.clone()));
         let asked = server.seen().len();
@@ -953,7 +957,7 @@ mod groups {
         config.forward = vec![forward("home.test", home.address)];
         let upstreams = build(&config);
         let timeout = Failure::Timeout {
-            servers: vec![home.address],
+            servers: vec![home.label()],
         };
         assert_eq!(ask(&upstreams, "nas.home.test").await, Err(timeout));
         assert!(public.seen().is_empty());

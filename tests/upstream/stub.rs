@@ -37,6 +37,8 @@ pub(crate) enum Act {
     Trickle(Vec<u8>),
     /// Half-closes the connection.
     Close,
+    /// Answers an HTTP request with this status, type and body.
+    Http(u16, &'static str, Vec<u8>),
 }
 
 /// What a stub does with a question.
@@ -91,6 +93,11 @@ impl Stub {
             }));
         }
         stub
+    }
+
+    /// What failures and status call it.
+    pub(crate) fn label(&self) -> Arc<str> {
+        self.address.to_string().into()
     }
 
     /// All questions so far.
@@ -155,6 +162,28 @@ impl Seen {
 
     pub(crate) fn has_edns(&self) -> bool {
         self.bytes[11] == 1
+    }
+
+    pub(crate) fn qtype(&self) -> u16 {
+        let at = self.question_end() - 4;
+        u16::from_be_bytes([self.bytes[at], self.bytes[at + 1]])
+    }
+
+    /// Where the content of the first EDNS option begins.
+    pub(crate) fn padding_at(&self) -> usize {
+        self.question_end() + 11 + 4
+    }
+
+    /// The EDNS options, by code and length.
+    pub(crate) fn options(&self) -> Vec<(u16, usize)> {
+        let mut rest = &self.bytes[self.question_end() + 11..];
+        let mut options = Vec::new();
+        while let [a, b, c, d, ..] = *rest {
+            let length = usize::from(u16::from_be_bytes([c, d]));
+            options.push((u16::from_be_bytes([a, b]), length));
+            rest = &rest[4 + length..];
+        }
+        options
     }
 
     /// A reply with RCODE `rcode`; an address for a NOERROR to a question for one.
@@ -230,7 +259,7 @@ fn serve_udp(socket: &UdpSocket, script: &Arc<Script>, seen: &Mutex<Vec<Seen>>, 
                         std::thread::sleep(time);
                         Ok(0)
                     }
-                    Act::Trickle(_) | Act::Close => panic!("only over TCP"),
+                    Act::Trickle(_) | Act::Close | Act::Http(..) => panic!("not over UDP"),
                 });
             }
         };
@@ -313,7 +342,7 @@ fn serve_connection(
                     Act::Close => {
                         stream.shutdown(Shutdown::Write).unwrap();
                     }
-                    Act::SendFromElsewhere(_) => panic!("only over UDP"),
+                    Act::SendFromElsewhere(_) | Act::Http(..) => panic!("not over TCP"),
                 }
             }
         }

@@ -1,0 +1,253 @@
+//! Asking over HTTPS (RFC 8484): one HTTP/2 connection, a stream for each question, by POST, with
+//! id 0. What HTTP/2 and HTTP/3 have in common stands here too.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http2;
+use hyper::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use hyper::{Method, Request as HttpRequest, StatusCode, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+
+use super::fault::Fault;
+use super::held::{Alive, Grip, Held};
+use super::place::Place;
+use super::secure::Identity;
+use super::wire::Request;
+use crate::clock::Clock;
+
+/// The HTTP/2 connection to one server.
+#[derive(Debug)]
+pub(super) struct Line {
+    place: Arc<Place>,
+    identity: Identity,
+    url: Url,
+    held: Held<http2::SendRequest<Full<Bytes>>>,
+    clock: Clock,
+}
+
+/// The parts of a server's URL.
+#[derive(Clone, Debug)]
+pub(super) struct Url {
+    /// Name or address, and the port unless it is the usual one.
+    authority: String,
+    path: String,
+}
+
+/// The media type of DNS messages (RFC 8484 section 6).
+const MEDIA_TYPE: &str = "application/dns-message";
+/// The largest DNS message.
+pub(super) const LARGEST: usize = u16::MAX as usize;
+/// How long a connection with questions on it may be quiet before it is tested, and how long the
+/// test may take.
+const PING: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(2));
+/// Octets of header fields we take.
+const HEADERS: u32 = 16 << 10;
+
+impl Alive for http2::SendRequest<Full<Bytes>> {
+    fn is_alive(&self) -> bool {
+        !self.is_closed()
+    }
+}
+
+impl Url {
+    /// `host` is a name, or an address as it stands in a URL.
+    pub(super) fn new(host: &str, port: u16, path: &str) -> Self {
+        let authority = match port {
+            443 => host.to_owned(),
+            port => format!("{host}:{port}"),
+        };
+        Self {
+            authority,
+            path: path.to_owned(),
+        }
+    }
+
+    /// The request for a question of `length` octets.
+    pub(super) fn post<B>(
+        &self,
+        version: Version,
+        body: B,
+        length: usize,
+    ) -> Option<HttpRequest<B>> {
+        let uri = hyper::Uri::builder()
+            .scheme("https")
+            .authority(self.authority.as_str())
+            .path_and_query(self.path.as_str())
+            .build()
+            .ok()?;
+        HttpRequest::builder()
+            .method(Method::POST)
+            .version(version)
+            .uri(uri)
+            .header(CONTENT_TYPE, MEDIA_TYPE)
+            .header(ACCEPT, MEDIA_TYPE)
+            .header(CONTENT_LENGTH, length)
+            .body(body)
+            .ok()
+    }
+}
+
+/// Whether what follows is a DNS message.
+///
+/// # Errors
+/// What it is instead.
+pub(super) fn expect_message(status: StatusCode, headers: &HeaderMap) -> Result<(), Fault> {
+    if status != StatusCode::OK {
+        return Err(Fault::said(format!("HTTP status {}", status.as_u16())));
+    }
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    match kind {
+        Some(kind) if kind.split(';').next().map(str::trim) == Some(MEDIA_TYPE) => Ok(()),
+        Some(_) => Err(Fault::said("its HTTP answer is no DNS message")),
+        None => Err(Fault::said("its HTTP answer does not say what it is")),
+    }
+}
+
+impl Line {
+    pub(super) fn new(place: Arc<Place>, identity: Identity, url: Url, clock: Clock) -> Self {
+        Self {
+            place,
+            identity,
+            url,
+            held: Held::new(clock.clone()),
+            clock,
+        }
+    }
+
+    /// Sends `request` and waits for its reply as long as the caller likes; the caller judges it.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub(super) async fn ask(&self, request: &Request, is_retry: bool) -> Result<Vec<u8>, Fault> {
+        let grip = self.held.get(is_retry, || self.open()).await?;
+        let was_open = grip.was_open;
+        match self.post(grip, request).await {
+            // A server may close at any moment (RFC 9113 section 9.1); a new one tells.
+            Err(Fault::Io(_)) if was_open => {
+                let grip = self.held.get(false, || self.open()).await?;
+                self.post(grip, request).await
+            }
+            done => done,
+        }
+    }
+
+    /// Opens a connection unless there is one.
+    pub(super) fn warm(&self) {
+        self.held.warm(|| self.open());
+    }
+
+    fn open(
+        &self,
+    ) -> impl Future<Output = Result<http2::SendRequest<Full<Bytes>>, Fault>> + Send + use<> {
+        let (place, identity) = (Arc::clone(&self.place), self.identity.clone());
+        async move {
+            let stream = place.tls(&identity).await?;
+            if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+                return Err(Fault::said("it does not speak HTTP/2"));
+            }
+            let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .keep_alive_interval(PING.0)
+                .keep_alive_timeout(PING.1)
+                .max_header_list_size(HEADERS)
+                .handshake(TokioIo::new(stream))
+                .await
+                .map_err(hung_up)?;
+            tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "connection to upstream ended");
+                }
+            });
+            Ok(sender)
+        }
+    }
+
+    async fn post(
+        &self,
+        mut grip: Grip<http2::SendRequest<Full<Bytes>>>,
+        request: &Request,
+    ) -> Result<Vec<u8>, Fault> {
+        let message = Bytes::copy_from_slice(request.bytes());
+        let length = message.len();
+        let post = self.url.post(Version::HTTP_2, Full::new(message), length);
+        // The configuration takes no URL that cannot be one.
+        let post = post.ok_or_else(|| Fault::said("its URL cannot be asked"))?;
+        let answer = async {
+            grip.connection.ready().await?;
+            grip.connection.send_request(post).await
+        };
+        let response = match answer.await {
+            Ok(response) => response,
+            Err(error) => {
+                self.held.let_go(|held| !held.is_alive());
+                return Err(hung_up(error));
+            }
+        };
+        grip.heard.note(self.clock.now());
+        expect_message(response.status(), response.headers())?;
+        collect(response.into_body()).await
+    }
+}
+
+/// The whole body.
+async fn collect(body: Incoming) -> Result<Vec<u8>, Fault> {
+    match Limited::new(body, LARGEST).collect().await {
+        Ok(body) => Ok(body.to_bytes().into()),
+        Err(error) => Err(match error.downcast::<hyper::Error>() {
+            Ok(error) => hung_up(*error),
+            Err(_) => Fault::said("its HTTP answer is too long"),
+        }),
+    }
+}
+
+/// A stream or its connection was lost; a new one tells what is the matter.
+fn hung_up(error: hyper::Error) -> Fault {
+    tracing::debug!(%error, "HTTP/2 to upstream failed");
+    Fault::HUNG_UP
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_request_names_host_and_path() {
+        for (host, port, uri) in [
+            ("dns.example", 443, "https://dns.example/dns-query"),
+            ("dns.example", 8443, "https://dns.example:8443/dns-query"),
+            ("192.0.2.1", 443, "https://192.0.2.1/dns-query"),
+            ("[2001:db8::1]", 444, "https://[2001:db8::1]:444/dns-query"),
+        ] {
+            let url = Url::new(host, port, "/dns-query");
+            let request = url.post(Version::HTTP_2, (), 128).unwrap();
+            assert_eq!(request.uri().to_string(), uri);
+            assert_eq!(request.headers()[CONTENT_LENGTH], "128");
+        }
+    }
+
+    #[test]
+    fn only_a_dns_message_is_one() {
+        let with = |kind: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, kind.parse().unwrap());
+            headers
+        };
+        assert_eq!(expect_message(StatusCode::OK, &with(MEDIA_TYPE)), Ok(()));
+        let with_more = with("application/dns-message; charset=x");
+        assert_eq!(expect_message(StatusCode::OK, &with_more), Ok(()));
+        for (status, headers) in [
+            (503, with(MEDIA_TYPE)),
+            (302, with(MEDIA_TYPE)),
+            (200, with("text/html")),
+            (200, HeaderMap::new()),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert!(expect_message(status, &headers).is_err(), "{status}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Calm while servers come and go.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use hedgerow::clock::Clock;
+use hedgerow::config::Transport;
+use hedgerow::upstream::{Health, Upstreams};
+
+use crate::private::{Certificate, Door, Household, config};
+use crate::stub::{Act, Seen, Stub};
+use crate::{ask, build, limits, question, timed, udp, until, upstreams};
+
+/// How long the slowest but one percent of these took.
+fn p99(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    times[times.len() * 99 / 100]
+}
+
+#[tokio::test]
+async fn with_one_of_two_dead_nobody_waits_longer() {
+    let household = Household::new();
+    // As far away as a resolver on the internet.
+    let far = |seen: &Seen| {
+        vec![
+            Act::Delay(Duration::from_millis(25)),
+            Act::Send(seen.reply(0)),
+        ]
+    };
+    let healthy = household.server(Transport::Tls, far);
+    let right = Certificate::default();
+    let dead = household.server_with(Transport::Tls, &right, Door::Silent, far);
+    let alone = build(&config(&household, &[&healthy]));
+    let both = build(&config(&household, &[&dead, &healthy]));
+    let (mut usual, mut now) = (Vec::new(), Vec::new());
+    // In turn, so that whatever else this machine does hurts both.
+    for index in 0..300 {
+        for (upstreams, times) in [(&alone, &mut usual), (&both, &mut now)] {
+            let (result, took) = timed(upstreams, &format!("n{index}.test")).await;
+            assert_eq!(result, Ok(0), "{index}");
+            times.push(took);
+        }
+    }
+    let (usual, now) = (p99(&mut usual), p99(&mut now));
+    assert!(
+        now.as_secs_f64() <= usual.as_secs_f64() * 1.2,
+        "{usual:?} and then {now:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_quicker_of_two_is_asked_first() {
+    let after = |millis| {
+        Stub::start(move |seen| {
+            vec![
+                Act::Delay(Duration::from_millis(millis)),
+                Act::Send(seen.reply(0)),
+            ]
+        })
+    };
+    let (slow, quick) = (after(60), after(1));
+    let upstreams = upstreams(&[&slow, &quick]);
+    // Unknown servers are asked in the order of the configuration; the first is soon known.
+    for index in 0..20 {
+        assert!(ask(&upstreams, &format!("n{index}.test")).await.is_ok());
+    }
+    let before = slow.seen().len();
+    for index in 20..40 {
+        assert!(ask(&upstreams, &format!("n{index}.test")).await.is_ok());
+    }
+    assert_eq!(
+        slow.seen().len(),
+        before,
+        "nothing more was asked of the slow one"
+    );
+    assert!(quick.seen().len() >= 20);
+}
+
+#[tokio::test]
+async fn the_fallback_is_asked_only_while_the_others_are_silent() {
+    let speaks = Arc::new(AtomicBool::new(true));
+    let its = Arc::clone(&speaks);
+    let first = Stub::start(move |seen| {
+        if its.load(Ordering::SeqCst) {
+            vec![
+                Act::Delay(Duration::from_millis(30)),
+                Act::Send(seen.reply(0)),
+            ]
+        } else {
+            Vec::new()
+        }
+    });
+    let last = Stub::answering();
+    let mut config = crate::config(&[first.address]);
+    config.fallback = vec![udp(last.address)];
+    config.budget = Duration::from_secs(2);
+    let upstreams = build(&config);
+    for index in 0..30 {
+        assert!(ask(&upstreams, &format!("a{index}.test")).await.is_ok());
+    }
+    assert_eq!(last.seen().len(), 0, "quicker, but the fallback");
+    speaks.store(false, Ordering::SeqCst);
+    let begun = Instant::now();
+    for index in 0..30 {
+        assert!(ask(&upstreams, &format!("b{index}.test")).await.is_ok());
+    }
+    assert!(
+        begun.elapsed() < Duration::from_millis(1500),
+        "only the first one waited"
+    );
+    assert!(last.seen().len() >= 30);
+    assert_eq!(upstreams.status()[0].health, Health::Failing);
+    speaks.store(true, Ordering::SeqCst);
+    // A probe finds out, and then the fallback is left alone again.
+    let start = Instant::now();
+    while upstreams.status()[0].health != Health::Healthy {
+        assert!(start.elapsed() < Duration::from_secs(10));
+        assert!(
+            ask(
+                &upstreams,
+                &format!("c{}.test", start.elapsed().as_micros())
+            )
+            .await
+            .is_ok()
+        );
+    }
+    let before = last.seen().len();
+    for index in 0..10 {
+        assert!(ask(&upstreams, &format!("d{index}.test")).await.is_ok());
+    }
+    assert_eq!(last.seen().len(), before);
+}
+
+#[tokio::test]
+async fn the_first_question_after_an_outage_is_answered() {
+    let household = Household::new();
+    for transport in crate::private::transports() {
+        let speaks = Arc::new(AtomicBool::new(false));
+        let its = Arc::clone(&speaks);
+        let server = household.server(transport, move |seen| {
+            if its.load(Ordering::SeqCst) {
+                vec![Act::Send(seen.reply(0))]
+            } else {
+                Vec::new()
+            }
+        });
+        let mut config = config(&household, &[&server]);
+        config.budget = Duration::from_millis(300);
+        let clock = Clock::system();
+        let upstreams = Upstreams::new(&config, &limits(), &[], clock.clone());
+        let start = Instant::now();
+        let mut index = 0;
+        // What the household asks while nobody answers.
+        while upstreams.status()[0].health != Health::Dead {
+            index += 1;
+            assert!(ask(&upstreams, &format!("a{index}.test")).await.is_err());
+            assert!(start.elapsed() < Duration::from_secs(20), "{transport:?}");
+        }
+        speaks.store(true, Ordering::SeqCst);
+        // One question in a quarter of a second is let through.
+        let b = question("b.test");
+        until("one is let through", || {
+            upstreams.recent_failure(&b, clock.now()).is_none()
+        })
+        .await;
+        assert_eq!(timed(&upstreams, "b.test").await.0, Ok(0), "{transport:?}");
+        assert_eq!(timed(&upstreams, "c.test").await.0, Ok(0), "{transport:?}");
+        until("it is healthy", || {
+            upstreams.status()[0].health == Health::Healthy
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn lies_about_time_and_bursts_of_no_such_name_are_answers() {
+    let household = Household::new();
+    let server = household.server(Transport::Tls, |seen| {
+        if seen.name().starts_with('x') {
+            return vec![Act::Send(seen.reply(3))];
+        }
+        let mut reply = seen.reply(0);
+        // A TTL of 68 years and more counts as zero (RFC 2181 section 8).
+        let at = reply.len() - 10;
+        reply[at..at + 4].copy_from_slice(&[0xff; 4]);
+        vec![Act::Send(reply)]
+    });
+    let upstreams = build(&config(&household, &[&server]));
+    for index in 0..100 {
+        assert_eq!(timed(&upstreams, &format!("x{index}.test")).await.0, Ok(3));
+    }
+    let answer = ask(&upstreams, "a.test").await.unwrap();
+    assert_eq!(answer.ttl(), None, "it must not be kept");
+    assert_eq!(upstreams.status()[0].health, Health::Healthy);
+}
