@@ -30,6 +30,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["grants", "quota"],
     &["wall"],
+    &["tls"],
     &["message", "config", "update"],
     &["lists", "language", "schedule"],
     &["verdict", "files"],
