@@ -572,6 +572,13 @@ mac = [\"00:00:5e:00:53:14\"]
                 FILE.replace("53:14\"]", "53:14\", \"02:00:5e:10:00:03\"]"),
             ),
             (
+                DeviceEdit::RevokeId {
+                    name: "laptop".to_owned(),
+                    id: None,
+                },
+                FILE.to_owned(),
+            ),
+            (
                 DeviceEdit::Remove {
                     name: "tablet".to_owned(),
                 },
@@ -593,6 +600,25 @@ mac = [\"00:00:5e:00:53:14\"]
         for (edit, expected) in edits {
             assert_eq!(edit.apply(FILE).unwrap(), expected, "{edit:?}");
         }
+        // An id comes and goes.
+        let [one, two] = ["mzxw6ytboi5hk3tpojsxg5dbnq", "nzxw6ytboi5hk3tpojsxg5dbnq"];
+        let name = "laptop".to_owned();
+        let give = |id: &str, text: &str| {
+            let (name, id) = (name.clone(), id.to_owned());
+            DeviceEdit::AddId { name, id }.apply(text).unwrap()
+        };
+        let revoke = |id: Option<&str>, text: &str| {
+            let (name, id) = (name.clone(), id.map(str::to_owned));
+            DeviceEdit::RevokeId { name, id }.apply(text).unwrap()
+        };
+        let given = give(two, &give(one, FILE));
+        assert!(
+            given.contains(&format!("ids = [\"{one}\", \"{two}\"]")),
+            "{given}"
+        );
+        assert_eq!(revoke(Some(two), &given), give(one, FILE));
+        assert_eq!(revoke(Some(one), &give(one, FILE)), FILE);
+        assert_eq!(revoke(None, &given), FILE);
         let added = add("phone").apply(FILE).unwrap();
         let (before, after) = FILE.split_at(FILE.find("# the end").unwrap());
         assert_eq!(

@@ -73,6 +73,11 @@ impl ForeignId {
         })
     }
 
+    /// Whose it is.
+    pub const fn kind(&self) -> IdKind {
+        self.kind
+    }
+
     /// Its octets.
     pub fn octets(&self) -> &[u8] {
         &self.octets[..usize::from(self.length)]
