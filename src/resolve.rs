@@ -243,8 +243,6 @@ impl Resolver {
             return Step::Silence;
         }
         let snapshot = self.world.load();
-        let server = &snapshot.config.server;
-        let is_ours = server.serve.iter().any(|net| net.contains(&origin.client));
         let claim = match &decoded {
             Decoded::Ask(query) => snapshot.devices.claim(origin, query),
             Decoded::Error(_) | Decoded::Silence => None,
@@ -253,6 +251,7 @@ impl Resolver {
             count(&self.refused.void_claims);
         }
         let who = snapshot.devices.identify(origin, claim.as_ref());
+        let is_ours = may_ask(&snapshot, origin, who);
         let index = match who {
             Who::Device(index) => Some(index),
             Who::Guest | Who::Unseen => None,
@@ -305,6 +304,12 @@ impl Resolver {
         }
         let frame = self.frame(&snapshot, &query, origin, transport, at);
         count(&self.refused.foreign);
+        if transport.is_encrypted() {
+            // Somebody is there, and sees what is wrong.
+            let why = Some((ede::PROHIBITED, "no device has this id"));
+            synth::error(&query, rcode::REFUSED, why, frame, out);
+            return Step::Error;
+        }
         let last = &self.refused.last_foreign;
         *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(origin.client);
         // Not an octet more than was asked: the address may be forged (RFC 5358).
@@ -574,6 +579,10 @@ impl Resolver {
         let Decoded::Ask(query) = Query::decode(&pending.message) else {
             return Step::Silence;
         };
+        if !may_ask(snapshot, origin, index.map_or(Who::Guest, Who::Device)) {
+            count(&self.refused.foreign);
+            return Step::Silence;
+        }
         // A forwarder that is known by MAC address could not be believed before.
         let claim = snapshot.devices.claim(origin, &query);
         let asker = Asker {
@@ -806,7 +815,7 @@ impl Resolver {
         let admit = |whereabouts| self.limiter.admit(client, whereabouts, rate, at);
         // Whoever has shown where it is has a share that nobody can use up in its name.
         let has_shown = || {
-            transport == Transport::Tcp
+            transport != Transport::Udp
                 || matches!(decoded, Decoded::Ask(Query { edns: Some(edns), .. })
                     if edns.cookie.is_some_and(|c| self.cookies.is_ours(&c, origin.client, at)))
         };
@@ -833,7 +842,7 @@ impl Resolver {
                 Step::Error
             }
             // A connection stays open for the answers that are on their way.
-            (Decoded::Ask(query), Transport::Tcp) => {
+            (Decoded::Ask(query), _) if transport != Transport::Udp => {
                 let error = Some((ede::OTHER, "too many queries from this device"));
                 let extra = Extra {
                     error,
@@ -867,11 +876,17 @@ impl Resolver {
     ) -> Frame<'static> {
         let limit = match transport {
             Transport::Udp => query.udp_limit(snapshot.config.server.udp_payload),
-            Transport::Tcp => usize::from(u16::MAX),
+            _ => usize::from(u16::MAX),
         };
-        let idle_tenths = snapshot.config.limits.tcp_idle.as_millis() / 100;
-        let keepalive = (transport == Transport::Tcp)
-            .then(|| u16::try_from(idle_tenths).unwrap_or(u16::MAX))
+        let limits = &snapshot.config.limits;
+        // Neither HTTP nor QUIC may carry it (RFC 9250 section 5.5.2).
+        let idle = match transport {
+            Transport::Tcp => Some(limits.tcp_idle),
+            Transport::Dot => Some(limits.encrypted_idle),
+            Transport::Udp | Transport::Doh | Transport::Doh3 | Transport::Doq => None,
+        };
+        let keepalive = idle
+            .map(|idle| u16::try_from(idle.as_millis() / 100).unwrap_or(u16::MAX))
             .filter(|_| query.edns.is_some_and(|edns| edns.keepalive));
         let cookie = query.edns.and_then(|edns| edns.cookie);
         Frame {
@@ -881,6 +896,7 @@ impl Resolver {
                 structured: None,
                 cookie: cookie.map(|c| (c, self.cookies.bake(c.client, origin.client, now))),
                 keepalive,
+                padding: transport.is_encrypted(),
             },
             ceiling: u32::MAX,
         }
@@ -893,6 +909,16 @@ pub const SPECIAL_USE: Reason = Reason {
     cause: Cause::SpecialUse,
     trigger: Trigger::Qname,
 };
+
+/// Whether who asks from `origin` is answered. Who shows an id that no device has is answered nowhere:
+/// it was revoked, or somebody tries some; outside the home only a device's id is a reason to answer.
+fn may_ask(snapshot: &Snapshot, origin: &Origin, who: Who) -> bool {
+    let is_home = snapshot.serves(origin.client);
+    match snapshot.devices.shows_id(origin) {
+        Some(is_known) => is_known && (is_home || who != Who::Guest),
+        None => is_home,
+    }
+}
 
 /// Whether what is asked and answered counts for a tunnel: of names nothing spoke about.
 fn may_be_tunnel(snapshot: &Snapshot, outcome: &Outcome, view: &View<'_>) -> bool {

@@ -134,6 +134,12 @@ impl Snapshot {
         self.devices.device(index)
     }
 
+    /// Whether everybody may ask from `client`'s address.
+    pub fn serves(&self, client: IpAddr) -> bool {
+        let mut nets = self.config.server.serve.iter();
+        nets.any(|net| net.contains(&client))
+    }
+
     /// The profile of the device with this index; none is a guest.
     pub fn profile_of(&self, index: Option<u16>) -> &Profile {
         let device = index.and_then(|index| self.devices.device(index));

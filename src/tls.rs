@@ -1,10 +1,13 @@
-//! The cryptography under every TLS connection and QUIC connection, on both sides.
+//! The cryptography under every TLS and QUIC connection, on both sides.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rustls::crypto::{CryptoProvider, ring};
 
-/// The one provider that is linked in; nothing is installed for the whole process.
+/// The one provider that is linked in: ring, whose suites all have forward secrecy and authenticated
+/// encryption. Nothing is installed for the whole process.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> =
+        LazyLock::new(|| Arc::new(ring::default_provider()));
+    Arc::clone(&PROVIDER)
 }

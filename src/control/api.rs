@@ -75,7 +75,7 @@ pub struct Status {
 pub struct Listener {
     /// Address and port.
     pub address: String,
-    /// `udp` or `tcp`.
+    /// `udp`, `tcp`, `dot`, `doh`, `doh3` or `doq`.
     pub transport: String,
     /// The name it was given.
     pub name: Option<String>,

@@ -7,6 +7,7 @@
 
 mod child;
 mod devices;
+mod doors;
 mod events;
 mod explain;
 mod family;
@@ -55,7 +56,7 @@ use crate::evidence::leases::Leases;
 use crate::evidence::netlink;
 use crate::files::Files;
 use crate::journal::Journal;
-use crate::listener::{self, BindError, Bound, tcp, udp};
+use crate::listener::{self, BindError, Bound, Places, tcp, udp};
 use crate::logging::{self, Logging, LoggingError};
 use crate::reload::{Interest, Reloader, Source, StartError, list_troubles};
 use crate::resolve::{Resolver, TimeKeeper};
@@ -152,10 +153,11 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
     };
     let mut warnings = Vec::new();
     let logging = open_log(&config, &mut warnings)?;
-    raise_descriptor_limit();
+    raise_descriptor_limit(&config);
 
     let workers = worker_count(&config);
     let bound = bind_all(&config, workers, &mut warnings)?;
+    let doors = doors::Doors::bind(&config)?;
     let addresses: Vec<SocketAddr> = bound.iter().map(|bound| bound.address).collect();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -184,6 +186,7 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         become_user(user)?;
     }
 
+    let doors = doors.with_certificate(&config, &files, &mut warnings);
     let (neighbours, service) = Neighbours::new();
     let leases = Leases::new(
         files.clone(),
@@ -238,7 +241,11 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         journal,
         started: clock.now(),
         clock,
-        listeners: listener_texts(&bound, &snapshot.config.server.listen),
+        listeners: {
+            let mut texts = listener_texts(&bound, &snapshot.config.server.listen);
+            texts.extend(doors.iter().flat_map(doors::Doors::texts));
+            texts
+        },
         workers,
         logging,
         reloaded: tokio::sync::Notify::new(),
@@ -258,7 +265,7 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         warnings,
     };
     drop(snapshot);
-    let ended = runtime.block_on(run(daemon, bound, control, metrics, service, || {
+    let ended = runtime.block_on(run(daemon, bound, doors, control, metrics, service, || {
         on_ready(&ready);
     }));
     drop(guard);
@@ -271,6 +278,7 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
 async fn run(
     daemon: Arc<Daemon>,
     bound: Vec<Bound>,
+    doors: Option<doors::Doors>,
     control: Option<control::socket::ControlSocket>,
     metrics: Option<tokio::net::TcpListener>,
     service: Service,
@@ -294,7 +302,10 @@ async fn run(
     let Service { requests, arrivals } = service;
     tokio::spawn(neighbours.serve(requests, wants));
     tokio::spawn(Arc::clone(&daemon.leases).run());
-    let crew = Crew::start(bound, workers, &daemon.resolver, &stopped)?;
+    let mut crew = Crew::start(bound, workers, &daemon.resolver, &stopped)?;
+    if let Some(doors) = doors {
+        crew.add(doors.start(&daemon.resolver, &stopped)?);
+    }
     let following = devices::follow(Arc::clone(&daemon), arrivals, stopped.clone());
     tokio::spawn(following);
     tokio::spawn(timekeeper::keep(Arc::clone(&daemon), stopped.clone()));
@@ -417,7 +428,7 @@ impl Crew {
         resolver: &Arc<Resolver>,
         stopped: &watch::Receiver<bool>,
     ) -> Result<Self, ServeError> {
-        let places = Arc::new(tcp::Places::default());
+        let places = Arc::new(Places::default());
         let mut shares: Vec<Vec<(u16, std::net::UdpSocket)>> = Vec::new();
         shares.resize_with(workers, Vec::new);
         for bound in bound {
@@ -468,6 +479,12 @@ impl Crew {
         Ok(crew)
     }
 
+    /// Takes in another thread, with its pulse.
+    fn add(&mut self, (thread, pulse): (JoinHandle<()>, Arc<AtomicU64>)) {
+        self.threads.push(thread);
+        self.pulses.push(pulse);
+    }
+
     /// Waits until the threads have given their last answers.
     async fn finish(self) {
         let joining = tokio::task::spawn_blocking(move || {
@@ -514,15 +531,19 @@ impl Worker {
             }
         }
         serving.abort_all();
-        // Questions on their way still get their answers.
-        let upstream = Arc::clone(&resolver.snapshot().upstream);
-        let idle = async {
-            while upstream.load().questions > 0 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        drop(tokio::time::timeout(LAST_ANSWERS, idle).await);
+        give_last_answers(&resolver).await;
     }
+}
+
+/// Waits a while for questions on their way: they still get their answers.
+async fn give_last_answers(resolver: &Resolver) {
+    let upstream = Arc::clone(&resolver.snapshot().upstream);
+    let idle = async {
+        while upstream.load().questions > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    drop(tokio::time::timeout(LAST_ANSWERS, idle).await);
 }
 
 /// Tells systemd that we live, as long as every worker does.
@@ -807,12 +828,15 @@ fn become_user(user: &str) -> Result<(), ServeError> {
         .map_err(|error| failed(error.to_string()))
 }
 
-/// Every question in flight has a socket of its own; the usual soft limit is 1,024.
-fn raise_descriptor_limit() {
+/// Every question in flight has a socket of its own, and so has every connection; the usual soft limit
+/// is 1,024.
+fn raise_descriptor_limit(config: &Config) {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    const ENOUGH: u64 = 8192;
+    let limits = &config.limits;
+    let connections = limits.tcp_connections + limits.encrypted_connections;
+    let enough = 8192 + connections as u64;
     let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
-        let wanted = hard.min(ENOUGH).max(soft);
+        let wanted = hard.min(enough).max(soft);
         setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)
     });
     if let Err(error) = raised {

@@ -56,6 +56,8 @@ pub enum IdKind {
     Cpe,
     /// That of a provider's subscriber.
     Subscriber,
+    /// A device's own, shown on an encrypted connection.
+    Device,
 }
 
 impl ForeignId {
@@ -71,6 +73,11 @@ impl ForeignId {
         })
     }
 
+    /// Whose it is.
+    pub const fn kind(&self) -> IdKind {
+        self.kind
+    }
+
     /// Its octets.
     pub fn octets(&self) -> &[u8] {
         &self.octets[..usize::from(self.length)]
@@ -82,6 +89,8 @@ impl fmt::Display for ForeignId {
         let kind = match self.kind {
             IdKind::Cpe => "CPE id",
             IdKind::Subscriber => "subscriber",
+            // Whoever reads it would be the device.
+            IdKind::Device => return f.write_str("an id of its own"),
         };
         write!(f, "{kind} `{}`", self.octets().escape_ascii())
     }

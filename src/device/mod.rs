@@ -11,6 +11,14 @@
 //! 3. The client's address, then the longest prefix it lies in.
 //! 4. The interface the query came in on, then the address it asked.
 //!
+//! On encrypted connections a device may show an id of its own ([`IdKind::Device`]), a secret by which
+//! it is known outside the home too. It stands between 2 and 3: it names the device where no MAC
+//! address does, whatever its address. Where one is seen that belongs to a device, that device it is,
+//! whatever id it shows: a child that knows a parent's id is still the child. And where one is seen
+//! that is nobody's, an id counts only for a device of which no MAC address is known: whoever makes up
+//! a new one does not become somebody else. What contradicts itself so is treated as if no id had
+//! been shown. An id that no device has is refused, wherever it comes from.
+//!
 //! What nobody named is the guest.
 //!
 //! A device that is known by MAC address is not known by its address as well: its address counts
@@ -103,7 +111,10 @@ pub struct Devices {
     /// By number of the MAC address: the device, or [`NOBODY`]. Shorter than there are numbers.
     of_mac: Vec<u16>,
     by_mac: HashMap<Mac, u16>,
+    /// By ids that forwarders say and by devices' own.
     by_id: HashMap<ForeignId, u16>,
+    /// Whether any of them is a device's own.
+    has_ids: bool,
     by_address: HashMap<IpAddr, u16>,
     /// Longest first.
     by_prefix: Vec<(IpNet, u16)>,
@@ -153,6 +164,8 @@ pub enum Who {
 pub enum KnownBy {
     /// What a trusted forwarder said of it, in words.
     Claim(String),
+    /// An id of its own, shown on an encrypted connection.
+    Id,
     /// The MAC address behind its address.
     Mac(Mac, Witness),
     /// Its address.
@@ -197,7 +210,7 @@ impl KnownBy {
     pub const fn confidence(&self) -> Confidence {
         match self {
             Self::Mac(_, Witness::Kernel) => Confidence::High,
-            Self::Mac(..) | Self::Claim(_) => Confidence::Medium,
+            Self::Mac(..) | Self::Claim(_) | Self::Id => Confidence::Medium,
             Self::Address(_) | Self::Prefix(_) | Self::Interface(_) | Self::Listener => {
                 Confidence::Low
             }
@@ -210,6 +223,7 @@ impl fmt::Display for KnownBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Claim(said) => write!(f, "what its forwarder says: {said}"),
+            Self::Id => f.write_str("its id"),
             Self::Mac(mac, witness) => write!(f, "MAC address {mac} ({})", witness.label()),
             Self::Address(address) => write!(f, "address {address}"),
             Self::Prefix(prefix) => write!(f, "prefix {prefix}"),
@@ -233,6 +247,7 @@ impl Devices {
             of_mac: Vec::new(),
             by_mac: HashMap::new(),
             by_id: HashMap::new(),
+            has_ids: false,
             by_address: HashMap::new(),
             by_prefix: Vec::new(),
             by_interface: Vec::new(),
@@ -337,6 +352,10 @@ impl Devices {
             }
             DeviceMatch::CpeId(id) => self.add_id(IdKind::Cpe, id, index),
             DeviceMatch::Subscriber(id) => self.add_id(IdKind::Subscriber, id, index),
+            DeviceMatch::Id(id) => {
+                self.add_id(IdKind::Device, id, index);
+                self.has_ids = true;
+            }
             DeviceMatch::Net(net) if net.prefix_len() == net.max_prefix_len() => {
                 self.by_address.insert(net.addr(), index);
             }
@@ -397,7 +416,7 @@ impl Devices {
             let best = known.and_then(neighbours::Known::best);
             let is_seen = best.is_some_and(|(_, witness)| witness == Witness::Kernel);
             if !is_seen && self.could_be_seen(origin) {
-                self.by_where(origin, |device| !device.has_mac)
+                self.without_mac(origin)
             } else {
                 self.decide(origin, best)
             }
@@ -434,7 +453,8 @@ impl Devices {
     /// Who it is, given the MAC address behind its address.
     fn decide(&self, origin: &Origin, best: Option<(neighbours::MacId, Witness)>) -> Who {
         let Some((id, _)) = best else {
-            return self.by_where(origin, |_| true);
+            let own = self.own_id(origin).map(Who::Device);
+            return own.unwrap_or_else(|| self.by_where(origin, |_| true));
         };
         let of_mac = self.of_mac.get(id.index()).copied();
         let named = of_mac.filter(|index| *index != NOBODY);
@@ -442,7 +462,35 @@ impl Devices {
             return Who::Device(index);
         }
         // Its MAC address is seen, and is none of those that such a device has.
-        self.by_where(origin, |device| !device.has_mac)
+        self.without_mac(origin)
+    }
+
+    /// Who it is among the devices of which no MAC address is known.
+    fn without_mac(&self, origin: &Origin) -> Who {
+        let may_be = |device: &Device| !device.has_mac;
+        let own = self.own_id(origin);
+        let own = own.filter(|index| self.device(*index).is_some_and(may_be));
+        own.map_or_else(|| self.by_where(origin, may_be), Who::Device)
+    }
+
+    /// The device whose own id the connection showed.
+    fn own_id(&self, origin: &Origin) -> Option<u16> {
+        let id = origin.id.filter(|id| id.kind() == IdKind::Device)?;
+        self.by_id.get(&id).copied()
+    }
+
+    /// Whether the id that a client showed as a device's own is one; none if it showed none.
+    ///
+    /// The look-up is by a hash with a key that nobody knows, so that its time tells nothing of how
+    /// much of an id is right.
+    pub fn shows_id(&self, origin: &Origin) -> Option<bool> {
+        let id = origin.id.filter(|id| id.kind() == IdKind::Device)?;
+        Some(self.by_id.contains_key(&id))
+    }
+
+    /// Whether any device has an id of its own: only then can somebody from outside be served.
+    pub fn has_ids(&self) -> bool {
+        self.has_ids
     }
 
     /// Notes that a guest asked, so that somebody hears of him; see
@@ -489,7 +537,7 @@ impl Devices {
 
     /// Who it is by what something in front of us says; none when that leaves it to the packet.
     fn identify_told(&self, origin: &Origin, claim: Option<&Claim>) -> Option<Who> {
-        if let Some(index) = origin.id.and_then(|id| self.by_id.get(&id)) {
+        if let Some(index) = told_id(origin).and_then(|id| self.by_id.get(&id)) {
             return Some(Who::Device(*index));
         }
         match (claim, origin.via) {
@@ -549,7 +597,7 @@ impl Devices {
 
     /// How [`Self::settle`] comes to its answer.
     pub fn known_by(&self, origin: &Origin, claim: Option<&Claim>) -> KnownBy {
-        if let Some(id) = origin.id.filter(|id| self.by_id.contains_key(id)) {
+        if let Some(id) = told_id(origin).filter(|id| self.by_id.contains_key(id)) {
             return KnownBy::Claim(id.to_string());
         }
         let Some(index) = self.settle(origin, claim) else {
@@ -571,6 +619,9 @@ impl Devices {
             && is_it(self.by_mac.get(&mac))
         {
             return KnownBy::Mac(mac, witness);
+        }
+        if is_it(self.own_id(origin).as_ref()) {
+            return KnownBy::Id;
         }
         let mut prefixes = self.by_prefix.iter();
         let holds = |it: &&(IpNet, u16)| it.0.contains(&origin.client) && it.1 == index;
@@ -641,6 +692,11 @@ impl Devices {
         }
         self.by_interface.get(place?)
     }
+}
+
+/// The id that something in front of us gave the client.
+fn told_id(origin: &Origin) -> Option<ForeignId> {
+    origin.id.filter(|id| id.kind() != IdKind::Device)
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+mod ids;
+
 use super::*;
 use crate::message::Decoded;
 

@@ -277,18 +277,42 @@ pub enum Transport {
     Udp,
     /// A TCP connection.
     Tcp,
+    /// DNS over TLS (RFC 7858).
+    Dot,
+    /// DNS over HTTPS, HTTP/1.1 or HTTP/2 (RFC 8484).
+    Doh,
+    /// DNS over HTTP/3.
+    Doh3,
+    /// DNS over QUIC (RFC 9250).
+    Doq,
 }
 
 impl Transport {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Udp, Self::Tcp];
+    pub const ALL: [Self; 6] = [
+        Self::Udp,
+        Self::Tcp,
+        Self::Dot,
+        Self::Doh,
+        Self::Doh3,
+        Self::Doq,
+    ];
 
     /// The word for counters and logs.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Dot => "dot",
+            Self::Doh => "doh",
+            Self::Doh3 => "doh3",
+            Self::Doq => "doq",
         }
+    }
+
+    /// Whether nobody between us and the client can read what is said.
+    pub const fn is_encrypted(self) -> bool {
+        !matches!(self, Self::Udp | Self::Tcp)
     }
 }
 

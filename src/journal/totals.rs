@@ -42,7 +42,7 @@ pub struct Totals {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ToSchema))]
 pub struct KindCount {
-    /// `udp` or `tcp`.
+    /// `udp`, `tcp`, `dot`, `doh`, `doh3` or `doq`.
     pub transport: String,
     /// `ipv4` or `ipv6`.
     pub family: String,

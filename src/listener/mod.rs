@@ -2,10 +2,24 @@
 //!
 //! A listener hands each message to [`Resolver`] and sends what comes back; it knows nothing of what
 //! a message means. Read [`udp`] first; [`proxy`] is what load balancers put before the first message
-//! of a connection. Sockets are bound before lists are loaded, so that a busy
-//! port is told at once, and read only afterwards, so that no child gets an unfiltered answer.
+//! of a connection. [`encrypted`] is the way in for DNS over TLS, HTTPS and QUIC. Sockets are bound
+//! before lists are loaded, so that a busy port is told at once, and read only afterwards, so that no
+//! child gets an unfiltered answer.
 
+pub mod certificate;
+#[cfg(feature = "quic")]
+mod doq;
+pub mod encrypted;
+mod http;
+#[cfg(feature = "quic")]
+mod http3;
+mod https;
+mod idle;
+mod places;
 pub mod proxy;
+#[cfg(feature = "quic")]
+mod quic;
+mod stream;
 pub mod tcp;
 pub mod udp;
 
@@ -14,8 +28,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+pub use self::places::Places;
 use crate::config::Listen;
+use crate::device::Origin;
+use crate::limit::Client;
 use crate::resolve::Resolver;
+use crate::snapshot::Snapshot;
 
 /// The sockets of one listening address.
 #[derive(Debug)]
@@ -117,6 +135,14 @@ fn new_udp(address: SocketAddr, shared: bool) -> io::Result<std::net::UdpSocket>
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
+}
+
+/// Who is counted for a connection from `origin`.
+fn client_at(snapshot: &Snapshot, origin: &Origin) -> Client {
+    let device = snapshot.device_at(origin);
+    device.map_or(Client::Address(origin.client), |device| {
+        Client::Device(device.name)
+    })
 }
 
 /// The kernel's number of the interface by which a connection between `ours` and `client` goes: that

@@ -5,11 +5,13 @@
 //! keep of what an upstream said. Only here and in [`crate::upstream`] is a hickory crate named.
 
 pub mod answer;
+mod fresh;
 pub mod query;
 pub mod reply;
 pub mod wire;
 
 pub use answer::{Answer, Fact, Services, Ttl};
+pub use fresh::freshness;
 pub use query::{Cookie, Decoded, Edns, Query, Refusal};
 pub use reply::{Extra, Reply, Structured, ede};
 pub use wire::{rcode, rtype};

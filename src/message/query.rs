@@ -36,6 +36,8 @@ pub struct Edns {
     pub cookie: Option<Cookie>,
     /// It asks how long the TCP connection may idle (RFC 7828).
     pub keepalive: bool,
+    /// It padded its query, and so takes a padded answer (RFC 7830 section 4).
+    pub padded: bool,
     /// It understands Extended DNS Errors in JSON (draft-ietf-dnsop-structured-dns-error).
     pub structured_errors: bool,
 }
@@ -222,6 +224,7 @@ fn read_additional(raw: &[u8], mut at: usize, count: u16) -> Result<Option<Opt<'
             dnssec_ok: flags & 0x80 != 0,
             cookie: None,
             keepalive: false,
+            padded: false,
             structured_errors: false,
         };
         if version == 0 {
@@ -246,6 +249,7 @@ fn read_additional(raw: &[u8], mut at: usize, count: u16) -> Result<Option<Opt<'
 fn read_options(mut options: &[u8], edns: &mut Edns) -> Result<(), u16> {
     const COOKIE: u16 = 10;
     const KEEPALIVE: u16 = 11;
+    const PADDING: u16 = 12;
     // How a client says that it understands structured errors: until draft 16 by an error of its
     // own in the query, since then by an empty option whose number is not assigned yet.
     const EXTENDED_ERROR: u16 = 15;
@@ -265,6 +269,7 @@ fn read_options(mut options: &[u8], edns: &mut Edns) -> Result<(), u16> {
                 });
             }
             KEEPALIVE => edns.keepalive = true,
+            PADDING => edns.padded = true,
             EXTENDED_ERROR => edns.structured_errors = true,
             _ => {}
         }

@@ -61,6 +61,9 @@ pub struct Extra<'t> {
     pub cookie: Option<(Cookie, [u8; 16])>,
     /// How long the TCP connection may idle, in units of 100 ms (RFC 7828).
     pub keepalive: Option<u16>,
+    /// Whether a query that was padded gets a padded answer, as it should where its length is all
+    /// that somebody on the way can see.
+    pub padding: bool,
 }
 
 /// What stands in the JSON of an Extended DNS Error (draft-ietf-dnsop-structured-dns-error). Its
@@ -351,9 +354,25 @@ fn append_opt(out: &mut Vec<u8>, edns: Edns, rcode: u16, extra: Extra<'_>) {
         let length = (out.len() - start) as u16;
         out[start - 2..start].copy_from_slice(&length.to_be_bytes());
     }
+    if extra.padding && edns.padded {
+        pad(out);
+    }
     let data_length = (out.len() - data_start) as u16;
     out[data_start - 2..data_start].copy_from_slice(&data_length.to_be_bytes());
     out[11] = 1;
+}
+
+/// Ends a message with padding up to a whole number of blocks of 468 octets, or to the longest
+/// message there can be (RFC 8467 section 4.1).
+fn pad(out: &mut Vec<u8>) {
+    const BLOCK: usize = 468;
+    let unpadded = out.len() + 4;
+    let padded = unpadded.next_multiple_of(BLOCK).min(usize::from(u16::MAX));
+    if let Some(length) = padded.checked_sub(unpadded) {
+        out.extend_from_slice(&[0, 12]);
+        out.extend_from_slice(&(length as u16).to_be_bytes());
+        out.resize(padded, 0);
+    }
 }
 
 /// The beginning of `text` that fits, cut between characters.

@@ -1,0 +1,334 @@
+//! Encrypted DNS: which sockets there are for it, who may come in, and by which id.
+//!
+//! All of it runs on one thread of its own, so that handshakes, which cost a thousand times what a
+//! query costs, take nothing from datagrams in the clear, nor from the thread that keeps the time. DNS
+//! over TLS is the loop of [`super::stream`] under TLS and stands here; HTTP is in [`super::https`],
+//! QUIC in `quic`.
+//!
+//! A client that shows the id of a device is served wherever it is ([`crate::device`]). Everybody else
+//! must be where `[server] serve` says. Before TLS there is no id, so connections from elsewhere are
+//! taken only where some device has one.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use rustls::crypto::ring::Ticketer;
+use rustls::server::{Acceptor, NoServerSessionStorage, ResolvesServerCert, ServerConfig};
+use rustls::version::{TLS12, TLS13};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::LazyConfigAcceptor;
+use tracing::{debug, warn};
+
+use super::places::{Bounds, Place, Places};
+use super::stream::{Patience, Talk};
+use super::tcp::{self, ACCEPT_PAUSE};
+use super::{BindError, Resolver, client_at, https};
+use crate::config::{self, Limits};
+use crate::device::{ForeignId, IdKind, Origin};
+use crate::journal::Transport;
+use crate::limit::Client;
+use crate::snapshot::Snapshot;
+
+/// A socket for encrypted DNS.
+#[derive(Debug)]
+pub struct Door {
+    /// What is spoken there.
+    pub transport: Transport,
+    /// Where, with the port the system chose if it was asked to.
+    pub address: SocketAddr,
+    socket: Socket,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(std::net::TcpListener),
+    #[cfg_attr(not(feature = "quic"), expect(dead_code, reason = "QUIC is left out"))]
+    Udp(std::net::UdpSocket),
+}
+
+/// Binds what `[encrypted]` asks for.
+///
+/// # Errors
+/// With address, transport and cause.
+pub fn bind(config: &config::Encrypted) -> Result<Vec<Door>, BindError> {
+    let mut doors = Vec::new();
+    for address in &config.dot {
+        doors.push(bind_tcp(*address, Transport::Dot)?);
+    }
+    for address in &config.doh {
+        let door = bind_tcp(*address, Transport::Doh)?;
+        if config.http3 {
+            doors.push(bind_udp(door.address, Transport::Doh3)?);
+        }
+        doors.push(door);
+    }
+    for address in &config.doq {
+        doors.push(bind_udp(*address, Transport::Doq)?);
+    }
+    Ok(doors)
+}
+
+fn bind_tcp(address: SocketAddr, transport: Transport) -> Result<Door, BindError> {
+    let failed = |source| BindError {
+        address,
+        transport: transport.label(),
+        source,
+    };
+    let socket = tcp::bind(address).map_err(failed)?;
+    Ok(Door {
+        transport,
+        address: socket.local_addr().map_err(failed)?,
+        socket: Socket::Tcp(socket),
+    })
+}
+
+fn bind_udp(address: SocketAddr, transport: Transport) -> Result<Door, BindError> {
+    let failed = |source| BindError {
+        address,
+        transport: transport.label(),
+        source,
+    };
+    let socket = super::new_udp(address, false).map_err(failed)?;
+    Ok(Door {
+        transport,
+        address: socket.local_addr().map_err(failed)?,
+        socket: Socket::Udp(socket),
+    })
+}
+
+/// What all doors share.
+#[derive(Debug)]
+pub(super) struct Hall {
+    pub(super) resolver: Arc<Resolver>,
+    pub(super) places: Arc<Places>,
+    certificate: Arc<dyn ResolvesServerCert>,
+}
+
+/// Serves at `doors` until the task is dropped. Each newcomer sees the certificate that `certificate`
+/// gives at that moment.
+///
+/// # Errors
+/// When TLS or a socket cannot be used at all.
+pub async fn serve(
+    doors: Vec<Door>,
+    certificate: Arc<dyn ResolvesServerCert>,
+    resolver: Arc<Resolver>,
+) -> io::Result<()> {
+    let hall = Arc::new(Hall {
+        resolver,
+        places: Arc::default(),
+        certificate,
+    });
+    let mut serving = tokio::task::JoinSet::new();
+    for door in doors {
+        let hall = Arc::clone(&hall);
+        match (door.socket, door.transport) {
+            (Socket::Tcp(socket), transport) => {
+                let alpn: &[&[u8]] = match transport {
+                    Transport::Dot => &[b"dot"],
+                    _ => &[b"h2", b"http/1.1"],
+                };
+                let tls = Arc::new(hall.tls(alpn, false)?);
+                serving.spawn(take_connections(socket, transport, tls, hall));
+            }
+            #[cfg(feature = "quic")]
+            (Socket::Udp(socket), transport) => {
+                let alpn: &[u8] = match transport {
+                    Transport::Doq => b"doq",
+                    _ => b"h3",
+                };
+                let tls = hall.tls(&[alpn], true)?;
+                serving.spawn(super::quic::serve(socket, transport, tls, hall));
+            }
+            #[cfg(not(feature = "quic"))]
+            (Socket::Udp(_), _) => {}
+        }
+    }
+    while let Some(ended) = serving.join_next().await {
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, "one way of encrypted DNS is closed"),
+            Err(error) => warn!(%error, "one way of encrypted DNS broke"),
+        }
+    }
+    Ok(())
+}
+
+impl Hall {
+    /// The server's side of TLS: versions 1.2 and 1.3, or 1.3 alone for QUIC. Sessions are resumed by
+    /// tickets, so that nothing is kept for clients that are gone. No early data is taken (RFC 8446
+    /// section 8: it can be replayed).
+    fn tls(&self, alpn: &[&[u8]], quic: bool) -> io::Result<ServerConfig> {
+        let versions: &[_] = if quic { &[&TLS13] } else { &[&TLS13, &TLS12] };
+        let builder = ServerConfig::builder_with_provider(crate::tls::provider());
+        let mut tls = builder
+            .with_protocol_versions(versions)
+            .map_err(io::Error::other)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&self.certificate));
+        tls.alpn_protocols = alpn.iter().map(|it| it.to_vec()).collect();
+        tls.ticketer = Ticketer::new().map_err(io::Error::other)?;
+        tls.session_storage = Arc::new(NoServerSessionStorage {});
+        Ok(tls)
+    }
+
+    /// Takes a place for who comes from `origin`, if anybody may come from there.
+    pub(super) fn admit(&self, origin: &Origin) -> Option<Place> {
+        let snapshot = self.resolver.snapshot();
+        let is_served = snapshot.serves(origin.client);
+        if !is_served && !snapshot.devices.has_ids() {
+            debug!(client = %origin.client, "not served");
+            return None;
+        }
+        snapshot.devices.catch_up();
+        let client = match is_served {
+            true => client_at(&snapshot, origin),
+            // Who it is will be known behind the handshake.
+            false => Client::Address(origin.client),
+        };
+        let bounds = Bounds::encrypted(&snapshot.config.limits);
+        let place = self.places.take(client, bounds);
+        if place.is_none() {
+            debug!(?client, "too many encrypted connections");
+        }
+        place
+    }
+}
+
+/// How long clients may take on an encrypted connection.
+pub(super) const fn patience(limits: &Limits) -> Patience {
+    Patience {
+        message: limits.tcp_read,
+        idle: limits.encrypted_idle,
+    }
+}
+
+/// The id that a client showed by the server's name it asked for: what stands before ours.
+pub(super) fn shown_by_name(snapshot: &Snapshot, name: Option<&str>) -> Option<ForeignId> {
+    let own = snapshot.config.encrypted.name.as_ref()?.to_string();
+    let own = own.trim_end_matches('.');
+    let asked = name?.trim_end_matches('.').to_ascii_lowercase();
+    let id = asked.strip_suffix(own)?.strip_suffix('.')?;
+    shown(id)
+}
+
+/// What a client showed as its id; one that cannot be any is none that anybody has.
+pub(super) fn shown(id: &str) -> Option<ForeignId> {
+    let id = id.to_ascii_lowercase();
+    let octets = &id.as_bytes()[..id.len().min(config::MAX_ID)];
+    ForeignId::new(IdKind::Device, octets)
+}
+
+/// Whether somebody at `client` who showed `id` so far can be answered at all.
+pub(super) fn may_stay(snapshot: &Snapshot, client: IpAddr, id: Option<ForeignId>) -> bool {
+    let origin = Origin {
+        id,
+        ..Origin::new(client, 0, u16::MAX)
+    };
+    snapshot.serves(client) || snapshot.devices.shows_id(&origin) == Some(true)
+}
+
+async fn take_connections(
+    socket: std::net::TcpListener,
+    transport: Transport,
+    tls: Arc<ServerConfig>,
+    hall: Arc<Hall>,
+) -> io::Result<()> {
+    let socket = TcpListener::from_std(socket)?;
+    loop {
+        let (stream, peer) = match socket.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let client = peer.ip().to_canonical();
+        let origin = Origin::new(client, tcp::interface_of(&stream, &peer), u16::MAX);
+        let Some(place) = hall.admit(&origin) else {
+            continue;
+        };
+        // Answers are whole; waiting for more to send would only delay them.
+        drop(stream.set_nodelay(true));
+        let caller = Caller {
+            stream,
+            origin,
+            transport,
+            place,
+            hall: Arc::clone(&hall),
+            tls: Arc::clone(&tls),
+        };
+        tokio::spawn(async move {
+            if let Err(error) = caller.run().await {
+                debug!(%client, %error, "an encrypted connection ended");
+            }
+        });
+    }
+}
+
+/// A connection before TLS.
+struct Caller {
+    stream: TcpStream,
+    origin: Origin,
+    transport: Transport,
+    place: Place,
+    hall: Arc<Hall>,
+    tls: Arc<ServerConfig>,
+}
+
+impl Caller {
+    async fn run(self) -> io::Result<()> {
+        let Self {
+            stream,
+            mut origin,
+            transport,
+            place,
+            hall,
+            tls,
+        } = self;
+        let resolver = Arc::clone(&hall.resolver);
+        let limits = resolver.snapshot().config.limits.clone();
+        let patience = patience(&limits);
+        let shaking = async {
+            let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+            let snapshot = resolver.snapshot();
+            let id = shown_by_name(&snapshot, hello.client_hello().server_name());
+            let is_dot = transport == Transport::Dot;
+            if is_dot && !may_stay(&snapshot, origin.client, id) {
+                // A stranger does not get the work of a handshake. For HTTPS the path may still tell.
+                return Err(io::Error::other("nobody that is known, from outside"));
+            }
+            drop(snapshot);
+            // In a box from here on: it is a kilobyte, and each future that it passes through has room
+            // for a copy.
+            Ok((id, Box::new(hello.into_stream(tls).await?)))
+        };
+        // On the heap while it lasts: nothing of it is needed afterwards.
+        let shaking = Box::pin(timeout(patience.message, shaking));
+        let (id, stream) = tokio::select! {
+            shaken = shaking => match shaken {
+                Ok(shaken) => shaken?,
+                Err(_) => return Err(io::Error::other("a handshake takes too long")),
+            },
+            () = place.give_up.notified() => return Ok(()),
+        };
+        origin.id = id;
+        if transport != Transport::Dot {
+            let visit = https::Visit::new(origin, Transport::Doh, &hall, patience);
+            return Box::pin(https::serve(stream, visit, &limits, place)).await;
+        }
+        let talk = Talk {
+            origin,
+            transport,
+            patience,
+            bounds: Bounds::encrypted(&limits),
+            resolver,
+            place,
+        };
+        // The task is as large as the largest thing it ever holds.
+        Box::pin(talk.run(stream, Vec::new())).await
+    }
+}

@@ -1,0 +1,121 @@
+//! HTTP/3 (RFC 9114), for DNS (RFC 8484).
+
+use std::io;
+use std::sync::Arc;
+
+use h3::server::{RequestResolver, RequestStream};
+use hyper::StatusCode;
+use hyper::body::{Buf, Bytes};
+use quinn::{Connection, VarInt};
+use tokio::time::timeout;
+
+use super::http::{self, Response};
+use super::https::Visit;
+use super::places::Place;
+use super::stream::{MAX_MESSAGE, WRITE_PATIENCE};
+
+/// Octets of the headers of one request, as QPACK counts them (RFC 9114 section 4.2.2).
+const MAX_HEADERS: u64 = 8192;
+/// H3_NO_ERROR and H3_EXCESSIVE_LOAD (RFC 9114 section 8.1).
+const NO_ERROR: VarInt = VarInt::from_u32(0x100);
+const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(0x107);
+
+/// The server's end of one request.
+type Stream = RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>;
+
+/// Answers the requests of one connection.
+///
+/// # Errors
+/// Why it ended before its time.
+pub(super) async fn serve(
+    connection: Connection,
+    visit: Arc<Visit>,
+    place: Place,
+) -> io::Result<()> {
+    let pulse = Arc::clone(&visit.pulse);
+    let serving = async {
+        let mut requests = h3::server::builder()
+            .max_field_section_size(MAX_HEADERS)
+            .send_grease(false)
+            .build::<_, Bytes>(h3_quinn::Connection::new(connection.clone()))
+            .await
+            .map_err(io::Error::other)?;
+        while let Some(request) = requests.accept().await.map_err(io::Error::other)? {
+            let beat = pulse.begin();
+            let (visit, connection) = (Arc::clone(&visit), connection.clone());
+            tokio::spawn(async move {
+                let _beat = beat;
+                // A stream that breaks is the client's loss.
+                drop(respond(request, &connection, &visit).await);
+            });
+        }
+        Ok(())
+    };
+    tokio::select! {
+        ended = serving => return ended,
+        () = visit.pulse.stopped() => connection.close(NO_ERROR, b""),
+        () = place.give_up.notified() => connection.close(EXCESSIVE_LOAD, b""),
+    }
+    Ok(())
+}
+
+async fn respond(
+    request: RequestResolver<h3_quinn::Connection, Bytes>,
+    connection: &Connection,
+    visit: &Visit,
+) -> io::Result<()> {
+    let patience = visit.patience.message;
+    let resolving = timeout(patience, request.resolve_request()).await;
+    let (request, mut stream) = resolving
+        .map_err(io::Error::other)?
+        .map_err(io::Error::other)?;
+    let mut origin = visit.origin;
+    // It may have moved to another network meanwhile.
+    origin.client = connection.remote_address().ip().to_canonical();
+    if origin.client != visit.origin.client {
+        origin.interface = 0;
+    }
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    let head = http::read_head(method, uri, headers, &mut origin, &visit.resolver);
+    let message = match head {
+        Ok(http::Request::Get(message)) => Ok(message),
+        Ok(http::Request::Post) => match timeout(patience, read_body(&mut stream)).await {
+            Ok(body) => body,
+            Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+        },
+        Err(status) => Err(status),
+    };
+    let (response, outcome) = match message {
+        Ok(message) => http::answer(&message, &origin, visit.transport, &visit.resolver).await,
+        Err(status) => (Response::error(status), None),
+    };
+    let mut head = hyper::Response::new(());
+    *head.status_mut() = response.status;
+    *head.headers_mut() = response.headers;
+    let writing = async {
+        stream.send_response(head).await?;
+        stream.send_data(Bytes::from(response.body)).await?;
+        stream.finish().await
+    };
+    let written = timeout(WRITE_PATIENCE, writing).await;
+    if let Some(outcome) = outcome {
+        visit.resolver.record(outcome);
+    }
+    written.map_err(io::Error::other)?.map_err(io::Error::other)
+}
+
+async fn read_body(stream: &mut Stream) -> Result<Vec<u8>, StatusCode> {
+    let mut body = Vec::new();
+    loop {
+        let mut chunk = match stream.recv_data().await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => return Ok(body),
+            Err(_) => return Err(StatusCode::BAD_REQUEST),
+        };
+        if body.len() + chunk.remaining() > MAX_MESSAGE {
+            return Err(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        let octets = chunk.copy_to_bytes(chunk.remaining());
+        body.extend_from_slice(&octets);
+    }
+}

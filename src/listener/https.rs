@@ -1,0 +1,168 @@
+//! HTTP/1.1 and HTTP/2 over TLS, for DNS (RFC 8484).
+//!
+//! A client that dawdles holds nothing for long: its headers, its body and its first question have as
+//! long as a message over TCP, and a connection on which nothing was asked for a while ends, taken
+//! answers or not. What HTTP/2 lets a client make us do (streams, resets, headers) is bounded by hyper
+//! and set here.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
+
+use super::Resolver;
+use super::encrypted::Hall;
+use super::http::{self, Response};
+use super::idle::Pulse;
+use super::places::Place;
+use super::stream::{MAX_MESSAGE, Patience};
+use crate::config::Limits;
+use crate::device::Origin;
+use crate::journal::Transport;
+
+/// Octets of the headers of one request.
+const MAX_HEADERS: u32 = 8192;
+/// Headers of one request.
+const MAX_FIELDS: usize = 64;
+/// Streams that a client opened and reset before we looked at them; more, and it is cut off
+/// (CVE-2023-44487).
+const MAX_RESET: usize = 20;
+
+/// One client's connection.
+pub(super) struct Visit {
+    pub(super) origin: Origin,
+    pub(super) transport: Transport,
+    pub(super) resolver: Arc<Resolver>,
+    pub(super) patience: Patience,
+    pub(super) pulse: Arc<Pulse>,
+}
+
+impl Visit {
+    /// That of who is at `origin`.
+    pub(super) fn new(
+        origin: Origin,
+        transport: Transport,
+        hall: &Hall,
+        patience: Patience,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            origin,
+            transport,
+            resolver: Arc::clone(&hall.resolver),
+            patience,
+            pulse: Pulse::new(patience),
+        })
+    }
+}
+
+/// Answers the requests of one connection.
+///
+/// # Errors
+/// Why it ended before its time.
+pub(super) async fn serve(
+    stream: Box<TlsStream<TcpStream>>,
+    visit: Arc<Visit>,
+    limits: &Limits,
+    place: Place,
+) -> io::Result<()> {
+    let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let (patience, pulse) = (visit.patience, Arc::clone(&visit.pulse));
+    let service = service_fn(move |request| respond(request, Arc::clone(&visit)));
+    let stream = TokioIo::new(stream);
+    /// Waits for a connection to end, or ends it: each version's is a type of its own.
+    macro_rules! attend {
+        ($connection:expr) => {{
+            let mut connection = pin!($connection);
+            tokio::select! {
+                ended = connection.as_mut() => return ended.map_err(io::Error::other),
+                () = pulse.stopped() => {}
+                () = place.give_up.notified() => {}
+            }
+            connection.as_mut().graceful_shutdown();
+            // What it does not take in time it does not get.
+            match timeout(patience.message, connection).await {
+                Ok(ended) => ended.map_err(io::Error::other),
+                Err(_) => Ok(()),
+            }
+        }};
+    }
+    if is_h2 {
+        let streams = u32::try_from(limits.encrypted_streams).unwrap_or(u32::MAX);
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(streams)
+            .max_header_list_size(MAX_HEADERS)
+            .max_pending_accept_reset_streams(MAX_RESET)
+            .max_local_error_reset_streams(MAX_RESET)
+            .initial_stream_window_size(MAX_MESSAGE as u32 * 2)
+            .initial_connection_window_size(1 << 16)
+            .max_send_buf_size(1 << 16);
+        attend!(builder.serve_connection(stream, service))
+    } else {
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(patience.idle)
+            .max_headers(MAX_FIELDS)
+            .max_buf_size(MAX_HEADERS as usize * 2)
+            .half_close(true);
+        attend!(builder.serve_connection(stream, service))
+    }
+}
+
+async fn respond(
+    request: Request<Incoming>,
+    visit: Arc<Visit>,
+) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
+    let _beat = visit.pulse.begin();
+    let response = match read(request, &visit).await {
+        Ok((message, origin)) => {
+            let (response, outcome) =
+                http::answer(&message, &origin, visit.transport, &visit.resolver).await;
+            if let Some(outcome) = outcome {
+                visit.resolver.record(outcome);
+            }
+            response
+        }
+        Err(status) => Response::error(status),
+    };
+    let mut written = hyper::Response::new(Full::new(Bytes::from(response.body)));
+    *written.status_mut() = response.status;
+    *written.headers_mut() = response.headers;
+    Ok(written)
+}
+
+/// Reads the whole of a request: the message, and who sends it.
+async fn read(request: Request<Incoming>, visit: &Visit) -> Result<(Vec<u8>, Origin), StatusCode> {
+    let (head, body) = request.into_parts();
+    let mut origin = visit.origin;
+    let (method, uri, headers) = (&head.method, &head.uri, &head.headers);
+    match http::read_head(method, uri, headers, &mut origin, &visit.resolver)? {
+        http::Request::Get(message) => Ok((message, origin)),
+        http::Request::Post => {
+            if body.size_hint().lower() > MAX_MESSAGE as u64 {
+                return Err(StatusCode::PAYLOAD_TOO_LARGE);
+            }
+            let reading = Limited::new(body, MAX_MESSAGE).collect();
+            match timeout(visit.patience.message, reading).await {
+                Ok(Ok(body)) => Ok((body.to_bytes().into(), origin)),
+                Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                    Err(StatusCode::PAYLOAD_TOO_LARGE)
+                }
+                Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),
+                Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+            }
+        }
+    }
+}

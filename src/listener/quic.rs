@@ -1,0 +1,137 @@
+//! QUIC (RFC 9000), under DNS over QUIC and HTTP/3.
+//!
+//! A datagram can come from anywhere and say anything of where it came from. So who is not at home,
+//! and when many are here already everybody, has to show first that it is where it says (Retry, RFC
+//! 9000 section 8.1.2), before a place is taken or a key computed.
+
+use std::io;
+use std::sync::Arc;
+
+use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
+use quinn::{
+    Endpoint, EndpointConfig, IdleTimeout, Incoming, TokioRuntime, TransportConfig, VarInt,
+};
+use rustls::server::ServerConfig;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::encrypted::{Hall, may_stay, patience, shown_by_name};
+use super::https::Visit;
+use super::places::{Bounds, Place};
+use super::{doq, http3, interface_between};
+use crate::config::Limits;
+use crate::device::Origin;
+use crate::journal::Transport;
+
+/// Datagrams of connections that were not looked at yet, and octets of those.
+const MAX_INCOMING: usize = 256;
+const MAX_INCOMING_OCTETS: u64 = 1 << 20;
+/// Streams of HTTP/3 itself in one direction: control, and two of QPACK (RFC 9114 section 6.2), with
+/// some to spare.
+const HTTP_UNIDIRECTIONAL: u32 = 8;
+/// Octets of one stream, and of all streams of a connection, that may wait to be read or taken.
+const STREAM_WINDOW: u32 = 16 << 10;
+const WINDOW: u32 = 64 << 10;
+
+/// Serves `transport` at `socket` until the task is dropped.
+///
+/// # Errors
+/// When the socket cannot be used at all.
+pub(super) async fn serve(
+    socket: std::net::UdpSocket,
+    transport: Transport,
+    tls: ServerConfig,
+    hall: Arc<Hall>,
+) -> io::Result<()> {
+    let limits = hall.resolver.snapshot().config.limits.clone();
+    let ours = socket.local_addr()?.ip().to_canonical();
+    let crypto = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    config
+        .transport_config(Arc::new(transport_config(&limits, transport)?))
+        .max_incoming(MAX_INCOMING)
+        .incoming_buffer_size(1 << 14)
+        .incoming_buffer_size_total(MAX_INCOMING_OCTETS);
+    let runtime = Arc::new(TokioRuntime);
+    let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime)?;
+    while let Some(incoming) = endpoint.accept().await {
+        let client = incoming.remote_address().ip().to_canonical();
+        let snapshot = hall.resolver.snapshot();
+        let bounds = Bounds::encrypted(&snapshot.config.limits);
+        let is_calm = snapshot.serves(client) && hall.places.count() * 2 < bounds.all;
+        drop(snapshot);
+        if !is_calm && !incoming.remote_address_validated() {
+            // It fails only for a client that was told so before, which then is gone.
+            if let Err(error) = incoming.retry() {
+                error.into_incoming().ignore();
+            }
+            continue;
+        }
+        let ours = incoming.local_ip().map_or(ours, |ip| ip.to_canonical());
+        let origin = Origin::new(client, interface_between(ours, client), u16::MAX);
+        let Some(place) = hall.admit(&origin) else {
+            incoming.refuse();
+            continue;
+        };
+        let hall = Arc::clone(&hall);
+        tokio::spawn(async move {
+            if let Err(error) = attend(incoming, origin, transport, place, &hall).await {
+                debug!(%client, %error, "a QUIC connection ended");
+            }
+        });
+    }
+    Ok(())
+}
+
+fn transport_config(limits: &Limits, transport: Transport) -> io::Result<TransportConfig> {
+    let streams = u32::try_from(limits.encrypted_streams).unwrap_or(u32::MAX);
+    let unidirectional = match transport {
+        Transport::Doh3 => HTTP_UNIDIRECTIONAL,
+        _ => 0,
+    };
+    let idle = limits.encrypted_idle.max(limits.tcp_read);
+    let mut config = TransportConfig::default();
+    config
+        .max_concurrent_bidi_streams(VarInt::from_u32(streams))
+        .max_concurrent_uni_streams(VarInt::from_u32(unidirectional))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
+        .receive_window(VarInt::from_u32(WINDOW))
+        .send_window(WINDOW.into())
+        .max_idle_timeout(Some(IdleTimeout::try_from(idle).map_err(io::Error::other)?))
+        .datagram_receive_buffer_size(None);
+    Ok(config)
+}
+
+/// Shakes hands with a newcomer and answers it.
+async fn attend(
+    incoming: Incoming,
+    mut origin: Origin,
+    transport: Transport,
+    place: Place,
+    hall: &Hall,
+) -> io::Result<()> {
+    let limits = hall.resolver.snapshot().config.limits.clone();
+    let patience = patience(&limits);
+    let connecting = incoming.accept().map_err(io::Error::other)?;
+    let connection = match timeout(patience.message, connecting).await {
+        Ok(connection) => connection.map_err(io::Error::other)?,
+        Err(_) => return Err(io::Error::other("a handshake takes too long")),
+    };
+    let said = connection.handshake_data();
+    let said = said.and_then(|said| said.downcast::<HandshakeData>().ok());
+    let name = said.and_then(|said| said.server_name);
+    let snapshot = hall.resolver.snapshot();
+    origin.id = shown_by_name(&snapshot, name.as_deref());
+    let is_doq = transport == Transport::Doq;
+    if is_doq && !may_stay(&snapshot, origin.client, origin.id) {
+        connection.close(doq::Fault::Unspecified.code(), b"");
+        return Err(io::Error::other("nobody that is known, from outside"));
+    }
+    drop(snapshot);
+    let visit = Visit::new(origin, transport, hall, patience);
+    if is_doq {
+        doq::serve(connection, visit, place).await
+    } else {
+        http3::serve(connection, visit, place).await
+    }
+}

@@ -1,0 +1,250 @@
+//! What people ask with: kdig, curl, dnspython, and unbound and dnsdist as forwarders.
+
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+
+use crate::house::{House, NAME, PHONE};
+use crate::skip::skip;
+use crate::support::home::{Running, free_port};
+use crate::support::wire::{ask, exchange, rtype};
+use crate::support::{Reply, Say, clients, wait_for};
+
+fn open() -> House {
+    let house = House::open("");
+    house
+        .home
+        .upstream
+        .on_name("www.example", Say::address("192.0.2.1"));
+    house
+}
+
+#[test]
+fn kdig_asks_by_every_way() {
+    let house = open();
+    let root = format!("+tls-ca={}", house.root_file().display());
+    let host = format!("+tls-hostname={NAME}");
+    let own = format!("+tls-hostname={PHONE}.{NAME}");
+    let path = format!("+https={NAME}/dns-query/{PHONE}");
+    let by_name = format!("+https={NAME}/dns-query");
+    let help = Command::new("kdig").arg("--help").output();
+    let help = help.map(|it| String::from_utf8_lossy(&it.stdout).into_owned());
+    let has_quic = help.is_ok_and(|it| it.contains("quic")) && cfg!(feature = "quic");
+    let ways: [(SocketAddr, &[&str]); 6] = [
+        (house.tls, &["+tls"]),
+        (house.tls, &["+tls", "+padding", "+keepopen"]),
+        (house.https, &[&by_name]),
+        (house.https, &[&by_name, "+https-get"]),
+        (house.https, &[&path]),
+        (house.tls, &["+quic"]),
+    ];
+    for (to, way) in ways {
+        if way.contains(&"+quic") && !has_quic {
+            continue;
+        }
+        let arguments = [way, &[&root, &host, "www.example", "A"]].concat();
+        let Some(text) = clients::kdig(to, "", &arguments) else {
+            return;
+        };
+        if way.contains(&"+quic") && text.is_empty() {
+            // It knows the option and was built without the library.
+            continue;
+        }
+        assert_eq!(clients::status(&text), "NOERROR", "{way:?}\n{text}");
+        assert_eq!(clients::records(&text), ["A 192.0.2.1"], "{way:?}\n{text}");
+    }
+    let arguments = ["+tls", &root, &own, "phone.example", "A"];
+    let Some(text) = clients::kdig(house.tls, "127.0.0.2", &arguments) else {
+        return;
+    };
+    assert_eq!(clients::records(&text), ["A 0.0.0.0"], "{text}");
+}
+
+#[test]
+fn curl_asks_by_both_versions_and_resolves_by_us() {
+    let house = open();
+    let root = house.root_file();
+    let root = root.to_str().unwrap();
+    let resolve = format!("{NAME}:{}:127.0.0.1", house.https.port());
+    let base = format!("https://{NAME}:{}/dns-query", house.https.port());
+    let get = format!("{base}?dns=AAABAAABAAAAAAAAA3d3dwdleGFtcGxlAAABAAE");
+    let file = house.home.path("question");
+    std::fs::write(&file, ask("www.example", rtype::A).octets()).unwrap();
+    let body = format!("@{}", file.display());
+    let curl = |arguments: &[&str]| {
+        let all = [
+            "-sS",
+            "--max-time",
+            "10",
+            "--cacert",
+            root,
+            "--resolve",
+            &resolve,
+        ];
+        Command::new("curl").args(all).args(arguments).output()
+    };
+    for (flag, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
+        for question in [
+            &[&*get][..],
+            &[
+                "-H",
+                "content-type: application/dns-message",
+                "--data-binary",
+                &body,
+                &base,
+            ],
+        ] {
+            let told = [
+                "-w",
+                "%{stderr}%{http_code} %{http_version} %{content_type}",
+            ];
+            let Ok(output) = curl(&[&[flag][..], &told, question].concat()) else {
+                return skip("`curl` is missing");
+            };
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(told, format!("200 {version} application/dns-message"));
+            assert_eq!(Reply::read(output.stdout).answers(), ["A 192.0.2.1"]);
+        }
+    }
+    // curl finds the address of a server by us, which is curl's own way to use DNS over HTTPS.
+    house
+        .home
+        .upstream
+        .on_name("web.example", Say::address("127.0.0.1"));
+    let url = format!("https://web.example:{}/nowhere", house.https.port());
+    let to = [
+        "--doh-url",
+        &base,
+        "-k",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        &url,
+    ];
+    let output = curl(&to).unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "404", "{output:?}");
+}
+
+#[test]
+fn dnspython_asks_by_every_way() {
+    let house = open();
+    let program = format!(
+        r#"
+import dns.query, dns.message, ssl, sys
+q = dns.message.make_query('www.example', 'A')
+root = {root:?}
+def told(r): return [str(it) for rr in r.answer for it in rr]
+print(told(dns.query.tls(q, '127.0.0.1', port={tls}, server_hostname='{NAME}', verify=root)))
+try:
+    import httpx
+    url = 'https://{NAME}:{https}/dns-query'
+    for post in (True, False):
+        r = dns.query.https(q, url, port={https}, bootstrap_address='127.0.0.1', verify=root, post=post)
+        print(told(r))
+except ImportError:
+    print("no httpx")
+try:
+    import aioquic
+    if {quic}:
+        print('quic', told(dns.query.quic(q, '127.0.0.1', port={tls}, server_hostname='{NAME}', verify=root)))
+        r = dns.query.https(q, url, port={https}, bootstrap_address='127.0.0.1', verify=root,
+                            http_version=dns.query.HTTPVersion.H3)
+        print('h3', told(r))
+except ImportError:
+    print("no aioquic")
+"#,
+        root = house.root_file(),
+        tls = house.tls.port(),
+        https = house.https.port(),
+        quic = if cfg!(feature = "quic") {
+            "True"
+        } else {
+            "False"
+        },
+    );
+    let has_it = |python: &&&str| {
+        let import = ["-c", "import dns.query, aioquic, httpx, h2"];
+        let output = Command::new(python).args(import).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    let Some(python) = ["python3", "/usr/bin/python3"].iter().find(has_it) else {
+        return skip("dnspython with `doh` and `doq` is missing");
+    };
+    let output = Command::new(python)
+        .args(["-c", &program])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let why = String::from_utf8_lossy(&output.stderr).into_owned();
+    let answers = text.matches("['192.0.2.1']").count();
+    let expected = if cfg!(feature = "quic") { 5 } else { 3 };
+    assert_eq!(answers, expected, "{text}\n{why}\n{}", house.home.log());
+}
+
+/// Asks a forwarder of ours until it is there.
+fn ask_by(port: u16) -> Reply {
+    let to = SocketAddr::from(([127, 0, 0, 1], port));
+    wait_for("the forwarder", || {
+        let asked = ask("www.example", rtype::A);
+        let said = exchange(to, "127.0.0.1".parse().unwrap(), &asked.octets())?;
+        let reply = Reply::read(said);
+        (!reply.answers().is_empty()).then_some(reply)
+    })
+}
+
+#[test]
+fn unbound_forwards_to_us_over_tls() {
+    let house = open();
+    let port = free_port();
+    let folder = house.home.path(".");
+    let config = format!(
+        "server:\n  interface: 127.0.0.1@{port}\n  do-daemonize: no\n  username: \"\"\n  chroot: \"\"\n  \
+         directory: {folder:?}\n  pidfile: \"\"\n  use-syslog: no\n  do-not-query-localhost: no\n  \
+         module-config: \"iterator\"\n  tls-cert-bundle: {root:?}\n\
+         remote-control:\n  control-enable: no\n\
+         forward-zone:\n  name: \".\"\n  forward-tls-upstream: yes\n  \
+         forward-addr: 127.0.0.1@{to}#{NAME}\n",
+        root = house.root_file(),
+        to = house.tls.port(),
+    );
+    let file = house.home.path("unbound.conf");
+    std::fs::write(&file, config).unwrap();
+    let started = ["unbound", "/usr/sbin/unbound"].iter().find_map(|program| {
+        let mut command = Command::new(program);
+        command.arg("-d").arg("-c").arg(&file);
+        command.stderr(Stdio::null()).spawn().ok()
+    });
+    let Some(child) = started else {
+        return skip("`unbound` is missing");
+    };
+    let _unbound = Running(child);
+    assert_eq!(ask_by(port).answers(), ["A 192.0.2.1"]);
+}
+
+#[test]
+fn dnsdist_forwards_to_us_over_tls() {
+    let house = open();
+    let port = free_port();
+    let file = house.home.path("dnsdist.conf");
+    let config = format!(
+        "setLocal(\"127.0.0.1:{port}\")\nsetACL({{\"127.0.0.0/8\"}})\n\
+         newServer({{address=\"127.0.0.1:{to}\", tls=\"openssl\", subjectName=\"{NAME}\", \
+         caStore={root:?}}}):setUp()\n",
+        root = house.root_file(),
+        to = house.tls.port(),
+    );
+    std::fs::write(&file, config).unwrap();
+    let mut command = Command::new("dnsdist");
+    command
+        .args(["--supervised", "--disable-syslog", "-C"])
+        .arg(&file);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let Ok(child) = command.spawn() else {
+        return skip("`dnsdist` is missing");
+    };
+    let _dnsdist = Running(child);
+    assert_eq!(ask_by(port).answers(), ["A 192.0.2.1"]);
+}
