@@ -54,6 +54,7 @@ pub mod schedule;
 pub mod snapshot;
 pub mod standing;
 pub mod synth;
+pub mod tls;
 pub mod update;
 pub mod upstream;
 pub mod verdict;

@@ -30,6 +30,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["grants", "quota", "certificate", "discovery"],
     &["wall"],
+    &["tls"],
     &["message", "config", "update"],
     &["lists", "language", "schedule"],
     &["verdict", "files"],

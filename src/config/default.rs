@@ -139,6 +139,7 @@ const LAYOUT: &[Layout] = &[
             ("mac", "[\"00:00:5e:00:53:14\"]"),
             ("cpe-id", "[\"line-0815\"]"),
             ("subscriber", "[\"family-4711\"]"),
+            ("ids", "[\"mzxw6ytboi5hk3tpojsxg5dbnq\"]"),
             ("address", "[\"192.168.1.20\", \"2001:db8::20\"]"),
             ("interface", "\"br-kids\""),
             ("listener", "\"kids\""),
@@ -279,6 +280,20 @@ const LAYOUT: &[Layout] = &[
         ],
     ),
     (
+        "encrypted",
+        "[encrypted]",
+        &[
+            ("name", "?\"dns.home.example\""),
+            ("dot", "?[\"0.0.0.0:853\", \"[::]:853\"]"),
+            ("doh", "?[\"0.0.0.0:443\", \"[::]:443\"]"),
+            ("doq", "?[\"0.0.0.0:853\", \"[::]:853\"]"),
+            ("http3", "true"),
+            ("path", "\"/dns-query\""),
+            ("certificate", "?\"/etc/hedgerow/cert.pem\""),
+            ("key", "?\"/etc/hedgerow/key.pem\""),
+        ],
+    ),
+    (
         "limits",
         "[limits]",
         &[
@@ -290,6 +305,10 @@ const LAYOUT: &[Layout] = &[
             ("tcp-per-client", "16"),
             ("tcp-idle", "\"10s\""),
             ("tcp-read", "\"5s\""),
+            ("encrypted-connections", "64"),
+            ("encrypted-per-client", "16"),
+            ("encrypted-streams", "64"),
+            ("encrypted-idle", "\"30s\""),
             ("memory", "\"16 MiB\""),
         ],
     ),
@@ -418,7 +437,7 @@ mod tests {
             .collect();
         assert_eq!(messages, ["`block-addresses` has no effect"], "{text}");
         let config = loaded.config.unwrap();
-        assert_eq!(config.devices[0].matches.len(), 7);
+        assert_eq!(config.devices[0].matches.len(), 8);
         assert_eq!(config.profiles.last().unwrap().name, "mia");
     }
 

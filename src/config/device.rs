@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::client_id::{ClientIdError, check_client_id};
 use super::diagnostic::Diagnostic;
 use super::endpoint::parse_net;
 use super::household::{Known, profile_of};
@@ -71,6 +72,7 @@ pub(super) fn devices(
                     DeviceMatch::Subscriber(id) => {
                         format!("subscriber `{}` belongs to two devices", id.escape_debug())
                     }
+                    DeviceMatch::Id(id) => format!("id `{id}` belongs to two devices"),
                     DeviceMatch::Net(net) if net.prefix_len() == net.max_prefix_len() => {
                         format!("address `{}` belongs to two devices", net.addr())
                     }
@@ -139,6 +141,12 @@ fn matches(
             matches.push((DeviceMatch::Subscriber(id), word.span()));
         }
     }
+    for word in spec.ids.iter().flat_map(|words| words.value()) {
+        match check_client_id(word.text()) {
+            Ok(()) => matches.push((DeviceMatch::Id(word.text().to_owned()), word.span())),
+            Err(error) => report_id(word, error, problems),
+        }
+    }
     for word in spec.address.iter().flat_map(|words| words.value()) {
         match parse_net(word.text()) {
             Ok(net) => matches.push((DeviceMatch::Net(net), word.span())),
@@ -168,7 +176,13 @@ fn matches(
         words.as_ref().is_none_or(|words| words.value().is_empty())
     };
     let none = spec.interface.is_none() && spec.listener.is_none() && entry.whole;
-    let lists = [&spec.mac, &spec.cpe_id, &spec.subscriber, &spec.address];
+    let lists = [
+        &spec.mac,
+        &spec.cpe_id,
+        &spec.subscriber,
+        &spec.ids,
+        &spec.address,
+    ];
     if none && lists.into_iter().all(is_empty) {
         let name = spec.name.as_ref().map_or("", Text::text);
         problems.report_absence(
@@ -178,7 +192,7 @@ fn matches(
             )
             .at(
                 problems.place(&entry.span),
-                "needs `mac`, `cpe-id`, `subscriber`, `address`, `interface` or `listener`",
+                "needs `mac`, `cpe-id`, `subscriber`, `ids`, `address`, `interface` or `listener`",
             ),
         );
     }
@@ -200,6 +214,17 @@ fn foreign_id(word: &Text, key: &str, problems: &mut Problems) -> bool {
     let place = problems.place(&word.span());
     problems.report(Diagnostic::error("bad-id", message).at(place, wrong));
     false
+}
+
+/// Reports a text that is no id of a device. What it is like is not shown: it may be a part of one
+/// that is in use.
+fn report_id(word: &Text, error: ClientIdError, problems: &mut Problems) {
+    let place = problems.place(&word.span());
+    problems.report(
+        Diagnostic::error("bad-id", "this id cannot be used")
+            .at(place, error.to_string())
+            .help("`hedgerow device invite` makes one that nobody can guess"),
+    );
 }
 
 /// Reports a text that is no device's MAC address.

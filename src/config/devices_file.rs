@@ -56,6 +56,20 @@ pub enum DeviceEdit {
         /// The MAC address.
         mac: Mac,
     },
+    /// One more id of its own ([`super::new_client_id`]).
+    AddId {
+        /// The device.
+        name: String,
+        /// The id.
+        id: String,
+    },
+    /// An id that does not count any more; none takes back all of them.
+    RevokeId {
+        /// The device.
+        name: String,
+        /// The id.
+        id: Option<String>,
+    },
     /// A device that is not there any more.
     Remove {
         /// The device.
@@ -345,12 +359,16 @@ impl DeviceEdit {
             }
             Self::Rename { from, to } => set(find(devices, from)?, "name", to),
             Self::Assign { name, profile } => set(find(devices, name)?, "profile", profile),
-            Self::AddMac { name, mac } => {
+            Self::AddMac { name, mac } => add(find(devices, name)?, "mac", mac.to_string()),
+            Self::AddId { name, id } => add(find(devices, name)?, "ids", id.clone()),
+            Self::RevokeId { name, id } => {
                 let table = find(devices, name)?;
-                let mac = mac.to_string();
-                match table.get_mut("mac").and_then(Item::as_array_mut) {
-                    Some(macs) => push(macs, mac),
-                    None => drop(table.insert("mac", one(&mac))),
+                if let Some(ids) = table.get_mut("ids").and_then(Item::as_array_mut) {
+                    let stays = |it: &Value| id.is_some() && it.as_str() != id.as_deref();
+                    ids.retain(stays);
+                    if ids.is_empty() {
+                        table.remove("ids");
+                    }
                 }
             }
             Self::Remove { name } => {
@@ -399,6 +417,14 @@ fn find<'d>(devices: &'d mut ArrayOfTables, name: &str) -> Result<&'d mut Table,
     let place = place_of(devices, name)?;
     let missing = || EditError::Missing(name.to_owned());
     devices.get_mut(place).ok_or_else(missing)
+}
+
+/// Adds to the array `key`, which there may not be yet.
+fn add(table: &mut Table, key: &str, text: String) {
+    match table.get_mut(key).and_then(Item::as_array_mut) {
+        Some(words) => push(words, text),
+        None => drop(table.insert(key, one(&text))),
+    }
 }
 
 /// Sets a key, and leaves the blanks and the comment beside its value.

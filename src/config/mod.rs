@@ -6,12 +6,14 @@
 
 mod case;
 mod catalogue;
+mod client_id;
 mod closing;
 mod default;
 mod device;
 mod devices_file;
 mod diagnostic;
 mod download;
+mod encrypted;
 mod endpoint;
 mod firewall;
 mod forwarder;
@@ -43,6 +45,7 @@ mod words;
 
 pub use case::{Case, CaseAsker, CaseNames, CaseTime, Expect};
 pub use catalogue::{CatalogueEntry, catalogue};
+pub use client_id::{ClientIdError, check_client_id, new_client_id};
 pub use closing::{Closing, MAX_TIMES, Period, Quota, WhenClockUnset};
 pub use default::default_text;
 pub use devices_file::{DeviceEdit, DevicesRead, EditError, GivenDevices, good_copy};
@@ -79,6 +82,8 @@ use crate::verdict::Tier;
 pub struct Config {
     /// Where and whom we serve.
     pub server: Server,
+    /// The encrypted ways to us.
+    pub encrypted: Encrypted,
     /// Bounds that keep a flood from hurting.
     pub limits: Limits,
     /// The cache of upstream answers.
@@ -131,9 +136,11 @@ impl Config {
     /// Octets a TCP connection takes at most: its task, a message half read, and its share of the
     /// answers that wait to be taken.
     const CONNECTION: u64 = 16 << 10;
+    /// The same for an encrypted connection, with its keys and what of HTTP/2 and QUIC is open.
+    const ENCRYPTED: u64 = 16 << 10;
 
     /// Lowers what would not fit under the ceiling [`Limits::memory`]: half of it goes to questions
-    /// in flight at most, a quarter to connections, and the cache gets no more than the rest.
+    /// in flight at most, a quarter to connections, an eighth to encrypted ones if there are any, and the cache gets no more than the rest.
     ///
     /// Gives what was lowered, in words.
     fn fit_memory(&mut self) -> Vec<String> {
@@ -142,10 +149,16 @@ impl Config {
         let most = |share: u64, each: u64| usize::try_from(share / each).unwrap_or(usize::MAX);
         let questions = most(limits.memory / 2, Self::QUESTION).max(1);
         let connections = most(limits.memory / 4, Self::CONNECTION).max(1);
+        let encrypted = most(limits.memory / 8, Self::ENCRYPTED).max(1);
         limits.in_flight = limits.in_flight.min(questions);
         limits.in_flight_per_client = limits.in_flight_per_client.min(limits.in_flight);
         limits.tcp_connections = limits.tcp_connections.min(connections);
         limits.tcp_per_client = limits.tcp_per_client.min(limits.tcp_connections);
+        if self.encrypted.is_on() {
+            limits.encrypted_connections = limits.encrypted_connections.min(encrypted);
+            let all = limits.encrypted_connections;
+            limits.encrypted_per_client = limits.encrypted_per_client.min(all);
+        }
         let rest = limits.memory.saturating_sub(self.needed_beside_cache());
         self.cache.max_bytes = self.cache.max_bytes.min(rest);
         let (before, cache) = wanted;
@@ -163,6 +176,16 @@ impl Config {
                 now.tcp_connections,
             ),
             ("tcp-per-client", before.tcp_per_client, now.tcp_per_client),
+            (
+                "encrypted-connections",
+                before.encrypted_connections,
+                now.encrypted_connections,
+            ),
+            (
+                "encrypted-per-client",
+                before.encrypted_per_client,
+                now.encrypted_per_client,
+            ),
         ];
         let counts = counts.iter().filter(|(_, wanted, got)| wanted != got);
         let mut lowered: Vec<String> = counts
@@ -180,7 +203,12 @@ impl Config {
 
     /// What everything but the cache may take of [`Limits::memory`].
     fn needed_beside_cache(&self) -> u64 {
+        let encrypted = match self.encrypted.is_on() {
+            true => self.limits.encrypted_connections as u64 * Self::ENCRYPTED,
+            false => 0,
+        };
         self.limits.in_flight as u64 * Self::QUESTION
+            + encrypted
             + self.limits.tcp_connections as u64 * Self::CONNECTION
             + self.journal.max_bytes
     }
@@ -199,6 +227,43 @@ pub struct Server {
     pub workers: usize,
     /// Account to become after binding; none stays who we are.
     pub user: Option<String>,
+}
+
+/// Encrypted DNS for the family's devices.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Encrypted {
+    /// The name that clients check, and before which a device's id stands; there whenever anything
+    /// listens.
+    pub name: Option<Name>,
+    /// Where DNS over TLS is answered (RFC 7858).
+    pub dot: Vec<SocketAddr>,
+    /// Where DNS over HTTPS is answered (RFC 8484).
+    pub doh: Vec<SocketAddr>,
+    /// Where DNS over QUIC is answered (RFC 9250).
+    pub doq: Vec<SocketAddr>,
+    /// Whether [`Self::doh`] answers HTTP/3 too. Default true where the build has QUIC.
+    pub http3: bool,
+    /// The path of DNS over HTTPS; begins with a slash and does not end with one. Default
+    /// `/dns-query`.
+    pub path: String,
+    /// The admin's own certificate; none is for the household's own authority to make.
+    pub certificate: Option<CertificateFiles>,
+}
+
+impl Encrypted {
+    /// Whether anything is to be listened on.
+    pub const fn is_on(&self) -> bool {
+        !(self.dot.is_empty() && self.doh.is_empty() && self.doq.is_empty())
+    }
+}
+
+/// A certificate and its key, in files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The chain, in PEM, the server's own first.
+    pub certificate: PathBuf,
+    /// The private key, in PEM.
+    pub key: PathBuf,
 }
 
 /// One address to listen on.
@@ -229,6 +294,14 @@ pub struct Limits {
     pub tcp_idle: Duration,
     /// How long one TCP message may take to arrive. Default 5 s.
     pub tcp_read: Duration,
+    /// Encrypted connections in all, of every kind. Default 64.
+    pub encrypted_connections: usize,
+    /// Encrypted connections from one client. Default 16.
+    pub encrypted_per_client: usize,
+    /// Questions that one encrypted connection may have open. Default 64.
+    pub encrypted_streams: usize,
+    /// How long an idle encrypted connection stays open. Default 30 s.
+    pub encrypted_idle: Duration,
     /// Ceiling for everything that grows with traffic, in bytes: cache, journal, table in flight,
     /// connections. What would not fit is lowered. Default 16 MiB; the lists come on top.
     pub memory: u64,
@@ -619,6 +692,8 @@ pub enum DeviceMatch {
     CpeId(String),
     /// By the id of its subscriber, at most [`MAX_ID`] octets.
     Subscriber(String),
+    /// By an id of its own ([`check_client_id`]), which it shows on encrypted connections.
+    Id(String),
     /// By address or prefix.
     Net(IpNet),
     /// By the interface its queries come in on.

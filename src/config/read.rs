@@ -20,6 +20,7 @@ use super::tree::{encloses, remove_at, shift_table, without_broken};
 pub(super) struct Written {
     pub(super) server: ServerSpec,
     pub(super) listeners: Vec<Entry<ListenerSpec>>,
+    pub(super) encrypted: EncryptedSpec,
     pub(super) limits: LimitsSpec,
     pub(super) cache: CacheSpec,
     pub(super) upstream: UpstreamSpec,
@@ -50,9 +51,10 @@ pub(super) struct Entry<T> {
 }
 
 /// The sections of a file: `true` for those written `[[name]]`.
-const SECTIONS: [(&str, bool); 20] = [
+const SECTIONS: [(&str, bool); 21] = [
     ("server", false),
     ("listener", true),
+    ("encrypted", false),
     ("limits", false),
     ("cache", false),
     ("upstream", false),
@@ -227,6 +229,9 @@ fn read_section(
     let w = written;
     match name {
         "server" => w.server.overlay(read_table(value, "server", problems)),
+        "encrypted" => w
+            .encrypted
+            .overlay(read_table(value, "encrypted", problems)),
         "limits" => w.limits.overlay(read_table(value, "limits", problems)),
         "cache" => w.cache.overlay(read_table(value, "cache", problems)),
         "upstream" => w.upstream.overlay(read_table(value, "upstream", problems)),
@@ -452,18 +457,11 @@ fn read_whole<T: Section>(
 }
 
 /// Settings that exist in later versions, with what to do today.
-const LATER: [(&str, &str, &str); 2] = [
-    (
-        "device",
-        "client-id",
-        "devices are known by client id in a later version; use `mac`",
-    ),
-    (
-        "profile",
-        "services",
-        "services come with a later version; use `block-names`",
-    ),
-];
+const LATER: [(&str, &str, &str); 1] = [(
+    "profile",
+    "services",
+    "services come with a later version; use `block-names`",
+)];
 
 /// Says that `section` has no key `name`.
 fn unknown_key(
@@ -505,9 +503,10 @@ fn header_of(section: &str) -> String {
 
 /// The headers of the sections that have a key `name`; empty when none has.
 fn owners_of(name: &str) -> String {
-    let sections: [(&str, &[&str]); 22] = [
+    let sections: [(&str, &[&str]); 23] = [
         ("server", keys_of::<ServerSpec>()),
         ("listener", keys_of::<ListenerSpec>()),
+        ("encrypted", keys_of::<EncryptedSpec>()),
         ("limits", keys_of::<LimitsSpec>()),
         ("cache", keys_of::<CacheSpec>()),
         ("upstream", keys_of::<UpstreamSpec>()),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::diagnostic::Diagnostic;
+use super::encrypted::encrypted;
 use super::endpoint::{AddressError, parse_socket};
 use super::firewall::firewall;
 use super::forwarder::forwarders;
@@ -85,6 +86,7 @@ pub(super) fn resolve(
     problems: &mut Problems,
 ) -> Option<Config> {
     let server = server(&written.server, &written.listeners, around, problems);
+    let encrypted = encrypted(written, &server.listen, around, problems);
     let limits = limits(&written.limits, problems);
     let cache = cache(&written.cache, limits.memory, problems);
     let journal = journal(&written.journal, limits.memory, problems);
@@ -143,6 +145,7 @@ pub(super) fn resolve(
     let household = household?;
     let mut config = Config {
         server,
+        encrypted,
         limits,
         cache,
         upstream,
@@ -260,6 +263,13 @@ fn limits(spec: &LimitsSpec, problems: &mut Problems) -> Limits {
         256,
         problems,
     );
+    let encrypted = whole(
+        spec.encrypted_connections.as_ref(),
+        "encrypted-connections",
+        1..=PLACES,
+        64,
+        problems,
+    );
     Limits {
         queries_per_second: whole(
             spec.queries_per_second.as_ref(),
@@ -295,8 +305,30 @@ fn limits(spec: &LimitsSpec, problems: &mut Problems) -> Limits {
         tcp_read: duration(
             spec.tcp_read.as_ref(),
             "tcp-read",
-            idle_range,
+            idle_range.clone(),
             5 * SECOND,
+            problems,
+        ),
+        encrypted_connections: encrypted as usize,
+        encrypted_per_client: whole(
+            spec.encrypted_per_client.as_ref(),
+            "encrypted-per-client",
+            1..=encrypted,
+            16.min(encrypted),
+            problems,
+        ) as usize,
+        encrypted_streams: whole(
+            spec.encrypted_streams.as_ref(),
+            "encrypted-streams",
+            1..=1000,
+            64,
+            problems,
+        ) as usize,
+        encrypted_idle: duration(
+            spec.encrypted_idle.as_ref(),
+            "encrypted-idle",
+            idle_range,
+            30 * SECOND,
             problems,
         ),
         memory: size(
@@ -402,6 +434,8 @@ fn warn_of_lowered(written: &Written, lowered: &[String], problems: &mut Problem
         || limits.in_flight_per_client.is_some()
         || limits.tcp_connections.is_some()
         || limits.tcp_per_client.is_some()
+        || limits.encrypted_connections.is_some()
+        || limits.encrypted_per_client.is_some()
         || written.cache.size.is_some()
         || written.journal.size.is_some();
     if !asked_for || lowered.is_empty() {

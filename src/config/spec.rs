@@ -130,6 +130,28 @@ sections! {
         name: Text,
     }
 
+    /// Encrypted DNS for the family's devices, at home and wherever they are.
+    struct EncryptedSpec {
+        /// The name by which devices know this resolver, as it stands in its certificate. A device's
+        /// own id stands before it: `ID.dns.home.example`.
+        name: Text,
+        /// Addresses for DNS over TLS. Port 853 unless said.
+        dot: Vec<Text>,
+        /// Addresses for DNS over HTTPS, HTTP/1.1 and HTTP/2. Port 443 unless said.
+        doh: Vec<Text>,
+        /// Addresses for DNS over QUIC. Port 853 unless said.
+        doq: Vec<Text>,
+        /// Whether the addresses of `doh` answer HTTP/3 too, over UDP.
+        http3: bool,
+        /// The path of DNS over HTTPS. A device's own id stands behind it: `/dns-query/ID`.
+        path: Text,
+        /// File of the certificate and those it rests on, in PEM. Without it the household's own
+        /// authority makes one.
+        certificate: Text,
+        /// File of its private key, in PEM.
+        key: Text,
+    }
+
     /// Bounds that keep a flood from hurting.
     struct LimitsSpec {
         /// Queries a second from one client, 0 to 1000000. 0 is no limit. Loopback is exempt.
@@ -146,8 +168,17 @@ sections! {
         tcp_per_client: Word<i64>,
         /// How long an idle TCP connection stays open, "100ms" to "1h".
         tcp_idle: Text,
-        /// How long one TCP message may take to arrive, "100ms" to "1h".
+        /// How long one TCP message may take to arrive, "100ms" to "1h". The same holds for one
+        /// encrypted message and for the handshake before it.
         tcp_read: Text,
+        /// Encrypted connections at the same time, 1 to 65536.
+        encrypted_connections: Word<i64>,
+        /// The same for one client, at most `encrypted-connections`.
+        encrypted_per_client: Word<i64>,
+        /// Questions that one encrypted connection may have open at the same time, 1 to 1000.
+        encrypted_streams: Word<i64>,
+        /// How long an idle encrypted connection stays open, "100ms" to "1h".
+        encrypted_idle: Text,
         /// Ceiling for everything that grows with traffic (cache, journal, waiting questions,
         /// connections), "1 MiB" to "64 GiB". The lists come on top.
         memory: Text,
@@ -364,6 +395,10 @@ sections! {
         cpe_id: Word<Vec<Text>>,
         /// Ids of its subscriber, as a `[[forwarder]]` says them.
         subscriber: Word<Vec<Text>>,
+        /// Its own ids, by which it is known to `[encrypted]` wherever it is: at least 26 of the
+        /// characters a to z and 2 to 7, as nobody can guess them. Whoever knows one can ask as this
+        /// device; taking it out revokes it.
+        ids: Word<Vec<Text>>,
         /// Addresses or prefixes it asks from.
         address: Word<Vec<Text>>,
         /// Network interface its queries come in on.
@@ -555,6 +590,7 @@ sections! {
 pub(super) struct Spec {
     server: Option<ServerSpec>,
     listener: Option<Vec<ListenerSpec>>,
+    encrypted: Option<EncryptedSpec>,
     limits: Option<LimitsSpec>,
     cache: Option<CacheSpec>,
     upstream: Option<UpstreamSpec>,
@@ -606,7 +642,7 @@ mod tests {
         let schema: serde_json::Value = serde_json::from_str(schema()).unwrap();
         assert_eq!(schema["additionalProperties"], false);
         let sections = schema["$defs"].as_object().unwrap();
-        assert_eq!(sections.len(), 22);
+        assert_eq!(sections.len(), 23);
         for (name, section) in sections {
             assert_eq!(section["additionalProperties"], false, "{name}");
             // Every key is optional: a later file may say the rest.

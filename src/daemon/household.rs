@@ -512,11 +512,18 @@ pub(super) fn match_text(known_by: &DeviceMatch) -> String {
         DeviceMatch::Mac(mac) => mac.to_string(),
         DeviceMatch::CpeId(id) => format!("CPE id {}", id.escape_debug()),
         DeviceMatch::Subscriber(id) => format!("subscriber {}", id.escape_debug()),
+        DeviceMatch::Id(id) => format!("id {}…", shown_part(id)),
         DeviceMatch::Net(net) if net.prefix_len() == net.max_prefix_len() => net.addr().to_string(),
         DeviceMatch::Net(net) => net.to_string(),
         DeviceMatch::Interface(name) => format!("interface {name}"),
         DeviceMatch::Listener(name) => format!("listener {name}"),
     }
+}
+
+/// As much of a device's id as tells it from others; the whole would make whoever reads it the
+/// device.
+fn shown_part(id: &str) -> &str {
+    id.get(..4).unwrap_or_default()
 }
 
 /// Resident memory of this process, from the kernel.

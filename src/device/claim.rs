@@ -56,6 +56,8 @@ pub enum IdKind {
     Cpe,
     /// That of a provider's subscriber.
     Subscriber,
+    /// A device's own, shown on an encrypted connection.
+    Device,
 }
 
 impl ForeignId {
@@ -82,6 +84,8 @@ impl fmt::Display for ForeignId {
         let kind = match self.kind {
             IdKind::Cpe => "CPE id",
             IdKind::Subscriber => "subscriber",
+            // Whoever reads it would be the device.
+            IdKind::Device => return f.write_str("an id of its own"),
         };
         write!(f, "{kind} `{}`", self.octets().escape_ascii())
     }

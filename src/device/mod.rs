@@ -337,6 +337,7 @@ impl Devices {
             }
             DeviceMatch::CpeId(id) => self.add_id(IdKind::Cpe, id, index),
             DeviceMatch::Subscriber(id) => self.add_id(IdKind::Subscriber, id, index),
+            DeviceMatch::Id(id) => self.add_id(IdKind::Device, id, index),
             DeviceMatch::Net(net) if net.prefix_len() == net.max_prefix_len() => {
                 self.by_address.insert(net.addr(), index);
             }

@@ -486,6 +486,10 @@ mod tests {
             tcp_per_client: 1,
             tcp_idle: Duration::from_secs(1),
             tcp_read: Duration::from_secs(1),
+            encrypted_connections: 1,
+            encrypted_per_client: 1,
+            encrypted_streams: 1,
+            encrypted_idle: Duration::from_secs(1),
             memory: 1,
         }
     }

@@ -55,6 +55,10 @@ fn limits() -> Limits {
         tcp_per_client: 16,
         tcp_idle: Duration::from_secs(10),
         tcp_read: Duration::from_secs(5),
+        encrypted_connections: 1,
+        encrypted_per_client: 1,
+        encrypted_streams: 1,
+        encrypted_idle: Duration::from_secs(10),
         memory: 16 << 20,
     }
 }
