@@ -214,6 +214,48 @@ fn pairs(octets: &[u8]) -> String {
     pairs.join(":")
 }
 
+/// The addresses at which devices reach `listen`, each with its network: those themselves, or all of
+/// this machine's where that is every one.
+pub fn networks_of(listen: impl IntoIterator<Item = IpAddr>) -> Vec<IpNet> {
+    let here: Vec<IpNet> = nix::ifaddrs::getifaddrs().map_or_else(
+        |_| Vec::new(),
+        |interfaces| interfaces.filter_map(|it| network(&it)).collect(),
+    );
+    let mut networks = Vec::new();
+    for address in listen {
+        if address.is_unspecified() {
+            // `[::]` takes IPv4 too, unless somebody else has it.
+            let its = here.iter().copied();
+            networks.extend(its.filter(|it| address.is_ipv6() || it.addr().is_ipv4()));
+            continue;
+        }
+        let its = here.iter().find(|it| it.addr() == address);
+        networks.push(its.copied().unwrap_or_else(|| IpNet::from(address)));
+    }
+    // Without its interface such an address leads nowhere.
+    networks.retain(|it| match it.addr() {
+        IpAddr::V6(v6) => !v6.is_unicast_link_local(),
+        IpAddr::V4(_) => true,
+    });
+    networks.sort();
+    networks.dedup();
+    networks
+}
+
+fn network(interface: &nix::ifaddrs::InterfaceAddress) -> Option<IpNet> {
+    let ip = |it: &nix::sys::socket::SockaddrStorage| {
+        let v4 = it.as_sockaddr_in().map(|it| IpAddr::V4(it.ip()));
+        v4.or_else(|| it.as_sockaddr_in6().map(|it| IpAddr::V6(it.ip())))
+    };
+    let address = ip(interface.address.as_ref()?)?;
+    let mask = interface.netmask.as_ref().and_then(ip);
+    let prefix = mask.and_then(|mask| ipnet::ip_mask_to_prefix(mask).ok());
+    match prefix {
+        Some(prefix) => IpNet::new(address, prefix).ok(),
+        None => Some(IpNet::from(address)),
+    }
+}
+
 /// What is answered to who asks for our encrypted DNS; made once, so that a query copies it.
 #[derive(Debug)]
 pub struct Designation {
@@ -274,16 +316,15 @@ impl Designation {
         })
     }
 
-    /// What a question is about that we answer ourselves; `is_home` says whether who asks is in a
-    /// private network.
-    pub fn find(&self, qname: NameRef<'_>, qtype: u16, is_home: bool) -> Option<Designated> {
+    /// What a question of `client` is about that we answer ourselves. Our own name is left to others
+    /// for who is not at home: out there it may lead elsewhere.
+    pub fn find(&self, qname: NameRef<'_>, qtype: u16, client: IpAddr) -> Option<Designated> {
         let wire = qname.as_wire();
         if qtype == rtype::SVCB && (wire == ANY_RESOLVER || wire == self.service.as_ref().as_wire())
         {
             return Some(Designated::Services);
         }
-        let is_address = matches!(qtype, rtype::A | rtype::AAAA | rtype::HTTPS);
-        if !is_address || !is_home {
+        if !matches!(qtype, rtype::A | rtype::AAAA | rtype::HTTPS) {
             return None;
         }
         let own = self.name.as_ref().as_wire();
@@ -295,7 +336,18 @@ impl Designation {
                 usize::from(*length) == label.len() && !label.starts_with(b"_")
             }
         };
-        is_ours.then_some(Designated::OurName)
+        (is_ours && self.is_at_home(client)).then_some(Designated::OurName)
+    }
+
+    /// Whether `client` is in a network of ours, or in a private one.
+    fn is_at_home(&self, client: IpAddr) -> bool {
+        let is_private = match client {
+            IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local(),
+            IpAddr::V6(v6) => {
+                v6.is_unique_local() || v6.is_loopback() || v6.is_unicast_link_local()
+            }
+        };
+        is_private || self.addresses.iter().any(|net| net.contains(&client))
     }
 
     /// RDATA of the SVCB records.
@@ -430,50 +482,62 @@ mod tests {
 
     #[test]
     fn what_we_answer_ourselves() {
+        const HOME: &str = "192.168.7.7";
+        const AWAY: &str = "203.0.113.7";
         let designation = Designation::of(&services(), |_| true).unwrap();
-        for (qname, qtype, is_home, expected) in [
+        for (qname, qtype, client, expected) in [
             (
                 "_dns.resolver.arpa",
                 rtype::SVCB,
-                false,
+                AWAY,
                 Some(Designated::Services),
             ),
             (
                 "_dns.dns.home.example",
                 rtype::SVCB,
-                false,
+                AWAY,
                 Some(Designated::Services),
             ),
-            ("_dns.resolver.arpa", rtype::A, true, None),
-            ("x._dns.resolver.arpa", rtype::SVCB, true, None),
+            ("_dns.resolver.arpa", rtype::A, HOME, None),
+            ("x._dns.resolver.arpa", rtype::SVCB, HOME, None),
             (
                 "dns.home.example",
                 rtype::A,
-                true,
+                HOME,
                 Some(Designated::OurName),
             ),
-            ("dns.home.example", rtype::A, false, None),
-            ("dns.home.example", rtype::SVCB, true, None),
+            ("dns.home.example", rtype::A, AWAY, None),
+            ("dns.home.example", rtype::SVCB, HOME, None),
             (
                 "abc.dns.home.example",
                 rtype::AAAA,
-                true,
+                HOME,
                 Some(Designated::OurName),
             ),
             (
                 "abc.dns.home.example",
                 rtype::HTTPS,
-                true,
+                HOME,
                 Some(Designated::OurName),
             ),
-            ("a.b.dns.home.example", rtype::A, true, None),
-            ("_acme-challenge.dns.home.example", rtype::A, true, None),
-            ("xdns.home.example", rtype::A, true, None),
-            ("home.example", rtype::A, true, None),
+            ("a.b.dns.home.example", rtype::A, HOME, None),
+            ("_acme-challenge.dns.home.example", rtype::A, HOME, None),
+            ("xdns.home.example", rtype::A, HOME, None),
+            ("home.example", rtype::A, HOME, None),
         ] {
-            let found = designation.find(name(qname).as_ref(), qtype, is_home);
+            let found = designation.find(name(qname).as_ref(), qtype, client.parse().unwrap());
             assert_eq!(found, expected, "{qname} {qtype}");
         }
+    }
+
+    #[test]
+    fn every_address_is_those_of_this_machine() {
+        let all = networks_of(["0.0.0.0".parse().unwrap()]);
+        assert!(all.contains(&"127.0.0.1/8".parse().unwrap()), "{all:?}");
+        assert!(all.iter().all(|it| it.addr().is_ipv4()));
+        let one = networks_of(["203.0.113.7".parse().unwrap(), "127.0.0.1".parse().unwrap()]);
+        let expected = ["127.0.0.1/8", "203.0.113.7/32"].map(|it| it.parse::<IpNet>().unwrap());
+        assert_eq!(one, expected);
     }
 
     #[test]

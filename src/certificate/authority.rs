@@ -283,7 +283,7 @@ fn private_networks() -> impl Iterator<Item = IpNet> {
 }
 
 /// Whether `address` means nothing outside of a home.
-pub(super) fn is_private(address: &IpAddr) -> bool {
+fn is_private(address: &IpAddr) -> bool {
     private_networks().any(|net| net.contains(address))
 }
 

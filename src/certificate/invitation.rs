@@ -7,27 +7,6 @@ use super::Served;
 use super::mobileconfig::Profile;
 use crate::discovery::Services;
 
-/// Characters of an id: base32 (RFC 4648 section 6), in lower case.
-const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-/// How many an id of ours has: 130 bits.
-const LENGTH: usize = 26;
-
-/// A new id that nobody guesses.
-pub fn new_id() -> String {
-    let bits: [u8; LENGTH] = rand::random();
-    bits.map(|it| char::from(ALPHABET[usize::from(it & 0x1f)]))
-        .iter()
-        .collect()
-}
-
-/// Whether `text` looks like an id.
-pub fn is_id(text: &str) -> bool {
-    (LENGTH..=63).contains(&text.len())
-        && text
-            .bytes()
-            .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-')
-}
-
 /// An invitation of one device.
 #[derive(Clone, Copy, Debug)]
 pub struct Invitation<'i> {
@@ -93,27 +72,4 @@ pub(super) fn origin(services: &Services) -> Option<String> {
         443 => format!("https://{}", services.name),
         port => format!("https://{}:{port}", services.name),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_labels_that_nobody_guesses() {
-        let ids: std::collections::BTreeSet<String> = (0..200).map(|_| new_id()).collect();
-        assert_eq!(ids.len(), 200);
-        assert!(ids.iter().all(|id| id.len() == 26 && is_id(id)));
-        let all: std::collections::BTreeSet<char> = ids.iter().flat_map(|it| it.chars()).collect();
-        assert_eq!(all.len(), 32);
-        for text in [
-            "",
-            "short",
-            "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-            "abcdefghijklmnopqrstuvwxy/",
-            &"a".repeat(64),
-        ] {
-            assert!(!is_id(text), "{text}");
-        }
-    }
 }

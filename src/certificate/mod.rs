@@ -35,7 +35,7 @@ use rustls::sign::CertifiedKey;
 pub use encoding::{fingerprint, pem};
 pub use validity::Validity;
 
-use self::authority::{Authority, is_private};
+use self::authority::Authority;
 use self::own::Watched;
 use crate::clock::Timestamp;
 use crate::files::{FileError, Files};
@@ -330,41 +330,6 @@ impl ResolvesServerCert for Certificates {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.served.load().as_ref().map(|it| Arc::clone(&it.key))
     }
-}
-
-/// The addresses at which a device in the home reaches `listen`: those themselves, or all of this
-/// machine's where that is every one.
-pub fn addresses_of(listen: impl IntoIterator<Item = IpAddr>) -> Vec<IpAddr> {
-    let mut addresses = Vec::new();
-    for address in listen {
-        if !address.is_unspecified() {
-            addresses.push(address);
-            continue;
-        }
-        let Ok(interfaces) = nix::ifaddrs::getifaddrs() else {
-            continue;
-        };
-        let here = interfaces.filter_map(|it| {
-            let address = it.address?;
-            let v4 = address.as_sockaddr_in().map(|it| IpAddr::V4(it.ip()));
-            v4.or_else(|| address.as_sockaddr_in6().map(|it| IpAddr::V6(it.ip())))
-        });
-        // `[::]` takes IPv4 too, unless somebody else has it.
-        addresses.extend(here.filter(|it| address.is_ipv6() || it.is_ipv4()));
-    }
-    addresses.retain(|address| match address {
-        // Without its interface it leads nowhere.
-        IpAddr::V6(v6) => !v6.is_unicast_link_local(),
-        IpAddr::V4(_) => true,
-    });
-    addresses.sort();
-    addresses.dedup();
-    addresses
-}
-
-/// Whether `address` is of a private network.
-pub fn is_of_home(address: IpAddr) -> bool {
-    is_private(&address)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use super::invitation::{self, Invitation};
 use super::mobileconfig::{Profile, escape};
 use super::{Served, encoding, qr};
+use crate::config::check_client_id;
 use crate::discovery::Services;
 
 /// What is shown: its media type and its content.
@@ -43,7 +44,7 @@ pub fn page(path: &str, services: &Services, served: &Served) -> Option<Page> {
     };
     let invitation = Invitation {
         device: "this device",
-        id: Some(id).filter(|id| invitation::is_id(id))?,
+        id: Some(id).filter(|id| check_client_id(id).is_ok())?,
         services,
         served,
     };

@@ -13,6 +13,8 @@ use crate::files::MemoryFiles;
 use crate::update::RELEASED;
 
 const DAY: i64 = 86_400;
+/// An id that could be a device's.
+const ID: &str = "mzxw6ytboi5hk3tpojsxg5dbnq";
 
 fn at(days: i64) -> Wall {
     Wall::Set(Timestamp::from_second(RELEASED as i64 + days * DAY).unwrap())
@@ -482,7 +484,7 @@ fn pages_show_what_a_device_needs() {
     assert!(profile.contains("com.apple.security.root"));
     assert!(!profile.contains("dnsSettings"));
 
-    let id = "abcdefghijklmnopqrstuvwxyz";
+    let id = ID;
     let (_, invite) = text(&format!("/invite/{id}"));
     let url = format!("https://dns.home.example:8443/dns-query/{id}");
     assert!(invite.contains(&url), "{invite}");
@@ -519,13 +521,13 @@ fn without_an_authority_of_our_own_nothing_of_it_is_shown() {
     let services = services();
     let invitation = Invitation {
         device: "phone",
-        id: "abcdefghijklmnopqrstuvwxyz",
+        id: ID,
         services: &services,
         served: &served,
     };
     let profile = invitation.mobileconfig(false).unwrap();
     assert!(!profile.contains("com.apple.security.root"));
-    let invite = page("/invite/abcdefghijklmnopqrstuvwxyz", &services, &served).unwrap();
+    let invite = page(&format!("/invite/{ID}"), &services, &served).unwrap();
     let invite = String::from_utf8(invite.1).unwrap();
     assert!(invite.contains("Private DNS"), "{invite}");
     assert!(!invite.contains("Certificate"), "{invite}");

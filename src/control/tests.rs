@@ -371,7 +371,7 @@ async fn the_document_and_the_routes_know_the_same_paths() {
         .map(|(method, path, _)| (method.to_string(), path.to_owned()))
         .collect();
     assert_eq!(described, served);
-    assert_eq!(described.len(), 30);
+    assert_eq!(described.len(), 32);
     for (method, path) in &described {
         if path.ends_with("/stream") {
             continue;
