@@ -350,6 +350,11 @@ impl Designation {
         is_private || self.addresses.iter().any(|net| net.contains(&client))
     }
 
+    /// The server's name.
+    pub const fn name(&self) -> NameBuf {
+        self.name
+    }
+
     /// RDATA of the SVCB records.
     pub fn records(&self) -> impl Iterator<Item = &[u8]> {
         self.records.iter().map(Vec::as_slice)

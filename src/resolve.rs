@@ -22,7 +22,7 @@ use crate::cache::Hit;
 use crate::clock::{Clock, Moment};
 use crate::config::DeviceMatch;
 use crate::device::{Asking, Claim, Origin, Via, Who};
-use crate::discovery::Designation;
+use crate::discovery::{Designated, Designation};
 use crate::egress::{self, Egress, Opening, Spelling};
 use crate::journal::{Journal, Outcome, Source, Transport};
 use crate::limit::{Client, CookieJar, Rate, RateLimiter, Whereabouts};
@@ -374,6 +374,10 @@ impl Resolver {
             took: Duration::ZERO,
         };
         if let Some((designation, what)) = ours {
+            // An id before our name is a secret: the log must not hold it.
+            if what == Designated::OurName {
+                outcome.qname = designation.name();
+            }
             let code = synth::designated(what, designation, client, query, frame, out);
             return self.done(outcome, code);
         }

@@ -200,12 +200,12 @@ impl Daemon {
         }
         let id_of = |config: &Config| {
             let device = config.devices.iter().find(|it| it.name == query.who)?;
-            let ids = device.matches.iter().filter_map(|it| match it {
+            let mut ids = device.matches.iter().filter_map(|it| match it {
                 DeviceMatch::Id(id) => Some(id.clone()),
                 _ => None,
             });
             // The last one is the newest.
-            ids.last()
+            ids.next_back()
         };
         let snapshot = self.resolver.snapshot();
         if !snapshot

@@ -2,7 +2,7 @@
 
 use crate::control::told;
 use crate::support::home::free_port;
-use crate::support::wire::{ask, rtype};
+use crate::support::wire::rtype;
 use crate::support::{Home, wait_for};
 
 /// A service binding (RFC 9460).
@@ -121,6 +121,15 @@ fn a_device_is_invited_and_its_id_taken_back() {
         written.contains(&id) && written.contains(&second),
         "{written}"
     );
+
+    // Its name leads here, and the log does not hold it.
+    let own = home.look_up("127.0.0.5", &format!("{id}.dns.home.example"), rtype::A);
+    assert_eq!(own.answers(), ["A 127.0.0.1"]);
+    let log = wait_for("the question in the log", || {
+        let log = told(&home, &["log"]);
+        log.contains("dns.home.example").then_some(log)
+    });
+    assert!(!log.contains(&id), "{log}");
 
     // What is shown of a device to everybody else is not enough to be it.
     let shown = told(&home, &["device", "show", "Mia's tablet"]);
