@@ -17,6 +17,7 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_macros))]
 
 pub mod cache;
+pub mod certificate;
 #[allow(
     clippy::disallowed_macros,
     reason = "printing is what commands are for"
@@ -27,6 +28,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod device;
+pub mod discovery;
 pub mod egress;
 pub mod evidence;
 pub mod files;

@@ -16,12 +16,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::cache::Hit;
 use crate::clock::{Clock, Moment};
 use crate::config::DeviceMatch;
 use crate::device::{Asking, Claim, Origin, Via, Who};
+use crate::discovery::{Designated, Designation};
 use crate::egress::{self, Egress, Opening, Spelling};
 use crate::journal::{Journal, Outcome, Source, Transport};
 use crate::limit::{Client, CookieJar, Rate, RateLimiter, Whereabouts};
@@ -59,6 +60,8 @@ pub struct Resolver {
     limiter: RateLimiter,
     cookies: CookieJar,
     tunnels: Tunnels,
+    /// What is said of our own encrypted DNS, if there is any.
+    designation: ArcSwapOption<Designation>,
     journal: Arc<Journal>,
     clock: Clock,
     egress: Egress,
@@ -167,6 +170,7 @@ impl Resolver {
             limiter: RateLimiter::default(),
             cookies: CookieJar::new(),
             tunnels: Tunnels::default(),
+            designation: ArcSwapOption::empty(),
             journal,
             clock,
             egress: Egress::default(),
@@ -190,6 +194,11 @@ impl Resolver {
         }
         self.world.store(Arc::clone(&next));
         self.close_egress(&next);
+    }
+
+    /// Says from now on that of our own encrypted DNS; without it there is none.
+    pub fn designate(&self, designation: Option<Designation>) {
+        self.designation.store(designation.map(Arc::new));
     }
 
     /// Lets `keeper` say from now on what holds.
@@ -345,6 +354,12 @@ impl Resolver {
         let (device, view) = hour.view_of(index, Some(client));
         frame.ceiling = view.ttl_ceiling(at);
         let question = query.question;
+        // Before all rules: they are there because of us, and who finds us is bound by them.
+        let ours = self.designation.load();
+        let ours = ours.as_ref().and_then(|it| {
+            let what = it.find(question.qname.as_ref(), question.qtype, client)?;
+            Some((it, what))
+        });
         let mut outcome = Outcome {
             at,
             transport,
@@ -354,12 +369,23 @@ impl Resolver {
             privacy: view.profile.privacy,
             qname: question.qname,
             qtype: question.qtype,
-            verdict: judge_name(question.qname.as_ref(), question.qtype, &view),
+            verdict: match ours {
+                Some(_) => Verdict::Allow(SPECIAL_USE),
+                None => judge_name(question.qname.as_ref(), question.qtype, &view),
+            },
             of_lifeline: false,
             source: Source::Own,
             rcode: 0,
             took: Duration::ZERO,
         };
+        if let Some((designation, what)) = ours {
+            // An id before our name is a secret: the log must not hold it.
+            if what == Designated::OurName {
+                outcome.qname = designation.name();
+            }
+            let code = synth::designated(what, designation, client, query, frame, out);
+            return self.done(outcome, code);
+        }
         // Before another reason stands in its place.
         outcome.of_lifeline = outcome.is_of_lifeline();
         let asked = match outcome.verdict {

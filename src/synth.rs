@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::config::BlockAnswer;
 use crate::device::HomeAnswer;
+use crate::discovery::{Designated, Designation};
 use crate::language::Sentence;
 use crate::message::{Extra, Query, Reply, Structured, ede, rcode, rtype};
 use crate::policy::{self, SpecialUse};
@@ -19,6 +20,9 @@ const ANY_TTL: u32 = 3600;
 
 /// How long a client may keep what we say of devices in the home: their addresses change.
 const HOME_TTL: u32 = 30;
+
+/// How long a client may keep what we say of our own encrypted DNS: the certificate may change.
+const DESIGNATION_TTL: u32 = 300;
 
 /// What the OPT of every answer to one query carries, and how long the answer may be.
 #[derive(Clone, Copy, Debug)]
@@ -173,6 +177,45 @@ pub fn special_use(
     }
     reply.finish(frame.limit, frame.extra);
     code
+}
+
+/// Answers a query of `client` about our own encrypted DNS.
+pub fn designated(
+    what: Designated,
+    designation: &Designation,
+    client: IpAddr,
+    query: &Query<'_>,
+    frame: Frame<'_>,
+    out: &mut Vec<u8>,
+) -> u16 {
+    let mut reply = Reply::to_query(query, rcode::NOERROR, out);
+    let mut is_answered = false;
+    match what {
+        Designated::Services => {
+            for record in designation.records() {
+                reply.record_of_question(rtype::SVCB, DESIGNATION_TTL, record);
+                is_answered = true;
+            }
+        }
+        Designated::OurName => {
+            for address in designation.addresses_for(client) {
+                let kind = if address.is_ipv4() {
+                    rtype::A
+                } else {
+                    rtype::AAAA
+                };
+                if kind == query.question.qtype {
+                    reply.address(address, HOME_TTL);
+                    is_answered = true;
+                }
+            }
+        }
+    }
+    if !is_answered {
+        reply.soa(HOME_TTL);
+    }
+    reply.finish(frame.limit, frame.extra);
+    rcode::NOERROR
 }
 
 /// Answers a query about a device in the home.

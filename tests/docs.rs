@@ -177,7 +177,7 @@ fn every_command_line_is_one_the_program_takes() {
 fn the_manual_page_names_every_verb_and_option() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/hedgerow.8");
     let page = std::fs::read_to_string(page).unwrap().replace('\\', "");
-    let verbs: [&[&str]; 48] = [
+    let verbs: [&[&str]; 51] = [
         &["serve"],
         &["check"],
         &["explain"],
@@ -203,6 +203,9 @@ fn the_manual_page_names_every_verb_and_option() {
         &["device", "name"],
         &["device", "assign"],
         &["device", "forget"],
+        &["device", "invite"],
+        &["device", "revoke"],
+        &["encrypted", "show"],
         &["profile", "list"],
         &["profile", "show"],
         &["firewall", "print"],

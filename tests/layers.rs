@@ -28,7 +28,7 @@ const LAYERS: &[&[&str]] = &[
         "synth", "policy", "standing", "profile", "device", "cache", "upstream", "journal",
         "limit", "egress",
     ],
-    &["grants", "quota"],
+    &["grants", "quota", "certificate", "discovery"],
     &["wall"],
     &["message", "config", "update"],
     &["lists", "language", "schedule"],

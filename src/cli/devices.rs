@@ -1,7 +1,7 @@
 //! `hedgerow device`: who is there, who is new, and whose each device is.
 
 use super::output::{Cell, Style, Table, plain, time, words};
-use super::{DeviceVerb, Exit, Failure, Format, Output};
+use super::{DeviceVerb, Exit, Failure, Format, Output, invite};
 use crate::control::api::{Device, DeviceChange, DeviceMac, NewDevice};
 use crate::control::client::Client;
 use crate::mac::Mac;
@@ -39,6 +39,15 @@ pub(super) async fn run(
             ],
             format,
         ),
+        DeviceVerb::Invite {
+            who,
+            format,
+            again,
+            locked,
+        } => return invite::invite(who, format, again, locked, daemon, output).await,
+        DeviceVerb::Revoke { who, format } => {
+            return invite::revoke(who, format, daemon, output).await;
+        }
         DeviceVerb::Forget { who, format } => {
             ("/api/v1/devices/forget", vec![("who", Some(who))], format)
         }

@@ -10,6 +10,7 @@ mod devices;
 mod explain;
 mod family;
 mod firewall;
+mod invite;
 mod lists;
 mod log;
 mod output;
@@ -258,6 +259,9 @@ enum Verb {
     /// The devices
     #[command(subcommand)]
     Device(DeviceVerb),
+    /// Encrypted DNS
+    #[command(subcommand)]
+    Encrypted(invite::EncryptedVerb),
     /// The profiles
     #[command(subcommand)]
     Profile(ProfileVerb),
@@ -441,6 +445,27 @@ enum DeviceVerb {
         #[command(flatten)]
         format: Format,
     },
+    /// Show what a device needs to use this resolver wherever it is; makes its id if it has none
+    Invite {
+        /// Its name
+        who: String,
+        /// How to print it
+        #[arg(long, value_enum, default_value = "text")]
+        format: invite::Shape,
+        /// Make a new id although it has one; the other stays
+        #[arg(long)]
+        again: bool,
+        /// Forbid to switch the profile off; heeded on supervised Apple devices only
+        #[arg(long)]
+        locked: bool,
+    },
+    /// Take a device's ids back: who shows one gets no answer any more
+    Revoke {
+        /// Its name
+        who: String,
+        #[command(flatten)]
+        format: Format,
+    },
     /// Take a device's name away, so that it is a guest
     Forget {
         /// A name, the number of a new device, a MAC address or an address
@@ -607,6 +632,7 @@ fn dispatch(
         Verb::Service(ServiceVerb::Show { id, format }) => services::show(&id, format, output),
         Verb::Lists(verb) => lists::run(verb, &daemon(), backend, output),
         Verb::Schedule(verb) => schedule::run(verb, backend, output),
+        Verb::Encrypted(verb) => wait(invite::encrypted(verb, &daemon(), output)),
         Verb::Device(verb) => wait(devices::run(verb, &daemon(), output)),
         Verb::Profile(ProfileVerb::List(format)) => wait(show::profiles(format, &daemon(), output)),
         Verb::Profile(ProfileVerb::Show { name, format }) => {

@@ -51,6 +51,16 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
         let name = name.unwrap_or_default();
         facts.push(("listening", format!("{address} {transport}{name}")));
     }
+    if let Some(served) = &status.encrypted {
+        let certificate = match &served.certificate {
+            Some(it) => format!("certificate until {}", time(&it.not_after)),
+            None => "no certificate".to_owned(),
+        };
+        facts.push((
+            "encrypted",
+            format!("{}, {certificate}", plain(&served.name)),
+        ));
+    }
     let verdict = |label: &str| status.totals.verdicts.get(label).copied().unwrap_or(0);
     facts.push((
         "queries",

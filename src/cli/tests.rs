@@ -171,6 +171,7 @@ hedgerow 0.1.0, running for 1 d 2 h 3 min (pid 4711)
 config     /etc/hedgerow/hedgerow.toml (generation 2)
 reload     2026-11-22 11:00:00Z, took effect
 listening  0.0.0.0:53 udp
+encrypted  dns.home.example, certificate until 2027-02-20 12:00:00Z
 queries    3, 1 blocked, 0 in a safe form, 1 waiting for upstream
 dropped    4 too many from one client, 0 from addresses not served
 cache      100 answers, 64.0 KiB of 4.0 MiB, 75 % found
@@ -346,6 +347,8 @@ fn devices_are_named_assigned_and_forgotten() {
         );
         assert_eq!(done.err, "note: somebody should know this\n");
     }
+    let done = beside("device revoke tablet", false, |_| ());
+    assert_eq!(done.out, "the ids of tablet are revoked\n");
     let done = beside("device name nobody tv", false, |_| ());
     assert_eq!(done.exit, Exit::Failed);
     assert_eq!(done.err, "error: nobody is known as `nobody`\n");
@@ -957,5 +960,70 @@ fn what_cannot_be_said_is_told_exactly() {
         "quota show --json",
     ] {
         assert_eq!(alone(line).exit, Exit::NotRunning, "{line}");
+    }
+}
+
+#[test]
+fn an_invitation_is_told_in_four_shapes() {
+    let id = "mzxw6ytboi5hk3tpojsxg5dbnq";
+    let done = beside("device invite tablet", false, |_| ());
+    assert_eq!(done.exit, Exit::Fine, "{done:?}");
+    for part in [
+        "Whoever has what stands here asks as tablet",
+        "hedgerow device revoke tablet",
+        &format!("  https://dns.home.example/invite/{id}\n"),
+        &format!("  https://dns.home.example/dns-query/{id}\n"),
+        &format!("  {id}.dns.home.example\n"),
+        "█▀▀▀",
+        "Certificate Trust Settings",
+    ] {
+        assert!(done.out.contains(part), "{part}: {}", done.out);
+    }
+    // Its authority is the household's, which Android's private DNS does not take.
+    assert!(!done.out.contains("Android"), "{}", done.out);
+    assert_eq!(done.err, "note: somebody should know this\n");
+    let svg = beside("device invite tablet --format svg", false, |_| ());
+    assert!(svg.out.starts_with("<svg ") && svg.out.ends_with("</svg>\n"));
+    let list = beside(
+        "device invite tablet --format mobileconfig --locked",
+        false,
+        |_| (),
+    );
+    assert_eq!(list.out, "<plist locked=\"true\"/>\n");
+    let json = beside("device invite tablet --format json", false, |_| ());
+    let read: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(read["id"], id);
+    let none = beside("device invite phone", false, |_| ());
+    assert_eq!(none.exit, Exit::Failed);
+    assert_eq!(none.err, "error: nobody is known as `phone`\n");
+}
+
+#[test]
+fn encrypted_dns_is_shown_to_people_and_to_servers() {
+    let done = beside("encrypted show", false, |_| ());
+    let sum = vec!["AB"; 32].join(":");
+    assert_eq!(
+        done.out,
+        format!(
+            "name             dns.home.example\n\
+             DNS over TLS     port 853\n\
+             DNS over HTTPS   https://dns.home.example/dns-query\n\
+             devices find it  by themselves (DDR)\n\
+             certificate      of the household's own authority\n\
+             valid until      2027-02-20 12:00:00Z\n\
+             authority until  2036-11-22 00:00:00Z\n\
+             its SHA-256      {sum}\n"
+        )
+    );
+    for (server, out) in [
+        ("dnsmasq", "dhcp-option=162,00:01\n"),
+        (
+            "odhcpd",
+            "list dnr '1 dns.home.example 192.0.2.1 alpn=dot port=853'\n",
+        ),
+        ("ca", "-----BEGIN CERTIFICATE-----\nMAo=\n"),
+    ] {
+        let done = beside(&format!("encrypted show --for {server}"), false, |_| ());
+        assert_eq!(done.out, out);
     }
 }

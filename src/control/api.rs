@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 pub use super::child::ChildStatus;
 pub use super::devices::{DeviceChange, DeviceMac, LooksLike, NewDevice};
+pub use super::encrypted::{Certificate, Encrypted, Invitation};
 pub use super::family::{AccessRequest, Grant, GrantChange, QuotaUse, RequestChange};
 pub use super::lists::{
     BadLine, List, ListMatch, ListSearch, ListUpdateReport, ListUpdated, ListUpdates,
@@ -37,6 +38,8 @@ pub struct Status {
     pub last_reload: Option<ReloadReport>,
     /// Where it listens.
     pub listeners: Vec<Listener>,
+    /// Encrypted DNS, if it is served.
+    pub encrypted: Option<Encrypted>,
     /// Threads that answer.
     pub workers: u32,
     /// Queries since the start.

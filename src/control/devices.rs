@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(test)]
 use utoipa::{IntoParams, ToSchema};
 
-use super::ControlError;
+use super::{ControlError, RevokeQuery};
 use crate::mac::Mac;
 
 /// A MAC address of a device.
@@ -122,6 +122,16 @@ pub enum DeviceRequest {
         /// The MAC address.
         mac: Option<Mac>,
     },
+    /// One more id of its own.
+    Invite {
+        /// Who.
+        who: String,
+    },
+    /// No id counts any more.
+    Revoke {
+        /// Who.
+        who: String,
+    },
     /// Not to be known any more.
     Forget {
         /// Who.
@@ -135,6 +145,12 @@ impl From<NameDeviceQuery> for DeviceRequest {
             who: query.who,
             name: query.name,
         }
+    }
+}
+
+impl From<RevokeQuery> for DeviceRequest {
+    fn from(query: RevokeQuery) -> Self {
+        Self::Revoke { who: query.who }
     }
 }
 
@@ -176,7 +192,7 @@ impl TryFrom<AssignDeviceQuery> for DeviceRequest {
 pub struct DeviceChange {
     /// Its name now; of one that is forgotten, the name or what it was known by.
     pub device: String,
-    /// `added`, `changed` or `forgotten`.
+    /// `added`, `changed`, `revoked` or `forgotten`.
     pub done: String,
     /// Its profile.
     pub profile: Option<String>,

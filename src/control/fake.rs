@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::api::{
-    BadLine, CacheStatus, Device, DeviceChange, DeviceMac, DeviceSummary, Evidence,
-    ExplainedDevice, ExplainedProfile, ExplainedQuestion, Explanation, Flushed, List, ListMatch,
-    ListSearch, ListSummary, ListUpdateReport, ListUpdated, ListUpdates, Listener, LooksLike,
-    NewDevice, Profile, ReloadReport, Status, UpstreamStatus, Voice, VoiceEffect,
+    BadLine, CacheStatus, Certificate, Device, DeviceChange, DeviceMac, DeviceSummary, Encrypted,
+    Evidence, ExplainedDevice, ExplainedProfile, ExplainedQuestion, Explanation, Flushed,
+    Invitation, List, ListMatch, ListSearch, ListSummary, ListUpdateReport, ListUpdated,
+    ListUpdates, Listener, LooksLike, NewDevice, Profile, ReloadReport, Status, UpstreamStatus,
+    Voice, VoiceEffect,
 };
 use super::{
-    Asker, Boxed, ControlError, DeviceRequest, ExplainRequest, Household, ListUpdateRequest,
+    Asker, Boxed, ControlError, DeviceRequest, ExplainRequest, Household, InviteQuery,
+    ListUpdateRequest,
 };
 use crate::clock::{ManualTime, Moment, Timestamp};
 use crate::config::Privacy;
@@ -171,6 +173,25 @@ impl Household for FakeHousehold {
                 transport: "udp".into(),
                 name: None,
             }],
+            encrypted: Some(Encrypted {
+                name: "dns.home.example".into(),
+                dot: Some(853),
+                doh: Some("https://dns.home.example/dns-query".into()),
+                doq: None,
+                certificate: Some(Certificate {
+                    issuer: "household".into(),
+                    not_before: "2026-11-21T12:00:00Z".into(),
+                    not_after: "2027-02-20T12:00:00Z".into(),
+                    expires: 1_803_124_800,
+                    covers_ids: true,
+                    authority_sha256: Some(vec!["AB"; 32].join(":")),
+                    authority_not_after: Some("2036-11-22T00:00:00Z".into()),
+                    authority_pem: Some("-----BEGIN CERTIFICATE-----\nMAo=\n".into()),
+                }),
+                discovered: true,
+                dnsmasq: vec!["dhcp-option=162,00:01".into()],
+                odhcpd: vec!["list dnr '1 dns.home.example 192.0.2.1 alpn=dot port=853'".into()],
+            }),
             workers: 2,
             totals: self.journal.totals(),
             in_flight: 1,
@@ -286,6 +307,28 @@ impl Household for FakeHousehold {
         ]
     }
 
+    fn invite(&self, query: InviteQuery) -> Boxed<'_, Result<Invitation, ControlError>> {
+        Box::pin(async move {
+            if query.who != "tablet" {
+                let error = format!("nobody is known as `{}`", query.who.escape_debug());
+                return Err(ControlError::not_found(error, ""));
+            }
+            let id = "mzxw6ytboi5hk3tpojsxg5dbnq";
+            let url = |path: &str| Some(format!("https://dns.home.example/{path}/{id}"));
+            Ok(Invitation {
+                device: query.who,
+                id: id.into(),
+                tls_name: Some(format!("{id}.dns.home.example")),
+                quic_name: None,
+                https_url: url("dns-query"),
+                page: url("invite"),
+                mobileconfig: Some(format!("<plist locked=\"{}\"/>\n", query.locked)),
+                authority_sha256: Some(vec!["AB"; 32].join(":")),
+                notes: vec!["somebody should know this".into()],
+            })
+        })
+    }
+
     fn change_device(
         &self,
         request: DeviceRequest,
@@ -298,6 +341,8 @@ impl Household for FakeHousehold {
                 }
                 DeviceRequest::Name { name, .. } => (name, "added"),
                 DeviceRequest::Assign { who, .. } => (who, "changed"),
+                DeviceRequest::Invite { who } => (who, "changed"),
+                DeviceRequest::Revoke { who } => (who, "revoked"),
                 DeviceRequest::Forget { who } => (who, "forgotten"),
             };
             let is_there = done != "forgotten";

@@ -163,6 +163,7 @@ impl Collector for Readings {
         self.durations(&mut page)?;
         self.cache(&mut page)?;
         self.upstreams(&mut page)?;
+        self.certificate(&mut page)?;
         self.lists(&mut page)
     }
 }
@@ -281,6 +282,19 @@ impl Readings {
                 .encode_histogram::<NoLabelSet>(durations.sum_s, durations.count, &buckets, None)?;
         }
         Ok(())
+    }
+
+    fn certificate(&self, page: &mut Page<'_>) -> fmt::Result {
+        let served = self.status.encrypted.as_ref();
+        let Some(certificate) = served.and_then(|it| it.certificate.as_ref()) else {
+            return Ok(());
+        };
+        page.gauge(
+            "certificate_expires_timestamp",
+            "When the certificate of encrypted DNS expires",
+            Some(&Unit::Seconds),
+            u64::try_from(certificate.expires).unwrap_or(0),
+        )
     }
 
     fn cache(&self, page: &mut Page<'_>) -> fmt::Result {

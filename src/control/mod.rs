@@ -12,6 +12,7 @@ pub mod api;
 pub mod child;
 pub mod client;
 mod devices;
+mod encrypted;
 mod explain;
 pub mod family;
 mod family_routes;
@@ -37,6 +38,7 @@ use crate::name::NameBuf;
 
 pub use api::ControlError;
 pub use devices::{AssignDeviceQuery, DeviceRequest, ForgetDeviceQuery, NameDeviceQuery};
+pub use encrypted::{InviteQuery, RevokeQuery};
 pub use explain::{Asker, ExplainQuery, ExplainRequest};
 pub use family::Family;
 pub use lists::{ListSearchQuery, ListUpdateQuery, ListUpdateRequest};
@@ -77,6 +79,13 @@ pub trait Household: Family + Send + Sync + 'static {
         &self,
         request: DeviceRequest,
     ) -> Boxed<'_, Result<api::DeviceChange, ControlError>>;
+
+    /// What a device needs to ask us wherever it is; one that has no id yet gets one. A caller that
+    /// goes away does not stop it.
+    ///
+    /// # Errors
+    /// As for [`Self::change_device`]; [`ControlError::BadRequest`] where encrypted DNS is not served.
+    fn invite(&self, query: InviteQuery) -> Boxed<'_, Result<api::Invitation, ControlError>>;
 
     /// All profiles.
     fn profiles(&self) -> Vec<api::Profile>;

@@ -28,11 +28,12 @@ use utoipa::{IntoParams, OpenApi};
 #[cfg(test)]
 use super::api::LogEntry;
 use super::api::{
-    Device, DeviceChange, ErrorBody, Explanation, Flushed, List, ListSearch, ListUpdateReport,
-    LogPage, NewDevice, Profile, ReloadReport, Status, Top,
+    Device, DeviceChange, ErrorBody, Explanation, Flushed, Invitation, List, ListSearch,
+    ListUpdateReport, LogPage, NewDevice, Profile, ReloadReport, Status, Top,
 };
 use super::child;
 use super::devices::{AssignDeviceQuery, DeviceRequest, ForgetDeviceQuery, NameDeviceQuery};
+use super::encrypted::{InviteQuery, RevokeQuery};
 use super::explain::ExplainQuery;
 use super::family_routes as family;
 use super::follow::Follow;
@@ -79,6 +80,8 @@ pub(super) struct Door {
         name_device,
         assign_device,
         forget_device,
+        invite_device,
+        revoke_device,
         profiles,
         lists,
         search_lists,
@@ -120,7 +123,7 @@ pub(super) fn generated_openapi() -> String {
 }
 
 /// Every route: method, path, handler.
-pub(super) fn table() -> [(Method, &'static str, MethodRouter<Door>); 30] {
+pub(super) fn table() -> [(Method, &'static str, MethodRouter<Door>); 32] {
     [
         (Method::GET, "/api/v1/status", get(status)),
         (Method::GET, "/api/v1/devices", get(devices)),
@@ -128,6 +131,8 @@ pub(super) fn table() -> [(Method, &'static str, MethodRouter<Door>); 30] {
         (Method::POST, "/api/v1/devices/name", post(name_device)),
         (Method::POST, "/api/v1/devices/assign", post(assign_device)),
         (Method::POST, "/api/v1/devices/forget", post(forget_device)),
+        (Method::POST, "/api/v1/devices/invite", post(invite_device)),
+        (Method::POST, "/api/v1/devices/revoke", post(revoke_device)),
         (Method::GET, "/api/v1/profiles", get(profiles)),
         (Method::GET, "/api/v1/lists", get(lists)),
         (Method::GET, "/api/v1/lists/search", get(search_lists)),
@@ -319,6 +324,40 @@ async fn assign_device(
 async fn forget_device(
     State(door): State<Door>,
     Parameters(query): Parameters<ForgetDeviceQuery>,
+) -> Answer<DeviceChange> {
+    change_device(door, query.into()).await
+}
+
+/// Tells what a device needs to ask us wherever it is; one that has no id yet gets one.
+#[cfg_attr(test, utoipa::path(
+    post,
+    path = "/api/v1/devices/invite",
+    params(InviteQuery),
+    responses(
+        (status = 200, body = Invitation),
+        ChangeRefused
+    )
+))]
+async fn invite_device(
+    State(door): State<Door>,
+    Parameters(query): Parameters<InviteQuery>,
+) -> Answer<Invitation> {
+    whole(async move { door.household.invite(query).await }).await
+}
+
+/// Takes all ids of a device back: whoever shows one gets no answer from now on.
+#[cfg_attr(test, utoipa::path(
+    post,
+    path = "/api/v1/devices/revoke",
+    params(RevokeQuery),
+    responses(
+        (status = 200, body = DeviceChange),
+        ChangeRefused
+    )
+))]
+async fn revoke_device(
+    State(door): State<Door>,
+    Parameters(query): Parameters<RevokeQuery>,
 ) -> Answer<DeviceChange> {
     change_device(door, query.into()).await
 }

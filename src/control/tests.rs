@@ -371,7 +371,7 @@ async fn the_document_and_the_routes_know_the_same_paths() {
         .map(|(method, path, _)| (method.to_string(), path.to_owned()))
         .collect();
     assert_eq!(described, served);
-    assert_eq!(described.len(), 30);
+    assert_eq!(described.len(), 32);
     for (method, path) in &described {
         if path.ends_with("/stream") {
             continue;
@@ -573,6 +573,7 @@ async fn metrics_are_readable_and_say_nothing_about_anybody() {
     for line in [
         "hedgerow_build_info{version=\"0.1.0\"} 1.0",
         "hedgerow_queries_total{protocol=\"udp\",family=\"ipv4\",qtype=\"A\"} 2",
+        "hedgerow_certificate_expires_timestamp_seconds 1803124800.0",
         "hedgerow_responses_total{action=\"block\",rcode=\"NOERROR\"} 1",
         "hedgerow_blocked_total{category=\"gambling\"} 1",
         "hedgerow_request_duration_seconds_bucket{le=\"0.0025\",source=\"own\"} 1",

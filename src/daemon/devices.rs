@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use super::household::{Daemon, counted_device, match_text};
 use super::newcomers::{self, Newcomer, Present, Whom, has, macs_of};
 use crate::clock::Timestamp;
-use crate::config::{Config, Device, DeviceEdit, DeviceMatch, Diagnostic, Loaded, MAX_FILE};
+use crate::config::{self, Config, Device, DeviceEdit, DeviceMatch, Diagnostic, Loaded, MAX_FILE};
 use crate::control::{ControlError, DeviceRequest, api};
 use crate::device::{Arrival, Confidence, HostName, Witness};
 use crate::evidence::mdns;
@@ -395,6 +395,48 @@ impl Daemon {
                 })?;
                 Ok(added(name, profile.clone(), whom, present))
             }
+            (DeviceRequest::Invite { .. }, Meant::Device(index)) => {
+                let id = config::new_client_id();
+                let name = ours(index, &format!("write `ids = [\"{id}\"]` there"))?;
+                Ok(Plan {
+                    edits: vec![DeviceEdit::AddId {
+                        name: name.clone(),
+                        id,
+                    }],
+                    name,
+                    done: "changed",
+                    notes: Vec::new(),
+                })
+            }
+            (DeviceRequest::Revoke { .. }, Meant::Device(index)) => {
+                let name = ours(index, "take `ids` out there")?;
+                let mut ids = config.devices[index].matches.iter();
+                if !ids.any(|it| matches!(it, DeviceMatch::Id(_))) {
+                    return Err(ControlError::bad_request(
+                        "it has no id",
+                        "`hedgerow device invite` gives it one",
+                    ));
+                }
+                Ok(Plan {
+                    edits: vec![DeviceEdit::RevokeId {
+                        name: name.clone(),
+                        id: None,
+                    }],
+                    name,
+                    done: "revoked",
+                    notes: vec![
+                        "whoever shows one gets no answer any more; take the profile or the private \
+                         DNS off the device too"
+                            .to_owned(),
+                    ],
+                })
+            }
+            (DeviceRequest::Invite { .. } | DeviceRequest::Revoke { .. }, Meant::New(_)) => {
+                Err(ControlError::bad_request(
+                    "it has no name yet",
+                    "`hedgerow device assign` gives it one, and a profile",
+                ))
+            }
             (DeviceRequest::Forget { .. }, Meant::Device(index)) => {
                 let name = ours(index, "take it out there")?;
                 Ok(Plan {
@@ -559,7 +601,11 @@ fn rewrite(
 impl DeviceRequest {
     fn who(&self) -> &str {
         match self {
-            Self::Name { who, .. } | Self::Assign { who, .. } | Self::Forget { who } => who,
+            Self::Name { who, .. }
+            | Self::Assign { who, .. }
+            | Self::Invite { who }
+            | Self::Revoke { who }
+            | Self::Forget { who } => who,
         }
     }
 }
@@ -640,7 +686,7 @@ fn is_ours(config: &Config, path: &Path, index: usize, instead: &str) -> Result<
 
 /// Why the devices file cannot be changed.
 fn broken(path: &Path, error: &impl std::fmt::Display) -> ControlError {
-    let copy: PathBuf = crate::config::good_copy(path);
+    let copy: PathBuf = config::good_copy(path);
     ControlError::bad_request(
         format!("{}: {error}", path.display()),
         format!(

@@ -11,10 +11,12 @@ use super::lists::{list_states, list_summary};
 use super::newcomers::Newcomers;
 use super::search::search_lists;
 use super::updates::Updates;
+use crate::certificate::Certificates;
 use crate::clock::{Clock, Moment};
 use crate::config::{self, Config, DeviceMatch};
 use crate::control::{
-    Boxed, ControlError, DeviceRequest, ExplainRequest, Household, ListUpdateRequest, api,
+    Boxed, ControlError, DeviceRequest, ExplainRequest, Household, InviteQuery, ListUpdateRequest,
+    api,
 };
 use crate::device::{Who, Witness};
 use crate::evidence::leases::{LeaseFile, Leases};
@@ -44,6 +46,10 @@ pub struct Daemon {
     pub(super) logging: Logging,
     /// What the household said for a while, and what is used of its quotas.
     pub(super) families: Arc<Families>,
+    /// The certificate of encrypted DNS.
+    pub(super) certificates: Arc<Certificates>,
+    /// Where encrypted DNS is listened for, with the ports that the system chose.
+    pub(super) encrypted: config::Encrypted,
     /// Those nobody named.
     pub(super) newcomers: Newcomers,
     /// Where others hear what happens in the home.
@@ -103,6 +109,7 @@ impl Daemon {
             .doubt(downloads_in_trouble(&config, &after.lists));
         self.leases.follow(&config.identity);
         self.follow_firewall(Some(&before.config), &config);
+        self.tend_certificate();
         self.reloaded.notify_one();
         for diagnostic in &report.diagnostics {
             if diagnostic.is_error() {
@@ -185,6 +192,7 @@ impl Daemon {
         warnings.extend(self.out_of_sight(snapshot));
         warnings.extend(self.announcements(&snapshot.config));
         warnings.extend(self.families.clock_doubt());
+        warnings.extend(self.certificate_warning());
         let refused = &self.resolver.refused().last_foreign;
         if let Some(client) = *refused.lock().unwrap_or_else(PoisonError::into_inner) {
             warnings.push(format!(
@@ -256,6 +264,7 @@ impl Household for Arc<Daemon> {
             config_generation: snapshot.generation,
             last_reload: self.reloader.last_report().map(report_text),
             listeners: self.listeners.clone(),
+            encrypted: self.encrypted_text(),
             workers: u32::try_from(self.workers).unwrap_or(u32::MAX),
             totals,
             in_flight: snapshot.upstream.told_questions() as u64,
@@ -336,6 +345,18 @@ impl Household for Arc<Daemon> {
             let done = tokio::task::spawn_blocking(changing).await;
             done.unwrap_or_else(|error| {
                 let text = format!("the change broke off: {error}");
+                Err(ControlError::unavailable(text, ""))
+            })
+        })
+    }
+
+    fn invite(&self, query: InviteQuery) -> Boxed<'_, Result<api::Invitation, ControlError>> {
+        let daemon = Self::clone(self);
+        Box::pin(async move {
+            let inviting = move || daemon.invite_device(&query);
+            let done = tokio::task::spawn_blocking(inviting).await;
+            done.unwrap_or_else(|error| {
+                let text = format!("the invitation broke off: {error}");
                 Err(ControlError::unavailable(text, ""))
             })
         })

@@ -8,6 +8,7 @@
 mod child;
 mod devices;
 mod doors;
+mod encrypted;
 mod events;
 mod explain;
 mod family;
@@ -46,6 +47,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
+use crate::certificate::Certificates;
 use crate::clock::Clock;
 use crate::config::{Config, DeviceMatch, Diagnostic, Listen, LogTarget, Overrides};
 use crate::control::{self, Household, api};
@@ -227,6 +229,8 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
     resolver.keep_time(Arc::clone(&families) as Arc<dyn TimeKeeper>);
     let daemon = Arc::new(Daemon {
         families,
+        certificates: Certificates::new(Files::disk()),
+        encrypted: snapshot.config.encrypted.clone(),
         newcomers: Newcomers::load(
             Files::disk(),
             clock.clone(),
@@ -256,6 +260,8 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
     });
     // Before the first query: a reveal goes on where it was.
     daemon.renew_reveals(daemon.families.look().wall);
+    // Before the first handshake.
+    daemon.tend_certificate();
     daemon.follow_firewall(None, &snapshot.config);
     let ready = Ready {
         addresses,
@@ -309,6 +315,9 @@ async fn run(
     let following = devices::follow(Arc::clone(&daemon), arrivals, stopped.clone());
     tokio::spawn(following);
     tokio::spawn(timekeeper::keep(Arc::clone(&daemon), stopped.clone()));
+    if daemon.encrypted.is_on() {
+        tokio::spawn(encrypted::keep(Arc::clone(&daemon), stopped.clone()));
+    }
     let door: Arc<dyn Household> = Arc::new(Arc::clone(&daemon));
     if let Some(socket) = control {
         let serving = control::server::serve(socket, Arc::clone(&door), wait_for(stopped.clone()));

@@ -14,6 +14,7 @@ mod support;
 mod apart;
 mod control;
 mod devices;
+mod encrypted;
 mod family;
 mod life;
 mod limits;
