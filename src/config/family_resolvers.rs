@@ -1,8 +1,8 @@
 //! Public resolvers that filter for families, under words that stand for them in `servers`.
 //!
-//! Each line was taken from what its operator publishes: the page and the day stand beside it. The
-//! first and the second address of either kind belong together as one server, so that a home with
-//! IPv4 or IPv6 alone reaches both.
+//! Each line is what its operator publishes. Beside it stand the page, and the day on which it was
+//! last compared with what is printed of that page. An IPv4 and an IPv6 address belong together as
+//! one server, so that a home with either alone reaches both servers.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -25,7 +25,7 @@ pub(super) struct FamilyResolver {
     servers: [[&'static str; 2]; 2],
     /// Where its operator says so.
     pub(super) source: &'static str,
-    /// When that was looked at.
+    /// When that was last compared.
     pub(super) seen: &'static str,
 }
 

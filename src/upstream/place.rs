@@ -246,12 +246,12 @@ where
         };
         match ended {
             Some((_, address, Ok(opened))) => return Ok((address, opened)),
-            Some((index, _, Err(fault))) => {
-                if first_fault.as_ref().is_none_or(|(first, _)| index < *first) {
-                    first_fault = Some((index, fault));
-                }
+            Some((index, _, Err(fault)))
+                if first_fault.as_ref().is_none_or(|(first, _)| index < *first) =>
+            {
+                first_fault = Some((index, fault));
             }
-            None => {}
+            Some(_) | None => {}
         }
     }
 }

@@ -180,7 +180,7 @@ fn cannot_connect(error: &ConnectError) -> Fault {
 pub(super) fn fault_of(error: &ConnectionError) -> Fault {
     match error {
         ConnectionError::TransportError(error) => {
-            // TLS alerts come as codes (RFC 9001 section 4.8), with rustls's words where it is ours.
+            // TLS alerts come as codes (RFC 9001 section 4.8), with words where they are ours.
             Fault::said(plain(&error.reason, &error.code.to_string()))
         }
         ConnectionError::ApplicationClosed(closed) if closed.error_code == NO_ERROR => {

@@ -181,7 +181,7 @@ impl Server {
     /// How long to wait for it before another is asked too: as long as 19 of 20 replies take.
     pub(super) fn hedge(&self) -> Duration {
         let state = self.state();
-        let usual = state.latency.p95().or(state.rtt.map(|rtt| rtt * 3));
+        let usual = state.latency.p95().or_else(|| state.rtt.map(|rtt| rtt * 3));
         usual.map_or(LONGEST_HEDGE, |time| {
             time.clamp(SHORTEST_HEDGE, LONGEST_HEDGE)
         })

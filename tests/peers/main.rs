@@ -38,8 +38,8 @@ struct Ports {
     plain: u16,
 }
 
-/// Writes the files of a program into a folder that holds `cert.pem` and `key.pem`, and says how it is
-/// started.
+/// Writes the files of a program into a folder that holds `cert.pem` and `key.pem`, and says how
+/// it is started.
 type SetUp = fn(&Path, &Ports) -> Command;
 
 fn name(index: usize) -> String {

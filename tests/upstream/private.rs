@@ -25,7 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::TlsAcceptor;
 
-use crate::stub::{Act, Seen};
+use crate::stub::{Act, Script, Seen};
 
 /// An encrypted resolver on loopback that does what its script says; gone when dropped.
 pub(crate) struct Private {
@@ -38,7 +38,7 @@ pub(crate) struct Private {
 }
 
 struct Shared {
-    script: Box<dyn Fn(&Seen) -> Vec<Act> + Send + Sync>,
+    script: Box<Script>,
     door: Door,
     seen: Mutex<Vec<Seen>>,
     connections: AtomicUsize,
