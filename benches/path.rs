@@ -76,7 +76,9 @@ fn hot(part: &str) {
     // of the rank is spread evenly.
     let mut state = 1_u64;
     let mut zipf = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         let even = (state >> 11) as f64 / (1_u64 << 53) as f64;
         (1000_f64.powf(even) as usize - 1).min(999)
     };
