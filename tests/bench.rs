@@ -20,25 +20,24 @@ fn output_of(program: &str, arguments: &[&str]) -> Option<Output> {
 
 #[test]
 fn what_measures_passes_its_own_tests() {
-    let arguments = [
-        "-B",
-        "-m",
-        "unittest",
-        "discover",
-        "-s",
-        "bench/lists/measure",
-    ];
-    let Some(output) = output_of("python3", &arguments) else {
-        return;
-    };
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains("Ran 15 tests"), "{said}");
+    for (folder, count) in [
+        ("bench/lists/measure", 15),
+        ("bench/serve/measure", 9),
+        ("bench/count", 4),
+    ] {
+        let arguments = ["-B", "-m", "unittest", "discover", "-s", folder];
+        let Some(output) = output_of("python3", &arguments) else {
+            return;
+        };
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{folder}: {said}");
+        assert!(said.contains(&format!("Ran {count} tests")), "{said}");
+    }
 }
 
 #[test]
-fn shellcheck_finds_nothing_in_the_script() {
-    let Some(output) = output_of("shellcheck", &["bench/lists/run"]) else {
+fn shellcheck_finds_nothing_in_the_scripts() {
+    let Some(output) = output_of("shellcheck", &["bench/lists/run", "bench/serve/run"]) else {
         return;
     };
     let said = String::from_utf8(output.stdout).unwrap();

@@ -216,7 +216,9 @@ mod tests {
             .collect()
     }
 
-    fn drawn(which: &str, seed: u64, count: usize) -> Vec<(Vec<u8>, Expect)> {
+    type Drawn = (Vec<u8>, Expect);
+
+    fn drawn(which: &str, seed: u64, count: usize) -> Vec<Drawn> {
         let mut mix = Mix::new(which, &names(), seed, seed).unwrap();
         let mut out = [0; SIZE];
         (0..count)
@@ -232,7 +234,7 @@ mod tests {
         let all = drawn("household", 7, 100_000);
         assert_eq!(all, drawn("household", 7, 100_000));
         assert_ne!(all, drawn("household", 8, 100_000));
-        let share = |is_it: &dyn Fn(&(Vec<u8>, Expect)) -> bool| {
+        let share = |is_it: &dyn Fn(&Drawn) -> bool| {
             all.iter().filter(|it| is_it(it)).count() as f64 / all.len() as f64
         };
         let blocked = share(&|it| it.1 == Expect::Blocked);
