@@ -383,6 +383,8 @@ async fn the_document_and_the_routes_know_the_same_paths() {
             "/name",
             "/assign",
             "/forget",
+            "/invite",
+            "/revoke",
             "/grants",
             "/undo",
             "/pauses",
