@@ -26,30 +26,19 @@ fn kdig_asks_by_every_way() {
     let own = format!("+tls-hostname={PHONE}.{NAME}");
     let path = format!("+https={NAME}/dns-query/{PHONE}");
     let by_name = format!("+https={NAME}/dns-query");
-    let help = Command::new("kdig").arg("--help").output();
-    let help = help.map(|it| String::from_utf8_lossy(&it.stdout).into_owned());
-    let has_quic = help.is_ok_and(|it| it.contains("quic")) && cfg!(feature = "quic");
-    let ways: [(SocketAddr, &[&str]); 6] = [
+    let ways: [(SocketAddr, &[&str]); 5] = [
         (house.tls, &["+tls"]),
         (house.tls, &["+tls", "+padding", "+keepopen"]),
         (house.https, &[&by_name]),
         (house.https, &[&by_name, "+https-get"]),
         (house.https, &[&path]),
-        (house.tls, &["+quic"]),
     ];
     for (to, way) in ways {
-        if way.contains(&"+quic") && !has_quic {
-            continue;
-        }
         let arguments = [way, &[&root, &host, "www.example", "A"]].concat();
         let Some(text) = clients::kdig(to, "", &arguments) else {
             return;
         };
-        if way.contains(&"+quic") && text.is_empty() {
-            // It knows the option and was built without the library.
-            continue;
-        }
-        assert_eq!(clients::status(&text), "NOERROR", "{way:?}\n{text}");
+        assert!(text.contains("status: NOERROR"), "{way:?}\n{text}");
         assert_eq!(clients::records(&text), ["A 192.0.2.1"], "{way:?}\n{text}");
     }
     let arguments = ["+tls", &root, &own, "phone.example", "A"];
@@ -57,6 +46,17 @@ fn kdig_asks_by_every_way() {
         return;
     };
     assert_eq!(clients::records(&text), ["A 0.0.0.0"], "{text}");
+    // Some builds of kdig know the option and were made without the library: they end without a word, or
+    // break. What QUIC is like is asked by others too.
+    let port = house.tls.port().to_string();
+    let mut command = Command::new("kdig");
+    command.args(["@127.0.0.1", "-p", &port, "+quic", &root, &host]);
+    command.args(["+timeout=10", "www.example", "A"]);
+    let text = command.output().map(|it| it.stdout).unwrap_or_default();
+    if cfg!(feature = "quic") && !text.is_empty() {
+        let text = String::from_utf8_lossy(&text);
+        assert_eq!(clients::records(&text), ["A 192.0.2.1"], "{text}");
+    }
 }
 
 #[test]

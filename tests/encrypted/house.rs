@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
@@ -62,6 +62,10 @@ impl House {
     pub(crate) fn open(more: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        // Another name than the server's, or programs take that for its own authority.
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "the home's authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let root = params.self_signed(&key).unwrap();
         let issuer = Issuer::new(params, key);
@@ -100,6 +104,15 @@ impl House {
     /// The file of the authority's certificate.
     pub(crate) fn root_file(&self) -> PathBuf {
         self.home.path("root.pem")
+    }
+
+    /// What a command says that asks the daemon.
+    pub(crate) fn hedgerow(&self, arguments: &[&str]) -> String {
+        let socket = self.home.path("../run/control.sock");
+        let socket = ["--socket", socket.to_str().unwrap()];
+        let output = self.home.hedgerow(&[arguments, &socket].concat());
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// A client's side of TLS that trusts the home's authority.

@@ -38,11 +38,9 @@ fn an_id_names_a_device_from_everywhere() {
     // Without one it is who is at its address.
     let mut talk = house.dot();
     as_phone(talk.ask(&ask("desk.example", rtype::A)).answers());
-    let status = house.home.hedgerow(&["log", "--limit", "50"]);
-    let log = String::from_utf8_lossy(&status.stdout).into_owned();
+    let log = house.hedgerow(&["log"]);
     assert!(log.contains("phone"), "{log}");
-    let shown = house.home.hedgerow(&["device", "list"]);
-    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let shown = house.hedgerow(&["device", "list"]);
     assert!(
         shown.contains("id mzxw…") && !shown.contains(PHONE),
         "{shown}"
