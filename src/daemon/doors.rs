@@ -10,13 +10,14 @@ use rustls::server::ResolvesServerCert;
 use tokio::sync::watch;
 use tracing::error;
 
+use super::household::Daemon;
 use super::{ServeError, give_last_answers, wait_for};
-use crate::config::Config;
+use crate::certificate::Certificates;
+use crate::config::{self, Config};
 use crate::control::api;
-use crate::files::Files;
-use crate::listener::certificate::read_certificate;
+use crate::journal::Transport;
+use crate::listener::Pages;
 use crate::listener::encrypted::{self, Door};
-use crate::resolve::Resolver;
 
 /// Sockets that are bound, before there is a certificate for them.
 pub(super) struct Bound(Vec<Door>);
@@ -45,31 +46,27 @@ impl Doors {
     /// Starts the thread; gives it with its pulse.
     pub(super) fn start(
         self,
-        resolver: &Arc<Resolver>,
+        daemon: &Arc<Daemon>,
         stopped: &watch::Receiver<bool>,
     ) -> io::Result<(JoinHandle<()>, Arc<AtomicU64>)> {
         let pulse = Arc::new(AtomicU64::new(0));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let (resolver, stopped) = (Arc::clone(resolver), stopped.clone());
-        let running = self.run(resolver, stopped, Arc::clone(&pulse));
+        let (daemon, stopped) = (Arc::clone(daemon), stopped.clone());
+        let running = self.run(daemon, stopped, Arc::clone(&pulse));
         let thread = std::thread::Builder::new()
             .name("encrypted".to_owned())
             .spawn(move || runtime.block_on(running))?;
         Ok((thread, pulse))
     }
 
-    async fn run(
-        self,
-        resolver: Arc<Resolver>,
-        stopped: watch::Receiver<bool>,
-        pulse: Arc<AtomicU64>,
-    ) {
+    async fn run(self, daemon: Arc<Daemon>, stopped: watch::Receiver<bool>, pulse: Arc<AtomicU64>) {
         let mut serving = tokio::spawn(encrypted::serve(
             self.doors,
             self.certificate,
-            Arc::clone(&resolver),
+            Arc::clone(&daemon) as Arc<dyn Pages>,
+            Arc::clone(&daemon.resolver),
         ));
         let mut beat = tokio::time::interval(Duration::from_secs(1));
         let mut stopped = std::pin::pin!(wait_for(stopped));
@@ -87,36 +84,36 @@ impl Doors {
             }
         }
         serving.abort();
-        give_last_answers(&resolver).await;
+        give_last_answers(&daemon.resolver).await;
     }
 }
 
 impl Bound {
-    /// Puts a certificate to the sockets. Without one there is no encrypted DNS, which is told: the
-    /// family's DNS in the clear matters more.
-    pub(super) fn with_certificate(
-        self,
-        config: &Config,
-        files: &Files,
-        warnings: &mut Vec<String>,
-    ) -> Option<Doors> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let Some(from) = &config.encrypted.certificate else {
-            warnings
-                .push("`[encrypted]` without `certificate`: nothing of it is served".to_owned());
-            return None;
+    /// Puts a certificate to the sockets; none if there are none.
+    pub(super) fn with_certificate(self, certificates: &Arc<Certificates>) -> Option<Doors> {
+        (!self.0.is_empty()).then(|| Doors {
+            doors: self.0,
+            certificate: Arc::clone(certificates) as Arc<dyn ResolvesServerCert>,
+        })
+    }
+
+    /// What `config` serves encrypted, with the ports that the system chose.
+    pub(super) fn encrypted(&self, config: &config::Encrypted) -> config::Encrypted {
+        let of = |transport| {
+            let doors = self.0.iter().filter(|door| door.transport == transport);
+            doors.map(|door| door.address).collect()
         };
-        match read_certificate(files, from) {
-            Ok(certificate) => Some(Doors {
-                doors: self.0,
-                certificate,
-            }),
-            Err(error) => {
-                warnings.push(format!("no encrypted DNS: {error}"));
-                None
-            }
+        config::Encrypted {
+            dot: of(Transport::Dot),
+            doh: of(Transport::Doh),
+            doq: of(Transport::Doq),
+            ..config.clone()
         }
+    }
+}
+
+impl Pages for Daemon {
+    fn page(&self, path: &str) -> Option<(&'static str, Vec<u8>)> {
+        self.encrypted_page(path)
     }
 }

@@ -188,7 +188,9 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         become_user(user)?;
     }
 
-    let doors = doors.with_certificate(&config, &files, &mut warnings);
+    let certificates = Certificates::new(files.clone());
+    let encrypted = doors.encrypted(&config.encrypted);
+    let doors = doors.with_certificate(&certificates);
     let (neighbours, service) = Neighbours::new();
     let leases = Leases::new(
         files.clone(),
@@ -229,8 +231,8 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
     resolver.keep_time(Arc::clone(&families) as Arc<dyn TimeKeeper>);
     let daemon = Arc::new(Daemon {
         families,
-        certificates: Certificates::new(Files::disk()),
-        encrypted: snapshot.config.encrypted.clone(),
+        certificates,
+        encrypted,
         newcomers: Newcomers::load(
             Files::disk(),
             clock.clone(),
@@ -310,7 +312,7 @@ async fn run(
     tokio::spawn(Arc::clone(&daemon.leases).run());
     let mut crew = Crew::start(bound, workers, &daemon.resolver, &stopped)?;
     if let Some(doors) = doors {
-        crew.add(doors.start(&daemon.resolver, &stopped)?);
+        crew.add(doors.start(&daemon, &stopped)?);
     }
     let following = devices::follow(Arc::clone(&daemon), arrivals, stopped.clone());
     tokio::spawn(following);

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 use tracing::{debug, warn};
 
+use super::http::Pages;
 use super::places::{Bounds, Place, Places};
 use super::stream::{Patience, Talk};
 use super::tcp::{self, ACCEPT_PAUSE};
@@ -103,22 +104,25 @@ fn bind_udp(address: SocketAddr, transport: Transport) -> Result<Door, BindError
 pub(super) struct Hall {
     pub(super) resolver: Arc<Resolver>,
     pub(super) places: Arc<Places>,
+    pub(super) pages: Arc<dyn Pages>,
     certificate: Arc<dyn ResolvesServerCert>,
 }
 
 /// Serves at `doors` until the task is dropped. Each newcomer sees the certificate that `certificate`
-/// gives at that moment.
+/// gives at that moment; over HTTPS there are `pages` beside DNS.
 ///
 /// # Errors
 /// When TLS or a socket cannot be used at all.
 pub async fn serve(
     doors: Vec<Door>,
     certificate: Arc<dyn ResolvesServerCert>,
+    pages: Arc<dyn Pages>,
     resolver: Arc<Resolver>,
 ) -> io::Result<()> {
     let hall = Arc::new(Hall {
         resolver,
         places: Arc::default(),
+        pages,
         certificate,
     });
     let mut serving = tokio::task::JoinSet::new();

@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use hyper::StatusCode;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap,
+    HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Method, Uri};
 
 use super::encrypted::{may_stay, shown};
@@ -17,9 +20,17 @@ use crate::resolve::{Resolver, Step};
 /// The type of DNS messages.
 const MESSAGE_TYPE: &str = "application/dns-message";
 
-/// A request that can become a question.
+/// Who has pages to show beside DNS.
+pub trait Pages: std::fmt::Debug + Send + Sync {
+    /// The media type and the content of what stands at `path`; none if nothing does.
+    fn page(&self, path: &str) -> Option<(&'static str, Vec<u8>)>;
+}
+
+/// What a request is about.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Request {
+    /// A page for people.
+    Page(&'static str, Vec<u8>),
     /// The message is in the URL.
     Get(Vec<u8>),
     /// The message is the body.
@@ -66,6 +77,32 @@ impl Response {
     }
 }
 
+impl Response {
+    /// A page for people; it needs nothing from elsewhere, and its address, which may hold an id, is
+    /// told to nobody.
+    pub(super) fn page(kind: &'static str, body: Vec<u8>) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        for (name, value) in [
+            (CONTENT_TYPE, kind),
+            (CACHE_CONTROL, "no-store"),
+            (
+                CONTENT_SECURITY_POLICY,
+                "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+            ),
+            (REFERRER_POLICY, "no-referrer"),
+            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        Self {
+            status: StatusCode::OK,
+            headers,
+            body,
+        }
+    }
+}
+
 /// Looks at the head of a request from `origin`, and adds to that the id which the path shows.
 ///
 /// # Errors
@@ -76,9 +113,18 @@ pub(super) fn read_head(
     headers: &HeaderMap,
     origin: &mut Origin,
     resolver: &Resolver,
+    pages: &dyn Pages,
 ) -> Result<Request, StatusCode> {
     let snapshot = resolver.snapshot();
-    let path_id = id_in_path(uri.path(), &snapshot.config.encrypted.path)?;
+    let path_id = match id_in_path(uri.path(), &snapshot.config.encrypted.path) {
+        Ok(path_id) => path_id,
+        // Pages are for the home: outside of it nobody needs to know what this is.
+        Err(status) if *method == Method::GET && snapshot.serves(origin.client) => {
+            let page = pages.page(uri.path());
+            return page.map_or(Err(status), |(kind, body)| Ok(Request::Page(kind, body)));
+        }
+        Err(status) => return Err(status),
+    };
     if let Some(id) = path_id {
         // Two names for one device contradict each other.
         if origin.id.is_some_and(|other| other != id) {

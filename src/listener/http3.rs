@@ -76,18 +76,20 @@ async fn respond(
         origin.interface = 0;
     }
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-    let head = http::read_head(method, uri, headers, &mut origin, &visit.resolver);
+    let (resolver, pages) = (&*visit.resolver, &*visit.pages);
+    let head = http::read_head(method, uri, headers, &mut origin, resolver, pages);
     let message = match head {
+        Ok(http::Request::Page(kind, body)) => Err(Response::page(kind, body)),
         Ok(http::Request::Get(message)) => Ok(message),
         Ok(http::Request::Post) => match timeout(patience, read_body(&mut stream)).await {
-            Ok(body) => body,
-            Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+            Ok(body) => body.map_err(Response::error),
+            Err(_) => Err(Response::error(StatusCode::REQUEST_TIMEOUT)),
         },
-        Err(status) => Err(status),
+        Err(status) => Err(Response::error(status)),
     };
     let (response, outcome) = match message {
         Ok(message) => http::answer(&message, &origin, visit.transport, &visit.resolver).await,
-        Err(status) => (Response::error(status), None),
+        Err(response) => (response, None),
     };
     let mut head = hyper::Response::new(());
     *head.status_mut() = response.status;

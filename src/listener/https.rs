@@ -22,7 +22,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::Resolver;
 use super::encrypted::Hall;
-use super::http::{self, Response};
+use super::http::{self, Pages, Response};
 use super::idle::Pulse;
 use super::places::Place;
 use super::stream::{MAX_MESSAGE, Patience};
@@ -43,6 +43,7 @@ pub(super) struct Visit {
     pub(super) origin: Origin,
     pub(super) transport: Transport,
     pub(super) resolver: Arc<Resolver>,
+    pub(super) pages: Arc<dyn Pages>,
     pub(super) patience: Patience,
     pub(super) pulse: Arc<Pulse>,
 }
@@ -59,6 +60,7 @@ impl Visit {
             origin,
             transport,
             resolver: Arc::clone(&hall.resolver),
+            pages: Arc::clone(&hall.pages),
             patience,
             pulse: Pulse::new(patience),
         })
@@ -127,7 +129,8 @@ async fn respond(
 ) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
     let _beat = visit.pulse.begin();
     let response = match read(request, &visit).await {
-        Ok((message, origin)) => {
+        Ok(Read::Page(response)) => response,
+        Ok(Read::Message(message, origin)) => {
             let (response, outcome) =
                 http::answer(&message, &origin, visit.transport, &visit.resolver).await;
             if let Some(outcome) = outcome {
@@ -143,20 +146,29 @@ async fn respond(
     Ok(written)
 }
 
-/// Reads the whole of a request: the message, and who sends it.
-async fn read(request: Request<Incoming>, visit: &Visit) -> Result<(Vec<u8>, Origin), StatusCode> {
+/// The whole of a request.
+enum Read {
+    /// It is answered already.
+    Page(Response),
+    /// A DNS message, and who sends it.
+    Message(Vec<u8>, Origin),
+}
+
+async fn read(request: Request<Incoming>, visit: &Visit) -> Result<Read, StatusCode> {
     let (head, body) = request.into_parts();
     let mut origin = visit.origin;
     let (method, uri, headers) = (&head.method, &head.uri, &head.headers);
-    match http::read_head(method, uri, headers, &mut origin, &visit.resolver)? {
-        http::Request::Get(message) => Ok((message, origin)),
+    let (resolver, pages) = (&*visit.resolver, &*visit.pages);
+    match http::read_head(method, uri, headers, &mut origin, resolver, pages)? {
+        http::Request::Page(kind, body) => Ok(Read::Page(Response::page(kind, body))),
+        http::Request::Get(message) => Ok(Read::Message(message, origin)),
         http::Request::Post => {
             if body.size_hint().lower() > MAX_MESSAGE as u64 {
                 return Err(StatusCode::PAYLOAD_TOO_LARGE);
             }
             let reading = Limited::new(body, MAX_MESSAGE).collect();
             match timeout(visit.patience.message, reading).await {
-                Ok(Ok(body)) => Ok((body.to_bytes().into(), origin)),
+                Ok(Ok(body)) => Ok(Read::Message(body.to_bytes().into(), origin)),
                 Ok(Err(error)) if error.is::<LengthLimitError>() => {
                     Err(StatusCode::PAYLOAD_TOO_LARGE)
                 }

@@ -6,7 +6,6 @@
 //! before lists are loaded, so that a busy port is told at once, and read only afterwards, so that no
 //! child gets an unfiltered answer.
 
-pub mod certificate;
 #[cfg(feature = "quic")]
 mod doq;
 pub mod encrypted;
@@ -29,6 +28,8 @@ use std::net::{IpAddr, SocketAddr};
 use socket2::{Domain, Protocol, Socket, Type};
 
 pub use self::places::Places;
+pub use http::Pages;
+
 use crate::config::Listen;
 use crate::device::Origin;
 use crate::limit::Client;
