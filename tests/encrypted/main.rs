@@ -1,6 +1,6 @@
 //! Encrypted DNS through the real binary: over TLS ([`dot`]), HTTPS ([`doh`]), and QUIC ([`quic`]); by
 //! what people ask with ([`clients`]); by id, at home and from elsewhere ([`ids`]); and under clients
-//! that dawdle ([`patience`]).
+//! that dawdle ([`patience`]); and with the household's own authority ([`authority`]).
 //!
 //! On loopback 127.0.0.1 is at home, and every other address is somewhere on the internet.
 
@@ -11,6 +11,7 @@ mod skip;
 #[path = "../support/daemon/mod.rs"]
 mod support;
 
+mod authority;
 mod clients;
 mod doh;
 mod dot;
