@@ -12,6 +12,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use crate::config::check_client_id;
 use crate::message::rtype;
 use crate::name::{NameBuf, NameRef};
 
@@ -281,12 +282,11 @@ const ANY_RESOLVER: &[u8] = b"\x04_dns\x08resolver\x04arpa\x00";
 
 impl Designation {
     /// What is to be said of `services`, served with a certificate that `covers` names and
-    /// addresses; none if it holds for no address of ours.
+    /// addresses. Only one that holds for an address of ours can be found by it (RFC 9462 section
+    /// 4.2); our own name is ours with any.
     pub fn of(services: &Services, covers: impl Fn(&str) -> bool) -> Option<Self> {
         let reachable = services.reachable();
-        if !covers(&services.name) || !reachable.iter().any(|it| covers(&it.to_string())) {
-            return None;
-        }
+        let is_found = covers(&services.name) && reachable.iter().any(|it| covers(&it.to_string()));
         let name = NameBuf::parse(&services.name).ok()?;
         // Which of several a device could use is not known here; it asks for our name.
         let mut hints = Vec::new();
@@ -305,10 +305,11 @@ impl Designation {
         let records: Vec<Vec<u8>> = services
             .protocols()
             .into_iter()
+            .filter(|_| is_found)
             .zip(1..)
             .map(record)
             .collect();
-        (!records.is_empty()).then_some(Self {
+        Some(Self {
             service: NameBuf::parse(&format!("_dns.{}", services.name)).ok()?,
             name,
             records,
@@ -322,21 +323,36 @@ impl Designation {
         let wire = qname.as_wire();
         if qtype == rtype::SVCB && (wire == ANY_RESOLVER || wire == self.service.as_ref().as_wire())
         {
-            return Some(Designated::Services);
+            return self.is_found().then_some(Designated::Services);
         }
-        if !matches!(qtype, rtype::A | rtype::AAAA | rtype::HTTPS) {
-            return None;
+        if self.has_id(qname) {
+            // Whatever is asked of it, and by whomever: nobody else is to hear of an id.
+            return Some(Designated::OurName);
         }
-        let own = self.name.as_ref().as_wire();
-        let below = wire.strip_suffix(own)?;
-        let is_ours = match below.split_first() {
-            None => true,
-            // One label, which is no id if it begins like `_acme-challenge`.
-            Some((length, label)) => {
-                usize::from(*length) == label.len() && !label.starts_with(b"_")
-            }
+        let is_asked = matches!(qtype, rtype::A | rtype::AAAA | rtype::HTTPS);
+        let is_ours = wire == self.name.as_ref().as_wire();
+        (is_asked && is_ours && self.is_at_home(client)).then_some(Designated::OurName)
+    }
+
+    /// Whether devices find our encrypted DNS by it.
+    pub fn is_found(&self) -> bool {
+        !self.records.is_empty()
+    }
+
+    /// Whether an id, as a device may have one, stands before our name in `qname`, with or without
+    /// more before that. Other names below ours are somebody's own.
+    fn has_id(&self, qname: NameRef<'_>) -> bool {
+        let Some(mut below) = (qname.as_wire()).strip_suffix(self.name.as_ref().as_wire()) else {
+            return false;
         };
-        (is_ours && self.is_at_home(client)).then_some(Designated::OurName)
+        let mut last: &[u8] = &[];
+        while let Some((length, rest)) = below.split_first() {
+            let Some((label, rest)) = rest.split_at_checked(usize::from(*length)) else {
+                return false;
+            };
+            (last, below) = (label, rest);
+        }
+        std::str::from_utf8(last).is_ok_and(|label| check_client_id(label).is_ok())
     }
 
     /// Whether `client` is in a network of ours, or in a private one.
@@ -469,21 +485,35 @@ mod tests {
 
     #[test]
     fn nobody_is_led_to_a_certificate_that_does_not_hold() {
-        assert!(Designation::of(&services(), |_| false).is_none());
+        let found = |services: &Services, covers: &dyn Fn(&str) -> bool| {
+            Designation::of(services, covers).unwrap().is_found()
+        };
+        assert!(!found(&services(), &|_| false));
         let only_name = |it: &str| it == "dns.home.example";
-        assert!(Designation::of(&services(), only_name).is_none());
+        assert!(!found(&services(), &only_name));
         let only_address = |it: &str| it == "192.168.1.1";
-        assert!(Designation::of(&services(), only_address).is_none());
-        let both = |it: &str| only_name(it) || only_address(it);
-        assert!(Designation::of(&services(), both).is_some());
+        assert!(!found(&services(), &only_address));
+        assert!(found(&services(), &|it| only_name(it) || only_address(it)));
         let nothing = Services {
             dot: None,
             doh: None,
             doq: None,
             ..services()
         };
-        assert!(Designation::of(&nothing, |_| true).is_none());
+        assert!(!found(&nothing, &|_| true));
+        // Our own name is ours all the same, and nobody hears of an id.
+        let hidden = Designation::of(&services(), only_name).unwrap();
+        let find = |qname: &str, qtype| {
+            let client = "203.0.113.7".parse().unwrap();
+            hidden.find(name(qname).as_ref(), qtype, client)
+        };
+        assert_eq!(find("_dns.resolver.arpa", rtype::SVCB), None);
+        let id = format!("{ID}.dns.home.example");
+        assert_eq!(find(&id, 16), Some(Designated::OurName));
     }
+
+    /// As a device has one.
+    const ID: &str = "mzxw6ytboi5hk3tpojsxg5dbnq";
 
     #[test]
     fn what_we_answer_ourselves() {
@@ -514,17 +544,25 @@ mod tests {
             ("dns.home.example", rtype::A, AWAY, None),
             ("dns.home.example", rtype::SVCB, HOME, None),
             (
-                "abc.dns.home.example",
+                "mzxw6ytboi5hk3tpojsxg5dbnq.dns.home.example",
                 rtype::AAAA,
                 HOME,
                 Some(Designated::OurName),
             ),
             (
-                "abc.dns.home.example",
-                rtype::HTTPS,
+                "mzxw6ytboi5hk3tpojsxg5dbnq.dns.home.example",
+                16,
+                AWAY,
+                Some(Designated::OurName),
+            ),
+            (
+                "_853._tcp.mzxw6ytboi5hk3tpojsxg5dbnq.dns.home.example",
+                rtype::A,
                 HOME,
                 Some(Designated::OurName),
             ),
+            // Somebody's own.
+            ("nas.dns.home.example", rtype::A, HOME, None),
             ("a.b.dns.home.example", rtype::A, HOME, None),
             ("_acme-challenge.dns.home.example", rtype::A, HOME, None),
             ("xdns.home.example", rtype::A, HOME, None),

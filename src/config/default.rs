@@ -292,7 +292,7 @@ const LAYOUT: &[Layout] = &[
             ("dot", "?[\"0.0.0.0:853\", \"[::]:853\"]"),
             ("doh", "?[\"0.0.0.0:443\", \"[::]:443\"]"),
             ("doq", "?[\"0.0.0.0:853\", \"[::]:853\"]"),
-            ("http3", "true"),
+            ("http3", "false"),
             ("path", "\"/dns-query\""),
             ("certificate", "?\"/etc/hedgerow/cert.pem\""),
             ("key", "?\"/etc/hedgerow/key.pem\""),

@@ -72,7 +72,11 @@ pub(super) fn devices(
                     DeviceMatch::Subscriber(id) => {
                         format!("subscriber `{}` belongs to two devices", id.escape_debug())
                     }
-                    DeviceMatch::Id(id) => format!("id `{id}` belongs to two devices"),
+                    // The log may show this, which must not hold an id.
+                    DeviceMatch::Id(id) => format!(
+                        "id `{}…` belongs to two devices",
+                        id.chars().take(4).collect::<String>()
+                    ),
                     DeviceMatch::Net(net) if net.prefix_len() == net.max_prefix_len() => {
                         format!("address `{}` belongs to two devices", net.addr())
                     }

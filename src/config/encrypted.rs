@@ -31,7 +31,7 @@ pub(super) fn encrypted(
 ) -> Encrypted {
     let spec = &written.encrypted;
     let has_quic = cfg!(feature = "quic");
-    let http3 = spec.http3.unwrap_or(has_quic) && has_quic;
+    let http3 = spec.http3.unwrap_or(false) && has_quic;
     let mut taken = Taken::default();
     let dot = taken.addresses(spec.dot.as_deref(), TLS_PORT, &[Wire::Tcp], problems);
     let over: &[Wire] = if http3 {

@@ -247,7 +247,7 @@ pub struct Encrypted {
     pub doh: Vec<SocketAddr>,
     /// Where DNS over QUIC is answered (RFC 9250).
     pub doq: Vec<SocketAddr>,
-    /// Whether [`Self::doh`] answers HTTP/3 too. Default true where the build has QUIC.
+    /// Whether [`Self::doh`] answers HTTP/3 too. Default false.
     pub http3: bool,
     /// The path of DNS over HTTPS; begins with a slash and does not end with one. Default
     /// `/dns-query`.

@@ -177,7 +177,7 @@ impl Daemon {
             dot: services.dot,
             doq: services.doq,
             certificate: served.as_deref().map(certificate_text),
-            discovered: Designation::of(&services, covers).is_some(),
+            discovered: Designation::of(&services, covers).is_some_and(|it| it.is_found()),
             dnsmasq: services.for_dnsmasq().unwrap_or_default(),
             odhcpd: services.for_odhcpd(),
             name: services.name,

@@ -68,7 +68,7 @@ pub(super) async fn serve(
         let (connection, visit) = (connection.clone(), Arc::clone(&visit));
         tokio::spawn(async move {
             let _beat = beat;
-            if let Err(fault) = answer(send, receive, &connection, &visit).await {
+            if let Err(fault) = answer(send, receive, &visit).await {
                 debug!(client = %visit.origin.client, ?fault, "DNS over QUIC");
                 if fault == Fault::Protocol {
                     connection.close(fault.code(), b"");
@@ -79,12 +79,7 @@ pub(super) async fn serve(
 }
 
 /// Answers the question of one stream.
-async fn answer(
-    mut send: SendStream,
-    mut receive: RecvStream,
-    connection: &Connection,
-    visit: &Visit,
-) -> Result<(), Fault> {
+async fn answer(mut send: SendStream, mut receive: RecvStream, visit: &Visit) -> Result<(), Fault> {
     // The message is whole when the client has ended its side (section 4.2).
     let reading = receive.read_to_end(2 + MAX_MESSAGE);
     let framed = match timeout(visit.patience.message, reading).await {
@@ -99,12 +94,7 @@ async fn answer(
         Ok(Err(ReadToEndError::Read(_))) => return Ok(()),
     };
     let message = whole_message(&framed).ok_or(Fault::Protocol)?;
-    let mut origin = visit.origin;
-    // It may have moved to another network meanwhile.
-    origin.client = connection.remote_address().ip().to_canonical();
-    if origin.client != visit.origin.client {
-        origin.interface = 0;
-    }
+    let origin = visit.origin;
     let asked = http::ask(message, &origin, visit.transport, &visit.resolver);
     let answered = tokio::select! {
         answered = asked => answered,

@@ -104,6 +104,8 @@ fn bind_udp(address: SocketAddr, transport: Transport) -> Result<Door, BindError
 pub(super) struct Hall {
     pub(super) resolver: Arc<Resolver>,
     pub(super) places: Arc<Places>,
+    /// Those for whoever comes from outside, so that no stranger takes the home's.
+    outside: Arc<Places>,
     pub(super) pages: Arc<dyn Pages>,
     certificate: Arc<dyn ResolvesServerCert>,
 }
@@ -122,6 +124,7 @@ pub async fn serve(
     let hall = Arc::new(Hall {
         resolver,
         places: Arc::default(),
+        outside: Arc::default(),
         pages,
         certificate,
     });
@@ -187,17 +190,29 @@ impl Hall {
             return None;
         }
         snapshot.devices.catch_up();
-        let client = match is_served {
-            true => client_at(&snapshot, origin),
-            // Who it is will be known behind the handshake.
-            false => Client::Address(origin.client),
-        };
         let bounds = Bounds::encrypted(&snapshot.config.limits);
-        let place = self.places.take(client, bounds);
+        let (places, client, bounds) = match is_served {
+            true => (&self.places, client_at(&snapshot, origin), bounds),
+            // Who it is will be known behind the handshake.
+            false => {
+                let client = Client::Address(network_of(origin.client));
+                (&self.outside, client, bounds.outside())
+            }
+        };
+        let place = places.take(client, bounds);
         if place.is_none() {
             debug!(?client, "too many encrypted connections");
         }
         place
+    }
+}
+
+/// The first address of what one stranger can have all addresses of: 256 neighbours, or the network of
+/// one link.
+fn network_of(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(v4) => IpAddr::V4((u32::from(v4) & !0xff).into()),
+        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
     }
 }
 

@@ -42,11 +42,11 @@ pub(super) async fn serve(
             .map_err(io::Error::other)?;
         while let Some(request) = requests.accept().await.map_err(io::Error::other)? {
             let beat = pulse.begin();
-            let (visit, connection) = (Arc::clone(&visit), connection.clone());
+            let visit = Arc::clone(&visit);
             tokio::spawn(async move {
                 let _beat = beat;
                 // A stream that breaks is the client's loss.
-                drop(respond(request, &connection, &visit).await);
+                drop(respond(request, &visit).await);
             });
         }
         Ok(())
@@ -61,7 +61,6 @@ pub(super) async fn serve(
 
 async fn respond(
     request: RequestResolver<h3_quinn::Connection, Bytes>,
-    connection: &Connection,
     visit: &Visit,
 ) -> io::Result<()> {
     let patience = visit.patience.message;
@@ -70,11 +69,6 @@ async fn respond(
         .map_err(io::Error::other)?
         .map_err(io::Error::other)?;
     let mut origin = visit.origin;
-    // It may have moved to another network meanwhile.
-    origin.client = connection.remote_address().ip().to_canonical();
-    if origin.client != visit.origin.client {
-        origin.interface = 0;
-    }
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
     let (resolver, pages) = (&*visit.resolver, &*visit.pages);
     let head = http::read_head(method, uri, headers, &mut origin, resolver, pages);

@@ -42,6 +42,17 @@ impl Bounds {
             each: limits.encrypted_per_client,
         }
     }
+
+    /// What of these there is beside them for all who come from outside: a quarter.
+    pub(super) const fn outside(self) -> Self {
+        const fn quarter(of: usize) -> usize {
+            of.div_ceil(4)
+        }
+        Self {
+            all: quarter(self.all),
+            each: quarter(self.each),
+        }
+    }
 }
 
 /// A place for one connection, given back when dropped.

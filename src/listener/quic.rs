@@ -49,6 +49,9 @@ pub(super) async fn serve(
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     config
         .transport_config(Arc::new(transport_config(&limits, transport)?))
+        // Who asks is told by the address: a question in one packet from somebody else's would be
+        // judged as theirs before the new path is validated, and answered on the old one.
+        .migration(false)
         .max_incoming(MAX_INCOMING)
         .incoming_buffer_size(1 << 14)
         .incoming_buffer_size_total(MAX_INCOMING_OCTETS);

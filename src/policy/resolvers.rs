@@ -49,11 +49,39 @@ pub(super) fn is_resolver(address: IpAddr) -> bool {
     is_listed(address) || plain.is_some_and(|v4| is_listed(IpAddr::V4(v4)))
 }
 
+/// The same as ranges of plain numbers, the first and the last of each: an address of every answer is
+/// looked for here.
+static RANGES: LazyLock<Ranges> = LazyLock::new(|| {
+    let mut ranges = Ranges::default();
+    for net in RESOLVERS.iter() {
+        match (net.network(), net.broadcast()) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => ranges.v4.push((first.into(), last.into())),
+            (IpAddr::V6(first), IpAddr::V6(last)) => ranges.v6.push((first.into(), last.into())),
+            _ => {}
+        }
+    }
+    ranges
+});
+
+#[derive(Default)]
+struct Ranges {
+    v4: Vec<(u32, u32)>,
+    v6: Vec<(u128, u128)>,
+}
+
 fn is_listed(address: IpAddr) -> bool {
-    // None lies inside another: the last that does not begin behind it is the one.
-    let behind = RESOLVERS.partition_point(|net| net.network() <= address);
-    let last = behind.checked_sub(1).and_then(|last| RESOLVERS.get(last));
-    last.is_some_and(|net| net.contains(&address))
+    match address {
+        IpAddr::V4(address) => is_within(&RANGES.v4, address.into()),
+        IpAddr::V6(address) => is_within(&RANGES.v6, address.into()),
+    }
+}
+
+/// Whether `number` is in one of `ranges`, which are in order and none inside another.
+fn is_within<N: Ord + Copy>(ranges: &[(N, N)], number: N) -> bool {
+    // The last that does not begin behind it is the one.
+    let behind = ranges.partition_point(|(first, _)| *first <= number);
+    let last = behind.checked_sub(1).and_then(|last| ranges.get(last));
+    last.is_some_and(|(_, last)| number <= *last)
 }
 
 #[cfg(test)]

@@ -188,7 +188,10 @@ impl Tunnels {
         };
         let place = &mut ways[at];
         if place.closed_until > now && place.key == key {
-            place.closed_until = now + CLOSED.as_micros() as u64;
+            // Only more of the same keeps it closed, not an app that tries again.
+            if is_counted {
+                place.closed_until = now + CLOSED.as_micros() as u64;
+            }
             return true;
         }
         if !is_counted {

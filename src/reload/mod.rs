@@ -890,6 +890,13 @@ fn restart_needed(before: &Config, after: &Config) -> Vec<String> {
             before.server.workers != after.server.workers,
         ),
         ("server.user", before.server.user != after.server.user),
+        ("encrypted.dot", before.encrypted.dot != after.encrypted.dot),
+        ("encrypted.doh", before.encrypted.doh != after.encrypted.doh),
+        ("encrypted.doq", before.encrypted.doq != after.encrypted.doq),
+        (
+            "encrypted.http3",
+            before.encrypted.http3 != after.encrypted.http3,
+        ),
         ("control", before.control != after.control),
         ("metrics", before.metrics != after.metrics),
         ("log.target", before.log.target != after.log.target),

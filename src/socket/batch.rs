@@ -249,7 +249,7 @@ impl Outbox {
             let left = &mut self.headers[self.sent..self.count];
             // SAFETY: every header left describes memory of this outbox, of the lengths it says:
             // since it was added, nothing of that was changed (`room` gives out the buffer behind
-            // them), and the kernel only reads.
+            // them), and the kernel writes nothing but the length sent into each header.
             let sent = unsafe {
                 libc::sendmmsg(
                     socket.as_raw_fd(),

@@ -22,7 +22,7 @@ use super::group::{Group, Ranked};
 use super::server::{Server, Shown};
 use super::udp::{self, Heard};
 use super::way::Way;
-use super::wire::{Dress, Match, Request, rcode, rcode_of};
+use super::wire::{Dress, Match, Request, extended_errors, is_truncated, rcode, rcode_of};
 use crate::clock::{Clock, Moment};
 use crate::message::{Answer, Question};
 
@@ -40,6 +40,8 @@ pub(super) enum Said {
     Answer(Box<Answer>),
     /// It declined.
     Declined(u16),
+    /// It declined, and said that this is how it is: its filter or its validation was at work.
+    Forbidden(u16),
 }
 
 /// Why a server said nothing.
@@ -121,6 +123,9 @@ pub(super) async fn exchange(
                 if let Some(answer) = race.settle(lane, asked, result) {
                     return Ok(answer);
                 }
+                if race.is_final {
+                    return Err(race.failure());
+                }
                 if race.attempts.is_empty() || race.has_fresh() {
                     due = Instant::now();
                 }
@@ -172,7 +177,7 @@ impl Said {
     fn rcode(&self) -> u16 {
         match self {
             Self::Answer(_) => rcode::NOERROR,
-            Self::Declined(rcode) => *rcode,
+            Self::Declined(rcode) | Self::Forbidden(rcode) => *rcode,
         }
     }
 }
@@ -201,6 +206,8 @@ struct Race<'a> {
     lanes: Vec<Lane>,
     attempts: Vec<Attempt<'a>>,
     left: usize,
+    /// Somebody has said that nobody else is to be asked.
+    is_final: bool,
 }
 
 impl<'a> Race<'a> {
@@ -218,6 +225,7 @@ impl<'a> Race<'a> {
             left: servers.len() + REPEATS,
             lanes: servers.into_iter().map(lane).collect(),
             attempts: Vec::new(),
+            is_final: false,
         }
     }
 
@@ -305,6 +313,13 @@ impl<'a> Race<'a> {
                         server: label,
                         rcode,
                     },
+                    Said::Forbidden(rcode) => {
+                        self.is_final = true;
+                        Failure::Refused {
+                            server: label,
+                            rcode,
+                        }
+                    }
                 }
             }
             Err(Trouble::Malformed(what)) => {
@@ -421,8 +436,15 @@ async fn attempt(
         rcode::NOERROR | rcode::NXDOMAIN => Answer::from_upstream(&reply, question)
             .map(|answer| Said::Answer(Box::new(answer)))
             .map_err(|error| Trouble::Malformed(error.to_string())),
+        declined if is_forbidden(&reply) => Ok(Said::Forbidden(declined)),
         declined => Ok(Said::Declined(declined)),
     }
+}
+
+/// Whether who declines says by an Extended DNS Error (RFC 8914) that it was its filter (4 and 15 to
+/// 17) or its validation (6 to 12): to ask another would be to go round it.
+fn is_forbidden(reply: &[u8]) -> bool {
+    extended_errors(reply).any(|code| matches!(code, 4 | 6..=12 | 15..=17))
 }
 
 /// Whether a reply may mean that the server does not know EDNS.
@@ -443,14 +465,24 @@ async fn ask(
 ) -> Result<Vec<u8>, Trouble> {
     match &server.way {
         Way::Udp(address, _) => ask_by_udp(server, *address, question, clock, edns, is_retry).await,
-        Way::Tcp(_) => Ok(ask_by_tcp(server, question, clock, edns, is_retry)
-            .await?
-            .bytes),
+        Way::Tcp(_) => {
+            let reply = ask_by_tcp(server, question, clock, edns, is_retry).await?;
+            whole(reply.bytes)
+        }
         way => {
             let request = Request::new(question, edns, Dress::Padded);
             let reply = way.ask_in_private(request, is_retry).await?;
-            reply.map_err(|what| Trouble::Malformed(what.to_owned()))
+            whole(reply.map_err(|what| Trouble::Malformed(what.to_owned()))?)
         }
+    }
+}
+
+/// A reply that was not cut. Nothing but UDP has a reason to cut one, and what is left of it is no
+/// answer.
+fn whole(reply: Vec<u8>) -> Result<Vec<u8>, Trouble> {
+    match is_truncated(&reply) {
+        true => Err(Trouble::Malformed("the reply is cut".to_owned())),
+        false => Ok(reply),
     }
 }
 
@@ -478,7 +510,7 @@ async fn ask_by_udp(
             }
             Heard::Truncated | Heard::Guessing => {
                 let reply = ask_by_tcp(server, question, clock, edns, is_retry).await?;
-                return Ok(reply.bytes);
+                return whole(reply.bytes);
             }
             Heard::Folded if folded == 0 => {
                 // From a server that folds, or from somebody who guessed port and id but not the
@@ -489,7 +521,7 @@ async fn ask_by_udp(
                         if reply.is == Match::Folded {
                             server.note_folds(clock.now());
                         }
-                        return Ok(reply.bytes);
+                        return whole(reply.bytes);
                     }
                     // Some home routers have no TCP: ask once more from another port, with
                     // another id and case.

@@ -367,6 +367,8 @@ impl Shared {
         let revivals = self.revivals.load(Ordering::Relaxed);
         match &outcome {
             Ok(_) => self.failures.forget(&question),
+            // That a question failed of which nobody is told, nobody is told either.
+            Err(_) if shown == Shown::No => {}
             Err(failure) => self.failures.keep(&question, failure, now, revivals),
         }
         lead.finish(&outcome);
@@ -384,7 +386,8 @@ impl Shared {
         let has_healthy = group.servers().iter().any(|server| !server.is_failing());
         // The first and whoever would be asked next have their connections open.
         let warm = group.ranked();
-        for ranked in warm.iter().filter(|it| !it.server.is_failing()).take(2) {
+        let firsts = warm.iter().filter(|it| !it.is_fallback);
+        for ranked in firsts.filter(|it| !it.server.is_failing()).take(2) {
             ranked.server.way.warm();
         }
         for (index, server) in group.servers().iter().enumerate() {

@@ -40,10 +40,14 @@ struct Known {
     /// When the name is to be looked up again.
     until: Moment,
     is_being_renewed: bool,
+    /// When none of the addresses worked and the name was looked up again for that.
+    doubted: Moment,
 }
 
 /// Between one address and the next (RFC 8305 section 8).
 const STAGGER: Duration = Duration::from_millis(250);
+/// How seldom a name is looked up again because none of its addresses works.
+const DOUBT: Duration = Duration::from_secs(30);
 /// How long opening a connection may take, with all its handshakes; far beyond any budget.
 const OPEN: Duration = Duration::from_secs(5);
 
@@ -136,6 +140,23 @@ impl Place {
         self.known().put_first(Some(address.ip()));
     }
 
+    /// Has the name looked up again before the next attempt, since none of its addresses works: what
+    /// said so may have lied, as a hotel's network does, or the server may have moved.
+    fn doubt(self: &Arc<Self>) {
+        let Some((_, bootstrap)) = &self.name else {
+            return;
+        };
+        let now = bootstrap.now();
+        let mut known = self.known();
+        let was_doubted = known.doubted != Moment::default();
+        if was_doubted && now.since(known.doubted) < DOUBT || known.is_being_renewed {
+            return;
+        }
+        (known.doubted, known.until) = (now, now);
+        drop(known);
+        let _addresses = self.known_or_renewed(bootstrap);
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -159,7 +180,11 @@ impl Place {
             Ok(opened)
         };
         let timed = tokio::time::timeout(OPEN, work).await;
-        timed.unwrap_or(Err(Fault::Io(io::ErrorKind::TimedOut)))
+        let reached = timed.unwrap_or(Err(Fault::Io(io::ErrorKind::TimedOut)));
+        if reached.is_err() {
+            self.doubt();
+        }
+        reached
     }
 
     /// A TCP connection to it.

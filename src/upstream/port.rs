@@ -36,6 +36,9 @@ const TRUSTED: (u32, u32) = (5, 10);
 /// How many sockets a thread keeps for each family.
 const KEPT: usize = 64;
 
+/// Packets for the question before that are thrown away; with more the socket is.
+const LEFT_BEHIND: usize = 8;
+
 thread_local! {
     static IDLE: RefCell<Idle> = const { RefCell::new(Idle::none()) };
 }
@@ -90,11 +93,11 @@ impl Port {
         }
         let kept = IDLE.with_borrow_mut(|idle| idle.of(is_v4).pop());
         if let Some(socket) = kept {
-            let renewed = rustix::net::connect_unspec(&socket).map_err(io::Error::from);
-            if renewed
-                .and_then(|()| socket.get_ref().connect(server))
-                .is_ok()
-            {
+            let renewed = rustix::net::connect_unspec(&socket)
+                .map_err(io::Error::from)
+                .and_then(|()| empty(socket.get_ref()))
+                .and_then(|()| socket.get_ref().connect(server));
+            if renewed.is_ok() {
                 return Ok(Self { socket, is_v4 });
             }
         }
@@ -160,6 +163,24 @@ impl Port {
             }
         }
     }
+}
+
+/// Throws away what has come for the question before; without a port nothing more comes.
+///
+/// # Errors
+/// What the kernel said, or that there is so much that something is wrong.
+fn empty(socket: &UdpSocket) -> io::Result<()> {
+    if let Some(error) = socket.take_error()? {
+        return Err(error);
+    }
+    for _ in 0..LEFT_BEHIND {
+        match socket.recv(&mut [0]) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::Other.into())
 }
 
 fn new(server: SocketAddr) -> io::Result<UdpSocket> {
@@ -264,6 +285,7 @@ mod tests {
         let first = Port::open(address).unwrap();
         first.send(b"1").await.unwrap();
         let (_, before) = server.recv_from(&mut buffer).unwrap();
+        server.send_to(b"queued", before).unwrap();
         first.give_back();
         let second = Port::open(address).unwrap();
         server.send_to(b"late", before).unwrap();

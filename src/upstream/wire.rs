@@ -209,6 +209,33 @@ pub(super) fn rcode_of(reply: &[u8]) -> u16 {
 
 /// The upper bits of the RCODE in an OPT record that directly follows the question.
 fn extended(reply: &[u8]) -> Option<u8> {
+    opt(reply)?.get(5).copied()
+}
+
+/// The codes of Extended DNS Errors (RFC 8914) in an OPT record that directly follows the question, as
+/// in replies without any other record.
+pub(super) fn extended_errors(reply: &[u8]) -> impl Iterator<Item = u16> {
+    const ERROR: u16 = 15;
+    // Owner, type, class, TTL and length stand before the options (RFC 6891 section 6.1.2).
+    let mut rest = opt(reply)
+        .and_then(|record| record.get(11..))
+        .unwrap_or_default();
+    std::iter::from_fn(move || {
+        loop {
+            let (head, after) = rest.split_first_chunk::<4>()?;
+            let code = u16::from_be_bytes([head[0], head[1]]);
+            let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+            let (data, after) = after.split_at_checked(length)?;
+            rest = after;
+            if let (ERROR, Some(&[high, low])) = (code, data.first_chunk()) {
+                return Some(u16::from_be_bytes([high, low]));
+            }
+        }
+    })
+}
+
+/// The OPT record that directly follows the question, and what is behind it.
+fn opt(reply: &[u8]) -> Option<&[u8]> {
     // One question, no answers, no authority, at least one additional record.
     if reply.get(4..10)? != [0, 1, 0, 0, 0, 0] || reply.get(10..12)? == [0, 0] {
         return None;
@@ -223,8 +250,7 @@ fn extended(reply: &[u8]) -> Option<u8> {
     }
     // The root's zero, type and class of the question; then owner and type of the record.
     let record = reply.get(at + 5..)?;
-    (record.get(..3)? == [0, 0, TYPE_OPT as u8]).then_some(())?;
-    record.get(5).copied()
+    (record.get(..3)? == [0, 0, TYPE_OPT as u8]).then_some(record)
 }
 
 #[cfg(test)]
@@ -352,6 +378,21 @@ mod tests {
         for cut in 12..reply.len() {
             // Whatever is cut off, nothing is read beyond the end.
             let _rcode = rcode_of(&reply[..cut]);
+        }
+    }
+
+    #[test]
+    fn the_reasons_of_who_declines_are_read() {
+        let request = Request::new(&question("a.test", 1), true, Dress::Plain);
+        let mut reply = reply_to(&request);
+        assert_eq!(extended_errors(&reply).count(), 0);
+        let end = reply.len();
+        reply[end - 2..].copy_from_slice(&[0, 14]);
+        reply.extend(b"\0\x0a\0\0\0\x0f\0\x06\0\x11text");
+        assert_eq!(extended_errors(&reply).collect::<Vec<_>>(), [17]);
+        for cut in 12..reply.len() {
+            // Whatever is cut off, nothing is read beyond the end.
+            assert!(extended_errors(&reply[..cut]).count() <= 1);
         }
     }
 

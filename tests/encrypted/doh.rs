@@ -73,7 +73,9 @@ fn what_is_no_question_is_told_by_its_status() {
     let text = "content-type: text/plain\r\ncontent-length: 0\r\n";
     for (status, request) in [
         (200, post("/dns-query", &question)),
-        (404, with("GET /", "")),
+        (200, with("GET /", "")),
+        (404, with("GET /favicon.ico", "")),
+        (404, with("POST /", "content-length: 0\r\n")),
         (404, with("GET /dns-query/", "")),
         (404, with("GET /dns-query/a/b?dns=AAAB", "")),
         (405, with("PUT /dns-query", "content-length: 0\r\n")),

@@ -76,7 +76,7 @@ impl House {
         let (tls, https) = (free_port(), free_port());
         // Everything over QUIC is left out where the build has none.
         let quic = if cfg!(feature = "quic") {
-            format!("doq = [\"127.0.0.1:{tls}\"]\n")
+            format!("doq = [\"127.0.0.1:{tls}\"]\nhttp3 = true\n")
         } else {
             String::new()
         };
