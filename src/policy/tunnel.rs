@@ -59,9 +59,8 @@ const PLACES: usize = 512;
 const WAYS: usize = 8;
 
 /// Names below which honest programs ask for many made-up ones: virus scanners, lists of mail
-/// servers and of addresses, and what a network asks of itself.
-const HONEST: [&[u8]; 31] = [
-    b"\x04arpa\x00",
+/// servers and of addresses.
+const HONEST: [&[u8]; 30] = [
     b"\x06mcafee\x03com\x00",
     b"\x08sophosxl\x03net\x00",
     b"\x08sophosxl\x03com\x00",
@@ -131,6 +130,9 @@ impl Tunnels {
     /// Takes note that `who` is about to ask an upstream for `qtype` of `name`; says whether it is one
     /// more piece of a tunnel.
     pub fn is_piece(&self, name: NameRef<'_>, qtype: u16, who: impl Hash, at: Moment) -> bool {
+        if is_reverse(name, qtype) {
+            return false;
+        }
         let parent = name.registrable_guess();
         let piece = octets_of_piece(name, parent, qtype);
         self.note(parent, who, at, piece.is_some(), |place, hasher| {
@@ -149,6 +151,9 @@ impl Tunnels {
         who: impl Hash,
         at: Moment,
     ) {
+        if is_reverse(name, qtype) {
+            return;
+        }
         // A message has 64 KiB at most.
         let octets = octets as u32;
         let ordinary = if is_common(qtype) { ORDINARY } else { 0 };
@@ -211,6 +216,30 @@ impl Tunnels {
         }
         is_tunnel
     }
+}
+
+/// Whether a network asks who has an address of its own, or what is offered there (RFC 1035 section
+/// 3.5, RFC 3596 section 2.5, RFC 6763 section 11). Only in the form of an address: zones below `arpa`
+/// are given away to anybody, and any server may stand behind them.
+fn is_reverse(name: NameRef<'_>, qtype: u16) -> bool {
+    const REVERSE: &[u8] = b"\x04arpa\x00";
+    let Some(mut rest) = name.as_wire().strip_suffix(REVERSE) else {
+        return false;
+    };
+    while let Some((label, after)) =
+        (rest.split_first()).and_then(|(length, rest)| rest.split_at_checked(usize::from(*length)))
+    {
+        // A number of an address or a word of DNS-SD such as `lb`; longer ones only as they are.
+        let is_known = matches!(
+            label,
+            b"in-addr" | b"ip6" | b"_dns-sd" | b"_services" | b"_tcp" | b"_udp"
+        );
+        if label.len() > 3 && !is_known {
+            return false;
+        }
+        rest = after;
+    }
+    qtype == rtype::PTR
 }
 
 impl Place {
@@ -308,6 +337,24 @@ mod tests {
     fn ask_type(tunnels: &Tunnels, name: &NameBuf, qtype: u16, who: &str, millis: u64) -> bool {
         let at = Moment::from_micros(millis * 1000);
         tunnels.is_piece(name.as_ref(), qtype, who, at)
+    }
+
+    #[test]
+    fn reverse_names_pass_as_addresses_and_hide_nothing() {
+        let reverse = |dice: &mut Dice| {
+            let nibbles: Vec<String> = (0..32).map(|_| dice.text(HEX, 1)).collect();
+            format!("{}.ip6.arpa", nibbles.join("."))
+        };
+        assert_eq!(passing_of(rtype::PTR, 2000, 10, reverse), 2000);
+        let offered = |_: &mut Dice| "lb._dns-sd._udp.0.7.168.192.in-addr.arpa".to_owned();
+        assert_eq!(passing_of(rtype::PTR, 2000, 10, offered), 2000);
+        // A zone below it that somebody was given.
+        for qtype in [16, rtype::PTR] {
+            let hidden =
+                |dice: &mut Dice| format!("{}.8.b.d.0.1.0.0.2.ip6.arpa", dice.text(BASE32, 44));
+            let passed = passing_of(qtype, 2000, 10, hidden);
+            assert!(passed < 400, "{qtype}: {passed}");
+        }
     }
 
     /// How many of `count` names of `make` pass, `every` milliseconds apart.
@@ -478,7 +525,7 @@ mod tests {
     /// What homes ask for, as fast as they could: none of it is a tunnel.
     #[test]
     fn ordinary_names_are_none() {
-        let everyday: [(&str, Draw); 13] = [
+        let everyday: [(&str, Draw); 12] = [
             ("content network", |dice| {
                 format!("d{}.cloudfront.test", dice.text(BASE36, 13))
             }),
@@ -511,10 +558,6 @@ mod tests {
                     word(),
                     word()
                 )
-            }),
-            ("reverse", |dice| {
-                let nibbles: Vec<String> = (0..32).map(|_| dice.text(HEX, 1)).collect();
-                format!("{}.ip6.arpa", nibbles.join("."))
             }),
             ("blocklist of mail", |dice| {
                 let mut octet = || dice.roll() % 256;
