@@ -194,3 +194,31 @@ async fn lies_about_time_and_bursts_of_no_such_name_are_answers() {
     assert_eq!(answer.ttl(), None, "it must not be kept");
     assert_eq!(upstreams.status()[0].health, Health::Healthy);
 }
+
+#[tokio::test]
+async fn who_declines_because_of_its_filter_has_the_last_word() {
+    for (reason, is_final) in [
+        (Some(17_u16), true),
+        (Some(6), true),
+        (Some(22), false),
+        (None, false),
+    ] {
+        let first = Stub::start(move |seen| {
+            // REFUSED, and an OPT record of our own making behind the question.
+            let mut reply = seen.reply(5);
+            if let Some(reason) = reason {
+                reply[11] = 1;
+                reply.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 6, 0, 15, 0, 2]);
+                reply.extend(reason.to_be_bytes());
+            }
+            vec![Act::Send(reply)]
+        });
+        let last = Stub::answering();
+        let mut config = crate::config(&[first.address]);
+        config.fallback = vec![udp(last.address)];
+        let upstreams = build(&config);
+        let answered = ask(&upstreams, "filtered.test").await.is_ok();
+        assert_eq!(answered, !is_final, "{reason:?}");
+        assert_eq!(last.seen().len(), usize::from(!is_final), "{reason:?}");
+    }
+}
