@@ -303,6 +303,7 @@ fn keep(resolver: &Resolver, name: &str) {
         qtype: 1,
         dnssec_ok: false,
         checking_disabled: false,
+        via: 0,
     };
     let mut wire = vec![0, 0, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
     wire.extend_from_slice(question.qname.as_ref().as_wire());

@@ -4,26 +4,28 @@
 //! here depends on a device and nothing is flushed when a schedule turns. An answer is fresh until
 //! its TTL ends and, for a while after, stale: good enough when upstream is silent (RFC 8767).
 
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use quick_cache::Weighter;
-use quick_cache::sync::Cache as ByteBounded;
+use quick_cache::sync::{Cache as ByteBounded, DefaultLifecycle};
 
 use crate::clock::Moment;
 use crate::config;
+use crate::hash::{Keyed, keyed};
 use crate::message::{Answer, Question, Ttl};
-use crate::name::MAX_NAME;
 
 /// What a client may keep an answer past its time for (RFC 8767 section 5.11 recommends 30 s).
 const STALE_TTL: u32 = 30;
-/// What an entry takes besides its key and its answer: the map's and the queue's share.
+/// What an entry takes besides its answer: its own octets, and the map's and the queue's share.
 const OVERHEAD: u64 = 96;
 
-/// Answers from upstream.
+/// Answers from upstream, by a hash of what was asked: the answer itself tells whether that was it.
 #[derive(Debug)]
 pub struct Cache {
-    entries: ByteBounded<Box<[u8]>, Entry, ByBytes>,
+    entries: ByteBounded<u64, Entry, ByBytes, Keyed>,
+    hasher: Keyed,
     settings: config::Cache,
 }
 
@@ -34,6 +36,25 @@ struct Entry {
     stored: Moment,
     /// Seconds it is fresh.
     ttl: u32,
+    asked: Manner,
+}
+
+/// What of a question does not stand in its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Manner {
+    dnssec_ok: bool,
+    checking_disabled: bool,
+    via: u8,
+}
+
+impl Manner {
+    const fn of(question: &Question) -> Self {
+        Self {
+            dnssec_ok: question.dnssec_ok,
+            checking_disabled: question.checking_disabled,
+            via: question.via,
+        }
+    }
 }
 
 /// A cached answer that may be used, and how.
@@ -50,28 +71,36 @@ pub struct Hit {
 #[derive(Clone, Debug)]
 struct ByBytes;
 
-impl Weighter<Box<[u8]>, Entry> for ByBytes {
-    fn weight(&self, key: &Box<[u8]>, entry: &Entry) -> u64 {
-        key.len() as u64 + entry.answer.weight() as u64 + OVERHEAD
+impl Weighter<u64, Entry> for ByBytes {
+    fn weight(&self, _: &u64, entry: &Entry) -> u64 {
+        entry.answer.weight() as u64 + OVERHEAD
     }
 }
 
 impl Cache {
     /// An empty cache bounded as `settings` say.
     pub fn new(settings: &config::Cache) -> Self {
-        // An ordinary entry weighs some 400 octets; the guess sizes the map's tables only.
-        let expected = usize::try_from(settings.max_bytes / 400).unwrap_or(usize::MAX);
+        // An ordinary entry weighs some 250 octets; the guess sizes the map's tables only.
+        let expected = usize::try_from(settings.max_bytes / 250).unwrap_or(usize::MAX);
         Self {
-            entries: ByteBounded::with_weighter(expected.max(16), settings.max_bytes, ByBytes),
+            entries: ByteBounded::with(
+                expected.max(16),
+                settings.max_bytes,
+                ByBytes,
+                keyed(),
+                DefaultLifecycle::default(),
+            ),
+            hasher: keyed(),
             settings: settings.clone(),
         }
     }
 
     /// The answer to `question`, fresh or stale, if there is one that may be used at `now`.
     pub fn find(&self, question: &Question, now: Moment) -> Option<Hit> {
-        let mut octets = [0; KEY];
-        let key = write_key(question, &mut octets);
-        let entry = self.entries.get(key)?;
+        let entry = self.entries.get(&self.key(question))?;
+        if entry.asked != Manner::of(question) || !entry.answer.is_to(question) {
+            return None;
+        }
         // A monotonic clock: a jump of the household's time makes nothing older or younger.
         let age = u32::try_from(now.since(entry.stored).as_secs()).unwrap_or(u32::MAX);
         let stale = age >= entry.ttl;
@@ -104,14 +133,43 @@ impl Cache {
         let ttl = ttl
             .max(seconds(self.settings.min_ttl))
             .min(self.longest(answer));
-        let mut octets = [0; KEY];
-        let key = write_key(question, &mut octets);
         let entry = Entry {
             answer: Arc::clone(answer),
             stored: now,
             ttl,
+            asked: Manner::of(question),
         };
-        self.entries.insert(key.into(), entry);
+        self.entries.insert(self.key(question), entry);
+    }
+
+    /// The hash of a question.
+    fn key(&self, question: &Question) -> u64 {
+        let [high, low] = question.qtype.to_be_bytes();
+        let flags = u8::from(question.dnssec_ok) | u8::from(question.checking_disabled) << 1;
+        let rest = u32::from_le_bytes([high, low, flags, question.via]);
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(question.qname.as_ref().as_wire());
+        hasher.write_u32(rest);
+        hasher.finish()
+    }
+
+    /// Forgets what was said of the name, type and resolvers of `question`, with signatures or without.
+    pub fn forget(&self, question: &Question) {
+        for (dnssec_ok, checking_disabled) in
+            [(false, false), (true, false), (false, true), (true, true)]
+        {
+            let question = Question {
+                dnssec_ok,
+                checking_disabled,
+                ..*question
+            };
+            self.entries.remove(&self.key(&question));
+        }
+    }
+
+    /// Forgets what came since `since`; looks at every entry.
+    pub fn forget_since(&self, since: Moment) {
+        self.entries.retain(|_, entry| entry.stored < since);
     }
 
     /// How the TTLs of an answer that just came leave.
@@ -165,18 +223,6 @@ impl Cache {
     }
 }
 
-/// The longest key: a name, its type and two flags.
-const KEY: usize = MAX_NAME + 3;
-
-fn write_key<'k>(question: &Question, octets: &'k mut [u8; KEY]) -> &'k [u8] {
-    let name = question.qname.as_ref().as_wire();
-    let [high, low] = question.qtype.to_be_bytes();
-    let flags = u8::from(question.dnssec_ok) | u8::from(question.checking_disabled) << 1;
-    octets[..3].copy_from_slice(&[high, low, flags]);
-    octets[3..3 + name.len()].copy_from_slice(name);
-    &octets[..3 + name.len()]
-}
-
 fn seconds(time: Duration) -> u32 {
     u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
 }
@@ -202,6 +248,7 @@ mod tests {
             qtype: 1,
             dnssec_ok: false,
             checking_disabled: false,
+            via: 0,
         }
     }
 
@@ -231,7 +278,47 @@ mod tests {
     }
 
     #[test]
-    fn type_and_flags_are_part_of_the_key() {
+    fn what_meets_in_one_place_is_told_apart() {
+        let cache = Cache::new(&settings(1 << 20));
+        let [asked, other] = ["www.example.org", "www.example.net"].map(question);
+        let entry = Entry {
+            answer: answer(&other, 60),
+            stored: at(0),
+            ttl: 60,
+            asked: Manner::of(&other),
+        };
+        cache.entries.insert(cache.key(&asked), entry);
+        assert!(cache.find(&asked, at(1)).is_none());
+        cache.store(&asked, &answer(&asked, 60), at(1));
+        assert!(cache.find(&asked, at(1)).is_some());
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_there_as_stale_either() {
+        let cache = Cache::new(&settings(1 << 20));
+        let question = question("www.example.org");
+        let signed = Question {
+            dnssec_ok: true,
+            ..question
+        };
+        let small = Question { via: 1, ..question };
+        for question in [&question, &signed, &small] {
+            cache.store(question, &answer(question, 60), at(100));
+        }
+        cache.forget(&question);
+        let is_kept = |question| cache.find(question, at(170)).is_some();
+        assert_eq!(
+            [&question, &signed, &small].map(is_kept),
+            [false, false, true],
+            "what other resolvers say is another matter"
+        );
+        cache.store(&question, &answer(&question, 60), at(110));
+        cache.forget_since(at(110));
+        assert_eq!([&question, &small].map(is_kept), [false, true]);
+    }
+
+    #[test]
+    fn type_flags_and_who_is_asked_are_part_of_the_key() {
         let cache = Cache::new(&settings(1 << 20));
         let question = question("www.example.org");
         cache.store(&question, &answer(&question, 60), at(0));
@@ -248,6 +335,7 @@ mod tests {
                 checking_disabled: true,
                 ..question
             },
+            Question { via: 1, ..question },
         ] {
             assert!(cache.find(&other, at(1)).is_none());
         }

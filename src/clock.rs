@@ -12,7 +12,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use jiff::Timestamp;
@@ -76,30 +76,181 @@ pub trait TimeSource: Send + Sync + Debug {
 
 /// A handle on a source of time; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Clock(Arc<dyn TimeSource>);
+pub struct Clock {
+    source: Arc<dyn TimeSource>,
+    /// Shared by all handles.
+    known: Arc<Known>,
+}
+
+/// What is known of the wall clock besides what it shows.
+#[derive(Debug)]
+struct Known {
+    /// The time that stands in for it, at the monotonic clock's beginning, in microseconds since 1970;
+    /// [`NONE`] while none is known.
+    lent: AtomicI64,
+    /// Seconds since 1970 before which it cannot be.
+    earliest: AtomicU64,
+    /// Seconds since 1970 before which it is doubted; 0 while it is not.
+    doubted: AtomicU64,
+    /// Whether it was set while we looked, or ran for long.
+    is_confirmed: AtomicBool,
+    /// How often any of that changed.
+    generation: AtomicU64,
+}
+
+/// No time is lent.
+const NONE: i64 = i64::MIN;
+/// How far a clock may be behind what it is doubted by, or ahead of what is lent in its place.
+const LEEWAY: Duration = Duration::from_hours(1);
 
 impl Clock {
     /// The machine's own clocks.
     pub fn system() -> Self {
-        Self(Arc::new(SystemTimeSource {
+        Self::from_source(Arc::new(SystemTimeSource {
             start: Instant::now(),
         }))
     }
 
     /// A clock that `source` moves.
     pub fn from_source(source: Arc<dyn TimeSource>) -> Self {
-        Self(source)
+        Self {
+            source,
+            known: Arc::new(Known {
+                lent: AtomicI64::new(NONE),
+                earliest: AtomicU64::new(RELEASED),
+                doubted: AtomicU64::new(0),
+                is_confirmed: AtomicBool::new(false),
+                generation: AtomicU64::new(0),
+            }),
+        }
     }
 
     /// The monotonic time.
     pub fn now(&self) -> Moment {
-        self.0.now()
+        self.source.now()
     }
 
-    /// What the household's clock shows; 1970 on a router that has not heard from the network yet.
+    /// What the household's clock shows; 1970 on a router that has not heard from the network yet. While
+    /// it needs another time and one is lent, that one.
     pub fn wall(&self) -> Timestamp {
-        self.0.wall()
+        let shown = self.shown();
+        match self.needs_time() {
+            true => self.lent().unwrap_or(shown),
+            false => shown,
+        }
     }
+
+    /// What the machine's own clock shows, whatever is lent.
+    pub fn shown(&self) -> Timestamp {
+        self.source.wall()
+    }
+
+    /// Lends the clock a time, as it is now, for as long as it needs one; whether it is taken: it cannot
+    /// be one that cannot be, nor one before [`Self::earliest`], nor turn back a clock that shows a time
+    /// that can be.
+    pub fn lend(&self, wall: Timestamp) -> bool {
+        let now = i64::try_from(self.now().as_micros()).unwrap_or(i64::MAX);
+        let shown = self.shown();
+        let turns_back = can_be(shown) && wall.saturating_add(LEEWAY).is_ok_and(|it| it < shown);
+        if !can_be(wall) || wall < self.earliest() || turns_back {
+            return false;
+        }
+        let beginning = wall.as_microsecond().saturating_sub(now);
+        let before = self.known.lent.swap(beginning, Ordering::Relaxed);
+        if before.abs_diff(beginning) > LEEWAY.as_micros() as u64 {
+            self.note_change();
+        }
+        true
+    }
+
+    /// Gives back what was lent; whether anything was.
+    pub fn take_back(&self) -> bool {
+        let is_lent = self.known.lent.swap(NONE, Ordering::Relaxed) != NONE;
+        if is_lent {
+            self.note_change();
+        }
+        is_lent
+    }
+
+    /// Whether another time is needed: its own cannot be, is before [`Self::earliest`], or is doubted.
+    pub fn needs_time(&self) -> bool {
+        let shown = self.shown();
+        !can_be(shown) || shown < self.earliest() || self.is_doubted(shown)
+    }
+
+    /// Whether what it shows is lent.
+    pub fn is_lent(&self) -> bool {
+        self.needs_time() && self.lent().is_some()
+    }
+
+    /// Before this it cannot be, whatever is shown or lent: the release, or what was proven since.
+    pub fn earliest(&self) -> Timestamp {
+        time_of(self.known.earliest.load(Ordering::Relaxed))
+    }
+
+    /// From now on it cannot be before `wall`, as far as that can be. What was said before is void: the
+    /// proof of it may have been a clock that was wrong.
+    pub fn note_earliest(&self, wall: Timestamp) {
+        if can_be(wall) {
+            let seconds = wall.as_second().unsigned_abs();
+            self.known.earliest.store(seconds, Ordering::Relaxed);
+        }
+    }
+
+    /// Says that it was `wall` already, by somebody who may be wrong: a clock that nobody confirmed and
+    /// that shows an earlier time needs another.
+    pub fn doubt(&self, wall: Timestamp) {
+        if can_be(wall) && !self.is_confirmed() {
+            let seconds = wall.as_second().unsigned_abs();
+            if self.known.doubted.fetch_max(seconds, Ordering::Relaxed) < seconds {
+                self.note_change();
+            }
+        }
+    }
+
+    /// Says whether the machine's own clock was set while we looked or ran for long: then nobody doubts
+    /// it.
+    pub fn confirm(&self, is_confirmed: bool) {
+        let known = &self.known;
+        if known.is_confirmed.swap(is_confirmed, Ordering::Relaxed) != is_confirmed {
+            known.doubted.store(0, Ordering::Relaxed);
+            self.note_change();
+        }
+    }
+
+    /// Whether the machine's own clock is surely right, as far as that can be known.
+    pub fn is_confirmed(&self) -> bool {
+        self.known.is_confirmed.load(Ordering::Relaxed) && !self.needs_time()
+    }
+
+    /// Another number after each change of what is known of the clock: what was concluded from it before
+    /// has to be concluded anew.
+    pub fn generation(&self) -> u64 {
+        self.known.generation.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the machine's clock was set, or something else was learnt of it.
+    pub fn note_change(&self) {
+        self.known.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn is_doubted(&self, shown: Timestamp) -> bool {
+        let doubted = self.known.doubted.load(Ordering::Relaxed);
+        let is_confirmed = self.known.is_confirmed.load(Ordering::Relaxed);
+        let behind = time_of(doubted).duration_since(shown);
+        doubted != 0 && !is_confirmed && behind.as_secs() > LEEWAY.as_secs().cast_signed()
+    }
+
+    fn lent(&self) -> Option<Timestamp> {
+        let beginning = self.known.lent.load(Ordering::Relaxed);
+        let passed = i64::try_from(self.now().as_micros()).unwrap_or(i64::MAX);
+        let wall = beginning.saturating_add(passed);
+        (beginning != NONE).then(|| Timestamp::from_microsecond(wall).ok())?
+    }
+}
+
+fn time_of(seconds: u64) -> Timestamp {
+    Timestamp::from_second(seconds.cast_signed()).unwrap_or_default()
 }
 
 #[derive(Debug)]
@@ -180,6 +331,65 @@ mod tests {
         time.set_wall("2026-11-22T12:00:00Z".parse().unwrap());
         assert_eq!(clock.now().as_secs(), 3);
         assert_eq!(clock.wall().to_string(), "2026-11-22T12:00:00Z");
+    }
+
+    #[test]
+    fn a_time_is_lent_only_while_there_is_none() {
+        let time = ManualTime::starting_at(Timestamp::UNIX_EPOCH);
+        let (clock, other) = (time.clock(), time.clock());
+        let handle = clock.clone();
+        let noon: Timestamp = "2027-01-01T12:00:00Z".parse().unwrap();
+        assert!(clock.needs_time() && !clock.is_lent());
+        assert!(!clock.lend(Timestamp::UNIX_EPOCH) && !clock.lend(Timestamp::MAX));
+        clock.note_earliest("2027-01-01T12:00:01Z".parse().unwrap());
+        assert!(!clock.lend(noon), "it was later once");
+        time.advance(Duration::from_secs(5));
+        let lent: Timestamp = "2027-01-01T12:00:02Z".parse().unwrap();
+        assert!(clock.lend(lent));
+        time.advance(Duration::from_secs(8));
+        assert_eq!(handle.wall().to_string(), "2027-01-01T12:00:10Z");
+        assert!(handle.is_lent() && !other.is_lent());
+        // Somebody sets the machine's own, even to something earlier.
+        let own = "2027-01-01T12:00:01Z".parse().unwrap();
+        time.set_wall(own);
+        assert_eq!((clock.wall(), clock.is_lent()), (own, false));
+    }
+
+    #[test]
+    fn a_clock_behind_what_is_proven_or_said_needs_another_time() {
+        let shown: Timestamp = "2026-12-01T12:00:00Z".parse().unwrap();
+        let time = ManualTime::starting_at(shown);
+        let clock = time.clock();
+        assert!(!clock.needs_time());
+        // Proven: by a signed list.
+        let proven: Timestamp = "2027-02-01T00:00:00Z".parse().unwrap();
+        clock.note_earliest(proven);
+        assert!(clock.needs_time() && !clock.is_confirmed());
+        assert!(!clock.lend(shown));
+        let true_time: Timestamp = "2027-03-01T00:00:00Z".parse().unwrap();
+        assert!(clock.lend(true_time));
+        assert_eq!((clock.wall(), clock.shown()), (true_time, shown));
+        clock.take_back();
+        assert_eq!((clock.wall(), clock.is_lent()), (shown, false));
+        // What was proven by a clock that was wrong is void.
+        clock.note_earliest(shown);
+        assert!(!clock.needs_time());
+        // Said only: until somebody sets the clock.
+        let before = clock.generation();
+        clock.doubt(proven);
+        assert!(clock.needs_time() && clock.generation() != before);
+        let earlier: Timestamp = "2026-12-01T10:00:00Z".parse().unwrap();
+        assert!(!clock.lend(earlier), "nobody turns it back");
+        clock.confirm(true);
+        assert!(!clock.needs_time() && clock.is_confirmed());
+        clock.doubt(proven);
+        assert!(!clock.needs_time());
+        // Or until it got there.
+        clock.confirm(false);
+        clock.doubt(proven);
+        assert!(clock.needs_time());
+        time.set_wall(proven);
+        assert!(!clock.needs_time());
     }
 
     #[test]

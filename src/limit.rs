@@ -2,7 +2,6 @@
 //!
 //! Limits are per device, never per subnet: one child's flood must not silence a sibling.
 
-use std::collections::HashMap;
 use std::hash::Hasher;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -10,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use siphasher::sip::SipHasher24;
 
 use crate::clock::Moment;
+use crate::hash::{Map, keyed};
 use crate::message::Cookie;
 
 /// How many clients are kept apart; beyond that the idle ones are forgotten.
@@ -35,14 +35,15 @@ pub enum Whereabouts {
 
 /// Queries a second for each client: a bucket that holds `burst` and refills at `rate`; and a second
 /// one for what shows where it comes from, so that whoever forges a device's address uses up the
-/// first only.
+/// first only. The rate is one for all clients; it changes at a reload only.
 #[derive(Debug)]
 pub struct RateLimiter {
-    buckets: Mutex<HashMap<(Client, Whereabouts), Bucket>>,
+    buckets: Mutex<Map<(Client, Whereabouts), Bucket>>,
 }
 
+/// What one client has left, or all together.
 #[derive(Clone, Copy, Debug)]
-struct Bucket {
+pub struct Bucket {
     /// Queries left, in thousandths.
     left: u64,
     filled: Moment,
@@ -57,46 +58,85 @@ pub struct Rate {
     pub burst: u32,
 }
 
+impl Rate {
+    /// What a bucket holds, in thousandths of a query.
+    fn full(self) -> u64 {
+        u64::from(self.burst.max(1)) * 1000
+    }
+}
+
 impl Default for RateLimiter {
     fn default() -> Self {
         Self {
-            buckets: Mutex::new(HashMap::with_capacity(MAX_CLIENTS)),
+            buckets: Mutex::new(Map::with_capacity_and_hasher(MAX_CLIENTS, keyed())),
         }
     }
 }
 
 impl RateLimiter {
+    /// One that takes memory only as clients come: the one for queries has all of it from the start.
+    pub fn growing() -> Self {
+        Self {
+            buckets: Mutex::new(crate::hash::map()),
+        }
+    }
+
+    /// Gives back to `client` what it was charged for one query.
+    pub fn give_back(&self, client: Client, at: Whereabouts, rate: Rate) {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who was forgotten has everything.
+        if let Some(bucket) = buckets.get_mut(&(client, at)) {
+            bucket.give_back(rate);
+        }
+    }
+
     /// Whether `client` may ask once more at `now`.
     pub fn admit(&self, client: Client, at: Whereabouts, rate: Rate, now: Moment) -> bool {
         if rate.per_second == 0 {
             return true;
         }
-        let full = u64::from(rate.burst.max(1)) * 1000;
         let key = (client, at);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= MAX_CLIENTS && !buckets.contains_key(&key) {
-            buckets.retain(|_, bucket| bucket.refilled(rate, full, now).left < full);
+            buckets.retain(|_, bucket| bucket.refilled(rate, now).left < rate.full());
             if buckets.len() >= MAX_CLIENTS {
                 // A thousand busy clients at once are a flood from made-up addresses; what they
                 // could do is bounded by the table of questions in flight.
                 return true;
             }
         }
-        let bucket = buckets.entry(key).or_insert(Bucket {
-            left: full,
-            filled: now,
-        });
-        *bucket = bucket.refilled(rate, full, now);
-        if bucket.left < 1000 {
-            return false;
-        }
-        bucket.left -= 1000;
-        true
+        let bucket = buckets
+            .entry(key)
+            .or_insert_with(|| Bucket::full(rate, now));
+        bucket.take(rate, now)
     }
 }
 
 impl Bucket {
-    fn refilled(self, rate: Rate, full: u64, now: Moment) -> Self {
+    /// One that is full at `now`.
+    pub fn full(rate: Rate, now: Moment) -> Self {
+        Self {
+            left: rate.full(),
+            filled: now,
+        }
+    }
+
+    /// Whether one more query may be asked at `now`, which is charged then.
+    pub fn take(&mut self, rate: Rate, now: Moment) -> bool {
+        *self = self.refilled(rate, now);
+        if self.left < 1000 {
+            return false;
+        }
+        self.left -= 1000;
+        true
+    }
+
+    /// Gives back what one query was charged.
+    pub fn give_back(&mut self, rate: Rate) {
+        self.left = self.left.saturating_add(1000).min(rate.full());
+    }
+
+    fn refilled(self, rate: Rate, now: Moment) -> Self {
         let micros = now.since(self.filled).as_micros();
         let gained = micros.saturating_mul(u128::from(rate.per_second)) / 1000;
         let gained = u64::try_from(gained).unwrap_or(u64::MAX);
@@ -105,7 +145,7 @@ impl Bucket {
             return self;
         }
         Self {
-            left: self.left.saturating_add(gained).min(full),
+            left: self.left.saturating_add(gained).min(rate.full()),
             filled: now,
         }
     }

@@ -307,28 +307,28 @@ impl NameBuf {
     /// # Errors
     /// [`NameError::Wire`] for a cut-off name or a compression pointer, [`NameError::TooLong`].
     pub fn read_wire(wire: &[u8]) -> Result<(Self, usize), NameError> {
-        let mut name = Self::ROOT;
-        let mut at = 0;
+        let mut end = 0;
         loop {
-            let length = usize::from(*wire.get(at).ok_or(NameError::Wire)?);
+            let length = usize::from(*wire.get(end).ok_or(NameError::Wire)?);
             if length > MAX_LABEL {
                 return Err(NameError::Wire);
             }
-            let end = at + 1 + length;
+            end += 1 + length;
             if end > MAX_NAME {
                 return Err(NameError::TooLong);
             }
-            let label = wire.get(at..end).ok_or(NameError::Wire)?;
-            let kept = &mut name.bytes[at..end];
-            kept.copy_from_slice(label);
-            kept[1..].make_ascii_lowercase();
-            at = end;
             if length == 0 {
-                // At most 255, by the check above.
-                name.length = at as u8;
-                return Ok((name, at));
+                break;
             }
         }
+        let mut name = Self::ROOT;
+        let kept = &mut name.bytes[..end];
+        kept.copy_from_slice(wire.get(..end).ok_or(NameError::Wire)?);
+        // Lengths are below 64 and so never letters.
+        kept.make_ascii_lowercase();
+        // At most 255, by the check above.
+        name.length = end as u8;
+        Ok((name, end))
     }
 
     /// Reads ASCII presentation format; see [`Name::parse`].

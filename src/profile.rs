@@ -48,6 +48,8 @@ pub struct Profile {
     pub missing_list: Option<&'static str>,
     /// What is remembered of its queries.
     pub privacy: Privacy,
+    /// Which resolvers are asked for it, as in [`crate::message::Question::via`].
+    pub resolvers: u8,
     /// Which ways round are closed beyond those every `close_bypass` closes.
     pub ways_round: WaysRound,
     /// How a block is explained.
@@ -121,6 +123,7 @@ impl Profile {
             when_unsure: config.when_unsure,
             missing_list,
             privacy: config.privacy,
+            resolvers: config.resolvers,
             ways_round: config.ways_round,
             speech: Speech::compile(&config.speech),
         }

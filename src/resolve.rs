@@ -30,7 +30,7 @@ use crate::mac::Mac;
 use crate::message::{
     Answer, Decoded, Extra, Fact, Query, Question, Refusal, Reply, Services, Ttl, ede, rcode, rtype,
 };
-use crate::name::NameBuf;
+use crate::name::{Name, NameBuf};
 use crate::policy::{
     SpecialUse, Tunnels, View, is_suffixed_lifeline, judge_answer, judge_name, marks_of,
     reason_to_allow,
@@ -38,11 +38,13 @@ use crate::policy::{
 use crate::snapshot::Snapshot;
 use crate::standing::Standings;
 use crate::synth::{self, Frame};
-use crate::upstream::Failure;
+use crate::upstream::{self, Errand, Failure, Lane};
 use crate::verdict::{Cause, Reason, Tier, Trigger, Verdict};
 
 /// How long a client may keep the alias to a restricted name.
 const ALIAS_TTL: u32 = 300;
+/// How long a client may keep what may be a login page's answer.
+const DOUBTED_TTL: u32 = 10;
 /// How long a client may keep what it is told of a lifeline, whatever upstream says: a TTL that
 /// shrinks tells when somebody asked.
 const LIFELINE_TTL: Ttl = Ttl {
@@ -130,6 +132,19 @@ pub struct Pending {
     at: Moment,
     /// None when it has to be found out first who asks.
     asked: Option<Asked>,
+}
+
+impl Pending {
+    /// Whose share of the questions in flight it takes.
+    fn client(&self, asked: &Asked) -> upstream::Client {
+        let device = asked.device.and_then(|it| self.snapshot.devices.device(it));
+        upstream::Client::new(self.origin.client, device.map(|device| device.name))
+    }
+
+    /// What is asked of upstream; none while it has to be found out first who asks.
+    pub fn question(&self) -> Option<&Question> {
+        self.asked.as_ref().map(|asked| &asked.question)
+    }
 }
 
 /// Who asks, and how.
@@ -353,7 +368,7 @@ impl Resolver {
         let hour = snapshot.at(at);
         let (device, view) = hour.view_of(index, Some(client));
         frame.ceiling = view.ttl_ceiling(at);
-        let question = query.question;
+        let question = &query.question;
         // Before all rules: they are there because of us, and who finds us is bound by them.
         let ours = self.designation.load();
         let ours = ours.as_ref().and_then(|it| {
@@ -388,16 +403,32 @@ impl Resolver {
         }
         // Before another reason stands in its place.
         outcome.of_lifeline = outcome.is_of_lifeline();
+        let other;
         let asked = match outcome.verdict {
             Verdict::Block(reason) => {
                 let code = synth::block(query, view.profile, &reason, frame, out);
                 return self.done(outcome, code);
             }
-            Verdict::Rewrite(target, _) => Question {
-                qname: NameBuf::from(snapshot.safe_search.target(target)),
-                ..question
-            },
-            Verdict::Allow(_) => question,
+            Verdict::Rewrite(target, _) => {
+                let restricted = snapshot.safe_search.target(target);
+                let qname = NameBuf::from(restricted);
+                let via = snapshot.via(view.profile, restricted, outcome.of_lifeline);
+                other = Question {
+                    qname,
+                    via,
+                    ..*question
+                };
+                &other
+            }
+            Verdict::Allow(_) => {
+                let via = snapshot.via(view.profile, question.qname.as_ref(), outcome.of_lifeline);
+                if via == question.via {
+                    question
+                } else {
+                    other = Question { via, ..*question };
+                    &other
+                }
+            }
         };
         if question.qtype == rtype::ANY {
             let code = synth::any(query, frame, out);
@@ -407,7 +438,7 @@ impl Resolver {
             client: Some(client),
             hears_all: index.is_some() || snapshot.devices.is_this_machine(origin),
         };
-        if let Some(answer) = snapshot.ask_home(&asked, asking) {
+        if let Some(answer) = snapshot.ask_home(asked, asking) {
             outcome.verdict = Verdict::Allow(SPECIAL_USE);
             let code = synth::home(&answer, query, frame, out);
             return self.done(outcome, code);
@@ -432,26 +463,33 @@ impl Resolver {
         // Neither how long ago a lifeline was asked for nor how fast it is answered tells of another.
         let found = match outcome.of_lifeline {
             true => None,
-            false => snapshot.cache.find(&asked, at),
+            false => snapshot.cache.find(asked, at),
         };
         let failed = match &found {
             Some(hit) if !hit.stale => {
                 self.count_look_up(&self.cache_hits, &outcome);
-                let step = self.deliver(hit, Source::Cache, query, &view, outcome, frame, out);
-                return self.open_egress(snapshot, origin, hit, &view, step);
+                let cached = Source::Cache;
+                let code = self.deliver(hit, cached, query, &view, &mut outcome, frame, out);
+                self.open_egress(snapshot, origin, hit, &view, &outcome);
+                return self.done(outcome, code);
             }
-            Some(_) => snapshot.upstream.failure_beside_stale(&asked, at),
-            None => snapshot.upstream.recent_failure(&asked, at),
+            Some(_) => snapshot.upstream.failure_beside_stale(asked, at),
+            None => snapshot.upstream.recent_failure(asked, at),
         };
         // That such a name does not exist is kept nowhere, so it cannot have been found above.
         outcome.of_lifeline |= is_suffixed_lifeline(question.qname.as_ref(), &snapshot.lists);
         self.count_look_up(&self.cache_misses, &outcome);
         match (failed, &found) {
-            (Some(_), Some(stale)) => {
-                let step = self.deliver(stale, Source::Stale, query, &view, outcome, frame, out);
-                return self.open_egress(snapshot, origin, stale, &view, step);
+            (Some(failure), Some(stale)) if !failure.is_final() => {
+                let source = Source::Stale;
+                let code = self.deliver(stale, source, query, &view, &mut outcome, frame, out);
+                self.open_egress(snapshot, origin, stale, &view, &outcome);
+                return self.done(outcome, code);
             }
-            (Some(failure), None) => return self.fail(&failure, query, outcome, frame, out),
+            (Some(failure), _) => {
+                let code = self.fail(&failure, query, &mut outcome, frame, out);
+                return self.done(outcome, code);
+            }
             _ => {}
         }
         if self.is_tunnel(snapshot, &outcome, &view) {
@@ -470,7 +508,7 @@ impl Resolver {
                 client,
                 verdict: outcome.verdict,
                 of_lifeline: outcome.of_lifeline,
-                question: asked,
+                question: *asked,
                 stale: found,
             }),
         }))
@@ -492,32 +530,93 @@ impl Resolver {
             },
         };
         let snapshot = &pending.snapshot;
-        // The same message as in the first half: it is a query.
-        let Decoded::Ask(query) = Query::decode(&pending.message) else {
-            return Step::Silence;
-        };
-        let device = asked.device.and_then(|it| snapshot.devices.device(it));
-        let label = device.map(|device| device.name);
-        let client = crate::upstream::Client::new(pending.origin.client, label);
+        let client = pending.client(&asked);
         let said = if asked.of_lifeline {
             let upstream = &snapshot.upstream;
             upstream.resolve_untold(&asked.question, client).await
         } else {
             snapshot.upstream.resolve(&asked.question, client).await
         };
+        // Who has which address now.
+        snapshot.devices.catch_up();
+        self.conclude(&pending, &asked, said, out)
+    }
+
+    /// Asks upstream by `lane` on behalf of who sent a query; gives it back if
+    /// [`Self::answer_later`] has to.
+    ///
+    /// # Errors
+    /// The errand.
+    pub fn ask_by<E>(lane: &mut Lane<E>, errand: E) -> Result<(), E>
+    where
+        E: Errand + AsRef<Pending>,
+    {
+        let pending = errand.as_ref();
+        // Nobody is told of a lifeline, and a lane tells.
+        let Some(asked) = pending.asked.as_ref().filter(|it| !it.of_lifeline) else {
+            return Err(errand);
+        };
+        let (client, snapshot) = (pending.client(asked), Arc::clone(&pending.snapshot));
+        lane.ask(&snapshot.upstream, client, errand)
+    }
+
+    /// The second half for a question that a lane brought an end to: judges what upstream `said`,
+    /// answers into `out`. [`Self::catch_up`] comes before.
+    pub fn answer_said(
+        &self,
+        pending: &Pending,
+        said: upstream::Outcome,
+        out: &mut Vec<u8>,
+    ) -> Step {
+        if !Arc::ptr_eq(&self.world.load(), &pending.snapshot) {
+            // Of the world before, in which it ends.
+            pending.snapshot.devices.catch_up();
+        }
+        match &pending.asked {
+            Some(asked) => self.conclude(pending, asked, said, out),
+            None => Step::Silence,
+        }
+    }
+
+    /// The end of the second half.
+    fn conclude(
+        &self,
+        pending: &Pending,
+        asked: &Asked,
+        said: upstream::Outcome,
+        out: &mut Vec<u8>,
+    ) -> Step {
+        let snapshot = &pending.snapshot;
+        // The same message as in the first half: it is a query.
+        let Decoded::Ask(query) = Query::decode(&pending.message) else {
+            return Step::Silence;
+        };
+        let device = asked.device.and_then(|it| snapshot.devices.device(it));
+        let label = device.map(|device| device.name);
         // A name that does exist is no lifeline with a search suffix but somebody's own.
         let is_told = asked.verdict.reason().tier != Tier::Lifeline
             && said.as_ref().is_ok_and(|answer| answer.is_positive());
         let of_lifeline = asked.of_lifeline && !is_told;
+        // The household's resolvers are meant, and not those of a profile or of a domain.
+        let is_theirs = |domain: &Name| query.question.qname.as_ref().is_within(domain.as_ref());
+        let is_doubted = asked.question.via == 0
+            && snapshot.upstream.is_doubted()
+            && !snapshot.private_domains.iter().any(is_theirs);
+        if let Some(since) = snapshot.upstream.take_doubted() {
+            snapshot.cache.forget_since(since);
+        }
         let keep = |answer: &Arc<Answer>, now| {
-            if !of_lifeline {
+            if !of_lifeline && !is_doubted {
                 snapshot.cache.store(&asked.question, answer, now);
             }
         };
+        if said.as_ref().is_err_and(Failure::is_no) {
+            // Nor must an outage bring back what is declined now.
+            snapshot.cache.forget(&asked.question);
+        }
 
         // The answer reaches whoever has the address now. If that is another by now, the one it was
         // judged for is gone, and the other asks again.
-        snapshot.devices.catch_up();
         let claim = snapshot.devices.claim(&pending.origin, &query);
         let who = snapshot.devices.identify(&pending.origin, claim.as_ref());
         let is_same = match who {
@@ -537,6 +636,9 @@ impl Resolver {
         let (_, view) = hour.view_of(asked.device, Some(asked.client));
         let mut frame = self.frame(snapshot, &query, &pending.origin, pending.transport, now);
         frame.ceiling = view.ttl_ceiling(now);
+        if is_doubted {
+            frame.ceiling = frame.ceiling.min(DOUBTED_TTL);
+        }
         let mut outcome = Outcome {
             at: pending.at,
             transport: pending.transport,
@@ -563,7 +665,7 @@ impl Resolver {
             return self.done(outcome, code);
         }
         let origin = &pending.origin;
-        match (said, &asked.stale) {
+        let code = match (said, &asked.stale) {
             (Ok(answer), _) => {
                 keep(&answer, now);
                 self.note_told(snapshot, &outcome, &view, answer.wire_len());
@@ -573,15 +675,19 @@ impl Resolver {
                     stale: false,
                 };
                 let source = Source::Upstream;
-                let step = self.deliver(&hit, source, &query, &view, outcome, frame, out);
-                self.open_egress(snapshot, origin, &hit, &view, step)
+                let code = self.deliver(&hit, source, &query, &view, &mut outcome, frame, out);
+                self.open_egress(snapshot, origin, &hit, &view, &outcome);
+                code
             }
-            (Err(_), Some(stale)) => {
-                let step = self.deliver(stale, Source::Stale, &query, &view, outcome, frame, out);
-                self.open_egress(snapshot, origin, stale, &view, step)
+            (Err(failure), Some(stale)) if !failure.is_final() => {
+                let source = Source::Stale;
+                let code = self.deliver(stale, source, &query, &view, &mut outcome, frame, out);
+                self.open_egress(snapshot, origin, stale, &view, &outcome);
+                code
             }
-            (Err(failure), None) => self.fail(&failure, &query, outcome, frame, out),
-        }
+            (Err(failure), _) => self.fail(&failure, &query, &mut outcome, frame, out),
+        };
+        self.done(outcome, code)
     }
 
     /// Waits until the kernel has resolved the client's address, as it must before it can deliver
@@ -652,10 +758,10 @@ impl Resolver {
         source: Source,
         query: &Query<'_>,
         view: &View<'_>,
-        mut outcome: Outcome,
+        outcome: &mut Outcome,
         frame: Frame<'_>,
         out: &mut Vec<u8>,
-    ) -> Step {
+    ) -> u16 {
         outcome.source = source;
         let (name, qtype) = (query.question.qname.as_ref(), query.question.qtype);
         let allowed = match outcome.verdict {
@@ -665,10 +771,10 @@ impl Resolver {
         let facts = hit.answer.facts();
         if let Verdict::Block(reason) = judge_answer(name, qtype, facts, allowed, view) {
             outcome.verdict = Verdict::Block(reason);
-            let code = synth::block(query, view.profile, &reason, frame, out);
-            return self.done(outcome, code);
+            return synth::block(query, view.profile, &reason, frame, out);
         }
         let mut extra = frame.extra;
+        extra.error = hit.answer.note().map(|code| (code, ""));
         if source == Source::Stale {
             extra.error = Some((ede::STALE, "upstream gave no newer answer"));
         }
@@ -709,7 +815,11 @@ impl Resolver {
             frame,
             out,
         );
-        self.done(outcome, code)
+        // Its signatures may be over by now.
+        if let (Source::Stale, Some(flags)) = (source, out.get_mut(3)) {
+            *flags &= !0x20;
+        }
+        code
     }
 
     /// Lets a device whose egress is pinned reach what it is about to be told.
@@ -719,17 +829,14 @@ impl Resolver {
         origin: &Origin,
         hit: &Hit,
         view: &View<'_>,
-        step: Step,
-    ) -> Step {
-        let Step::Reply(outcome) = &step else {
-            return step;
-        };
+        outcome: &Outcome,
+    ) {
         if !view.profile.pinned_egress || outcome.verdict.is_block() {
-            return step;
+            return;
         }
-        let facts = hit.answer.facts().iter();
+        let facts = hit.answer.facts();
         let addresses = facts.filter_map(|fact| match fact {
-            Fact::Address(address) | Fact::SvcbHint(address) => Some(*address),
+            Fact::Address(address) | Fact::SvcbHint(address) => Some(address),
             Fact::Cname(_) | Fact::SvcbTarget(_) => None,
         });
         // Who spells an address as a name was told nothing that it did not say itself.
@@ -746,7 +853,6 @@ impl Resolver {
             // What failed is counted, and stays closed.
             let _closed = self.egress.open(opening, addresses, now);
         }
-        step
     }
 
     /// Takes back what was opened to pinned devices for which everything is closed now.
@@ -775,15 +881,14 @@ impl Resolver {
         &self,
         failure: &Failure,
         query: &Query<'_>,
-        mut outcome: Outcome,
+        outcome: &mut Outcome,
         frame: Frame<'_>,
         out: &mut Vec<u8>,
-    ) -> Step {
+    ) -> u16 {
         outcome.source = Source::Failure;
         let text = failure.to_string();
         let why = Some((failure.ede(), text.as_str()));
-        let code = synth::error(query, rcode::SERVFAIL, why, frame, out);
-        self.done(outcome, code)
+        synth::error(query, rcode::SERVFAIL, why, frame, out)
     }
 
     /// Whether a question that has to go to an upstream is a piece of a tunnel.
@@ -816,6 +921,7 @@ impl Resolver {
         }
     }
 
+    #[inline]
     fn done(&self, mut outcome: Outcome, code: u16) -> Step {
         // The upper bits of RCODE exist in BADVERS only, which is no outcome of a query.
         outcome.rcode = (code & 0xf) as u8;

@@ -171,6 +171,16 @@ impl Snapshot {
         forwarded.any(|forward| name.is_within(forward.domain.as_ref()))
     }
 
+    /// Which resolvers are asked for `qname` where somebody of `profile` asks, as in
+    /// [`Question::via`]. For domains that have resolvers of their own all are the same, and a lifeline
+    /// is asked of the household's: the filter of a group's must not close it.
+    pub fn via(&self, profile: &Profile, qname: NameRef<'_>, of_lifeline: bool) -> u8 {
+        if profile.resolvers == 0 || of_lifeline || self.is_forwarded(qname) {
+            return 0;
+        }
+        profile.resolvers
+    }
+
     /// What the home itself answers to a question: of its devices' names and addresses nothing is
     /// asked of an upstream.
     pub fn ask_home(&self, question: &Question, asking: Asking) -> Option<HomeAnswer> {

@@ -80,8 +80,11 @@ pub fn block(
         reply.soa(ttl);
     }
     let mut text = ShortText::default();
-    // Cannot fail: what does not fit is cut.
-    let _cut = write!(text, "{reason}");
+    // Whoever does not speak EDNS hears no reason.
+    if query.edns.is_some() {
+        // Cannot fail: what does not fit is cut.
+        let _cut = write!(text, "{reason}");
+    }
     let extra = Extra {
         error: Some((error_code(reason), text.as_str())),
         structured: Some(structured(profile, reason)),

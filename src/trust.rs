@@ -1,9 +1,10 @@
 //! Whom we believe about a server's certificate, on machines whose clock may not be set.
 //!
 //! A router without a battery believes it is 1970 until the network time arrives, and may never
-//! hear it. No certificate was valid then. So while the clock shows a time before this program was
-//! released, which cannot be, the dates are checked the other way round: there must be an instant
-//! since then at which the whole chain was valid. Names and signatures are checked as ever. What is
+//! hear it. No certificate was valid then. So while the clock shows a time that cannot be, before this
+//! program was released or decades after, the dates are checked the other way round: there must be an instant
+//! since then, or since the newest signed thing that came here ([`Clock::earliest`]), at which the whole
+//! chain was valid. Names and signatures are checked as ever. What is
 //! given up is noticing that a certificate expired since the release.
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
 
-use crate::clock::{Clock, RELEASED, Timestamp};
+use crate::clock::{Clock, Timestamp, can_be};
 use crate::tls;
 
 /// The authorities that web browsers trust, as they were at the release.
@@ -41,6 +42,21 @@ pub(crate) fn add(roots: &mut RootCertStore, pem: &[u8]) -> Result<usize, String
     Ok(count)
 }
 
+/// Takes the certificates in `pem` into `roots` that can be; how many there were, and how many could
+/// not: a system's collection must not be void for one of them.
+pub(crate) fn add_good(roots: &mut RootCertStore, pem: &[u8]) -> (usize, usize) {
+    /// More than any system has.
+    const MOST: usize = 10_000;
+    let (mut good, mut bad) = (0, 0);
+    for root in CertificateDer::pem_slice_iter(pem).take(MOST) {
+        match root.is_ok_and(|root| roots.add(root).is_ok()) {
+            true => good += 1,
+            false => bad += 1,
+        }
+    }
+    (good, bad)
+}
+
 /// The client's side of TLS 1.2 and 1.3 that believes `roots`.
 ///
 /// # Errors
@@ -54,7 +70,10 @@ pub(crate) fn client_config(roots: RootCertStore, clock: &Clock) -> Result<Clien
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Verifier { chain }))
+        .with_custom_certificate_verifier(Arc::new(Verifier {
+            chain,
+            clock: clock.clone(),
+        }))
         .with_no_client_auth();
     Ok(config)
 }
@@ -72,10 +91,32 @@ impl TimeProvider for WallTime {
     }
 }
 
+impl Verifier {
+    /// What is said of a certificate that is over: that it is somebody else's, where it is that too. A
+    /// login page's often is.
+    fn worse(
+        &self,
+        error: rustls::Error,
+        check: impl Fn(UnixTime) -> Result<ServerCertVerified, rustls::Error>,
+    ) -> rustls::Error {
+        let rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
+            not_after, ..
+        }) = &error
+        else {
+            return error;
+        };
+        match check(*not_after) {
+            Err(rustls::Error::InvalidCertificate(fault)) if is_foreign(&fault) => fault.into(),
+            _ => error,
+        }
+    }
+}
+
 /// The usual checks, at an instant that can be.
 #[derive(Debug)]
 struct Verifier {
     chain: Arc<WebPkiServerVerifier>,
+    clock: Clock,
 }
 
 impl ServerCertVerifier for Verifier {
@@ -91,10 +132,16 @@ impl ServerCertVerifier for Verifier {
             self.chain
                 .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, at)
         };
-        if now.as_secs() >= RELEASED {
-            return check(now);
-        }
-        let mut at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(RELEASED));
+        let wall = i64::try_from(now.as_secs()).ok();
+        let wall = wall.and_then(|seconds| Timestamp::from_second(seconds).ok());
+        // A clock that starts at the time of some file is behind and looks true. That a certificate holds
+        // from later on protects nobody from anything, so it is no fault whatever the clock says.
+        let earliest = self.clock.earliest().as_second().unsigned_abs();
+        let earliest = UnixTime::since_unix_epoch(std::time::Duration::from_secs(earliest));
+        let mut at = match wall.is_some_and(can_be) {
+            true => now.max(earliest),
+            false => earliest,
+        };
         // Each step passes the beginning of one more certificate of the chain.
         for _ in 0..8 {
             match check(at) {
@@ -102,6 +149,7 @@ impl ServerCertVerifier for Verifier {
                     not_before,
                     ..
                 })) if not_before > at => at = not_before,
+                Err(error) => return Err(self.worse(error, check)),
                 done => return done,
             }
         }
@@ -131,6 +179,34 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
+/// Whether a connection failed since the certificate was somebody else's: for another name, or signed
+/// by nobody we trust.
+pub(crate) fn is_somebody_else(error: &std::io::Error) -> bool {
+    let inner = error.get_ref();
+    let fault = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(fault, Some(rustls::Error::InvalidCertificate(fault)) if is_foreign(fault))
+}
+
+/// Whether a certificate is for another name, or by nobody we trust. Devices with a login page like to
+/// sign for themselves, as an authority or in the version of 1988.
+fn is_foreign(fault: &CertificateError) -> bool {
+    use CertificateError::{
+        BadSignature, NotValidForName, NotValidForNameContext, Other, UnknownIssuer,
+    };
+    match fault {
+        NotValidForName | NotValidForNameContext { .. } | UnknownIssuer | BadSignature => true,
+        // These two have no name of their own here.
+        Other(other) => {
+            let other = other.to_string();
+            matches!(other.as_str(), OWN_AUTHORITY | "UnsupportedCertVersion")
+        }
+        _ => false,
+    }
+}
+
+/// What the checks say of a certificate that is an authority's own.
+const OWN_AUTHORITY: &str = "CaUsedAsEndEntity";
+
 /// What is wrong with a server's certificate, for an admin. Says nothing that changes from one
 /// attempt to the next, so that the same fault is told once.
 pub(crate) fn explain(error: &rustls::Error) -> String {
@@ -157,6 +233,9 @@ pub(crate) fn explain(error: &rustls::Error) -> String {
             day(*not_before)
         ),
         UnknownIssuer => "no authority we trust signed its certificate".to_owned(),
+        CertificateError::Other(other) if other.to_string() == OWN_AUTHORITY => {
+            "its certificate is an authority's own, which no server may show".to_owned()
+        }
         other => format!("its certificate is not accepted: {other}"),
     }
 }
@@ -179,4 +258,23 @@ fn day(instant: UnixTime) -> String {
             || "a day far away".to_owned(),
             |at| at.to_string().chars().take(10).collect(),
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_collection_those_that_can_be_read_count() {
+        let authority = |name: &str| {
+            let cert = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+            cert.cert.pem()
+        };
+        let bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let pem = [&authority("a.test"), bad, &authority("b.test")].concat();
+        let mut roots = RootCertStore::empty();
+        assert_eq!(add_good(&mut roots, pem.as_bytes()), (2, 1));
+        assert_eq!(roots.len(), 2);
+        assert!(add(&mut RootCertStore::empty(), pem.as_bytes()).is_err());
+    }
 }

@@ -66,6 +66,8 @@ pub struct KnownTime {
     last: Option<(Moment, Timestamp)>,
     /// Whether the clock was set under our eyes, or shows what may be.
     is_believed: bool,
+    /// Whether it was set forward under our eyes, as by the network time, or ran for long.
+    is_confirmed: bool,
     /// Since when there was no jump.
     steady_since: Moment,
     /// When the file was last written.
@@ -85,6 +87,7 @@ impl KnownTime {
             path,
             last: None,
             is_believed: false,
+            is_confirmed: false,
             steady_since: Moment::default(),
             written: None,
         }
@@ -97,19 +100,35 @@ impl KnownTime {
             let moved = i128::from(wall.as_microsecond()) - i128::from(shown.as_microsecond());
             (moved - passed).unsigned_abs() > JUMP.as_micros()
         });
+        let is_forward = self.last.is_some_and(|(_, shown)| wall > shown);
         if is_jump || self.last.is_none() {
             self.steady_since = at;
+            self.is_confirmed = false;
         }
         self.last = Some((at, wall));
         let may_be = self.known.is_none_or(|known| wall >= known);
         let is_steady = at.since(self.steady_since) >= BELIEVED_AFTER;
         self.is_believed = can_be(wall) && (self.is_believed || is_jump || may_be || is_steady);
+        self.is_confirmed =
+            self.is_believed && (self.is_confirmed || is_jump && is_forward || is_steady);
         let wall = if self.is_believed {
             Wall::Set(wall)
         } else {
             Wall::Unset
         };
         Look { wall, is_jump }
+    }
+
+    /// Whether the clock is more than believed: it was set forward while we looked, as the network time
+    /// does it, or ran for [`BELIEVED_AFTER`]. One that starts at the time of some file goes on from
+    /// there and is not.
+    pub const fn is_confirmed(&self) -> bool {
+        self.is_confirmed
+    }
+
+    /// The last time that was surely known.
+    pub const fn known(&self) -> Option<Timestamp> {
+        self.known
     }
 
     /// Why the clock is not believed, and what helps, in a sentence.
@@ -199,8 +218,14 @@ mod tests {
         let look = known.look(at(1), Timestamp::UNIX_EPOCH);
         assert_eq!((look.wall, look.is_jump), (Wall::Unset, false));
         let now = time("2026-12-01T12:00:00Z");
+        assert!(!known.is_confirmed());
         let look = known.look(at(2), now);
         assert_eq!((look.wall, look.is_jump), (Wall::Set(now), true));
+        assert!(known.is_confirmed());
+        // Set back it is believed, since somebody did that, and no more.
+        let back = time("2026-11-25T12:00:00Z");
+        assert_eq!(known.look(at(3), back).wall, Wall::Set(back));
+        assert!(!known.is_confirmed());
     }
 
     #[test]

@@ -22,8 +22,9 @@ fn output_of(program: &str, arguments: &[&str]) -> Option<Output> {
 fn what_measures_passes_its_own_tests() {
     for (folder, count) in [
         ("bench/lists/measure", 15),
-        ("bench/serve/measure", 9),
+        ("bench/serve/measure", 15),
         ("bench/count", 4),
+        ("bench/sizes", 6),
     ] {
         let arguments = ["-B", "-m", "unittest", "discover", "-s", folder];
         let Some(output) = output_of("python3", &arguments) else {

@@ -11,6 +11,9 @@ use hedgerow::evidence::leases::read_leases;
 mod config;
 #[path = "../fuzz/checks/delta.rs"]
 mod delta;
+#[cfg(feature = "dnssec")]
+#[path = "../fuzz/checks/dnssec.rs"]
+mod dnssec;
 #[path = "../fuzz/checks/leases.rs"]
 mod leases;
 #[path = "../fuzz/checks/list_line.rs"]
@@ -102,6 +105,14 @@ fn deltas() {
 #[test]
 fn messages() {
     assert!(run("message", message::check) >= 30);
+}
+
+#[cfg(feature = "dnssec")]
+#[test]
+fn signed_messages() {
+    assert!(run("dnssec", dnssec::check) >= 10);
+    // What is damaged elsewhere is so here.
+    assert!(run("message", dnssec::check) >= 30);
 }
 
 #[test]

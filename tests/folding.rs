@@ -136,6 +136,7 @@ fn profile(allow_only: bool, lists: &Index) -> Profile {
         block_answer: BlockAnswer::Null,
         when_unsure: WhenUnsure::Allow,
         privacy: Privacy::Names,
+        resolvers: 0,
         block_ttl: 10,
         ways_round: config::WaysRound::default(),
         speech: config::Speech::default(),

@@ -28,12 +28,12 @@ const LAYERS: &[&[&str]] = &[
         "synth", "policy", "standing", "profile", "device", "cache", "upstream", "journal",
         "limit", "egress",
     ],
-    &["grants", "quota", "certificate", "discovery"],
+    &["grants", "quota", "certificate", "discovery", "dnssec"],
     &["wall"],
     &["message", "config", "update"],
     &["lists", "language", "schedule"],
-    &["verdict", "files", "trust"],
-    &["name", "clock", "intern", "mac", "socket", "tls"],
+    &["verdict", "files", "footprint", "trust", "sntp"],
+    &["name", "clock", "hash", "intern", "mac", "socket", "tls"],
 ];
 
 /// Something that has a home: outside of it, nobody touches it.
@@ -63,7 +63,7 @@ const HOMES: &[Home] = &[
     },
     Home {
         what: Matter::Word("unsafe"),
-        modules: &["lists", "socket"],
+        modules: &["footprint", "lists", "socket"],
         why: "only the index searched in place and what the kernel is told by pointers may need it, \
               each block with its `SAFETY:` sentence",
     },

@@ -127,6 +127,7 @@ fn keep_record_in_cache(resolver: &Resolver, name: &str, qtype: u8, data: &[u8])
         qtype: u16::from(qtype),
         dnssec_ok: false,
         checking_disabled: false,
+        via: 0,
     };
     let mut wire = vec![0, 0, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
     wire.extend_from_slice(question.qname.as_ref().as_wire());

@@ -35,6 +35,12 @@ use crate::clock::Timestamp;
 use crate::files::Files;
 use crate::wall::Wall;
 
+/// Days before its end: when the authority that follows is made, so that every device meets both, and
+/// when that one begins to issue.
+pub(super) const CROSS_DAYS: i64 = 365;
+const LEAVE_DAYS: u64 = 30;
+/// Authorities that follow one another: more than this program will live.
+const MAX_GENERATIONS: u32 = 8;
 const DAY: u64 = 24 * 60 * 60;
 /// How long the authority serves.
 const AUTHORITY_DAYS: u64 = 3652;
@@ -86,18 +92,23 @@ struct Place {
 
 impl Place {
     /// In `folder`. Each name has its own: an authority that may speak for one cannot for another.
-    fn of(folder: &Path, name: &str) -> Self {
+    fn of(folder: &Path, name: &str, generation: u32) -> Self {
         let folder = folder.join(name);
+        let file = |end: &str| match generation {
+            1 => folder.join(format!("ca.{end}")),
+            _ => folder.join(format!("ca-{generation}.{end}")),
+        };
         Self {
-            root: folder.join("ca.pem"),
-            key: folder.join("ca.key"),
+            root: file("pem"),
+            key: file("key"),
             server_key: folder.join("server.key"),
         }
     }
 }
 
 impl Authority {
-    /// The one for `name` in `folder`; if there is none it is made, for this machine's `addresses`.
+    /// The one for `name` in `folder` that issues at `wall`, and the root of the one that follows when
+    /// that is near. What is not there is made, for this machine's `addresses`.
     ///
     /// # Errors
     /// What is there cannot be read, or nothing can be written. An authority that is there is never
@@ -108,8 +119,43 @@ impl Authority {
         name: &str,
         addresses: &[IpAddr],
         wall: Wall,
+    ) -> Result<(Self, Option<CertificateDer<'static>>), CertificateError> {
+        let open = |generation| Self::open_one(files, folder, name, generation, addresses, wall);
+        // Where the time is not known it is this at least.
+        let now = wall.time().map_or(0, seconds).max(RELEASED);
+        let mut authority = open(1)?;
+        for generation in 2..=MAX_GENERATIONS {
+            let life = Validity::of(&authority.root);
+            let left = life.map_or(u64::MAX, |it| seconds(it.not_after).saturating_sub(now));
+            if left > CROSS_DAYS.unsigned_abs() * DAY {
+                return Ok((authority, None));
+            }
+            let next = match open(generation) {
+                Ok(next) => next,
+                Err(error) if left > LEAVE_DAYS * DAY => {
+                    // The one there is must go on.
+                    tracing::warn!(%error, "the authority that follows the home's cannot be made");
+                    return Ok((authority, None));
+                }
+                Err(error) => return Err(error),
+            };
+            if left > LEAVE_DAYS * DAY {
+                return Ok((authority, Some(next.root)));
+            }
+            authority = next;
+        }
+        Ok((authority, None))
+    }
+
+    fn open_one(
+        files: &Files,
+        folder: &Path,
+        name: &str,
+        generation: u32,
+        addresses: &[IpAddr],
+        wall: Wall,
     ) -> Result<Self, CertificateError> {
-        let place = Place::of(folder, name);
+        let place = Place::of(folder, name, generation);
         let root = match files.read(&place.root, MAX_FILE) {
             Ok(content) => content,
             Err(error) if error.is_missing() => {
@@ -151,7 +197,11 @@ impl Authority {
     ) -> Result<Self, CertificateError> {
         files.create_folder(&folder.join(name))?;
         let key = new_key(files, &place.key)?;
-        let server_key = new_key(files, &place.server_key)?;
+        // The same under every authority.
+        let server_key = match read_key(files, &place.server_key) {
+            Ok(key) => key,
+            Err(_) => new_key(files, &place.server_key)?,
+        };
         let mut params = CertificateParams::default();
         params.distinguished_name = distinguished_name(name, &key);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -306,7 +356,7 @@ fn common_name(name: &str) -> &str {
     name.get(..name.len().min(64)).unwrap_or("hedgerow")
 }
 
-fn read_key(files: &Files, path: &Path) -> Result<KeyPair, CertificateError> {
+pub(super) fn read_key(files: &Files, path: &Path) -> Result<KeyPair, CertificateError> {
     let content = files.read(path, MAX_FILE)?;
     let broken = |what: String| CertificateError::Broken {
         path: path.to_path_buf(),
@@ -316,7 +366,7 @@ fn read_key(files: &Files, path: &Path) -> Result<KeyPair, CertificateError> {
     KeyPair::try_from(&key).map_err(|it| broken(it.to_string()))
 }
 
-fn new_key(files: &Files, path: &Path) -> Result<KeyPair, CertificateError> {
+pub(super) fn new_key(files: &Files, path: &Path) -> Result<KeyPair, CertificateError> {
     let key = KeyPair::generate()?;
     let text = pem("PRIVATE KEY", key.serialized_der());
     files.replace_privately(path, text.as_bytes())?;

@@ -7,7 +7,7 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 const LINE: usize = 64;
 
 /// `bytes` in base64, with padding and without line ends.
-pub(super) fn base64(bytes: &[u8]) -> String {
+pub fn base64(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
         let octet = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
@@ -22,6 +22,23 @@ pub(super) fn base64(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+/// The octets of `text` in base64, as [`base64`] writes it; none if it is not that.
+pub fn unbase64(text: &str) -> Option<Vec<u8>> {
+    let digits = text.trim_end_matches('=');
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    for group in digits.as_bytes().chunks(4) {
+        let mut bits = 0_u32;
+        for digit in group {
+            let value = ALPHABET.iter().position(|it| it == digit)?;
+            bits = bits << 6 | value as u32;
+        }
+        let octets = group.len() * 6 / 8;
+        let whole = bits << (32 - 6 * group.len());
+        bytes.extend_from_slice(&whole.to_be_bytes()[..octets]);
+    }
+    (base64(&bytes) == text).then_some(bytes)
 }
 
 /// `der` as PEM with `label`, as in `CERTIFICATE`.
@@ -67,8 +84,12 @@ mod tests {
             ("foobar", "Zm9vYmFy"),
         ] {
             assert_eq!(base64(bytes.as_bytes()), text);
+            assert_eq!(unbase64(text).as_deref(), Some(bytes.as_bytes()));
         }
         assert_eq!(base64(&[0xfb, 0xff]), "+/8=");
+        for wrong in ["Z", "Zg", "Zh==", "Zm9 ", "Zm9v=", "Zm9vY==="] {
+            assert_eq!(unbase64(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use super::Served;
 use super::mobileconfig::Profile;
+use super::signed;
 use crate::discovery::Services;
 
 /// An invitation of one device.
@@ -59,10 +60,16 @@ impl Invitation<'_> {
             name: &self.services.name,
             device: Some(self.device),
             url: Some(&self.url()?),
-            root: self.served.root.as_deref(),
+            roots: &self.served.roots(),
             is_locked,
         };
         Some(profile.to_xml())
+    }
+
+    /// The same with a signature; none with a key that Apple's devices would not understand.
+    pub fn signed_mobileconfig(&self, is_locked: bool) -> Option<Vec<u8>> {
+        let profile = self.mobileconfig(is_locked)?;
+        signed::sign(profile.as_bytes(), &self.served.outside)
     }
 }
 

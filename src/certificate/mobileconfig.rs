@@ -1,9 +1,9 @@
 //! Configuration profiles for Apple's devices: property lists in XML that carry DNS settings
 //! (`com.apple.dnsSettings.managed`) and the household's authority (`com.apple.security.root`).
 //!
-//! They are not signed: a signature is worth something only from an authority the device trusts
-//! already, and it shows no more than who wrote the file. An unsigned one is called "not signed" when
-//! it is installed, and works the same.
+//! They are signed ([`super::signed`]) with the key that encrypted DNS is served with, so that a device
+//! which trusts the home's certificate shows that the home wrote the file, and that nobody changed it
+//! on the way.
 
 use sha2::{Digest, Sha256};
 
@@ -18,8 +18,8 @@ pub(super) struct Profile<'p> {
     pub device: Option<&'p str>,
     /// Where DNS over HTTPS is asked, with the device's id; none for the authority alone.
     pub url: Option<&'p str>,
-    /// The household's authority, in DER; none where the certificate is trusted anyway.
-    pub root: Option<&'p [u8]>,
+    /// The household's authorities, in DER; none where the certificate is trusted anyway.
+    pub roots: &'p [&'p [u8]],
     /// Whether the settings cannot be switched off. Heeded on supervised devices only.
     pub is_locked: bool,
 }
@@ -28,11 +28,15 @@ impl Profile<'_> {
     /// The profile as a file.
     pub(super) fn to_xml(self) -> String {
         let mut payloads = String::new();
-        if let Some(root) = self.root {
+        for (root, number) in self.roots.iter().zip(1..) {
             let content = base64(root);
+            let part = match number {
+                1 => "root".to_owned(),
+                _ => format!("root{number}"),
+            };
             payloads += &self.payload(
                 "com.apple.security.root",
-                "root",
+                &part,
                 "Certificate of the home's DNS",
                 &format!(
                     "<key>PayloadCertificateFileName</key><string>{}.cer</string>\n\
@@ -125,7 +129,9 @@ impl Profile<'_> {
             hash.update((text.len() as u64).to_be_bytes());
             hash.update(text);
         }
-        hash.update(self.root.unwrap_or_default());
+        for root in self.roots {
+            hash.update(root);
+        }
         let hash = hash.finalize();
         let mut octets = [0_u8; 16];
         octets.copy_from_slice(&hash[..16]);
@@ -173,7 +179,7 @@ mod tests {
         name: "dns.home.example",
         device: Some("Mia's <phone> & \u{1b}co"),
         url: Some("https://dns.home.example/dns-query/aaaa"),
-        root: Some(&[0x30, 0x03, 0x02, 0x01, 0x05]),
+        roots: &[&[0x30, 0x03, 0x02, 0x01, 0x05]],
         is_locked: false,
     };
 
@@ -235,13 +241,29 @@ mod tests {
 
         let locked = Profile {
             is_locked: true,
-            root: None,
+            roots: &[],
             ..PROFILE
         };
         let list = read(&locked.to_xml()).unwrap();
         let payloads = list["PayloadContent"].as_array().unwrap();
         assert_eq!(payloads.len(), 1);
         assert_eq!(payloads[0]["ProhibitDisablement"], true);
+
+        let two = Profile {
+            roots: &[
+                &[0x30, 0x03, 0x02, 0x01, 0x05],
+                &[0x30, 0x03, 0x02, 0x01, 0x06],
+            ],
+            ..PROFILE
+        };
+        let list = read(&two.to_xml()).unwrap();
+        let payloads = list["PayloadContent"].as_array().unwrap();
+        assert_eq!(payloads.len(), 3);
+        assert_ne!(payloads[0]["PayloadUUID"], payloads[1]["PayloadUUID"]);
+        assert_ne!(
+            payloads[0]["PayloadIdentifier"],
+            payloads[1]["PayloadIdentifier"]
+        );
 
         let authority = Profile {
             device: None,

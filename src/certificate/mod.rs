@@ -11,6 +11,8 @@
 //! [`authority`] for how a clock of 1970 is survived. [`page`] is what the DoH listener shows to
 //! browsers, [`invitation`] what a device needs to be one of ours wherever it is.
 
+#[cfg(feature = "acme")]
+pub mod acme;
 mod authority;
 mod encoding;
 pub mod invitation;
@@ -18,6 +20,7 @@ mod mobileconfig;
 mod own;
 pub mod page;
 pub mod qr;
+mod signed;
 mod validity;
 
 use std::fmt;
@@ -32,10 +35,10 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-pub use encoding::{fingerprint, pem};
+pub use encoding::{base64, fingerprint, pem, unbase64};
 pub use validity::Validity;
 
-use self::authority::Authority;
+use self::authority::{Authority, CROSS_DAYS};
 use self::own::Watched;
 use crate::clock::Timestamp;
 use crate::files::{FileError, Files};
@@ -45,6 +48,10 @@ use crate::wall::Wall;
 const MAX_FILE: u64 = 256 * 1024;
 /// How long before its end a certificate that is not ours to renew is warned of.
 const WARN_DAYS: i64 = 14;
+
+/// The protocol by which an authority looks whether a name is ours (RFC 8737). Listeners offer it only
+/// to who asks for nothing else, and only while [`Certificates::is_challenged`].
+pub const CHALLENGE: &[u8] = b"acme-tls/1";
 
 /// Why there is no new certificate.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +85,8 @@ pub struct Settings {
     pub name: String,
     /// Files with the chain and its key; without them the household's own authority issues it.
     pub files: Option<(PathBuf, PathBuf)>,
+    /// Whether an authority issued those by ACME.
+    pub by_acme: bool,
     /// Where the household's authority is kept.
     pub folder: PathBuf,
     /// The addresses it is served at.
@@ -91,6 +100,8 @@ pub enum Issuer {
     Household,
     /// Whoever issued the files.
     Files,
+    /// A public authority, asked by ACME.
+    Acme,
 }
 
 impl Issuer {
@@ -99,6 +110,7 @@ impl Issuer {
         match self {
             Self::Household => "household",
             Self::Files => "files",
+            Self::Acme => "acme",
         }
     }
 }
@@ -108,12 +120,16 @@ impl Issuer {
 pub struct Served {
     /// Chain and key.
     pub key: Arc<CertifiedKey>,
+    /// The same for whoever is not at home: it names no address.
+    outside: Arc<CertifiedKey>,
     /// From when until when it is valid.
     pub validity: Validity,
     /// Who says so.
     pub issuer: Issuer,
     /// The household's authority, if that is who: what devices have to trust.
     pub root: Option<CertificateDer<'static>>,
+    /// The authority that follows it, once it is near its end: to be trusted beside it.
+    pub next_root: Option<CertificateDer<'static>>,
     /// Whether it was made without knowing the time.
     clockless: bool,
     settings: Settings,
@@ -137,22 +153,28 @@ impl Served {
         settings: &Settings,
         wall: Wall,
     ) -> Option<Self> {
+        let key = Arc::new(key);
         Some(Self {
             validity: Validity::of(key.cert.first()?)?,
-            key: Arc::new(key),
+            outside: Arc::clone(&key),
+            key,
             issuer,
             root,
+            next_root: None,
             clockless: wall == Wall::Unset,
             settings: settings.clone(),
         })
     }
 
+    /// All authorities of the household that devices have to trust.
+    pub fn roots(&self) -> Vec<&[u8]> {
+        let roots = [&self.root, &self.next_root];
+        roots.into_iter().flatten().map(|it| it.as_ref()).collect()
+    }
+
     /// Whether it is right for `name`, which may be an address.
     pub fn covers(&self, name: &str) -> bool {
-        let (Some(first), Ok(name)) = (self.key.cert.first(), ServerName::try_from(name)) else {
-            return false;
-        };
-        ParsedCertificate::try_from(first).is_ok_and(|it| verify_server_name(&it, &name).is_ok())
+        covers(&self.key, name)
     }
 
     /// Whether names with a device's id before the server's are right too.
@@ -163,26 +185,58 @@ impl Served {
     /// What somebody should know of its end at `wall`, in a sentence.
     pub fn warning(&self, wall: Wall) -> Option<String> {
         let now = wall.time()?;
-        let left = self.validity.not_after.as_second() - now.as_second();
-        let until = format!("{:.0}", self.validity.not_after);
+        let Validity {
+            not_before,
+            not_after,
+        } = self.validity;
+        let left = not_after.as_second() - now.as_second();
+        // Some authorities issue for a week.
+        let whole = not_after.as_second() - not_before.as_second();
+        let soon = (WARN_DAYS * 86_400).min(whole / 4);
+        let until = format!("{not_after:.0}");
         let help = match self.issuer {
-            Issuer::Household => "it should have renewed itself",
+            Issuer::Household | Issuer::Acme => "it should have renewed itself",
             Issuer::Files => "put a new one in the place of its file",
         };
         match left {
             ..0 => Some(format!(
                 "the certificate of encrypted DNS expired {until}: devices refuse it; {help}"
             )),
-            0.. if left < WARN_DAYS * 86_400 => Some(format!(
+            0.. if left < soon => Some(format!(
                 "the certificate of encrypted DNS expires {until}; {help}"
             )),
-            _ if self.validity.not_before > now => Some(format!(
-                "the certificate of encrypted DNS is valid only from {:.0}",
-                self.validity.not_before
+            _ if not_before > now => Some(format!(
+                "the certificate of encrypted DNS is valid only from {not_before:.0}"
             )),
-            _ => None,
+            _ => self.authority_warning(now),
         }
     }
+
+    fn authority_warning(&self, now: Timestamp) -> Option<String> {
+        let end = Validity::of(self.root.as_ref()?)?.not_after;
+        let left = end.as_second() - now.as_second();
+        if left >= CROSS_DAYS * 86_400 {
+            return None;
+        }
+        let help = match self.next_root.is_some() {
+            true => {
+                "install the one that follows it on every device before that: the pages that \
+                     show the authority show both"
+            }
+            false => "the one that follows it cannot be made",
+        };
+        Some(format!(
+            "the home's certificate authority ends {end:.0}: {help}"
+        ))
+    }
+}
+
+/// Whether the certificate of `key` is right for `name`, which may be an address.
+fn covers(key: &CertifiedKey, name: &str) -> bool {
+    let (Some(first), Ok(name)) = (key.cert.first(), ServerName::try_from(name)) else {
+        return false;
+    };
+    ParsedCertificate::try_from(first).is_ok_and(|it| verify_server_name(&it, &name).is_ok())
 }
 
 /// What a look after the certificate did.
@@ -201,7 +255,11 @@ pub enum Tended {
 pub struct Certificates {
     files: Files,
     served: ArcSwapOption<Served>,
+    /// What is shown to who asks for [`CHALLENGE`].
+    challenge: ArcSwapOption<CertifiedKey>,
     state: Mutex<State>,
+    /// Pages that were made of the one in force.
+    pub shelf: page::Shelf,
 }
 
 #[derive(Default)]
@@ -209,6 +267,8 @@ struct State {
     watched: Watched,
     /// What was told last.
     told: Option<String>,
+    /// Why an authority issued none.
+    refused: Option<String>,
 }
 
 impl fmt::Debug for Certificates {
@@ -225,7 +285,9 @@ impl Certificates {
         Arc::new(Self {
             files,
             served: ArcSwapOption::empty(),
+            challenge: ArcSwapOption::empty(),
             state: Mutex::default(),
+            shelf: page::Shelf::default(),
         })
     }
 
@@ -234,10 +296,37 @@ impl Certificates {
         self.served.load_full()
     }
 
+    /// Shows `key` from now on to an authority that asks for [`CHALLENGE`].
+    pub fn show_challenge(&self, key: Option<CertifiedKey>) {
+        self.challenge.store(key.map(Arc::new));
+    }
+
+    /// Whether an authority is about to ask for [`CHALLENGE`].
+    pub fn is_challenged(&self) -> bool {
+        self.challenge.load().is_some()
+    }
+
+    /// Whether `hello` comes from an authority that shall see the challenge: it asks for
+    /// [`CHALLENGE`] and nothing else (RFC 8737 section 3), and one is open.
+    pub fn is_challenge(&self, hello: &ClientHello<'_>) -> bool {
+        asks_for_challenge(hello) && self.is_challenged()
+    }
+
+    /// Where files are.
+    pub const fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// Remembers why an authority issued none, or that there is nothing wrong with it.
+    pub fn note_refusal(&self, why: Option<String>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.refused = why;
+    }
+
     /// Why there is not the one that is wanted, if so.
     pub fn trouble(&self) -> Option<String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.told.clone()
+        state.told.clone().or_else(|| state.refused.clone())
     }
 
     /// Does what has to be done at `wall` so that the certificate that `settings` ask for is in
@@ -281,7 +370,11 @@ impl Certificates {
             return Ok(None);
         }
         let pair = own::read(&self.files, chain, key)?;
-        let served = Served::new(pair, Issuer::Files, None, settings, wall);
+        let issuer = match settings.by_acme {
+            true => Issuer::Acme,
+            false => Issuer::Files,
+        };
+        let served = Served::new(pair, issuer, None, settings, wall);
         let broken = || CertificateError::Broken {
             path: chain.to_path_buf(),
             what: "its first certificate cannot be understood".to_owned(),
@@ -300,13 +393,22 @@ impl Certificates {
         let Settings {
             name, addresses, ..
         } = settings;
-        let authority = Authority::open(&self.files, &settings.folder, name, addresses, wall)?;
-        let issued = authority.issue(addresses, wall)?;
-        let chain = vec![issued.certificate, authority.root.clone()];
-        let key = CertifiedKey::from_der(chain, issued.key, &ring::default_provider());
-        let key = key.map_err(|error| CertificateError::Make(error.to_string()))?;
-        let served = Served::new(key, Issuer::Household, Some(authority.root), settings, wall);
-        Ok(served)
+        let (authority, next_root) =
+            Authority::open(&self.files, &settings.folder, name, addresses, wall)?;
+        let issue = |addresses: &[IpAddr]| {
+            let issued = authority.issue(addresses, wall)?;
+            let chain = vec![issued.certificate, authority.root.clone()];
+            CertifiedKey::from_der(chain, issued.key, &ring::default_provider())
+                .map_err(|error| CertificateError::Make(error.to_string()))
+        };
+        let (key, outside) = (issue(addresses)?, issue(&[])?);
+        let root = Some(authority.root);
+        let served = Served::new(key, Issuer::Household, root, settings, wall);
+        Ok(served.map(|served| Served {
+            outside: Arc::new(outside),
+            next_root,
+            ..served
+        }))
     }
 }
 
@@ -327,9 +429,33 @@ fn is_due(served: &Served, wall: Wall) -> bool {
 }
 
 impl ResolvesServerCert for Certificates {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if asks_for_challenge(&hello) {
+            return self.challenge.load_full();
+        }
         self.served.load().as_ref().map(|it| Arc::clone(&it.key))
     }
+}
+
+/// The certificate in force for who is not at home: its names are those of the home, and tell none of
+/// its addresses.
+#[derive(Debug)]
+pub struct Outside(pub Arc<Certificates>);
+
+impl ResolvesServerCert for Outside {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if asks_for_challenge(&hello) {
+            return self.0.challenge.load_full();
+        }
+        let served = self.0.served.load();
+        served.as_ref().map(|it| Arc::clone(&it.outside))
+    }
+}
+
+/// Whether `hello` is that of an authority (RFC 8737 section 3).
+fn asks_for_challenge(hello: &ClientHello<'_>) -> bool {
+    let mut wanted = hello.alpn().into_iter().flatten();
+    wanted.next() == Some(CHALLENGE) && wanted.next().is_none()
 }
 
 #[cfg(test)]

@@ -33,18 +33,7 @@ pub(super) fn read(
     chain: &Path,
     key: &Path,
 ) -> Result<CertifiedKey, CertificateError> {
-    let broken = |path: &Path, what: String| CertificateError::Broken {
-        path: path.to_path_buf(),
-        what,
-    };
-    let content = files.read(chain, MAX_FILE)?;
-    let certificates = CertificateDer::pem_slice_iter(&content)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| broken(chain, error.to_string()))?;
-    if certificates.is_empty() {
-        let what = "it holds no certificate (`-----BEGIN CERTIFICATE-----`)";
-        return Err(broken(chain, what.to_owned()));
-    }
+    let certificates = chain_of(chain, &files.read(chain, MAX_FILE)?)?;
     let content = files.read(key, MAX_FILE)?;
     let private = PrivateKeyDer::from_pem_slice(&content).map_err(|_| {
         let what = "it holds no private key (`-----BEGIN PRIVATE KEY-----`)";
@@ -59,4 +48,40 @@ pub(super) fn read(
         };
         broken(key, what)
     })
+}
+
+/// The certificates in `content`, which stands or will stand at `path`.
+fn chain_of(path: &Path, content: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let certificates = CertificateDer::pem_slice_iter(content)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| broken(path, error.to_string()))?;
+    if certificates.is_empty() {
+        let what = "it holds no certificate (`-----BEGIN CERTIFICATE-----`)";
+        return Err(broken(path, what.to_owned()));
+    }
+    Ok(certificates)
+}
+
+/// The certificates in `content`, which are to stand at `path`, with `key`.
+///
+/// # Errors
+/// They are not of that key.
+#[cfg(feature = "acme")]
+pub(super) fn parse(
+    path: &Path,
+    content: &[u8],
+    key: &rcgen::KeyPair,
+) -> Result<CertifiedKey, CertificateError> {
+    let private = PrivateKeyDer::try_from(key.serialize_der())
+        .map_err(|what| CertificateError::Make(what.to_owned()))?;
+    let certificates = chain_of(path, content)?;
+    CertifiedKey::from_der(certificates, private, &ring::default_provider())
+        .map_err(|error| broken(path, error.to_string()))
+}
+
+fn broken(path: &Path, what: String) -> CertificateError {
+    CertificateError::Broken {
+        path: path.to_path_buf(),
+        what,
+    }
 }

@@ -4,9 +4,12 @@
 //! Nothing here is secret but an id, and who has the address of an invitation has that already. An id
 //! that no device has gets the same page as one that has one: pages tell nobody which there are.
 
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use super::invitation::{self, Invitation};
 use super::mobileconfig::{Profile, escape};
-use super::{Served, encoding, qr};
+use super::{Served, encoding, qr, signed};
 use crate::config::check_client_id;
 use crate::discovery::Services;
 
@@ -18,22 +21,83 @@ const APPLE: &str = "application/x-apple-aspen-config";
 const DER: &str = "application/x-x509-ca-cert";
 const PEM: &str = "application/x-pem-file";
 
+/// Pages that are kept.
+const MAX_KEPT: usize = 16;
+
+/// The pages that were shown last: a signature and a picture take a slow core a while, and anybody in
+/// the home may ask for them again and again.
+#[derive(Debug, Default)]
+pub struct Shelf(Mutex<Option<Kept>>);
+
+/// Pages, and what they were made of.
+#[derive(Debug)]
+struct Kept {
+    services: Services,
+    served: Arc<Served>,
+    pages: VecDeque<(String, Page)>,
+}
+
+impl Kept {
+    fn is_of(&self, services: &Services, served: &Arc<Served>) -> bool {
+        Arc::ptr_eq(&self.served, served) && self.services == *services
+    }
+}
+
+impl Shelf {
+    /// What [`page`] says, made once.
+    pub fn page(&self, path: &str, services: &Services, served: &Arc<Served>) -> Option<Page> {
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = &*lock()
+            && kept.is_of(services, served)
+            && let Some((_, page)) = kept.pages.iter().find(|it| it.0 == path)
+        {
+            return Some(page.clone());
+        }
+        let made = page(path, services, served)?;
+        let mut shelf = lock();
+        if shelf
+            .as_ref()
+            .is_none_or(|kept| !kept.is_of(services, served))
+        {
+            *shelf = Some(Kept {
+                services: services.clone(),
+                served: Arc::clone(served),
+                pages: VecDeque::new(),
+            });
+        }
+        if let Some(kept) = &mut *shelf {
+            kept.pages.truncate(MAX_KEPT - 1);
+            kept.pages.push_front((path.to_owned(), made.clone()));
+        }
+        Some(made)
+    }
+}
+
 /// What stands at `path` of `services`, served with the certificate `served`; none if nothing does.
 pub fn page(path: &str, services: &Services, served: &Served) -> Option<Page> {
     let root = served.root.as_deref();
     match path {
         "/" => return Some((HTML, home(services, served).into_bytes())),
-        "/ca.pem" => return Some((PEM, encoding::pem("CERTIFICATE", root?).into_bytes())),
+        "/ca.pem" => {
+            root?;
+            let all = served.roots().into_iter();
+            let all: String = all.map(|it| encoding::pem("CERTIFICATE", it)).collect();
+            return Some((PEM, all.into_bytes()));
+        }
         "/ca.crt" => return Some((DER, root?.to_vec())),
+        "/ca-next.crt" => return Some((DER, served.next_root.as_deref()?.to_vec())),
         "/ca.mobileconfig" => {
+            root?;
             let profile = Profile {
                 name: &services.name,
                 device: None,
                 url: None,
-                root: Some(root?),
+                roots: &served.roots(),
                 is_locked: false,
             };
-            return Some((APPLE, profile.to_xml().into_bytes()));
+            let profile = profile.to_xml().into_bytes();
+            let signed = signed::sign(&profile, &served.outside);
+            return Some((APPLE, signed.unwrap_or(profile)));
         }
         _ => {}
     }
@@ -49,7 +113,11 @@ pub fn page(path: &str, services: &Services, served: &Served) -> Option<Page> {
         served,
     };
     match is_profile {
-        true => Some((APPLE, invitation.mobileconfig(false)?.into_bytes())),
+        true => {
+            let signed = invitation.signed_mobileconfig(false);
+            let profile = || Some(invitation.mobileconfig(false)?.into_bytes());
+            Some((APPLE, signed.or_else(profile)?))
+        }
         false => Some((HTML, invite(&invitation).into_bytes())),
     }
 }
@@ -76,6 +144,15 @@ fn home(services: &Services, served: &Served) -> String {
              <p><code>{}</code></p>",
             encoding::fingerprint(root)
         );
+        if let Some(next) = served.next_root.as_deref() {
+            body += &format!(
+                "<h2>Its next one</h2><p>The authority is near its end. Install the one that follows \
+                 it as well, on every device: the files for iPhone and Linux hold both, for others \
+                 there is <a href=\"/ca-next.crt\">this one</a>, whose SHA-256 is</p>\
+                 <p><code>{}</code></p>",
+                encoding::fingerprint(next)
+            );
+        }
         let origin = invitation::origin(services).and_then(|it| qr::svg(&format!("{it}/")));
         if let Some(code) = origin {
             body += &format!("<h2>This page on another device</h2><div>{code}</div>");

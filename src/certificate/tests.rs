@@ -24,6 +24,7 @@ fn settings() -> Settings {
     Settings {
         name: "dns.home.example".to_owned(),
         files: None,
+        by_acme: false,
         folder: "/state/certificates".into(),
         addresses: vec!["192.168.1.1".parse().unwrap(), "fd00::1".parse().unwrap()],
     }
@@ -209,7 +210,7 @@ fn it_renews_itself_when_two_thirds_have_passed() {
     // The clock turns out to have been ahead.
     assert!(matches!(certificates.tend(&settings(), at(2)), Tended::New));
     // It never outlives the authority.
-    let _ = certificates.tend(&settings(), at(3650));
+    let _ = certificates.tend(&settings(), at(3600));
     let served = certificates.served().unwrap();
     let life = Validity::of(served.root.as_ref().unwrap()).unwrap();
     assert_eq!(served.validity.not_after, life.not_after);
@@ -467,7 +468,8 @@ fn pages_show_what_a_device_needs() {
     let show = |path: &str| page(path, &services(), &served);
     let text = |path: &str| {
         let (kind, content) = show(path).unwrap();
-        (kind, String::from_utf8(content).unwrap())
+        // What is signed stands inside as it is.
+        (kind, String::from_utf8_lossy(&content).into_owned())
     };
     let (kind, home) = text("/");
     assert_eq!(kind, "text/html; charset=utf-8");
@@ -505,6 +507,115 @@ fn pages_show_what_a_device_needs() {
     ] {
         assert!(show(path).is_none(), "{path}");
     }
+}
+
+/// They were once made anew for everybody who asked.
+#[test]
+fn a_page_is_made_once_for_each_certificate() {
+    let certificates = Certificates::new(MemoryFiles::new().files());
+    let _ = certificates.tend(&settings(), at(1));
+    let served = certificates.served().unwrap();
+    let path = format!("/invite/{ID}.mobileconfig");
+    let show = |served: &Arc<Served>| certificates.shelf.page(&path, &services(), served).unwrap();
+    let first = show(&served);
+    // A signature is another each time it is made.
+    assert_ne!(page(&path, &services(), &served).unwrap(), first);
+    assert_eq!(show(&served), first);
+    for letter in 'a'..='o' {
+        let other = format!("/invite/{letter}{}", &ID[1..]);
+        let other = certificates.shelf.page(&other, &services(), &served);
+        assert!(other.is_some(), "{letter}");
+    }
+    assert_eq!(show(&served), first);
+    let _ = certificates.tend(&settings(), at(70));
+    assert_ne!(show(&certificates.served().unwrap()), first);
+    assert!(
+        certificates
+            .shelf
+            .page("/nothing", &services(), &served)
+            .is_none()
+    );
+}
+
+#[test]
+fn strangers_see_no_address_of_the_home() {
+    let certificates = Certificates::new(MemoryFiles::new().files());
+    let _ = certificates.tend(&settings(), at(1));
+    let served = certificates.served().unwrap();
+    for (name, at_home, outside) in [
+        ("dns.home.example", true, true),
+        ("id.dns.home.example", true, true),
+        ("192.168.1.1", true, false),
+        ("fd00::1", true, false),
+    ] {
+        assert_eq!(covers(&served.key, name), at_home, "{name}");
+        assert_eq!(covers(&served.outside, name), outside, "{name}");
+    }
+    // Not anywhere else in it either.
+    let octets = [192, 168, 1, 1];
+    let holds = |key: &CertifiedKey| key.cert[0].windows(4).any(|it| it == octets);
+    assert!(holds(&served.key) && !holds(&served.outside));
+}
+
+#[test]
+fn an_authority_near_its_end_is_followed_by_another_that_devices_have_met() {
+    let memory = MemoryFiles::new();
+    let certificates = Certificates::new(memory.files());
+    let tend = |day| {
+        let _ = certificates.tend(&settings(), at(day));
+        certificates.served().unwrap()
+    };
+    let first = tend(0).root.clone().unwrap();
+    let before = tend(3200);
+    assert_eq!(
+        (&before.root, &before.next_root),
+        (&Some(first.clone()), &None)
+    );
+    assert_eq!(before.warning(at(3200)), None);
+    // In its last year both are shown, and the first one issues.
+    let cross = tend(3652 - 200);
+    assert_eq!(cross.root.as_ref(), Some(&first));
+    let next = cross.next_root.clone().unwrap();
+    assert_ne!(next, first);
+    let warning = cross.warning(at(3652 - 200)).unwrap();
+    assert!(
+        warning.starts_with("the home's certificate authority ends 20"),
+        "{warning}"
+    );
+    assert!(
+        warning.contains("install the one that follows it"),
+        "{warning}"
+    );
+    let text = |path: &str| {
+        let (_, content) = page(path, &services(), &cross).unwrap();
+        String::from_utf8_lossy(&content).into_owned()
+    };
+    assert_eq!(text("/ca.pem").matches("BEGIN CERTIFICATE").count(), 2);
+    let profile = text(&format!("/invite/{ID}.mobileconfig"));
+    assert_eq!(profile.matches("com.apple.security.root").count(), 2);
+    assert!(text("/").contains(&fingerprint(&next)));
+    assert_eq!(
+        page("/ca-next.crt", &services(), &cross).unwrap().1,
+        next.to_vec()
+    );
+    // In its last month the next one issues, with the key that the server always had.
+    let after = tend(3652 - 20);
+    assert_eq!(
+        (&after.root, &after.next_root),
+        (&Some(next.clone()), &None)
+    );
+    let now = RELEASED + (3652 - 20) * DAY as u64;
+    assert!(client_takes(&after, &next, "dns.home.example", now));
+    assert!(!client_takes(&after, &first, "dns.home.example", now));
+    let key = |served: &Served| served.key.key.public_key().unwrap().to_vec();
+    assert_eq!(key(&after), key(&before));
+    // A restart, and one with a clock that is not set, find what was there.
+    let again = Certificates::new(memory.files());
+    let _ = again.tend(&settings(), at(3652 - 19));
+    assert_eq!(again.served().unwrap().root, Some(next));
+    let _ = again.tend(&settings(), Wall::Unset);
+    let _ = again.tend(&settings(), at(100));
+    assert_eq!(again.served().unwrap().root, Some(first));
 }
 
 /// With a certificate that everybody trusts there is nothing to install.

@@ -18,12 +18,12 @@ pub struct Validity {
     pub not_after: Timestamp,
 }
 
-const SEQUENCE: u8 = 0x30;
-const INTEGER: u8 = 0x02;
+pub(super) const SEQUENCE: u8 = 0x30;
+pub(super) const INTEGER: u8 = 0x02;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 /// `[0]`, which the version stands in.
-const VERSION: u8 = 0xa0;
+pub(super) const VERSION: u8 = 0xa0;
 
 impl Validity {
     /// What the certificate `der` says; none if it is no certificate.
@@ -54,11 +54,11 @@ impl Validity {
 }
 
 /// Elements of DER, one after the other.
-struct Reader<'d>(&'d [u8]);
+pub(super) struct Reader<'d>(pub(super) &'d [u8]);
 
 impl<'d> Reader<'d> {
     /// The tag and content of the next one.
-    fn next(&mut self) -> Option<(u8, &'d [u8])> {
+    pub(super) fn next(&mut self) -> Option<(u8, &'d [u8])> {
         let (&tag, rest) = self.0.split_first()?;
         let (&first, mut rest) = rest.split_first()?;
         let mut length = usize::from(first);
@@ -79,7 +79,7 @@ impl<'d> Reader<'d> {
         Some((tag, content))
     }
 
-    fn expect(&mut self, tag: u8) -> Option<&'d [u8]> {
+    pub(super) fn expect(&mut self, tag: u8) -> Option<&'d [u8]> {
         self.next().filter(|it| it.0 == tag).map(|it| it.1)
     }
 }

@@ -5,7 +5,7 @@ use clap::{Subcommand, ValueEnum};
 
 use super::output::{Style, plain, time};
 use super::{Exit, Failure, Format, Output};
-use crate::certificate::qr;
+use crate::certificate::{qr, unbase64};
 use crate::control::api::{Certificate, DeviceChange, Encrypted, Invitation, Status};
 use crate::control::client::Client;
 
@@ -73,7 +73,17 @@ pub(super) async fn invite(
         Shape::Json => return Ok(output.json(&invitation)?),
         Shape::Text => return text(&invitation, output),
         Shape::Svg => code_of(&invitation).and_then(qr::svg),
-        Shape::Mobileconfig => invitation.mobileconfig.clone(),
+        Shape::Mobileconfig => {
+            let signed = invitation.mobileconfig_signed.as_deref();
+            if let Some(signed) = signed.and_then(unbase64) {
+                output.out.write_all(&signed)?;
+                for note in &invitation.notes {
+                    output.note(note);
+                }
+                return Ok(());
+            }
+            invitation.mobileconfig.clone()
+        }
     };
     let Some(picture) = picture else {
         let help = "add `doh` to `[encrypted]`, as in `doh = [\"0.0.0.0:443\"]`";
@@ -261,6 +271,7 @@ fn certificate_facts(certificate: &Certificate) -> Vec<(&'static str, String)> {
     let issuer = match certificate.issuer.as_str() {
         "household" => "of the household's own authority",
         "files" => "from files",
+        "acme" => "of a public authority (ACME)",
         other => other,
     };
     let ids = match certificate.covers_ids {
@@ -275,6 +286,11 @@ fn certificate_facts(certificate: &Certificate) -> Vec<(&'static str, String)> {
         facts.push(("authority until", time(until)));
     }
     if let Some(sum) = &certificate.authority_sha256 {
+        facts.push(("its SHA-256", plain(sum)));
+    }
+    if let Some(sum) = &certificate.next_authority_sha256 {
+        let until = certificate.next_authority_not_after.as_deref();
+        facts.push(("next authority until", until.map_or_else(String::new, time)));
         facts.push(("its SHA-256", plain(sum)));
     }
     facts

@@ -104,6 +104,7 @@ fn facts(profile: &Profile) -> Vec<(&'static str, String)> {
         ),
         ("when unsure", plain(&profile.when_unsure)),
         ("privacy", plain(&profile.privacy)),
+        ("resolvers", plain(&profile.resolvers)),
         ("language", plain(&profile.language)),
     ]
 }

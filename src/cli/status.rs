@@ -94,6 +94,15 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
             share.map_or_else(String::new, |share| format!(", {share} % found")),
         ),
     ));
+    if let Some(checks) = &status.dnssec {
+        facts.push((
+            "dnssec",
+            format!(
+                "{} secure, {} insecure, {} bogus",
+                checks.secure, checks.insecure, checks.bogus
+            ),
+        ));
+    }
     facts.push(("devices", devices(&status.devices)));
     facts.push(("lists", lists(&status.lists)));
     for server in &status.upstreams {
@@ -145,10 +154,19 @@ fn lists(lists: &ListSummary) -> String {
 
 fn upstream(server: &UpstreamStatus) -> String {
     let mut text = format!(
-        "{} {}{}{}: {}, {} failed",
+        "{} {}{}{}{}: {}, {} failed",
         plain(&server.address),
         plain(&server.transport),
-        if server.fallback { " as fallback" } else { "" },
+        match server.tier {
+            // An older daemon does not say it.
+            0..=2 if server.fallback => " as fallback".to_owned(),
+            0..=2 => String::new(),
+            tier => format!(" as fallback in tier {tier}"),
+        },
+        match server.resolvers.is_empty() {
+            true => String::new(),
+            false => format!(" of {}", plain(&server.resolvers.join(", "))),
+        },
         server
             .domain
             .as_deref()

@@ -175,6 +175,7 @@ encrypted  dns.home.example, certificate until 2027-02-20 12:00:00Z
 queries    3, 1 blocked, 0 in a safe form, 1 waiting for upstream
 dropped    4 too many from one client, 0 from addresses not served
 cache      100 answers, 64.0 KiB of 4.0 MiB, 75 % found
+dnssec     70 secure, 25 insecure, 5 bogus
 devices    1 named, 2 new: see `hedgerow device list --new`
 lists      2 lists, 1234567 names, 7.6 MiB; failed: school
 upstream   192.0.2.53:53 udp: answers, 1 failed, 12.3 ms (19 of 20 within 38.4 ms)
@@ -1001,18 +1002,20 @@ fn an_invitation_is_told_in_four_shapes() {
 #[test]
 fn encrypted_dns_is_shown_to_people_and_to_servers() {
     let done = beside("encrypted show", false, |_| ());
-    let sum = vec!["AB"; 32].join(":");
+    let [sum, next] = ["AB", "CD"].map(|octet| vec![octet; 32].join(":"));
     assert_eq!(
         done.out,
         format!(
-            "name             dns.home.example\n\
-             DNS over TLS     port 853\n\
-             DNS over HTTPS   https://dns.home.example/dns-query\n\
-             devices find it  by themselves (DDR)\n\
-             certificate      of the household's own authority\n\
-             valid until      2027-02-20 12:00:00Z\n\
-             authority until  2036-11-22 00:00:00Z\n\
-             its SHA-256      {sum}\n"
+            "name                  dns.home.example\n\
+             DNS over TLS          port 853\n\
+             DNS over HTTPS        https://dns.home.example/dns-query\n\
+             devices find it       by themselves (DDR)\n\
+             certificate           of the household's own authority\n\
+             valid until           2027-02-20 12:00:00Z\n\
+             authority until       2036-11-22 00:00:00Z\n\
+             its SHA-256           {sum}\n\
+             next authority until  2046-11-22 00:00:00Z\n\
+             its SHA-256           {next}\n"
         )
     );
     for (server, out) in [

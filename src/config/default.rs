@@ -179,6 +179,7 @@ const LAYOUT: &[Layout] = &[
             ("block-ttl", "\"10s\""),
             ("when-unsure", "\"block\""),
             ("privacy", "\"names\""),
+            ("resolvers", "\"small\""),
             ("language", "\"de\""),
             (
                 "during",
@@ -269,6 +270,31 @@ const LAYOUT: &[Layout] = &[
         ],
     ),
     (
+        "resolvers",
+        "# [resolvers.small]",
+        &[
+            ("servers", "[\"dns4eu-child\"]"),
+            ("fallback", "[\"cleanbrowsing-family\"]"),
+        ],
+    ),
+    (
+        "dnssec",
+        "[dnssec]",
+        &[
+            ("validate", "false"),
+            ("negative-trust-anchors", "[]"),
+            ("trust-anchors", "[]"),
+        ],
+    ),
+    (
+        "time",
+        "[time]",
+        &[(
+            "servers",
+            "?[\"192.0.2.123\", \"198.51.100.123\", \"time.example\"]",
+        )],
+    ),
+    (
         "listener",
         "# [[listener]]",
         &[("address", "\"192.168.2.1:53\""), ("name", "\"kids\"")],
@@ -296,6 +322,21 @@ const LAYOUT: &[Layout] = &[
             ("path", "\"/dns-query\""),
             ("certificate", "?\"/etc/hedgerow/cert.pem\""),
             ("key", "?\"/etc/hedgerow/key.pem\""),
+        ],
+    ),
+    (
+        "acme",
+        "[acme]",
+        &[
+            (
+                "directory",
+                "?\"https://acme-v02.api.letsencrypt.org/directory\"",
+            ),
+            ("email", "?\"parents@home.example\""),
+            ("challenge", "?\"dns\""),
+            ("http", "?\"0.0.0.0:80\""),
+            ("hook", "?\"/etc/hedgerow/dns-hook\""),
+            ("ca", "?\"/etc/hedgerow/acme-ca.pem\""),
         ],
     ),
     (
@@ -413,7 +454,8 @@ mod tests {
             .lines()
             .map(|line| match line.strip_prefix("# ") {
                 // The one list takes its names from an address, not from elsewhere as well, and the
-                // one test asks for a service of a profile. The birth date stands for `inherits`.
+                // one test asks for a service of a profile. The birth date stands for `inherits`,
+                // and `[acme]` for files with a certificate.
                 Some(rest)
                     if [
                         "lines =",
@@ -422,6 +464,8 @@ mod tests {
                         "category = \"gambling\"",
                         "device =",
                         "inherits =",
+                        "certificate =",
+                        "key = \"/etc/hedgerow/key.pem\"",
                     ]
                     .iter()
                     .any(|key| rest.starts_with(key)) =>

@@ -22,6 +22,15 @@ const DEFAULT_PATH: &str = "/dns-query";
 /// Longer ones only cost room in every request.
 const MAX_PATH: usize = 128;
 
+/// What stands beside DNS on the listener of DNS over HTTPS ([`crate::certificate::page`]), `/` aside.
+const PAGES: [&str; 5] = [
+    "/ca.pem",
+    "/ca.crt",
+    "/ca-next.crt",
+    "/ca.mobileconfig",
+    "/invite",
+];
+
 /// What `[encrypted]` says.
 pub(super) fn encrypted(
     written: &Written,
@@ -171,6 +180,8 @@ fn path(word: Option<&Text>, problems: &mut Problems) -> String {
         "has an empty part: an id stands behind it"
     } else if text.len() > MAX_PATH {
         "longer than 128 characters"
+    } else if PAGES.contains(&text) || text.starts_with("/invite/") {
+        "a page for people stands there"
     } else if !text.chars().all(fine) {
         "letters, digits, `-`, `.`, `_`, `~` and `/` only"
     } else {

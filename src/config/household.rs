@@ -15,6 +15,7 @@ use super::problems::Problems;
 use super::profiles::Layer;
 use super::read::Written;
 use super::resolve::Around;
+use super::resolvers;
 use super::schedule::{self, Schedule};
 use super::spec::Text;
 use super::speech::speech;
@@ -50,7 +51,10 @@ pub(super) fn resolve(
     let zone = schedule::zone(written, around, problems);
     let schedules = schedule::schedules(written, problems);
     let with_services = written.lists_section.starter.unwrap_or(true);
-    let known = Known::of(&lists, &schedules, with_services);
+    let known = Known {
+        resolvers: written.resolvers.iter().map(|(it, _)| it.text()).collect(),
+        ..Known::of(&lists, &schedules, with_services)
+    };
     let rules = rules(
         written.household.allow.as_ref(),
         written.household.block.as_ref(),
@@ -73,6 +77,8 @@ pub(super) fn resolve(
         used[at] = true;
     }
     schedule::unused(&schedules, &used, problems);
+    let asked: Vec<u8> = layers.iter().filter_map(|it| it.resolvers).collect();
+    resolvers::unused(written, &asked, problems);
     let index: HashMap<&str, usize> = profiles
         .iter()
         .enumerate()
@@ -128,6 +134,8 @@ pub(super) struct Known<'l> {
     pub(super) lists: Vec<&'l str>,
     /// Names of schedules, in the order of the configuration's, not sorted.
     pub(super) schedules: Vec<&'l str>,
+    /// Names of groups of resolvers, in the order of the configuration's, not sorted.
+    pub(super) resolvers: Vec<&'l str>,
 }
 
 impl<'l> Known<'l> {
@@ -164,6 +172,7 @@ impl<'l> Known<'l> {
             blocklists: blocklists.into_iter().collect(),
             allowlists: allowlists.into_iter().collect(),
             schedules: schedules.iter().map(|(it, _)| it.name.as_str()).collect(),
+            resolvers: Vec::new(),
         }
     }
 }

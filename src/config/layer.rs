@@ -19,6 +19,7 @@ use super::problems::Problems;
 use super::profiles::{AnswerKind, Family, Layer, MAX_DEPTH, UNSAFE_SEARCH, lay};
 use super::read::{FileKind, Written, read_file};
 use super::resolve::report_address;
+use super::resolvers::HOUSEHOLD;
 use super::spec::{ProfileSpec, Text, Word};
 use super::speech::language;
 use super::words::{blocked_words, choice, duration, known_words, label, rules};
@@ -451,6 +452,10 @@ pub(super) fn layer(spec: &ProfileSpec, known: &Known<'_>, problems: &mut Proble
         block_ttl,
         when_unsure: choice(spec.when_unsure.as_ref(), "when-unsure", &UNSURE, problems),
         privacy: choice(spec.privacy.as_ref(), "privacy", &PRIVACY, problems),
+        resolvers: spec
+            .resolvers
+            .as_ref()
+            .and_then(|word| group(word, known, problems)),
         look_alikes: spec.look_alikes,
         unusual_types: spec.unusual_types,
         tunnels: spec.tunnels,
@@ -464,6 +469,35 @@ pub(super) fn layer(spec: &ProfileSpec, known: &Known<'_>, problems: &mut Proble
         ),
         times: times(spec.during.as_ref(), spec.quota.as_ref(), known, problems),
     }
+}
+
+/// Which group of resolvers `word` names.
+fn group(word: &Text, known: &Known<'_>, problems: &mut Problems) -> Option<u8> {
+    if word.text() == HOUSEHOLD {
+        return Some(0);
+    }
+    let mut groups = (1..=u8::MAX).zip(&known.resolvers);
+    let found = groups.find(|(_, name)| **name == word.text());
+    if found.is_none() {
+        let message = format!("unknown resolvers `{}`", word.text().escape_debug());
+        let mut names = known.resolvers.clone();
+        names.push(HOUSEHOLD);
+        names.sort_unstable();
+        names.dedup();
+        let known = || names.iter().copied();
+        let diagnostic = Diagnostic::error("unknown-value", message)
+            .at(
+                problems.place(&word.span()),
+                "no group of resolvers has this name",
+            )
+            .help(format!(
+                "`[resolvers.{}]` would be one",
+                word.text().escape_debug()
+            ));
+        let diagnostic = problems.guess(diagnostic, word.text(), known());
+        problems.report_absence(diagnostic.known("known resolvers", known()));
+    }
+    found.map(|(at, _)| at)
 }
 
 const YOUTUBE: [(&str, Youtube); 3] = [

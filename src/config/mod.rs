@@ -4,6 +4,7 @@
 //! [`Diagnostic`]s with file, line and column. The file as written (`spec`) never leaves this
 //! module. Read [`load()`] first.
 
+mod acme;
 mod case;
 mod catalogue;
 mod client_id;
@@ -30,6 +31,7 @@ mod problems;
 mod profiles;
 mod read;
 mod resolve;
+mod resolvers;
 mod rules;
 mod schedule;
 mod source;
@@ -40,10 +42,12 @@ mod suggest;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod time;
 mod tree;
 mod units;
 mod upstream;
 mod upstream_url;
+mod validation;
 mod words;
 
 pub use case::{Case, CaseAsker, CaseNames, CaseTime, Expect};
@@ -60,14 +64,17 @@ pub use load::{
 };
 pub use matching::{matches_glob, whole_labels};
 pub use presets::{DEMO, is_preset};
+pub use resolvers::Resolvers;
 pub use schedule::Schedule;
 pub use spec::schema;
 pub use subject::{Subject, SubjectError};
 pub use suggest::nearest;
+pub use time::Time;
 pub use units::{duration_of, show_duration, size_of};
 pub use upstream::{
     Authorities, AuthorityFile, Forward, Host, Transport, Upstream, UpstreamServer,
 };
+pub use validation::{TrustAnchor, Validation};
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -90,12 +97,16 @@ pub struct Config {
     pub server: Server,
     /// The encrypted ways to us.
     pub encrypted: Encrypted,
+    /// A certificate from a public authority.
+    pub acme: Option<Acme>,
     /// Bounds that keep a flood from hurting.
     pub limits: Limits,
     /// The cache of upstream answers.
     pub cache: Cache,
     /// Who answers what we cannot.
     pub upstream: Upstream,
+    /// Where the time comes from while the machine has none.
+    pub time: Time,
     /// What is remembered of queries.
     pub journal: Journal,
     /// The local control socket.
@@ -261,6 +272,30 @@ impl Encrypted {
     pub const fn is_on(&self) -> bool {
         !(self.dot.is_empty() && self.doh.is_empty() && self.doq.is_empty())
     }
+}
+
+/// A certificate from a public authority, by ACME (RFC 8555).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acme {
+    /// Where the authority is. Default Let's Encrypt.
+    pub directory: String,
+    /// Where it may write to.
+    pub email: Option<String>,
+    /// How it sees that the name is ours.
+    pub challenge: AcmeChallenge,
+    /// Authorities to trust for it besides the usual ones, in PEM.
+    pub ca: Option<PathBuf>,
+}
+
+/// How an authority sees that a name is ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AcmeChallenge {
+    /// By a page, shown at this address.
+    Http(SocketAddr),
+    /// By the connection itself.
+    Tls,
+    /// By a record that this program writes.
+    Dns(PathBuf),
 }
 
 /// A certificate and its key, in files.
@@ -543,6 +578,9 @@ pub struct Profile {
     pub privacy: Privacy,
     /// Seconds a client may keep an answer of our own. Default 10.
     pub block_ttl: u32,
+    /// Which resolvers are asked for it: 0 for the household's, else one more than the place of the
+    /// group in [`Upstream::groups`].
+    pub resolvers: u8,
     /// What is closed while schedules hold.
     pub closings: Vec<Closing>,
     /// What is open for a certain time only.

@@ -40,6 +40,7 @@ pub(super) struct Layer {
     pub(super) unusual_types: Option<bool>,
     pub(super) tunnels: Option<bool>,
     pub(super) unusual_names: Option<bool>,
+    pub(super) resolvers: Option<u8>,
     pub(super) language: Option<&'static str>,
     pub(super) when_clock_unset: Option<WhenClockUnset>,
     pub(super) times: Times,
@@ -62,6 +63,7 @@ impl Layer {
             addresses: self.addresses.clone(),
             block_ttl: self.block_ttl,
             when_unsure: self.when_unsure,
+            resolvers: Some(0),
             language: self.language,
             ..Self::default()
         }
@@ -145,6 +147,7 @@ fn bare(name: &str, preset: &str) -> Profile {
         block_answer: BlockAnswer::Null,
         when_unsure: WhenUnsure::Block,
         privacy: Privacy::None,
+        resolvers: 0,
         block_ttl: 10,
         ways_round: WaysRound::default(),
         speech: Speech::default(),
@@ -184,6 +187,7 @@ impl Laid {
         take(&mut profile.block_ttl, layer.block_ttl);
         take(&mut profile.when_unsure, layer.when_unsure);
         take(&mut profile.privacy, layer.privacy);
+        take(&mut profile.resolvers, layer.resolvers);
         take(&mut profile.speech.language, layer.language);
         let said = [layer.look_alikes, layer.unusual_types, layer.tunnels];
         for (closing, said) in self.ways_round.iter_mut().zip(said) {

@@ -21,10 +21,13 @@ pub(super) struct Written {
     pub(super) server: ServerSpec,
     pub(super) listeners: Vec<Entry<ListenerSpec>>,
     pub(super) encrypted: EncryptedSpec,
+    pub(super) acme: AcmeSpec,
     pub(super) limits: LimitsSpec,
     pub(super) cache: CacheSpec,
     pub(super) upstream: UpstreamSpec,
     pub(super) forwards: Vec<Entry<ForwardSpec>>,
+    pub(super) resolvers: Vec<(Text, Entry<ResolversSpec>)>,
+    pub(super) time: TimeSpec,
     pub(super) journal: JournalSpec,
     pub(super) control: ControlSpec,
     pub(super) metrics: MetricsSpec,
@@ -32,6 +35,7 @@ pub(super) struct Written {
     pub(super) household: HouseholdSpec,
     pub(super) schedules: Vec<(Text, Entry<ScheduleSpec>)>,
     pub(super) identity: IdentitySpec,
+    pub(super) dnssec: DnssecSpec,
     pub(super) firewall: FirewallSpec,
     pub(super) forwarders: Vec<Entry<ForwarderSpec>>,
     pub(super) devices: Vec<Entry<DeviceSpec>>,
@@ -51,14 +55,18 @@ pub(super) struct Entry<T> {
 }
 
 /// The sections of a file: `true` for those written `[[name]]`.
-const SECTIONS: [(&str, bool); 21] = [
+const SECTIONS: [(&str, bool); 25] = [
     ("server", false),
     ("listener", true),
     ("encrypted", false),
+    ("acme", false),
     ("limits", false),
     ("cache", false),
     ("upstream", false),
     ("forward", true),
+    ("resolvers", false),
+    ("dnssec", false),
+    ("time", false),
     ("journal", false),
     ("control", false),
     ("metrics", false),
@@ -76,7 +84,7 @@ const SECTIONS: [(&str, bool); 21] = [
 ];
 
 /// Those of which each has a name: `[profile.NAME]`.
-const NAMED: [&str; 2] = ["schedule", "profile"];
+const NAMED: [&str; 3] = ["schedule", "resolvers", "profile"];
 
 /// Which sections a file may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,9 +240,12 @@ fn read_section(
         "encrypted" => w
             .encrypted
             .overlay(read_table(value, "encrypted", problems)),
+        "acme" => w.acme.overlay(read_table(value, "acme", problems)),
         "limits" => w.limits.overlay(read_table(value, "limits", problems)),
         "cache" => w.cache.overlay(read_table(value, "cache", problems)),
         "upstream" => w.upstream.overlay(read_table(value, "upstream", problems)),
+        "dnssec" => w.dnssec.overlay(read_table(value, "dnssec", problems)),
+        "time" => w.time.overlay(read_table(value, "time", problems)),
         "journal" => w.journal.overlay(read_table(value, "journal", problems)),
         "control" => w.control.overlay(read_table(value, "control", problems)),
         "metrics" => w.metrics.overlay(read_table(value, "metrics", problems)),
@@ -266,6 +277,13 @@ fn read_section(
                 let span = value.span();
                 let (spec, whole) = read_whole(value, "schedule", problems);
                 w.schedules.push((word, Entry { span, spec, whole }));
+            }
+        }
+        "resolvers" => {
+            for (word, value) in named(value, name, keys_of::<ResolversSpec>(), problems) {
+                let span = value.span();
+                let (spec, whole) = read_whole(value, "resolvers", problems);
+                w.resolvers.push((word, Entry { span, spec, whole }));
             }
         }
         "profile" => read_profiles(value, &mut w.profiles, problems),
@@ -503,14 +521,18 @@ fn header_of(section: &str) -> String {
 
 /// The headers of the sections that have a key `name`; empty when none has.
 fn owners_of(name: &str) -> String {
-    let sections: [(&str, &[&str]); 23] = [
+    let sections: [(&str, &[&str]); 27] = [
         ("server", keys_of::<ServerSpec>()),
         ("listener", keys_of::<ListenerSpec>()),
         ("encrypted", keys_of::<EncryptedSpec>()),
+        ("acme", keys_of::<AcmeSpec>()),
         ("limits", keys_of::<LimitsSpec>()),
         ("cache", keys_of::<CacheSpec>()),
         ("upstream", keys_of::<UpstreamSpec>()),
         ("forward", keys_of::<ForwardSpec>()),
+        ("resolvers", keys_of::<ResolversSpec>()),
+        ("dnssec", keys_of::<DnssecSpec>()),
+        ("time", keys_of::<TimeSpec>()),
         ("journal", keys_of::<JournalSpec>()),
         ("control", keys_of::<ControlSpec>()),
         ("metrics", keys_of::<MetricsSpec>()),

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::acme::acme;
 use super::diagnostic::Diagnostic;
 use super::encrypted::encrypted;
 use super::endpoint::{AddressError, parse_socket};
@@ -19,6 +20,7 @@ use super::network::server;
 use super::problems::Problems;
 use super::read::{Entry, Written};
 use super::spec::{CacheSpec, JournalSpec, LimitsSpec, Text};
+use super::time::time;
 use super::upstream::upstream;
 use super::words::{choice, duration, size, whole};
 use super::{
@@ -89,11 +91,13 @@ pub(super) fn resolve(
 ) -> Option<Config> {
     let server = server(&written.server, &written.listeners, around, problems);
     let encrypted = encrypted(written, &server.listen, around, problems);
+    let acme = acme(written, around, problems);
     let limits = limits(&written.limits, problems);
     let cache = cache(&written.cache, limits.memory, problems);
     let journal = journal(&written.journal, limits.memory, problems);
     memory_suffices(written, &limits, &cache, &journal, problems);
     let upstream = upstream(written, &server.listen, around, problems);
+    let time = time(written, problems);
     let control = control(written, around, problems);
     let metrics = Metrics {
         listen: written.metrics.listen.as_ref().and_then(|word| {
@@ -148,9 +152,11 @@ pub(super) fn resolve(
     let mut config = Config {
         server,
         encrypted,
+        acme,
         limits,
         cache,
         upstream,
+        time,
         journal,
         control,
         metrics,

@@ -43,6 +43,56 @@ impl Text {
     }
 }
 
+/// A resolver, or several of one tier, in a list of either.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    One(String),
+    Tier(Vec<Text>),
+}
+
+impl<'de> Deserialize<'de> for Step {
+    fn deserialize<D: serde::Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> serde::de::Visitor<'de> for Reader {
+            type Value = Step;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a text in quotes, or an array of them")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Step, E> {
+                Ok(Step::One(text.to_owned()))
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut all: A) -> Result<Step, A::Error> {
+                let mut words = Vec::new();
+                while let Some(word) = all.next_element()? {
+                    words.push(word);
+                }
+                Ok(Step::Tier(words))
+            }
+        }
+        value.deserialize_any(Reader)
+    }
+}
+
+#[cfg(test)]
+impl JsonSchema for Step {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Step".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }]
+        })
+    }
+}
+
 /// Tables within a section, as in `[[profile.NAME.during]]`. They are read one by one like sections
 /// ([`super::read`]), so that one bad key does not hide the rest.
 #[derive(Clone, Debug)]
@@ -152,6 +202,25 @@ sections! {
         key: Text,
     }
 
+    /// A certificate for `[encrypted]` from a public authority, by ACME.
+    struct AcmeSpec {
+        /// Where the authority is; Let's Encrypt unless said. By naming one you agree to its terms.
+        directory: Text,
+        /// Where it may write to.
+        email: Text,
+        /// How it sees that the name is yours: "http" by a page on port 80, "tls" by the connection
+        /// on port 443 of `doh`, "dns" by a record. Only "dns" gives a certificate for names with a
+        /// device's id, which Android needs.
+        challenge: Text,
+        /// Where the page of "http" is shown, "0.0.0.0:80" unless said.
+        http: Text,
+        /// The program that writes the record of "dns": called with `present` or `remove`, with
+        /// RECORD_NAME and RECORD_VALUE in its environment; ends when everybody can see it.
+        hook: Text,
+        /// File with authorities to trust for `directory` besides the usual ones, in PEM.
+        ca: Text,
+    }
+
     /// Bounds that keep a flood from hurting.
     struct LimitsSpec {
         /// Queries a second from one client, 0 to 1000000. 0 is no limit. Loopback is exempt.
@@ -207,8 +276,9 @@ sections! {
         /// "h3://…", or a word for a public one that filters for families, such as "dns4eu-child".
         /// The quickest is asked first. None means those of `resolv-conf`.
         servers: Vec<Text>,
-        /// Resolvers that are asked while none of `servers` answers.
-        fallback: Vec<Text>,
+        /// Resolvers that are asked while none of `servers` answers; as a list of lists, one tier
+        /// after the other.
+        fallback: Vec<Word<Step>>,
         /// Resolvers, given by address, that are asked where those are that are given by name.
         bootstrap: Vec<Text>,
         /// Whom to believe about certificates: those that came with the program, or the system's.
@@ -229,6 +299,33 @@ sections! {
         /// The domain.
         domain: Text,
         /// Its resolvers in order, written as in `[upstream]`.
+        servers: Word<Vec<Text>>,
+    }
+
+    /// Resolvers that some profiles ask in place of those of `[upstream]`, by name. Lifelines are asked
+    /// of those of `[upstream]` all the same.
+    struct ResolversSpec {
+        /// The first choice, written as in `[upstream]`.
+        servers: Vec<Text>,
+        /// Resolvers that are asked while none of `servers` answers; as a list of lists, one tier
+        /// after the other.
+        fallback: Vec<Word<Step>>,
+    }
+
+    /// Whether answers are what their owners signed.
+    struct DnssecSpec {
+        /// Signatures are checked: what is wrong is not answered.
+        validate: Word<bool>,
+        /// Domains at and below which nothing is checked, such as one whose owner made a mistake.
+        negative_trust_anchors: Vec<Text>,
+        /// Keys to trust besides the root's, as DS records, such as those of a zone of one's own.
+        trust_anchors: Vec<Text>,
+    }
+
+    /// Where the time comes from while the machine's own clock shows one that cannot be, as on a router
+    /// without a battery. The machine's clock is never set.
+    struct TimeSpec {
+        /// NTP servers by address or by name, three at least: three have to agree. None asks nobody.
         servers: Word<Vec<Text>>,
     }
 
@@ -547,6 +644,9 @@ sections! {
         /// only). Lifelines never are.
         #[cfg_attr(test, schemars(extend("enum" = ["names", "categories", "none"])))]
         privacy: Text,
+        /// The group of `[resolvers.NAME]` that is asked for it, or "household" for those of
+        /// `[upstream]`.
+        resolvers: Text,
         /// The language in which a block is explained. The household's unless said.
         #[cfg_attr(test, schemars(extend("enum" = ["en", "ar", "de", "es", "fr", "hi", "pt", "ru", "vi", "zh"])))]
         language: Text,
@@ -602,10 +702,14 @@ pub(super) struct Spec {
     server: Option<ServerSpec>,
     listener: Option<Vec<ListenerSpec>>,
     encrypted: Option<EncryptedSpec>,
+    acme: Option<AcmeSpec>,
     limits: Option<LimitsSpec>,
     cache: Option<CacheSpec>,
     upstream: Option<UpstreamSpec>,
     forward: Option<Vec<ForwardSpec>>,
+    resolvers: Option<std::collections::BTreeMap<String, ResolversSpec>>,
+    dnssec: Option<DnssecSpec>,
+    time: Option<TimeSpec>,
     journal: Option<JournalSpec>,
     control: Option<ControlSpec>,
     metrics: Option<MetricsSpec>,
@@ -653,7 +757,7 @@ mod tests {
         let schema: serde_json::Value = serde_json::from_str(schema()).unwrap();
         assert_eq!(schema["additionalProperties"], false);
         let sections = schema["$defs"].as_object().unwrap();
-        assert_eq!(sections.len(), 23);
+        assert_eq!(sections.len(), 27);
         for (name, section) in sections {
             assert_eq!(section["additionalProperties"], false, "{name}");
             // Every key is optional: a later file may say the rest.

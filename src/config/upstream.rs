@@ -16,8 +16,10 @@ use super::network::once;
 use super::problems::Problems;
 use super::read::{Entry, Written};
 use super::resolve::{Around, missing};
+use super::resolvers::{HOUSEHOLD, Resolvers, resolvers, tiers};
 use super::spec::{ForwardSpec, Text, UpstreamSpec};
 use super::upstream_url::{UrlError, parse_upstream};
+use super::validation::{Validation, validation};
 use super::words::{choice, duration};
 use super::{Listen, family_resolvers, rules};
 use crate::name::Name;
@@ -28,12 +30,16 @@ use crate::trust;
 pub struct Upstream {
     /// Resolvers, the first choice first; empty means the system's own (`/etc/resolv.conf`).
     pub servers: Vec<UpstreamServer>,
-    /// Who is asked when none of `servers` answers, in order.
-    pub fallback: Vec<UpstreamServer>,
+    /// Who is asked when none of `servers` answers, tier by tier.
+    pub fallback: Vec<Vec<UpstreamServer>>,
+    /// Those that some profiles ask in place of all these.
+    pub groups: Vec<Resolvers>,
     /// Who is asked for the addresses of servers that are given by name; each by address.
     pub bootstrap: Vec<UpstreamServer>,
     /// Domains that have resolvers of their own, such as the home's or a company's.
     pub forward: Vec<Forward>,
+    /// How signatures are checked, if they are (`[dnssec]`).
+    pub validation: Option<Validation>,
     /// Whom we believe about a server's certificate.
     pub authorities: Authorities,
     /// The whole time one question may take until the client hears of a failure. Default 2 s.
@@ -43,6 +49,18 @@ pub struct Upstream {
     pub mixed_case: bool,
     /// File that lists the system's resolvers.
     pub resolv_conf: PathBuf,
+}
+
+impl Upstream {
+    /// Everybody who may be asked what the household asks, some more than once; the bootstrap
+    /// servers are not among them.
+    pub fn all_servers(&self) -> impl Iterator<Item = &UpstreamServer> {
+        let everybody = self.servers.iter().chain(self.fallback.iter().flatten());
+        let groups = self.groups.iter();
+        let groups = groups.flat_map(|it| it.servers.iter().chain(it.fallback.iter().flatten()));
+        let forwards = self.forward.iter().flat_map(|zone| &zone.servers);
+        everybody.chain(groups).chain(forwards)
+    }
 }
 
 /// How to reach an upstream.
@@ -217,6 +235,15 @@ pub struct Forward {
     pub servers: Vec<UpstreamServer>,
 }
 
+impl Upstream {
+    /// What profiles call the resolvers that a question's `via` stands for.
+    pub fn resolvers(&self, via: u8) -> &str {
+        let group = usize::from(via).checked_sub(1);
+        let group = group.and_then(|at| self.groups.get(at));
+        group.map_or(HOUSEHOLD, |group| &group.name)
+    }
+}
+
 /// Where systems list their resolvers.
 pub(super) const DEFAULT_RESOLV_CONF: &str = "/etc/resolv.conf";
 
@@ -238,20 +265,24 @@ pub(super) fn upstream(
 ) -> Upstream {
     let spec = &written.upstream;
     let resolv_conf = spec.resolv_conf.as_ref();
-    let mut by_name = Vec::new();
-    let mut group = |words: Option<&Vec<Text>>, seen: &mut _, problems: &mut _| {
-        let words = words.map(Vec::as_slice).unwrap_or_default();
-        servers(words, listen, seen, &mut by_name, problems)
+    let mut reading = Reading {
+        listen,
+        by_name: Vec::new(),
     };
     // Whoever is a first choice cannot be the last one too.
     let mut seen = HashMap::new();
-    let first = group(spec.servers.as_ref(), &mut seen, problems);
-    let fallback = group(spec.fallback.as_ref(), &mut seen, problems);
-    let forward = forwards(&written.forwards, listen, &mut by_name, problems);
-    let bootstrap = bootstrap(spec, listen, &by_name, problems);
+    let words = spec.servers.as_deref().unwrap_or_default();
+    let first = servers(words, &mut seen, &mut reading, problems);
+    let fallback = tiers(spec.fallback.as_ref(), &mut seen, &mut reading, problems);
+    let groups = resolvers(written, &mut reading, problems);
+    let forward = forwards(&written.forwards, &mut reading, problems);
+    let bootstrap = bootstrap(spec, &reading, problems);
+    let validation = validation(written, &forward, problems);
     Upstream {
+        validation,
         servers: first,
         fallback,
+        groups,
         bootstrap,
         forward,
         authorities: authorities(spec, around, problems),
@@ -271,11 +302,19 @@ pub(super) fn upstream(
 /// A server that is given by name, where it is, and how it was written.
 type ByName = (String, Range<usize>, String);
 
-fn servers(
+/// What is known while servers are read.
+pub(super) struct Reading<'l> {
+    /// Where we listen ourselves.
+    listen: &'l [Listen],
+    /// The servers so far that are given by name.
+    by_name: Vec<ByName>,
+}
+
+/// The servers that `words` name; none of them may be in `seen`.
+pub(super) fn servers(
     words: &[Text],
-    listen: &[Listen],
     seen: &mut HashMap<UpstreamServer, Range<usize>>,
-    by_name: &mut Vec<ByName>,
+    reading: &mut Reading<'_>,
     problems: &mut Problems,
 ) -> Vec<UpstreamServer> {
     let mut servers = Vec::new();
@@ -291,8 +330,9 @@ fn servers(
             },
         };
         for server in read {
-            refuse_ourselves(word, &server, listen, problems);
+            refuse_ourselves(word, &server, reading.listen, problems);
             if let Host::Name { name, .. } = &server.host {
+                let by_name = &mut reading.by_name;
                 by_name.push((name.clone(), word.span(), word.text().to_owned()));
             }
             let twice = || format!("upstream `{}` is named twice", word.text());
@@ -399,16 +439,19 @@ fn refuse_ourselves(
 /// `bootstrap`, which has to be there if a server is given by name.
 fn bootstrap(
     spec: &UpstreamSpec,
-    listen: &[Listen],
-    by_name: &[ByName],
+    reading: &Reading<'_>,
     problems: &mut Problems,
 ) -> Vec<UpstreamServer> {
-    let mut names = Vec::new();
+    let by_name = &reading.by_name;
+    let mut own = Reading {
+        listen: reading.listen,
+        by_name: Vec::new(),
+    };
     let words = spec.bootstrap.as_deref().unwrap_or_default();
     let before = problems.count();
-    let mut bootstrap = servers(words, listen, &mut HashMap::new(), &mut names, problems);
+    let mut bootstrap = servers(words, &mut HashMap::new(), &mut own, problems);
     bootstrap.retain(|server| !server.addresses().is_empty());
-    for (name, span, text) in &names {
+    for (name, span, text) in &own.by_name {
         problems.report(
             Diagnostic::error("bad-address", format!("`{text}` needs a bootstrap itself"))
                 .at(problems.place(span), "has to be given by address")
@@ -447,8 +490,7 @@ fn with_address(text: &str, name: &str) -> String {
 
 fn forwards(
     entries: &[Entry<ForwardSpec>],
-    listen: &[Listen],
-    by_name: &mut Vec<ByName>,
+    reading: &mut Reading<'_>,
     problems: &mut Problems,
 ) -> Vec<Forward> {
     let mut forwards = Vec::new();
@@ -466,7 +508,7 @@ fn forwards(
                             .at(problems.place(&own.span()), "nobody to ask"),
                     );
                 }
-                servers(own.value(), listen, &mut HashMap::new(), by_name, problems)
+                servers(own.value(), &mut HashMap::new(), reading, problems)
             }
             None => {
                 missing(entry, "forward", "servers", problems);
@@ -511,7 +553,7 @@ fn authorities(spec: &UpstreamSpec, around: &Around<'_>, problems: &mut Problems
     {
         let found = SYSTEM_AUTHORITIES
             .iter()
-            .find_map(|path| read_authorities(Path::new(path), around).ok());
+            .find_map(|path| read_authorities(Path::new(path), Roots::System, around).ok());
         match found {
             Some(file) => files.push(file),
             None => problems.report(
@@ -523,7 +565,7 @@ fn authorities(spec: &UpstreamSpec, around: &Around<'_>, problems: &mut Problems
     }
     if let Some(word) = &spec.ca {
         let path = around.path(word);
-        match read_authorities(&path, around) {
+        match read_authorities(&path, Roots::BuiltIn, around) {
             Ok(file) => files.push(file),
             Err(error) => problems.report(
                 Diagnostic::error("missing-file", "`ca` cannot be used")
@@ -538,13 +580,23 @@ fn authorities(spec: &UpstreamSpec, around: &Around<'_>, problems: &mut Problems
     }
 }
 
-/// Looks at a file of authorities; what is wrong with it, without its path.
-fn read_authorities(path: &Path, around: &Around<'_>) -> Result<AuthorityFile, String> {
+/// Looks at a file of authorities; what is wrong with it, without its path. Of the system's those that
+/// cannot be read are left out, since nobody at home wrote them.
+fn read_authorities(
+    path: &Path,
+    roots: Roots,
+    around: &Around<'_>,
+) -> Result<AuthorityFile, String> {
     let content = around
         .files
         .read(path, AuthorityFile::MAX_BYTES)
         .map_err(|error| error.source.to_string())?;
-    if trust::add(&mut RootCertStore::empty(), &content)? == 0 {
+    let mut store = RootCertStore::empty();
+    let count = match roots {
+        Roots::System => trust::add_good(&mut store, &content).0,
+        Roots::BuiltIn => trust::add(&mut store, &content)?,
+    };
+    if count == 0 {
         return Err("holds no certificate in PEM".to_owned());
     }
     let mut hasher = twox_hash::XxHash3_64::new();

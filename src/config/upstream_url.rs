@@ -108,7 +108,7 @@ fn split_path(rest: &str, transport: Transport) -> Result<(&str, Option<String>)
 }
 
 /// `dns.example` or `dns.example:853`.
-fn parse_name(authority: &str, usual: u16) -> Result<Host, UrlError> {
+pub(super) fn parse_name(authority: &str, usual: u16) -> Result<Host, UrlError> {
     let (name, port) = match authority.split_once(':') {
         None => (authority, usual),
         Some((name, digits)) => {

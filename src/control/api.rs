@@ -54,6 +54,8 @@ pub struct Status {
     pub void_claims: u64,
     /// The cache of upstream answers.
     pub cache: CacheStatus,
+    /// What came of checking signatures, if they are checked.
+    pub dnssec: Option<DnssecStatus>,
     /// The devices in short.
     pub devices: DeviceSummary,
     /// The lists in short.
@@ -101,6 +103,23 @@ pub struct CacheStatus {
     pub misses: u64,
 }
 
+/// What came of checking signatures, since the upstreams were last changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ToSchema))]
+#[serde(default)]
+pub struct DnssecStatus {
+    /// Answers that are signed, and right.
+    pub secure: u64,
+    /// Answers that are not signed, by proof.
+    pub insecure: u64,
+    /// Answers that are wrong.
+    pub bogus: u64,
+    /// Signatures that were looked at.
+    pub signatures: u64,
+    /// Questions whose answer was wrong from one upstream and right from another.
+    pub elsewhere: u64,
+}
+
 /// The devices in short.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ToSchema))]
@@ -140,6 +159,11 @@ pub struct UpstreamStatus {
     pub transport: String,
     /// The domain it answers for; none for everything.
     pub domain: Option<String>,
+    /// The groups of resolvers it belongs to, as profiles name them; none where it is the
+    /// household's alone.
+    pub resolvers: Vec<String>,
+    /// Its tier, from 1: each is asked only while those before it are silent.
+    pub tier: u8,
     /// Whether it is asked only while others are silent.
     pub fallback: bool,
     /// Whether it answers at the moment.
@@ -421,6 +445,8 @@ pub struct Profile {
     pub when_unsure: String,
     /// What is remembered of its queries: `names`, `categories`, `none`.
     pub privacy: String,
+    /// Which resolvers are asked for it: `household` or the name of a group.
+    pub resolvers: String,
     /// The language in which a block is explained.
     pub language: String,
     /// How it grows up, where it has a birth date.

@@ -32,7 +32,7 @@ pub struct Encrypted {
 #[cfg_attr(test, derive(ToSchema))]
 #[serde(default)]
 pub struct Certificate {
-    /// Who issued it: `household`, the household's own authority, or `files`.
+    /// Who issued it: `household`, the household's own authority, `files`, or `acme`.
     pub issuer: String,
     /// From when it is valid.
     pub not_before: String,
@@ -48,6 +48,10 @@ pub struct Certificate {
     pub authority_not_after: Option<String>,
     /// The authority in PEM: what devices have to trust.
     pub authority_pem: Option<String>,
+    /// SHA-256 of the authority that follows it, once it is near its end.
+    pub next_authority_sha256: Option<String>,
+    /// When that one ends.
+    pub next_authority_not_after: Option<String>,
 }
 
 /// Which device to invite.
@@ -95,6 +99,8 @@ pub struct Invitation {
     pub page: Option<String>,
     /// The profile for Apple's devices, not signed.
     pub mobileconfig: Option<String>,
+    /// The same signed (CMS), in base64; none with a key that those devices would not understand.
+    pub mobileconfig_signed: Option<String>,
     /// SHA-256 of the household's authority, if devices have to trust that first.
     pub authority_sha256: Option<String>,
     /// What somebody should know, one sentence each.

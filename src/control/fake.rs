@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::api::{
-    BadLine, CacheStatus, Certificate, Device, DeviceChange, DeviceMac, DeviceSummary, Encrypted,
-    Evidence, ExplainedDevice, ExplainedProfile, ExplainedQuestion, Explanation, Flushed,
-    Invitation, List, ListMatch, ListSearch, ListSummary, ListUpdateReport, ListUpdated,
-    ListUpdates, Listener, LooksLike, NewDevice, Profile, ReloadReport, Status, UpstreamStatus,
-    Voice, VoiceEffect,
+    BadLine, CacheStatus, Certificate, Device, DeviceChange, DeviceMac, DeviceSummary,
+    DnssecStatus, Encrypted, Evidence, ExplainedDevice, ExplainedProfile, ExplainedQuestion,
+    Explanation, Flushed, Invitation, List, ListMatch, ListSearch, ListSummary, ListUpdateReport,
+    ListUpdated, ListUpdates, Listener, LooksLike, NewDevice, Profile, ReloadReport, Status,
+    UpstreamStatus, Voice, VoiceEffect,
 };
 use super::{
     Asker, Boxed, ControlError, DeviceRequest, ExplainRequest, Household, InviteQuery,
@@ -179,6 +179,8 @@ impl Household for FakeHousehold {
                 doh: Some("https://dns.home.example/dns-query".into()),
                 doq: None,
                 certificate: Some(Certificate {
+                    next_authority_sha256: Some(vec!["CD"; 32].join(":")),
+                    next_authority_not_after: Some("2046-11-22T00:00:00Z".into()),
                     issuer: "household".into(),
                     not_before: "2026-11-21T12:00:00Z".into(),
                     not_after: "2027-02-20T12:00:00Z".into(),
@@ -205,6 +207,13 @@ impl Household for FakeHousehold {
                 hits: 300,
                 misses: 100,
             },
+            dnssec: Some(DnssecStatus {
+                secure: 70,
+                insecure: 25,
+                bogus: 5,
+                signatures: 180,
+                elsewhere: 1,
+            }),
             devices: DeviceSummary { named: 1, new: 2 },
             lists: ListSummary {
                 count: 2,
@@ -217,6 +226,8 @@ impl Household for FakeHousehold {
                 address: "192.0.2.53:53".into(),
                 transport: "udp".into(),
                 domain: None,
+                resolvers: Vec::new(),
+                tier: 1,
                 fallback: false,
                 healthy: true,
                 state: "healthy".into(),
@@ -323,6 +334,7 @@ impl Household for FakeHousehold {
                 https_url: url("dns-query"),
                 page: url("invite"),
                 mobileconfig: Some(format!("<plist locked=\"{}\"/>\n", query.locked)),
+                mobileconfig_signed: None,
                 authority_sha256: Some(vec!["AB"; 32].join(":")),
                 notes: vec!["somebody should know this".into()],
             })
@@ -376,6 +388,7 @@ impl Household for FakeHousehold {
             block_ttl: 10,
             when_unsure: "block".into(),
             privacy: "names".into(),
+            resolvers: "household".into(),
             ..Profile::default()
         }]
     }

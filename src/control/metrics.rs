@@ -162,6 +162,7 @@ impl Collector for Readings {
         self.queries(&mut page)?;
         self.durations(&mut page)?;
         self.cache(&mut page)?;
+        self.dnssec(&mut page)?;
         self.upstreams(&mut page)?;
         self.certificate(&mut page)?;
         self.lists(&mut page)
@@ -308,6 +309,27 @@ impl Readings {
             cache.hits,
         )?;
         page.counter("cache_misses", "Look-ups that found none", cache.misses)
+    }
+
+    fn dnssec(&self, page: &mut Page<'_>) -> fmt::Result {
+        let Some(checks) = &self.status.dnssec else {
+            return Ok(());
+        };
+        let verdicts = [
+            ("secure", checks.secure),
+            ("insecure", checks.insecure),
+            ("bogus", checks.bogus),
+        ];
+        page.counters(
+            "dnssec_answers",
+            "Answers of upstreams whose signatures were checked",
+            verdicts.map(|(verdict, count)| ([("verdict", verdict.to_owned())], count)),
+        )?;
+        page.counter(
+            "dnssec_signatures",
+            "Signatures looked at",
+            checks.signatures,
+        )
     }
 
     fn upstreams(&self, page: &mut Page<'_>) -> fmt::Result {

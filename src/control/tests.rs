@@ -583,6 +583,8 @@ async fn metrics_are_readable_and_say_nothing_about_anybody() {
         "hedgerow_request_duration_seconds_count{source=\"upstream\"} 1",
         "hedgerow_cache_hits_total 300",
         "hedgerow_cache_bytes 65536.0",
+        "hedgerow_dnssec_answers_total{verdict=\"bogus\"} 5",
+        "hedgerow_dnssec_signatures_total 180",
         "hedgerow_list_entries{category=\"gambling\"} 1234567.0",
         "hedgerow_list_age_seconds{list=\"malware\"} 176400.0",
         "hedgerow_list_update_failures{list=\"malware\"} 2.0",

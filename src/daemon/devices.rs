@@ -130,6 +130,7 @@ impl Daemon {
             qtype: rtype::PTR,
             dnssec_ok: false,
             checking_disabled: false,
+            via: 0,
         };
         let client = upstream::Client::new(address, None);
         let said = snapshot.upstream.resolve(&question, client).await.ok()?;

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustls::server::ResolvesServerCert;
 use tokio::sync::watch;
 use tracing::error;
 
@@ -25,7 +24,7 @@ pub(super) struct Bound(Vec<Door>);
 /// Encrypted DNS, ready to be served.
 pub(super) struct Doors {
     doors: Vec<Door>,
-    certificate: Arc<dyn ResolvesServerCert>,
+    certificates: Arc<Certificates>,
 }
 
 impl Doors {
@@ -64,7 +63,7 @@ impl Doors {
     async fn run(self, daemon: Arc<Daemon>, stopped: watch::Receiver<bool>, pulse: Arc<AtomicU64>) {
         let mut serving = tokio::spawn(encrypted::serve(
             self.doors,
-            self.certificate,
+            self.certificates,
             Arc::clone(&daemon) as Arc<dyn Pages>,
             Arc::clone(&daemon.resolver),
         ));
@@ -93,7 +92,7 @@ impl Bound {
     pub(super) fn with_certificate(self, certificates: &Arc<Certificates>) -> Option<Doors> {
         (!self.0.is_empty()).then(|| Doors {
             doors: self.0,
-            certificate: Arc::clone(certificates) as Arc<dyn ResolvesServerCert>,
+            certificates: Arc::clone(certificates),
         })
     }
 

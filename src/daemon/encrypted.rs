@@ -10,18 +10,23 @@ use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use super::household::Daemon;
+#[cfg(feature = "acme")]
+use super::issued;
 use crate::certificate::invitation::Invitation;
-use crate::certificate::page::{self, Page};
-use crate::certificate::{Certificates, Served, Settings, Tended, Validity, fingerprint, pem};
+use crate::certificate::page::Page;
+use crate::certificate::{
+    Certificates, Served, Settings, Tended, Validity, base64, fingerprint, pem,
+};
 use crate::config::{self, Config, DeviceMatch};
 use crate::control::{ControlError, DeviceRequest, InviteQuery, api};
 use crate::discovery::{Designation, Services, networks_of};
+use crate::files::Files;
 use crate::wall::Wall;
 
 /// How often it is looked whether a file changed, an address came, or a renewal is due.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// The folder of the household's authority, in the state folder.
-const FOLDER: &str = "certificates";
+pub(super) const FOLDER: &str = "certificates";
 /// Hours between two warnings of the same in the log.
 const WARN_EVERY: Duration = Duration::from_hours(24);
 
@@ -71,26 +76,30 @@ fn services_of(config: &Config, bound: &config::Encrypted) -> Option<Services> {
     })
 }
 
-fn name_of(config: &Config) -> Option<String> {
+pub(super) fn name_of(config: &Config) -> Option<String> {
     let name = config.encrypted.name.as_ref()?.to_string();
     Some(name.trim_end_matches('.').to_owned())
 }
 
 /// Where the certificate of `config` comes from.
-fn settings_of(config: &Config, services: &Services) -> Settings {
+fn settings_of(config: &Config, services: &Services, files: &Files, wall: Wall) -> Settings {
     // Also where plain DNS is asked: a device that found us there checks that address.
     let plain = config.server.listen.iter().map(|it| it.address.ip());
     let mut addresses: Vec<IpAddr> = services.addresses.iter().map(|it| it.addr()).collect();
     addresses.extend(networks_of(plain).iter().map(|it| it.addr()));
     addresses.sort();
     addresses.dedup();
+    let own = config.encrypted.certificate.as_ref();
+    let own = own.map(|it| (it.certificate.clone(), it.key.clone()));
+    // Where there is none that serves, the household's own is better than none.
+    #[cfg(feature = "acme")]
+    let issued = issued::had(config, &services.name, files, wall);
+    #[cfg(not(feature = "acme"))]
+    let (issued, _) = (None, (files, wall));
     Settings {
         name: services.name.clone(),
-        files: config
-            .encrypted
-            .certificate
-            .as_ref()
-            .map(|it| (it.certificate.clone(), it.key.clone())),
+        by_acme: own.is_none() && issued.is_some(),
+        files: own.or(issued),
         folder: config.list_store.folder.join(FOLDER),
         addresses,
     }
@@ -105,7 +114,7 @@ pub(super) fn tend(
     wall: Wall,
 ) -> Option<Designation> {
     let services = services_of(config, bound).filter(|_| bound.is_on())?;
-    let settings = settings_of(config, &services);
+    let settings = settings_of(config, &services, certificates.files(), wall);
     match certificates.tend(&settings, wall) {
         Tended::Same => {}
         Tended::New => {
@@ -158,7 +167,8 @@ impl Daemon {
     /// What the DoH listener shows to a browser at `path`; none if nothing is there.
     pub fn encrypted_page(&self, path: &str) -> Option<Page> {
         let services = services_of(&self.resolver.snapshot().config, &self.encrypted)?;
-        page::page(path, &services, &*self.certificates.served()?)
+        let served = self.certificates.served()?;
+        self.certificates.shelf.page(path, &services, &served)
     }
 
     /// Encrypted DNS as it is served; none if it is not.
@@ -258,6 +268,9 @@ impl Daemon {
             https_url: invitation.url(),
             page: invitation.page(),
             mobileconfig: invitation.mobileconfig(query.locked),
+            mobileconfig_signed: invitation
+                .signed_mobileconfig(query.locked)
+                .map(|it| base64(&it)),
             authority_sha256: served.root.as_deref().map(fingerprint),
             notes,
             id,
@@ -302,9 +315,56 @@ fn certificate_text(served: &Served) -> api::Certificate {
         expires: served.validity.not_after.as_second(),
         covers_ids: served.covers_ids(),
         authority_sha256: root.map(fingerprint),
-        authority_not_after: root
-            .and_then(Validity::of)
-            .map(|it| format!("{:.0}", it.not_after)),
-        authority_pem: root.map(|it| pem("CERTIFICATE", it)),
+        authority_not_after: root.and_then(end_of),
+        authority_pem: root.map(|_| {
+            let all = served.roots().into_iter();
+            all.map(|it| pem("CERTIFICATE", it)).collect()
+        }),
+        next_authority_sha256: served.next_root.as_deref().map(fingerprint),
+        next_authority_not_after: served.next_root.as_deref().and_then(end_of),
+    }
+}
+
+/// When a certificate ends.
+fn end_of(certificate: &[u8]) -> Option<String> {
+    Validity::of(certificate).map(|it| format!("{:.0}", it.not_after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certificate::{Certificates, Settings};
+    use crate::clock::Timestamp;
+    use crate::files::MemoryFiles;
+    use crate::wall::Wall;
+
+    /// `encrypted show` once said nothing of it, although the pages send people there to compare it.
+    #[test]
+    fn the_next_authority_is_shown_a_year_before_the_end_of_the_first() {
+        let certificates = Certificates::new(MemoryFiles::new().files());
+        let settings = Settings {
+            name: "dns.home.example".to_owned(),
+            files: None,
+            by_acme: false,
+            folder: "/state".into(),
+            addresses: vec!["192.0.2.1".parse().unwrap()],
+        };
+        let shown = |now: Timestamp| {
+            let _ = certificates.tend(&settings, Wall::Set(now));
+            certificate_text(&certificates.served().unwrap())
+        };
+        let first = shown("2027-01-01T00:00:00Z".parse().unwrap());
+        assert_eq!(
+            (first.next_authority_sha256, first.next_authority_not_after),
+            (None, None)
+        );
+        let end: Timestamp = first.authority_not_after.clone().unwrap().parse().unwrap();
+        let late = Timestamp::from_second(end.as_second() - 200 * 86_400).unwrap();
+        let late = shown(late);
+        assert_eq!(late.authority_not_after, first.authority_not_after);
+        assert_ne!(late.next_authority_sha256, late.authority_sha256);
+        assert_eq!(late.next_authority_sha256.unwrap().len(), 95);
+        let next: Timestamp = late.next_authority_not_after.unwrap().parse().unwrap();
+        assert!(next > end);
     }
 }

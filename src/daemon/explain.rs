@@ -17,12 +17,13 @@ use crate::grants::Grants;
 use crate::journal::qtype_label;
 use crate::lists::{Effect, ListKind, ListSpec, lines_about, services};
 use crate::message::{Question, rtype};
-use crate::name::NameRef;
+use crate::name::{NameBuf, NameRef};
 use crate::policy::{Rank, SpecialUse, Stance, View, Voice, is_canary, judge_name, survey};
 use crate::profile::Profile;
 use crate::reload::list_spec;
 use crate::snapshot::Snapshot;
 use crate::standing::{Plan, Standings};
+use crate::upstream::Failure;
 use crate::verdict::{Cause, Scope, Tier, Verdict};
 use crate::wall::Wall;
 
@@ -94,11 +95,18 @@ pub fn explain(
     }
     let mut notes = Vec::new();
     let special = SpecialUse::of(name).filter(|_| !snapshot.is_forwarded(name));
+    // What would be asked of an upstream, and of which.
+    let qname = match verdict {
+        Verdict::Rewrite(target, _) => NameBuf::from(snapshot.safe_search.target(target)),
+        Verdict::Allow(_) | Verdict::Block(_) => request.qname,
+    };
+    let of_lifeline = verdict.reason().tier == Tier::Lifeline;
     let question = Question {
-        qname: request.qname,
+        qname,
         qtype: request.qtype,
         dnssec_ok: false,
         checking_disabled: false,
+        via: snapshot.via(view.profile, qname.as_ref(), of_lifeline),
     };
     let asking = Asking {
         client,
@@ -118,6 +126,9 @@ pub fn explain(
             "the answer is judged too, once it is there: aliases, addresses and hints".to_owned(),
         );
     }
+    if !verdict.is_block() && !is_own && !is_sealed {
+        notes.extend(validation_note(snapshot, &question, now));
+    }
     if matches!(request.asker, Asker::Client(..)) && index.is_none() {
         notes.push(
             "a device known by its interface or by the address it asks cannot be told from an \
@@ -131,6 +142,18 @@ pub fn explain(
                     .to_owned(),
             );
         }
+    }
+    if !verdict.is_block() && !is_own && view.profile.resolvers != 0 {
+        notes.push(match question.via {
+            0 if snapshot.is_forwarded(qname.as_ref()) => {
+                "asked of the resolvers of its domain".to_owned()
+            }
+            0 => "asked of the household's resolvers".to_owned(),
+            via => {
+                let group = snapshot.config.upstream.resolvers(via);
+                format!("asked of the resolvers `{group}`")
+            }
+        });
     }
     if view.standing.filter_paused {
         notes.push("the filter is paused for this profile".to_owned());
@@ -176,6 +199,24 @@ pub fn explain(
             .then_some(view.profile.block_ttl.min(view.standing.ttl_ceiling(now))),
         notes,
     })
+}
+
+/// Whether signatures of the answer are checked, and what came of it a moment ago.
+fn validation_note(snapshot: &Snapshot, question: &Question, now: Moment) -> Option<String> {
+    snapshot.config.upstream.validation.as_ref()?;
+    let failed = snapshot.upstream.recent_failure(question, now);
+    if let Some(failure) = failed.filter(Failure::is_bogus) {
+        return Some(format!(
+            "signatures are checked; what upstream says is not answered: {failure}"
+        ));
+    }
+    Some(
+        match snapshot.upstream.is_checked(question.qname.as_ref()) {
+            true => "signatures are checked: what is bogus is not answered".to_owned(),
+            false => "signatures are not checked here, by `[[forward]]` or a negative trust anchor"
+                .to_owned(),
+        },
+    )
 }
 
 /// Who asks, and how that is known.

@@ -79,7 +79,7 @@ impl Families {
         let (meters, trouble) = Meters::load(files.clone(), ledger);
         troubles.extend(trouble.map(|it| it.to_string()));
         let mut known = KnownTime::load(files.clone(), path(crate::wall::FILE));
-        let _first = known.look(clock.now(), clock.wall());
+        let _first = look_at(&clock, &mut known);
         Self {
             path: path(grants::store::FILE),
             grants: Mutex::new(grants),
@@ -97,7 +97,7 @@ impl Families {
 
     /// Looks at the clocks; whoever keeps the time hears of a jump.
     pub(super) fn look(&self) -> Look {
-        let look = locked(&self.known).look(self.clock.now(), self.clock.wall());
+        let look = look_at(&self.clock, &mut locked(&self.known)).1;
         if look.is_jump {
             self.changed.notify_one();
         }
@@ -106,7 +106,19 @@ impl Families {
 
     /// Why the household's clock is not believed, if it is not.
     pub(super) fn clock_doubt(&self) -> Option<String> {
+        if self.clock.is_lent() {
+            return Some(
+                "the machine's own clock shows a time that cannot be, or is behind; what time servers \
+                 agree on is used in its place"
+                    .to_owned(),
+            );
+        }
         locked(&self.known).doubt()
+    }
+
+    /// The last time that was surely known, in this run or one before.
+    pub(super) fn known_time(&self) -> Option<Timestamp> {
+        locked(&self.known).known()
     }
 
     /// Begins what begins at `wall` of the quotas of `config` and ends what ends.
@@ -173,7 +185,10 @@ impl Families {
         if let Err(error) = self.meters.write(self.clock.now()) {
             warn!(%error, "what is used of quotas could not be written; the next minute tries again");
         }
-        let time = locked(&self.known).to_remember(is_end);
+        // A lent time is nobody's who set a clock.
+        let is_own = !self.clock.is_lent();
+        let time = is_own.then(|| locked(&self.known).to_remember(is_end));
+        let time = time.flatten();
         if let Some(Err(error)) = time.map(|time| time.write()) {
             warn!(%error, "the time could not be written");
         }
@@ -208,11 +223,8 @@ impl Families {
 
 impl TimeKeeper for Families {
     fn standings(&self, snapshot: &Snapshot) -> Standings {
-        let (at, wall) = {
-            let mut known = locked(&self.known);
-            let at = self.clock.now();
-            (at, known.look(at, self.clock.wall()).wall)
-        };
+        let (at, look) = look_at(&self.clock, &mut locked(&self.known));
+        let wall = look.wall;
         self.be_about(&snapshot.config);
         let grants = self.grants().clone();
         self.turn(&snapshot.config, at, wall, &grants);
@@ -679,6 +691,24 @@ fn in_background<T: Send + 'static>(
             Err(ControlError::unavailable(text, ""))
         })
     })
+}
+
+/// Looks at the clocks, and tells `clock` what that says of it. Whether the machine's own is believed
+/// rests on what it shows itself, never on what is lent.
+fn look_at(clock: &Clock, known: &mut KnownTime) -> (Moment, Look) {
+    let (at, shown) = (clock.now(), clock.shown());
+    let mut look = known.look(at, shown);
+    if look.is_jump {
+        clock.note_change();
+    }
+    clock.confirm(known.is_confirmed());
+    if let (Wall::Unset, Some(then)) = (look.wall, known.known()) {
+        clock.doubt(then);
+    }
+    if clock.is_lent() {
+        look.wall = Wall::Set(clock.wall());
+    }
+    (at, look)
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

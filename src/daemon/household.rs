@@ -192,6 +192,7 @@ impl Daemon {
         warnings.extend(self.out_of_sight(snapshot));
         warnings.extend(self.announcements(&snapshot.config));
         warnings.extend(self.families.clock_doubt());
+        warnings.extend(snapshot.upstream.network().map(|it| it.advice()));
         warnings.extend(self.certificate_warning());
         let refused = &self.resolver.refused().last_foreign;
         if let Some(client) = *refused.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -278,6 +279,13 @@ impl Household for Arc<Daemon> {
                 hits: looked_up.hits,
                 misses: looked_up.misses,
             },
+            dnssec: snapshot.upstream.checks().map(|checks| api::DnssecStatus {
+                secure: checks.secure,
+                insecure: checks.insecure,
+                bogus: checks.bogus,
+                signatures: checks.signatures,
+                elsewhere: checks.elsewhere,
+            }),
             devices: self.device_summary(&snapshot),
             lists: list_summary(&snapshot.lists),
             upstreams: snapshot
@@ -477,13 +485,23 @@ pub(super) fn report_text(report: Report) -> api::ReloadReport {
     }
 }
 
+/// Which groups a server belongs to; none of them is named where it is the household's alone.
+fn resolvers_of(server: &ServerStatus) -> Vec<String> {
+    let named = server.resolvers.iter().map(ToString::to_string);
+    let household =
+        (server.of_household && !server.resolvers.is_empty()).then(|| "household".to_owned());
+    household.into_iter().chain(named).collect()
+}
+
 fn upstream_text(server: &ServerStatus) -> api::UpstreamStatus {
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     api::UpstreamStatus {
         address: server.address.to_string(),
         transport: server.transport.label().to_owned(),
         domain: server.domain.as_ref().map(ToString::to_string),
-        fallback: server.is_fallback,
+        fallback: server.tier > 0,
+        tier: server.tier.saturating_add(1),
+        resolvers: resolvers_of(server),
         healthy: !matches!(server.health, Health::Failing | Health::Dead),
         state: server.health.label().to_owned(),
         failures: server.failed + server.timeouts,

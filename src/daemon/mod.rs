@@ -15,11 +15,14 @@ mod family;
 mod gateway;
 mod growth;
 mod household;
+#[cfg(feature = "acme")]
+mod issued;
 mod lists;
 mod newcomers;
 mod profile;
 mod renames;
 mod search;
+mod time;
 mod timekeeper;
 mod updates;
 
@@ -57,6 +60,7 @@ use crate::evidence::Condition;
 use crate::evidence::leases::Leases;
 use crate::evidence::netlink;
 use crate::files::Files;
+use crate::footprint;
 use crate::journal::Journal;
 use crate::listener::{self, BindError, Bound, Places, tcp, udp};
 use crate::logging::{self, Logging, LoggingError};
@@ -139,8 +143,13 @@ impl From<StartError> for ServeError {
 const SETTLE: Duration = Duration::from_millis(200);
 /// The longest a stream of changes may put off a reload.
 const SETTLE_AT_MOST: Duration = Duration::from_secs(2);
+/// How long after a start or a reload it is taken to be over.
+const SETTLED_AFTER: Duration = Duration::from_secs(5);
 /// How long questions under way may still take when we are told to end.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
+/// How long an authority that is just being asked may keep us from ending.
+#[cfg(feature = "acme")]
+const ISSUING_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Runs the daemon until it is told to end. `on_ready` is called when the first query may come.
 ///
@@ -220,6 +229,7 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
     let resolve = updates::UpstreamResolve::new(Arc::clone(&resolver), runtime.handle().clone());
     let updates = updates::Updates::new(Files::disk(), clock.clone(), Arc::new(resolve));
     updates.follow(&snapshot.config);
+    updates.look_at_disk();
     let events = Events::default();
     let seen = newcomers::path_in(&snapshot.config);
     let folder = snapshot.config.list_store.folder.clone();
@@ -260,6 +270,8 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         neighbour_table: Condition::default(),
         leases,
     });
+    // Before the first certificate and signature: what they are held against.
+    daemon.note_earliest();
     // Before the first query: a reveal goes on where it was.
     daemon.renew_reveals(daemon.families.look().wall);
     // Before the first handshake.
@@ -317,9 +329,15 @@ async fn run(
     let following = devices::follow(Arc::clone(&daemon), arrivals, stopped.clone());
     tokio::spawn(following);
     tokio::spawn(timekeeper::keep(Arc::clone(&daemon), stopped.clone()));
+    tokio::spawn(time::keep(Arc::clone(&daemon), stopped.clone()));
     if daemon.encrypted.is_on() {
         tokio::spawn(encrypted::keep(Arc::clone(&daemon), stopped.clone()));
     }
+    #[cfg(feature = "acme")]
+    let issuing = daemon
+        .encrypted
+        .is_on()
+        .then(|| tokio::spawn(issued::keep(Arc::clone(&daemon), stopped.clone())));
     let door: Arc<dyn Household> = Arc::new(Arc::clone(&daemon));
     if let Some(socket) = control {
         let serving = control::server::serve(socket, Arc::clone(&door), wait_for(stopped.clone()));
@@ -361,6 +379,8 @@ async fn run(
     let first = Arc::clone(&daemon);
     reloads.spawn_blocking(move || first.catch_up());
     let mut again = false;
+    // What a start or a reload needed of the program is not needed soon.
+    let mut settled = Some(tokio::time::Instant::now() + SETTLED_AFTER);
     // Downloads likewise; the first look is for lists that are due since the last run.
     let mut downloads = tokio::task::JoinSet::new();
     loop {
@@ -394,8 +414,13 @@ async fn run(
             }
             // Also after a reload that the control API asked for.
             () = daemon.reloaded.notified() => {
+                settled = Some(tokio::time::Instant::now() + SETTLED_AFTER);
                 watcher.watch(daemon.reloader.interest());
                 wanted.send_replace(daemon.wants_neighbours());
+            }
+            () = until(settled), if settled.is_some() => {
+                settled = None;
+                tokio::task::spawn_blocking(footprint::let_go_of_code);
             }
             () = watchdog.tick(&crew) => {}
             _ = terminate.recv() => break,
@@ -408,6 +433,11 @@ async fn run(
     // The receivers may be gone already if a thread ended early.
     let _gone = stop.send(true);
     crew.finish().await;
+    #[cfg(feature = "acme")]
+    if let Some(issuing) = issuing {
+        // What the authority was shown is taken away.
+        drop(tokio::time::timeout(ISSUING_PATIENCE, issuing).await);
+    }
     daemon.look_who_is_there(true);
     daemon.families.write(true);
     Ok(())
@@ -418,6 +448,14 @@ async fn settle(changes: &mut mpsc::Receiver<()>) {
     let quiet = async { while tokio::time::timeout(SETTLE, changes.recv()).await.is_ok() {} };
     // Too many changes: read what is there.
     drop(tokio::time::timeout(SETTLE_AT_MOST, quiet).await);
+}
+
+/// Until then; for ever without.
+async fn until(then: Option<tokio::time::Instant>) {
+    match then {
+        Some(then) => tokio::time::sleep_until(then).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn wait_for(mut stopped: watch::Receiver<bool>) {
@@ -525,23 +563,24 @@ impl Worker {
         };
         let mut serving = tokio::task::JoinSet::new();
         for (index, socket) in self.sockets {
-            serving.spawn(udp::serve(socket, index, Arc::clone(&resolver)));
+            let stopped = wait_for(self.stopped.clone());
+            serving.spawn(udp::serve(socket, index, Arc::clone(&resolver), stopped));
         }
         let mut beat = tokio::time::interval(Duration::from_secs(1));
-        let stopped = wait_for(self.stopped);
+        let stopped = wait_for(self.stopped.clone());
         tokio::pin!(stopped);
         loop {
             tokio::select! {
+                biased;
                 () = &mut stopped => break,
                 _ = beat.tick() => {
                     self.pulse.fetch_add(1, Ordering::Relaxed);
                 }
-                Some(ended) = serving.join_next() => {
+                Some(ended) = serving.join_next(), if !*self.stopped.borrow() => {
                     error!(?ended, "datagrams are no longer taken at one address");
                 }
             }
         }
-        serving.abort_all();
         give_last_answers(&resolver).await;
     }
 }

@@ -85,6 +85,7 @@ fn profile_text(config: &Config, profile: &Profile) -> api::Profile {
         }
         .to_owned(),
         privacy: privacy_word(profile.privacy).to_owned(),
+        resolvers: config.upstream.resolvers(profile.resolvers).to_owned(),
         language: profile.speech.language.to_owned(),
         growth: None,
     }

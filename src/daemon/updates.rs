@@ -16,7 +16,7 @@ use crate::clock::{Clock, Moment};
 use crate::config::{Config, ListStore};
 use crate::control::{ControlError, ListUpdateRequest, api};
 use crate::files::Files;
-use crate::message::{Fact, Question, rtype};
+use crate::message::{Question, rtype};
 use crate::name::{Name, NameBuf};
 use crate::resolve::Resolver;
 use crate::update::{
@@ -112,6 +112,25 @@ impl Updates {
             self.cancel();
             locked(&self.seen).due = None;
         }
+    }
+
+    /// Learns from the disk what came in runs before. Waits for a download that goes on.
+    pub(super) fn look_at_disk(&self) {
+        let work = self.work();
+        self.note(&work, false);
+        // Nobody looked for new versions yet.
+        locked(&self.seen).due = None;
+    }
+
+    /// The newest time in a signature of a list that came here, in this run or one before, in seconds
+    /// since 1970.
+    pub(super) fn newest_signed(&self) -> Option<i64> {
+        let seen = locked(&self.seen);
+        let signed = seen.states.values().filter_map(|(state, _)| {
+            let version = state.signed_by.as_ref().and(state.version.as_deref())?;
+            version.strip_prefix("timestamp:")?.parse().ok()
+        });
+        signed.max()
     }
 
     /// Breaks off what goes on, as soon as it can be.
@@ -288,6 +307,7 @@ impl Resolve for UpstreamResolve {
                 qtype,
                 dnssec_ok: false,
                 checking_disabled: false,
+                via: 0,
             };
             let upstream = Arc::clone(&upstream);
             async move {
@@ -305,12 +325,7 @@ impl Resolve for UpstreamResolve {
         let mut failure = None;
         for said in [v4, v6] {
             match said {
-                Ok(answer) => {
-                    addresses.extend(answer.facts().iter().filter_map(|fact| match fact {
-                        Fact::Address(address) => Some(*address),
-                        _ => None,
-                    }))
-                }
+                Ok(answer) => addresses.extend(answer.facts().addresses()),
                 Err(error) => failure = Some(error),
             }
         }
@@ -322,6 +337,16 @@ impl Resolve for UpstreamResolve {
 }
 
 impl Daemon {
+    /// Notes before what time it cannot be: what was signed is that old at least. Whoever signs could
+    /// say a time to come; so it counts only as far as the machine's own clock got there once.
+    pub(super) fn note_earliest(&self) {
+        let signed = self.updates.newest_signed();
+        let signed = signed.and_then(|it| crate::clock::Timestamp::from_second(it).ok());
+        if let (Some(signed), Some(known)) = (signed, self.families.known_time()) {
+            self.clock.note_earliest(signed.min(known));
+        }
+    }
+
     /// Looks for new versions of the lists that are due; whether there is one.
     pub(super) fn update_lists_due(&self) -> bool {
         let results = self.updates.update_due();
@@ -370,4 +395,48 @@ impl Daemon {
 
 const fn is_new(result: &UpdateResult) -> bool {
     matches!(result.outcome, Outcome::Updated { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualTime;
+    use crate::files::MemoryFiles;
+
+    #[derive(Debug)]
+    struct Nobody;
+
+    impl Resolve for Nobody {
+        fn resolve(&self, _: &str, _: Duration) -> io::Result<Vec<IpAddr>> {
+            Err(io::Error::from(io::ErrorKind::NotConnected))
+        }
+    }
+
+    /// The bound that no time may be before was there only after the first download.
+    #[test]
+    fn what_was_signed_in_a_run_before_is_known_at_the_start() {
+        let memory = MemoryFiles::new();
+        memory.put(
+            "hedgerow.toml",
+            "[lists]\nfolder = \"/state\"\n[[list]]\nid = \"signed\"\ncategory = \"ads\"\n\
+             url = \"https://lists.example/ads.txt\"\n",
+        );
+        let path = std::path::Path::new("hedgerow.toml");
+        let loaded = crate::config::load(&memory.files(), path);
+        let config = loaded.config.unwrap();
+        let folder = config.list_store.folder.join("lists/signed.json");
+        memory.put(
+            folder.to_str().unwrap(),
+            "{\"signed-by\": \"a key\", \"version\": \"timestamp:1796083200\"}",
+        );
+        let clock = ManualTime::default();
+        let clock = Arc::new(clock).clock();
+        let updates = Updates::new(memory.files(), clock, Arc::new(Nobody));
+        updates.follow(&config);
+        assert_eq!(updates.newest_signed(), None);
+        updates.look_at_disk();
+        assert_eq!(updates.newest_signed(), Some(1_796_083_200));
+        // Whether one is due is still to be looked at.
+        assert_eq!(updates.patience(), Duration::ZERO);
+    }
 }

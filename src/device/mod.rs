@@ -48,6 +48,7 @@ pub use self::names::{Asking, HomeAnswer, HomeNames};
 use self::neighbours::Asked;
 pub use self::neighbours::{Arrival, Neighbours, Place, Witness};
 use crate::config::{self, DeviceMatch, Forwarder};
+use crate::hash::{self, Map};
 use crate::intern::intern;
 use crate::mac::Mac;
 use crate::message::Query;
@@ -115,7 +116,7 @@ pub struct Devices {
     by_id: HashMap<ForeignId, u16>,
     /// Whether any of them is a device's own.
     has_ids: bool,
-    by_address: HashMap<IpAddr, u16>,
+    by_address: Map<IpAddr, u16>,
     /// Longest first.
     by_prefix: Vec<(IpNet, u16)>,
     by_interface: Vec<(String, u16)>,
@@ -248,7 +249,7 @@ impl Devices {
             by_mac: HashMap::new(),
             by_id: HashMap::new(),
             has_ids: false,
-            by_address: HashMap::new(),
+            by_address: hash::map(),
             by_prefix: Vec::new(),
             by_interface: Vec::new(),
             numbered: ArcSwap::default(),

@@ -10,7 +10,7 @@
 //! deliver it before.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::lease::{HostName, Lease};
 use super::names::LeaseNames;
+use crate::hash::{Keyed, keyed};
 use crate::mac::Mac;
 
 /// A client's address as one knows it on its link: a link-local address means something on one
@@ -223,12 +224,12 @@ pub enum Arrival {
 /// A pointer that is as wide as others.
 type FeedHandle = Arc<dyn Feed>;
 
-type Shard = HashMap<Place, Known, RandomState>;
+type Shard = HashMap<Place, Known, Keyed>;
 
 /// The living table.
 #[derive(Debug)]
 pub struct Neighbours {
-    hasher: RandomState,
+    hasher: Keyed,
     shards: Box<[ArcSwap<Shard>]>,
     /// By number of the MAC address.
     marks: Box<[AtomicU8]>,
@@ -301,7 +302,7 @@ impl Neighbours {
     pub fn new() -> (Arc<Self>, Service) {
         let (requests, served) = mpsc::channel(MAX_WAITING);
         let (arrivals, arrived) = mpsc::channel(64);
-        let hasher = RandomState::new();
+        let hasher = keyed();
         let shards = (0..SHARDS).map(|_| {
             let shard: Shard = HashMap::with_hasher(hasher.clone());
             ArcSwap::from_pointee(shard)

@@ -161,9 +161,7 @@ impl Plan {
             }
         }
         let upstream = &config.upstream;
-        let servers = upstream.servers.iter().chain(&upstream.fallback);
-        let servers = servers.chain(&upstream.bootstrap);
-        let servers = servers.chain(upstream.forward.iter().flat_map(|it| &it.servers));
+        let servers = upstream.all_servers().chain(&upstream.bootstrap);
         let (mut upstreams_v4, mut upstreams_v6) = (Vec::new(), Vec::new());
         for address in servers.flat_map(|server| server.addresses()) {
             match address.ip() {

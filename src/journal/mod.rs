@@ -109,7 +109,7 @@ impl Journal {
         inner.devices.add(outcome.device, outcome.at, blocked_for);
         if inner.log.keeps() {
             let Inner { words, log, .. } = &mut *inner;
-            log.push(record::write(outcome, words).as_bytes());
+            log.push(record::write(outcome, words).parts());
         }
     }
 

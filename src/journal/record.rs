@@ -12,7 +12,7 @@ use super::{Action, Outcome, Source, Transport};
 use crate::clock::Moment;
 use crate::config::Privacy;
 use crate::lists::services;
-use crate::name::NameRef;
+use crate::name::{MAX_NAME, NameRef};
 use crate::verdict::{Cause, Reason, Scope, Tier, Trigger};
 
 /// The word for labels that found no place in the table.
@@ -56,33 +56,38 @@ pub(super) struct Details<'a> {
     pub(super) reason: Reason,
 }
 
-/// Room for one entry on the stack.
-pub(super) struct Scratch {
-    bytes: [u8; MAX_ENTRY],
+/// One entry on the stack: all but the name, and the name.
+pub(super) struct Written<'o> {
+    bytes: [u8; BEFORE_NAME],
     length: usize,
+    name: &'o [u8],
 }
 
-impl Scratch {
-    fn put(&mut self, bytes: &[u8]) {
-        // The longest entry (head, IPv6 address, longest name) is 310 octets.
-        let end = self.length + bytes.len();
+/// The most there is before the name: 20 octets of the head, 34 of details with an IPv6 address.
+const BEFORE_NAME: usize = 64;
+const _: () = assert!(BEFORE_NAME + MAX_NAME <= MAX_ENTRY);
+
+impl Written<'_> {
+    fn put<const N: usize>(&mut self, bytes: &[u8; N]) {
+        let end = self.length + N;
         if let Some(room) = self.bytes.get_mut(self.length..end) {
             room.copy_from_slice(bytes);
             self.length = end;
         }
     }
 
-    /// The entry written last.
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
+    /// Its octets, in two parts.
+    pub(super) fn parts(&self) -> [&[u8]; 2] {
+        [&self.bytes[..self.length], self.name]
     }
 }
 
 /// Writes `outcome` as its privacy allows.
-pub(super) fn write(outcome: &Outcome, words: &mut Words) -> Scratch {
-    let mut entry = Scratch {
-        bytes: [0; MAX_ENTRY],
+pub(super) fn write<'o>(outcome: &'o Outcome, words: &mut Words) -> Written<'o> {
+    let mut entry = Written {
+        bytes: [0; BEFORE_NAME],
         length: 0,
+        name: &[],
     };
     let reason = outcome.verdict.reason();
     // Not even a parent's log may hold a sealed name, or one that leads to it.
@@ -155,7 +160,7 @@ pub(super) fn write(outcome: &Outcome, words: &mut Words) -> Scratch {
             entry.put(&v6.octets());
         }
     }
-    entry.put(outcome.qname.as_ref().as_wire());
+    entry.name = outcome.qname.as_ref().as_wire();
     entry
 }
 

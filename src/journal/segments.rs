@@ -67,7 +67,7 @@ impl Segments {
             self.newest = oldest.first - 1;
         }
         for entry in kept.iter().flat_map(|segment| entries(&segment.bytes)) {
-            self.push(entry);
+            self.push([entry, &[]]);
         }
         self.newest = newest;
     }
@@ -89,15 +89,17 @@ impl Segments {
             .map_or(self.newest + 1, |segment| segment.first)
     }
 
-    /// Adds `entry` as the newest.
-    pub(super) fn push(&mut self, entry: &[u8]) {
-        let Ok(length) = u16::try_from(entry.len()) else {
+    /// Adds `entry`, in two parts, as the newest.
+    pub(super) fn push(&mut self, entry: [&[u8]; 2]) {
+        let [first, second] = entry;
+        let whole = first.len() + second.len();
+        let Ok(length) = u16::try_from(whole) else {
             return;
         };
-        if !self.keeps() || entry.len() > MAX_ENTRY {
+        if !self.keeps() || whole > MAX_ENTRY {
             return;
         }
-        let needed = LENGTH + entry.len();
+        let needed = LENGTH + whole;
         let has_room = self
             .segments
             .back()
@@ -108,7 +110,8 @@ impl Segments {
         self.newest += 1;
         if let Some(last) = self.segments.back_mut() {
             last.bytes.extend_from_slice(&length.to_le_bytes());
-            last.bytes.extend_from_slice(entry);
+            last.bytes.extend_from_slice(first);
+            last.bytes.extend_from_slice(second);
             last.entries += 1;
         }
     }
@@ -227,7 +230,7 @@ mod tests {
     fn fill(log: &mut Segments, count: u64) {
         for _ in 0..count {
             let entry = (log.newest() + 1).to_be_bytes().repeat(10);
-            log.push(&entry);
+            log.push([&entry, &[]]);
         }
     }
 
@@ -274,8 +277,8 @@ mod tests {
     #[test]
     fn entries_can_be_blotted_out() {
         let mut log = Segments::new(4096);
-        log.push(b"keep");
-        log.push(b"gone");
+        log.push([b"ke", b"ep"]);
+        log.push([b"gone", b""]);
         log.for_each_mut(|entry| {
             if entry == b"gone" {
                 entry.fill(0);

@@ -179,7 +179,8 @@ fn every_reason_survives_the_log() {
                     ..outcome(&"a.".repeat(127))
                 };
                 let entry = record::write(&written, &mut words);
-                let read = record::read(entry.as_bytes(), words.list()).unwrap();
+                let entry = entry.parts().concat();
+                let read = record::read(&entry, words.list()).unwrap();
                 let details = read.details.unwrap();
                 assert_eq!(details.reason, reason);
                 assert_eq!(details.qname, written.qname.as_ref());

@@ -13,8 +13,17 @@ use std::hash::{BuildHasherDefault, Hasher};
 pub(super) struct Words {
     list: Vec<&'static str>,
     ids: HashMap<(usize, usize), u16, BuildHasherDefault<AddressHasher>>,
+    /// Those asked for last, by their addresses: most queries are about the same few words.
+    recent: [Recent; RECENT],
     capacity: usize,
 }
+
+/// A word's address, its length and its number; a length of 0 is none, for no word is empty.
+#[derive(Clone, Copy, Debug)]
+struct Recent(usize, usize, u16);
+
+/// Words found at one look, a power of two.
+const RECENT: usize = 32;
 
 impl Words {
     /// A table of at most `capacity` words.
@@ -22,12 +31,27 @@ impl Words {
         Self {
             list: Vec::new(),
             ids: HashMap::default(),
+            recent: [Recent(0, 0, 0); RECENT],
             capacity: usize::from(capacity),
         }
     }
 
     /// The number of `word`, a new one if need be; none when the table is full.
+    #[inline]
     pub(super) fn id(&mut self, word: &'static str) -> Option<u16> {
+        let (address, length) = (word.as_ptr().addr(), word.len());
+        let place = (address >> 3 ^ length) % RECENT;
+        let recent = self.recent[place];
+        if (recent.0, recent.1) == (address, length) && length > 0 {
+            return Some(recent.2);
+        }
+        let id = self.look_up(word)?;
+        self.recent[place] = Recent(address, length, id);
+        Some(id)
+    }
+
+    #[inline(never)]
+    fn look_up(&mut self, word: &'static str) -> Option<u16> {
         let key = (word.as_ptr().addr(), word.len());
         if let Some(&id) = self.ids.get(&key) {
             return Some(id);
@@ -56,6 +80,7 @@ impl Words {
     pub(super) fn memory_bytes(&self) -> usize {
         self.list.capacity() * size_of::<&str>()
             + self.ids.capacity() * (size_of::<((usize, usize), u16)>() + 1)
+            + size_of_val(&self.recent)
     }
 }
 

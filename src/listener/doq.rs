@@ -9,7 +9,6 @@ use tracing::debug;
 
 use super::http;
 use super::https::Visit;
-use super::places::Place;
 use super::stream::{MAX_MESSAGE, WRITE_PATIENCE};
 use crate::message::{Decoded, Query};
 
@@ -41,11 +40,7 @@ impl Fault {
 ///
 /// # Errors
 /// Why it ended before its time.
-pub(super) async fn serve(
-    connection: Connection,
-    visit: Arc<Visit>,
-    place: Place,
-) -> io::Result<()> {
+pub(super) async fn serve(connection: Connection, visit: Arc<Visit>) -> io::Result<()> {
     let pulse = Arc::clone(&visit.pulse);
     let mut stopped = std::pin::pin!(pulse.stopped());
     loop {
@@ -59,7 +54,7 @@ pub(super) async fn serve(
                 connection.close(Fault::No.code(), b"");
                 return Ok(());
             }
-            () = place.give_up.notified() => {
+            () = visit.place.give_up.notified() => {
                 connection.close(Fault::ExcessiveLoad.code(), b"");
                 return Ok(());
             }
@@ -104,7 +99,11 @@ async fn answer(mut send: SendStream, mut receive: RecvStream, visit: &Visit) ->
     let (octets, outcome) = answered.ok_or(Fault::Protocol)?;
     let length = u16::try_from(octets.len()).map_err(|_| Fault::Unspecified)?;
     let framed = [&length.to_be_bytes()[..], &octets].concat();
-    match timeout(WRITE_PATIENCE, send.write_all(&framed)).await {
+    let Some(framed) = visit.hold(framed) else {
+        drop(send.reset(Fault::ExcessiveLoad.code()));
+        return Err(Fault::ExcessiveLoad);
+    };
+    match timeout(WRITE_PATIENCE, send.write_chunk(framed)).await {
         // An error means that the client is gone.
         Ok(Ok(())) => drop(send.finish()),
         Ok(Err(_)) => return Ok(()),

@@ -7,15 +7,23 @@
 //!
 //! A client that shows the id of a device is served wherever it is ([`crate::device`]). Everybody else
 //! must be where `[server] serve` says. Before TLS there is no id, so connections from elsewhere are
-//! taken only where some device has one.
+//! taken only where some device has one, or while an authority is to see that the server's name is
+//! ours: it comes from anywhere, and gets nothing but the certificate it wants (RFC 8737). What a
+//! handshake costs, and whom, is in [`super::strangers`].
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use rustls::crypto::ring::Ticketer;
-use rustls::server::{Acceptor, NoServerSessionStorage, ResolvesServerCert, ServerConfig};
+use rustls::server::{Acceptor, NoServerSessionStorage, ServerConfig};
 use rustls::version::{TLS12, TLS13};
+#[cfg(feature = "quic")]
+use rustls::{
+    server::{ClientHello, ResolvesServerCert as _},
+    sign::CertifiedKey,
+};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
@@ -23,14 +31,20 @@ use tracing::{debug, warn};
 
 use super::http::Pages;
 use super::places::{Bounds, Place, Places};
+use super::strangers::Strangers;
 use super::stream::{Patience, Talk};
 use super::tcp::{self, ACCEPT_PAUSE};
 use super::{BindError, Resolver, client_at, https};
+use crate::certificate::{CHALLENGE, Certificates, Outside};
+use crate::clock::Clock;
 use crate::config::{self, Limits};
 use crate::device::{ForeignId, IdKind, Origin};
 use crate::journal::Transport;
 use crate::limit::Client;
 use crate::snapshot::Snapshot;
+
+/// Octets that TLS keeps of a connection until they can be written: one record (RFC 8446 section 5.1).
+const TLS_ROOM: usize = 16 << 10;
 
 /// A socket for encrypted DNS.
 #[derive(Debug)]
@@ -107,17 +121,19 @@ pub(super) struct Hall {
     /// Those for whoever comes from outside, so that no stranger takes the home's.
     outside: Arc<Places>,
     pub(super) pages: Arc<dyn Pages>,
-    certificate: Arc<dyn ResolvesServerCert>,
+    certificates: Arc<Certificates>,
+    /// What handshakes cost whoever comes from outside.
+    pub(super) strangers: Arc<Strangers>,
 }
 
-/// Serves at `doors` until the task is dropped. Each newcomer sees the certificate that `certificate`
-/// gives at that moment; over HTTPS there are `pages` beside DNS.
+/// Serves at `doors` until the task is dropped. Each newcomer sees the one of `certificates` that is in
+/// force at that moment; over HTTPS there are `pages` beside DNS.
 ///
 /// # Errors
 /// When TLS or a socket cannot be used at all.
 pub async fn serve(
     doors: Vec<Door>,
-    certificate: Arc<dyn ResolvesServerCert>,
+    certificates: Arc<Certificates>,
     pages: Arc<dyn Pages>,
     resolver: Arc<Resolver>,
 ) -> io::Result<()> {
@@ -126,8 +142,10 @@ pub async fn serve(
         places: Arc::default(),
         outside: Arc::default(),
         pages,
-        certificate,
+        certificates,
+        strangers: Arc::new(Strangers::new(Clock::system())),
     });
+    let challenge = Arc::new(hall.tls(&[CHALLENGE], false, Shown::AtHome)?);
     let mut serving = tokio::task::JoinSet::new();
     for door in doors {
         let hall = Arc::clone(&hall);
@@ -137,7 +155,11 @@ pub async fn serve(
                     Transport::Dot => &[b"dot"],
                     _ => &[b"h2", b"http/1.1"],
                 };
-                let tls = Arc::new(hall.tls(alpn, false)?);
+                let tls = Sides {
+                    own: Arc::new(hall.tls(alpn, false, Shown::AtHome)?),
+                    outside: Arc::new(hall.tls(alpn, false, Shown::Outside)?),
+                    challenge: Arc::clone(&challenge),
+                };
                 serving.spawn(take_connections(socket, transport, tls, hall));
             }
             #[cfg(feature = "quic")]
@@ -146,7 +168,9 @@ pub async fn serve(
                     Transport::Doq => b"doq",
                     _ => b"h3",
                 };
-                let tls = hall.tls(&[alpn], true)?;
+                let at_home = hall.tls(&[alpn], true, Shown::AtHome)?;
+                let outside = hall.tls(&[alpn], true, Shown::Outside)?;
+                let tls = [at_home, outside];
                 serving.spawn(super::quic::serve(socket, transport, tls, hall));
             }
             #[cfg(not(feature = "quic"))]
@@ -167,25 +191,30 @@ impl Hall {
     /// The server's side of TLS: versions 1.2 and 1.3, or 1.3 alone for QUIC. Sessions are resumed by
     /// tickets, so that nothing is kept for clients that are gone. No early data is taken (RFC 8446
     /// section 8: it can be replayed).
-    fn tls(&self, alpn: &[&[u8]], quic: bool) -> io::Result<ServerConfig> {
+    fn tls(&self, alpn: &[&[u8]], quic: bool, shown: Shown) -> io::Result<ServerConfig> {
         let versions: &[_] = if quic { &[&TLS13] } else { &[&TLS13, &TLS12] };
         let builder = ServerConfig::builder_with_provider(crate::tls::provider());
         let mut tls = builder
             .with_protocol_versions(versions)
             .map_err(io::Error::other)?
             .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&self.certificate));
+            .with_cert_resolver(match shown {
+                Shown::AtHome => Arc::clone(&self.certificates) as _,
+                Shown::Outside => Arc::new(Outside(Arc::clone(&self.certificates))),
+            });
         tls.alpn_protocols = alpn.iter().map(|it| it.to_vec()).collect();
         tls.ticketer = Ticketer::new().map_err(io::Error::other)?;
         tls.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(tls)
     }
 
-    /// Takes a place for who comes from `origin`, if anybody may come from there.
-    pub(super) fn admit(&self, origin: &Origin) -> Option<Place> {
+    /// Takes a place for who comes from `origin`, if anybody may come from there: whom we serve, and
+    /// who may yet show what makes him welcome.
+    pub(super) fn admit(&self, origin: &Origin, may_show: MayShow) -> Option<Place> {
         let snapshot = self.resolver.snapshot();
         let is_served = snapshot.serves(origin.client);
-        if !is_served && !snapshot.devices.has_ids() {
+        let is_awaited = may_show == MayShow::IdOrChallenge && self.certificates.is_challenged();
+        if !is_served && !is_awaited && !snapshot.devices.has_ids() {
             debug!(client = %origin.client, "not served");
             return None;
         }
@@ -195,7 +224,11 @@ impl Hall {
             true => (&self.places, client_at(&snapshot, origin), bounds),
             // Who it is will be known behind the handshake.
             false => {
-                let client = Client::Address(network_of(origin.client));
+                if !self.strangers.may_come(origin.client) {
+                    debug!(client = %origin.client, "too many connections");
+                    return None;
+                }
+                let client = self.strangers.client_at(origin.client);
                 (&self.outside, client, bounds.outside())
             }
         };
@@ -207,13 +240,70 @@ impl Hall {
     }
 }
 
-/// The first address of what one stranger can have all addresses of: 256 neighbours, or the network of
-/// one link.
-fn network_of(client: IpAddr) -> IpAddr {
-    match client {
-        IpAddr::V4(v4) => IpAddr::V4((u32::from(v4) & !0xff).into()),
-        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
+impl Hall {
+    /// Whether a handshake is worth its price for who comes from `origin` with what he has shown; who
+    /// pays for it is seen here. At home it always is.
+    pub(super) fn may_shake_hands(&self, snapshot: &Snapshot, origin: &Origin) -> bool {
+        if snapshot.serves(origin.client) {
+            return true;
+        }
+        let device = known(snapshot, origin);
+        let may = self.strangers.may_shake_hands(origin.client, device);
+        if !may {
+            debug!(client = %origin.client, "too many handshakes");
+        }
+        may
     }
+
+    /// Remembers where a device is that showed its id by the server's name, now that it shook hands.
+    pub(super) fn greet(&self, origin: &Origin) {
+        let snapshot = self.resolver.snapshot();
+        if !snapshot.serves(origin.client) && known(&snapshot, origin).is_some() {
+            self.strangers.remember(origin.client);
+        }
+    }
+
+    /// The certificate for who says `hello` from outside.
+    #[cfg(feature = "quic")]
+    pub(super) fn certificate_outside(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Outside(Arc::clone(&self.certificates)).resolve(hello)
+    }
+}
+
+/// Whose device it is that comes from `origin`, by the id that it showed; none if that is nobody's.
+pub(super) fn known(snapshot: &Snapshot, origin: &Origin) -> Option<Client> {
+    let is_known = snapshot.devices.shows_id(origin) == Some(true);
+    is_known.then(|| client_at(snapshot, origin))
+}
+
+/// Who a certificate is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// Somebody in the home's networks.
+    AtHome,
+    /// Somebody else, who needs to know no address of the home.
+    Outside,
+}
+
+/// What somebody from outside may come with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum MayShow {
+    /// The id of a device.
+    #[cfg_attr(not(feature = "quic"), expect(dead_code, reason = "QUIC is left out"))]
+    Id,
+    /// That, or that he is the authority that looks at the challenge.
+    IdOrChallenge,
+}
+
+/// Our sides of TLS at a socket.
+#[derive(Clone)]
+struct Sides {
+    /// For DNS, asked from home.
+    own: Arc<ServerConfig>,
+    /// The same, asked from elsewhere.
+    outside: Arc<ServerConfig>,
+    /// For an authority, while a challenge is open.
+    challenge: Arc<ServerConfig>,
 }
 
 /// How long clients may take on an encrypted connection.
@@ -252,7 +342,7 @@ pub(super) fn may_stay(snapshot: &Snapshot, client: IpAddr, id: Option<ForeignId
 async fn take_connections(
     socket: std::net::TcpListener,
     transport: Transport,
-    tls: Arc<ServerConfig>,
+    tls: Sides,
     hall: Arc<Hall>,
 ) -> io::Result<()> {
     let socket = TcpListener::from_std(socket)?;
@@ -267,7 +357,7 @@ async fn take_connections(
         };
         let client = peer.ip().to_canonical();
         let origin = Origin::new(client, tcp::interface_of(&stream, &peer), u16::MAX);
-        let Some(place) = hall.admit(&origin) else {
+        let Some(place) = hall.admit(&origin, MayShow::IdOrChallenge) else {
             continue;
         };
         // Answers are whole; waiting for more to send would only delay them.
@@ -278,7 +368,7 @@ async fn take_connections(
             transport,
             place,
             hall: Arc::clone(&hall),
-            tls: Arc::clone(&tls),
+            tls: tls.clone(),
         };
         tokio::spawn(async move {
             if let Err(error) = caller.run().await {
@@ -295,7 +385,7 @@ struct Caller {
     transport: Transport,
     place: Place,
     hall: Arc<Hall>,
-    tls: Arc<ServerConfig>,
+    tls: Sides,
 }
 
 impl Caller {
@@ -314,31 +404,62 @@ impl Caller {
         let shaking = async {
             let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
             let snapshot = resolver.snapshot();
-            let id = shown_by_name(&snapshot, hello.client_hello().server_name());
-            let is_dot = transport == Transport::Dot;
-            if is_dot && !may_stay(&snapshot, origin.client, id) {
-                // A stranger does not get the work of a handshake. For HTTPS the path may still tell.
+            if hall.certificates.is_challenge(&hello.client_hello()) {
+                if !hall.may_shake_hands(&snapshot, &origin) {
+                    return Err(io::Error::other("too many handshakes"));
+                }
+                drop(snapshot);
+                // The handshake is all that is wanted (RFC 8737 section 3).
+                let mut stream = Box::new(hello.into_stream(tls.challenge).await?);
+                stream.shutdown().await?;
+                return Ok(None);
+            }
+            origin.id = shown_by_name(&snapshot, hello.client_hello().server_name());
+            let is_home = snapshot.serves(origin.client);
+            let is_welcome = match transport {
+                Transport::Dot => may_stay(&snapshot, origin.client, origin.id),
+                // The path may still tell.
+                _ => is_home || snapshot.devices.has_ids(),
+            };
+            if !is_welcome || !hall.may_shake_hands(&snapshot, &origin) {
+                // A stranger does not get the work of a handshake.
                 return Err(io::Error::other("nobody that is known, from outside"));
             }
+            let config = match is_home {
+                true => tls.own,
+                false => tls.outside,
+            };
+            let device = known(&snapshot, &origin).filter(|_| !is_home);
             drop(snapshot);
             // In a box from here on: it is a kilobyte, and each future that it passes through has room
             // for a copy.
-            Ok((id, Box::new(hello.into_stream(tls).await?)))
+            let mut stream = Box::new(hello.into_stream(config).await?);
+            // TLS keeps a record for a client that takes nothing, and not four.
+            stream.get_mut().1.set_buffer_limit(Some(TLS_ROOM));
+            if let Some(device) = device {
+                // Not before: a hello with an id that was read off the wire must not take what the
+                // device has.
+                place.hand_to(device, Bounds::encrypted(&limits).outside());
+            }
+            Ok(Some(stream))
         };
         // On the heap while it lasts: nothing of it is needed afterwards.
         let shaking = Box::pin(timeout(patience.message, shaking));
-        let (id, stream) = tokio::select! {
+        let stream = tokio::select! {
             shaken = shaking => match shaken {
-                Ok(shaken) => shaken?,
+                Ok(shaken) => match shaken? {
+                    Some(shaken) => shaken,
+                    None => return Ok(()),
+                },
                 Err(_) => return Err(io::Error::other("a handshake takes too long")),
             },
             () = place.give_up.notified() => return Ok(()),
         };
-        origin.id = id;
         if transport != Transport::Dot {
-            let visit = https::Visit::new(origin, Transport::Doh, &hall, patience);
-            return Box::pin(https::serve(stream, visit, &limits, place)).await;
+            let visit = https::Visit::new(origin, Transport::Doh, &hall, &limits, place);
+            return Box::pin(https::serve(stream, visit, &limits)).await;
         }
+        hall.greet(&origin);
         let talk = Talk {
             origin,
             transport,

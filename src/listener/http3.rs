@@ -9,35 +9,38 @@ use hyper::body::{Buf, Bytes};
 use quinn::{Connection, VarInt};
 use tokio::time::timeout;
 
+use super::bounded::{self, Bounded, Room};
 use super::http::{self, Response};
 use super::https::Visit;
-use super::places::Place;
 use super::stream::{MAX_MESSAGE, WRITE_PATIENCE};
 
 /// Octets of the headers of one request, as QPACK counts them (RFC 9114 section 4.2.2).
 const MAX_HEADERS: u64 = 8192;
+/// Octets that are read of one stream: a head, a message, and what frames them; and of all streams that
+/// are open at a time.
+const ROOM: Room = Room {
+    stream: 16 << 10,
+    all: 64 << 10,
+};
 /// H3_NO_ERROR and H3_EXCESSIVE_LOAD (RFC 9114 section 8.1).
 const NO_ERROR: VarInt = VarInt::from_u32(0x100);
 const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(0x107);
 
 /// The server's end of one request.
-type Stream = RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>;
+type Stream = RequestStream<bounded::Stream<h3_quinn::BidiStream<Bytes>>, Bytes>;
 
 /// Answers the requests of one connection.
 ///
 /// # Errors
 /// Why it ended before its time.
-pub(super) async fn serve(
-    connection: Connection,
-    visit: Arc<Visit>,
-    place: Place,
-) -> io::Result<()> {
+pub(super) async fn serve(connection: Connection, visit: Arc<Visit>) -> io::Result<()> {
     let pulse = Arc::clone(&visit.pulse);
     let serving = async {
+        let quic = h3_quinn::Connection::new(connection.clone());
         let mut requests = h3::server::builder()
             .max_field_section_size(MAX_HEADERS)
             .send_grease(false)
-            .build::<_, Bytes>(h3_quinn::Connection::new(connection.clone()))
+            .build::<_, Bytes>(Bounded::new(quic, ROOM))
             .await
             .map_err(io::Error::other)?;
         while let Some(request) = requests.accept().await.map_err(io::Error::other)? {
@@ -54,13 +57,13 @@ pub(super) async fn serve(
     tokio::select! {
         ended = serving => return ended,
         () = visit.pulse.stopped() => connection.close(NO_ERROR, b""),
-        () = place.give_up.notified() => connection.close(EXCESSIVE_LOAD, b""),
+        () = visit.place.give_up.notified() => connection.close(EXCESSIVE_LOAD, b""),
     }
     Ok(())
 }
 
 async fn respond(
-    request: RequestResolver<h3_quinn::Connection, Bytes>,
+    request: RequestResolver<Bounded<h3_quinn::Connection>, Bytes>,
     visit: &Visit,
 ) -> io::Result<()> {
     let patience = visit.patience.message;
@@ -72,6 +75,9 @@ async fn respond(
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
     let (resolver, pages) = (&*visit.resolver, &*visit.pages);
     let head = http::read_head(method, uri, headers, &mut origin, resolver, pages);
+    if head.is_ok() {
+        visit.recognise(&origin);
+    }
     let message = match head {
         Ok(http::Request::Page(kind, body)) => Err(Response::page(kind, body)),
         Ok(http::Request::Get(message)) => Ok(message),
@@ -85,12 +91,16 @@ async fn respond(
         Ok(message) => http::answer(&message, &origin, visit.transport, &visit.resolver).await,
         Err(response) => (response, None),
     };
+    visit.note(response.status);
     let mut head = hyper::Response::new(());
     *head.status_mut() = response.status;
     *head.headers_mut() = response.headers;
+    // QUIC copies it; what that keeps for a client is bounded by its window.
+    let body = visit.hold(response.body);
+    let body = body.ok_or_else(|| io::Error::other("answers are not taken"))?;
     let writing = async {
         stream.send_response(head).await?;
-        stream.send_data(Bytes::from(response.body)).await?;
+        stream.send_data(body).await?;
         stream.finish().await
     };
     let written = timeout(WRITE_PATIENCE, writing).await;

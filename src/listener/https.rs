@@ -9,6 +9,7 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Incoming};
@@ -19,12 +20,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
+use tracing::debug;
 
 use super::Resolver;
-use super::encrypted::Hall;
+use super::encrypted::{Hall, known, patience};
 use super::http::{self, Pages, Response};
 use super::idle::Pulse;
-use super::places::Place;
+use super::places::{Bounds, Place};
+use super::strangers::Strangers;
 use super::stream::{MAX_MESSAGE, Patience};
 use crate::config::Limits;
 use crate::device::Origin;
@@ -37,6 +40,10 @@ const MAX_FIELDS: usize = 64;
 /// Streams that a client opened and reset before we looked at them; more, and it is cut off
 /// (CVE-2023-44487).
 const MAX_RESET: usize = 20;
+/// How often somebody from outside may ask for what is not there, or not for him.
+const MAX_REFUSED: usize = 4;
+/// Octets that one stream keeps for a client that does not take them, beside the answer itself.
+const MAX_SEND: usize = 4096;
 
 /// One client's connection.
 pub(super) struct Visit {
@@ -46,16 +53,27 @@ pub(super) struct Visit {
     pub(super) pages: Arc<dyn Pages>,
     pub(super) patience: Patience,
     pub(super) pulse: Arc<Pulse>,
+    /// Given back when nothing of the connection is left, answers on their way included.
+    pub(super) place: Place,
+    bounds: Bounds,
+    strangers: Arc<Strangers>,
+    /// Whether it is known whose connection it is, or does not matter.
+    is_known: AtomicBool,
+    /// Requests for what is not there, or not for him.
+    refused: AtomicUsize,
 }
 
 impl Visit {
-    /// That of who is at `origin`.
+    /// That of who came from `origin`, shook hands and has `place`.
     pub(super) fn new(
         origin: Origin,
         transport: Transport,
         hall: &Hall,
-        patience: Patience,
+        limits: &Limits,
+        place: Place,
     ) -> Arc<Self> {
+        let patience = patience(limits);
+        let is_home = hall.resolver.snapshot().serves(origin.client);
         Arc::new(Self {
             origin,
             transport,
@@ -63,7 +81,54 @@ impl Visit {
             pages: Arc::clone(&hall.pages),
             patience,
             pulse: Pulse::new(patience),
+            place,
+            bounds: Bounds::encrypted(limits),
+            strangers: Arc::clone(&hall.strangers),
+            is_known: AtomicBool::new(is_home),
+            refused: AtomicUsize::new(0),
         })
+    }
+
+    /// `octets` to be sent, counted until the client has taken them. When too much waits already,
+    /// there is nothing, and the connection ends.
+    pub(super) fn hold(&self, octets: Vec<u8>) -> Option<Bytes> {
+        let held = self.place.places.held(octets, self.bounds);
+        if held.is_none() {
+            debug!(client = %self.origin.client, "answers are not taken");
+            self.pulse.end();
+        }
+        held
+    }
+
+    /// Notes that a request from outside showed, by name or path, whose connection this is: from then
+    /// on it is that device's, not some stranger's.
+    pub(super) fn recognise(&self, origin: &Origin) {
+        if origin.id.is_none() || self.is_known.load(Ordering::Relaxed) {
+            return;
+        }
+        let Some(device) = known(&self.resolver.snapshot(), origin) else {
+            return;
+        };
+        self.is_known.store(true, Ordering::Relaxed);
+        self.place.hand_to(device, self.bounds.outside());
+        if self.origin.id.is_some() {
+            // It has paid for itself.
+            self.strangers.remember(origin.client);
+        } else {
+            self.strangers.introduce(origin.client, device);
+        }
+    }
+
+    /// Looks at a response before it is written: a stranger that asks for what is not there a few
+    /// times is looking for something, and has to shake hands again.
+    pub(super) fn note(&self, status: StatusCode) {
+        if !matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) {
+            return;
+        }
+        let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        if refused >= MAX_REFUSED && !self.resolver.snapshot().serves(self.origin.client) {
+            self.pulse.end();
+        }
     }
 }
 
@@ -75,11 +140,11 @@ pub(super) async fn serve(
     stream: Box<TlsStream<TcpStream>>,
     visit: Arc<Visit>,
     limits: &Limits,
-    place: Place,
 ) -> io::Result<()> {
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let (patience, pulse) = (visit.patience, Arc::clone(&visit.pulse));
-    let service = service_fn(move |request| respond(request, Arc::clone(&visit)));
+    let visitor = Arc::clone(&visit);
+    let service = service_fn(move |request| respond(request, Arc::clone(&visitor)));
     let stream = TokioIo::new(stream);
     /// Waits for a connection to end, or ends it: each version's is a type of its own.
     macro_rules! attend {
@@ -88,7 +153,8 @@ pub(super) async fn serve(
             tokio::select! {
                 ended = connection.as_mut() => return ended.map_err(io::Error::other),
                 () = pulse.stopped() => {}
-                () = place.give_up.notified() => {}
+                // Somebody needs the place now.
+                () = visit.place.give_up.notified() => return Ok(()),
             }
             connection.as_mut().graceful_shutdown();
             // What it does not take in time it does not get.
@@ -109,7 +175,7 @@ pub(super) async fn serve(
             .max_local_error_reset_streams(MAX_RESET)
             .initial_stream_window_size(MAX_MESSAGE as u32 * 2)
             .initial_connection_window_size(1 << 16)
-            .max_send_buf_size(1 << 16);
+            .max_send_buf_size(MAX_SEND);
         attend!(builder.serve_connection(stream, service))
     } else {
         let mut builder = http1::Builder::new();
@@ -140,9 +206,16 @@ async fn respond(
         }
         Err(status) => Response::error(status),
     };
-    let mut written = hyper::Response::new(Full::new(Bytes::from(response.body)));
-    *written.status_mut() = response.status;
-    *written.headers_mut() = response.headers;
+    visit.note(response.status);
+    let mut written = hyper::Response::new(Full::default());
+    match visit.hold(response.body) {
+        Some(body) => {
+            *written.status_mut() = response.status;
+            *written.headers_mut() = response.headers;
+            *written.body_mut() = Full::new(body);
+        }
+        None => *written.status_mut() = StatusCode::SERVICE_UNAVAILABLE,
+    }
     Ok(written)
 }
 
@@ -159,7 +232,9 @@ async fn read(request: Request<Incoming>, visit: &Visit) -> Result<Read, StatusC
     let mut origin = visit.origin;
     let (method, uri, headers) = (&head.method, &head.uri, &head.headers);
     let (resolver, pages) = (&*visit.resolver, &*visit.pages);
-    match http::read_head(method, uri, headers, &mut origin, resolver, pages)? {
+    let asked = http::read_head(method, uri, headers, &mut origin, resolver, pages)?;
+    visit.recognise(&origin);
+    match asked {
         http::Request::Page(kind, body) => Ok(Read::Page(Response::page(kind, body))),
         http::Request::Get(message) => Ok(Read::Message(message, origin)),
         http::Request::Post => {

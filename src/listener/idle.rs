@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::stream::Patience;
@@ -12,6 +13,8 @@ use super::stream::Patience;
 pub(super) struct Pulse {
     patience: Patience,
     state: Mutex<State>,
+    /// Told when the client has no claim to more.
+    over: Notify,
 }
 
 #[derive(Debug)]
@@ -35,7 +38,13 @@ impl Pulse {
                 open: 0,
                 deadline: Instant::now() + patience.message,
             }),
+            over: Notify::new(),
         })
+    }
+
+    /// Ends the connection: the client does what nobody needs to bear.
+    pub(super) fn end(&self) {
+        self.over.notify_one();
     }
 
     /// A question has come; it is answered when the beat is dropped.
@@ -44,8 +53,15 @@ impl Pulse {
         Beat(Arc::clone(self))
     }
 
-    /// Waits until there was no question for too long.
+    /// Waits until there was no question for too long, or the connection is to end.
     pub(super) async fn stopped(&self) {
+        tokio::select! {
+            () = self.over.notified() => {}
+            () = self.rested() => {}
+        }
+    }
+
+    async fn rested(&self) {
         loop {
             let (open, deadline) = self.change(|state| (state.open, state.deadline));
             if open == 0 && deadline <= Instant::now() {
@@ -75,6 +91,20 @@ impl Drop for Beat {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_ends_at_once_when_it_shall() {
+        let patience = Patience {
+            message: Duration::from_secs(5),
+            idle: Duration::from_secs(30),
+        };
+        let pulse = Pulse::new(patience);
+        let _open = pulse.begin();
+        let start = Instant::now();
+        pulse.end();
+        pulse.stopped().await;
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_ends_when_nobody_asks() {

@@ -7,6 +7,8 @@
 //! child gets an unfiltered answer.
 
 #[cfg(feature = "quic")]
+mod bounded;
+#[cfg(feature = "quic")]
 mod doq;
 pub mod encrypted;
 mod http;
@@ -18,6 +20,7 @@ mod places;
 pub mod proxy;
 #[cfg(feature = "quic")]
 mod quic;
+mod strangers;
 mod stream;
 pub mod tcp;
 pub mod udp;

@@ -2,20 +2,23 @@
 //!
 //! A datagram can come from anywhere and say anything of where it came from. So who is not at home,
 //! and when many are here already everybody, has to show first that it is where it says (Retry, RFC
-//! 9000 section 8.1.2), before a place is taken or a key computed.
+//! 9000 section 8.1.2), before a place is taken or a key computed; and whether a handshake is worth its
+//! price is asked as soon as the name is known that he came for ([`Doorkeeper`]).
 
 use std::io;
 use std::sync::Arc;
 
 use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
 use quinn::{
-    Endpoint, EndpointConfig, IdleTimeout, Incoming, TokioRuntime, TransportConfig, VarInt,
+    Connecting, ConnectionError, Endpoint, EndpointConfig, IdleTimeout, TokioRuntime,
+    TransportConfig, VarInt,
 };
-use rustls::server::ServerConfig;
+use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
+use rustls::sign::CertifiedKey;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::encrypted::{Hall, may_stay, patience, shown_by_name};
+use super::encrypted::{Hall, MayShow, known, may_stay, patience, shown_by_name};
 use super::https::Visit;
 use super::places::{Bounds, Place};
 use super::{doq, http3, interface_between};
@@ -29,9 +32,11 @@ const MAX_INCOMING_OCTETS: u64 = 1 << 20;
 /// Streams of HTTP/3 itself in one direction: control, and two of QPACK (RFC 9114 section 6.2), with
 /// some to spare.
 const HTTP_UNIDIRECTIONAL: u32 = 8;
-/// Octets of one stream, and of all streams of a connection, that may wait to be read or taken.
+/// Octets of one stream, and of all streams of a connection, that may wait to be read.
 const STREAM_WINDOW: u32 = 16 << 10;
 const WINDOW: u32 = 64 << 10;
+/// Octets of a connection that were sent and may be lost on the way yet.
+const SEND_WINDOW: u64 = 16 << 10;
 
 /// Serves `transport` at `socket` until the task is dropped.
 ///
@@ -40,28 +45,21 @@ const WINDOW: u32 = 64 << 10;
 pub(super) async fn serve(
     socket: std::net::UdpSocket,
     transport: Transport,
-    tls: ServerConfig,
+    tls: [ServerConfig; 2],
     hall: Arc<Hall>,
 ) -> io::Result<()> {
-    let limits = hall.resolver.snapshot().config.limits.clone();
     let ours = socket.local_addr()?.ip().to_canonical();
-    let crypto = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
-    let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    config
-        .transport_config(Arc::new(transport_config(&limits, transport)?))
-        // Who asks is told by the address: a question in one packet from somebody else's would be
-        // judged as theirs before the new path is validated, and answered on the old one.
-        .migration(false)
-        .max_incoming(MAX_INCOMING)
-        .incoming_buffer_size(1 << 14)
-        .incoming_buffer_size_total(MAX_INCOMING_OCTETS);
+    let [config, outside] = tls;
+    let config = server_config(config, transport, &hall)?;
+    let outside_quic = server_config(outside.clone(), transport, &hall)?;
     let runtime = Arc::new(TokioRuntime);
     let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime)?;
     while let Some(incoming) = endpoint.accept().await {
         let client = incoming.remote_address().ip().to_canonical();
         let snapshot = hall.resolver.snapshot();
         let bounds = Bounds::encrypted(&snapshot.config.limits);
-        let is_calm = snapshot.serves(client) && hall.places.count() * 2 < bounds.all;
+        let is_home = snapshot.serves(client);
+        let is_calm = is_home && hall.places.count() * 2 < bounds.all;
         drop(snapshot);
         if !is_calm && !incoming.remote_address_validated() {
             // It fails only for a client that was told so before, which then is gone.
@@ -72,18 +70,52 @@ pub(super) async fn serve(
         }
         let ours = incoming.local_ip().map_or(ours, |ip| ip.to_canonical());
         let origin = Origin::new(client, interface_between(ours, client), u16::MAX);
-        let Some(place) = hall.admit(&origin) else {
+        let Some(place) = hall.admit(&origin, MayShow::Id) else {
             incoming.refuse();
             continue;
         };
         let hall = Arc::clone(&hall);
+        let connecting = match is_home {
+            true => incoming.accept(),
+            false => {
+                let mut tls = outside.clone();
+                tls.cert_resolver = Arc::new(Doorkeeper {
+                    hall: Arc::clone(&hall),
+                    origin,
+                    transport,
+                });
+                let mut config = outside_quic.clone();
+                let crypto = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
+                config.crypto = Arc::new(crypto);
+                incoming.accept_with(Arc::new(config))
+            }
+        };
         tokio::spawn(async move {
-            if let Err(error) = attend(incoming, origin, transport, place, &hall).await {
+            if let Err(error) = attend(connecting, origin, transport, place, &hall).await {
                 debug!(%client, %error, "a QUIC connection ended");
             }
         });
     }
     Ok(())
+}
+
+fn server_config(
+    tls: ServerConfig,
+    transport: Transport,
+    hall: &Hall,
+) -> io::Result<quinn::ServerConfig> {
+    let crypto = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    let limits = &hall.resolver.snapshot().config.limits;
+    config
+        .transport_config(Arc::new(transport_config(limits, transport)?))
+        // Who asks is told by the address: a question in one packet from somebody else's would be
+        // judged as theirs before the new path is validated, and answered on the old one.
+        .migration(false)
+        .max_incoming(MAX_INCOMING)
+        .incoming_buffer_size(1 << 14)
+        .incoming_buffer_size_total(MAX_INCOMING_OCTETS);
+    Ok(config)
 }
 
 fn transport_config(limits: &Limits, transport: Transport) -> io::Result<TransportConfig> {
@@ -99,7 +131,7 @@ fn transport_config(limits: &Limits, transport: Transport) -> io::Result<Transpo
         .max_concurrent_uni_streams(VarInt::from_u32(unidirectional))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
         .receive_window(VarInt::from_u32(WINDOW))
-        .send_window(WINDOW.into())
+        .send_window(SEND_WINDOW)
         .max_idle_timeout(Some(IdleTimeout::try_from(idle).map_err(io::Error::other)?))
         .datagram_receive_buffer_size(None);
     Ok(config)
@@ -107,7 +139,7 @@ fn transport_config(limits: &Limits, transport: Transport) -> io::Result<Transpo
 
 /// Shakes hands with a newcomer and answers it.
 async fn attend(
-    incoming: Incoming,
+    connecting: Result<Connecting, ConnectionError>,
     mut origin: Origin,
     transport: Transport,
     place: Place,
@@ -115,26 +147,57 @@ async fn attend(
 ) -> io::Result<()> {
     let limits = hall.resolver.snapshot().config.limits.clone();
     let patience = patience(&limits);
-    let connecting = incoming.accept().map_err(io::Error::other)?;
-    let connection = match timeout(patience.message, connecting).await {
-        Ok(connection) => connection.map_err(io::Error::other)?,
-        Err(_) => return Err(io::Error::other("a handshake takes too long")),
+    let connecting = connecting.map_err(io::Error::other)?;
+    let connection = tokio::select! {
+        shaken = timeout(patience.message, connecting) => match shaken {
+            Ok(connection) => connection.map_err(io::Error::other)?,
+            Err(_) => return Err(io::Error::other("a handshake takes too long")),
+        },
+        () = place.give_up.notified() => return Ok(()),
     };
     let said = connection.handshake_data();
     let said = said.and_then(|said| said.downcast::<HandshakeData>().ok());
     let name = said.and_then(|said| said.server_name);
     let snapshot = hall.resolver.snapshot();
     origin.id = shown_by_name(&snapshot, name.as_deref());
-    let is_doq = transport == Transport::Doq;
-    if is_doq && !may_stay(&snapshot, origin.client, origin.id) {
-        connection.close(doq::Fault::Unspecified.code(), b"");
-        return Err(io::Error::other("nobody that is known, from outside"));
+    if !snapshot.serves(origin.client)
+        && let Some(device) = known(&snapshot, &origin)
+    {
+        place.hand_to(device, Bounds::encrypted(&limits).outside());
     }
     drop(snapshot);
-    let visit = Visit::new(origin, transport, hall, patience);
-    if is_doq {
-        doq::serve(connection, visit, place).await
+    let visit = Visit::new(origin, transport, hall, &limits, place);
+    if transport == Transport::Doq {
+        hall.greet(&origin);
+        doq::serve(connection, visit).await
     } else {
-        http3::serve(connection, visit, place).await
+        http3::serve(connection, visit).await
+    }
+}
+
+/// Looks at who comes from outside when it is known which name he came for, and before a key is used
+/// for him.
+#[derive(Debug)]
+struct Doorkeeper {
+    hall: Arc<Hall>,
+    origin: Origin,
+    transport: Transport,
+}
+
+impl ResolvesServerCert for Doorkeeper {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let snapshot = self.hall.resolver.snapshot();
+        let mut origin = self.origin;
+        origin.id = shown_by_name(&snapshot, hello.server_name());
+        let is_welcome = match self.transport {
+            Transport::Doq => may_stay(&snapshot, origin.client, origin.id),
+            // The path may still tell.
+            _ => snapshot.devices.has_ids(),
+        };
+        if !is_welcome || !self.hall.may_shake_hands(&snapshot, &origin) {
+            debug!(client = %origin.client, "nobody that is known, from outside");
+            return None;
+        }
+        self.hall.certificate_outside(hello)
     }
 }

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Resolver;
-use super::places::{Bounds, Place, Places};
+use super::places::{Bounds, HELD_FOR_EACH, Held, Place};
 use crate::device::Origin;
 use crate::journal::Transport;
 use crate::resolve::Step;
@@ -20,6 +20,9 @@ const MAX_WAITING: usize = 64;
 /// The longest message we take, in octets; ordinary queries have some 60, so that a length of 65,535
 /// could only be meant to fill memory.
 pub(super) const MAX_MESSAGE: usize = 4096;
+/// Octets of an answer that each connection may have on its way without being counted among those that
+/// nobody takes: as much as there is of those on average.
+const LITTLE: usize = HELD_FOR_EACH;
 /// Octets that an idle connection keeps to read into: enough for most queries, padded ones included.
 const ROOM: usize = 192;
 /// How long a client may take to accept an answer.
@@ -70,19 +73,6 @@ impl Talk {
     }
 }
 
-/// An answer that waits to be taken, counted while it does.
-#[derive(Debug)]
-struct Held {
-    octets: Vec<u8>,
-    places: Arc<Places>,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.places.let_go(self.octets.len());
-    }
-}
-
 struct Connection<S> {
     stream: S,
     talk: Talk,
@@ -127,8 +117,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
                 Some(done) = self.waiting.join_next(), if !is_idle => {
                     match done {
-                        Ok(Some((answer, step))) => self.send(&answer.octets, step).await?,
-                        Ok(None) => return Err(io::Error::other("answers are not taken")),
+                        Ok(Some((answer, step))) => {
+                            let framed = framed(&answer.octets)?;
+                            // What is counted is what is on its way.
+                            drop(answer);
+                            self.send(framed, step).await?;
+                        }
+                        Ok(None) => return Err(not_taken()),
                         // One question broke; the others go on.
                         Err(_) => {}
                     }
@@ -179,7 +174,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         resolver.catch_up();
         let step = resolver.answer_now(message, origin, *transport, answer);
         let Step::Wait(pending) = step else {
-            return self.send(answer, step).await;
+            let framed = framed(answer)?;
+            if answer.len() > LITTLE {
+                *answer = Vec::new();
+            }
+            return self.send(framed, step).await;
         };
         let resolver = Arc::clone(resolver);
         let bounds = *bounds;
@@ -187,24 +186,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.waiting.spawn(async move {
             let mut octets = Vec::with_capacity(512);
             let step = resolver.answer_later(*pending, &mut octets).await;
-            octets.shrink_to_fit();
-            places
-                .hold(octets.len(), bounds)
-                .then_some((Held { octets, places }, step))
+            Held::new(octets, &places, bounds).map(|held| (held, step))
         });
         Ok(())
     }
 
-    async fn send(&mut self, answer: &[u8], step: Step) -> io::Result<()> {
+    /// Sends `framed`, which is what `step` says.
+    async fn send(&mut self, framed: Vec<u8>, step: Step) -> io::Result<()> {
         if matches!(step, Step::Silence | Step::Wait(_)) {
             // A message that deserves no word on a connection deserves no connection.
             return Err(io::Error::other("not a query"));
         }
-        let length = u16::try_from(answer.len()).map_err(io::Error::other)?;
-        // Length and message in one segment (RFC 7766 section 8).
-        let framed = [&length.to_be_bytes()[..], answer].concat();
+        let framed = if framed.len() > LITTLE {
+            let held = Held::new(framed, &self.talk.place.places, self.talk.bounds);
+            Framed::Held(held.ok_or_else(not_taken)?)
+        } else {
+            Framed::Little(framed)
+        };
         let writing = async {
-            self.stream.write_all(&framed).await?;
+            self.stream.write_all(framed.octets()).await?;
             // TLS may have kept a part of it.
             self.stream.flush().await
         };
@@ -214,4 +214,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         Ok(())
     }
+}
+
+/// An answer on its way.
+enum Framed {
+    Little(Vec<u8>),
+    /// Counted while it is.
+    Held(Held),
+}
+
+impl Framed {
+    fn octets(&self) -> &[u8] {
+        match self {
+            Self::Little(octets) => octets,
+            Self::Held(held) => &held.octets,
+        }
+    }
+}
+
+/// Length and message in one segment (RFC 7766 section 8).
+fn framed(answer: &[u8]) -> io::Result<Vec<u8>> {
+    let length = u16::try_from(answer.len()).map_err(io::Error::other)?;
+    Ok([&length.to_be_bytes()[..], answer].concat())
+}
+
+fn not_taken() -> io::Error {
+    io::Error::other("answers are not taken")
 }

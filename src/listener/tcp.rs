@@ -39,6 +39,9 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     }
     // A restart must not wait for old connections to time out.
     socket.set_reuse_address(true)?;
+    // What the kernel keeps for a client that takes nothing: no more than the longest answer. Linux
+    // takes twice that, and would let it grow to megabytes.
+    socket.set_send_buffer_size(1 << 15)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(128)?;
@@ -103,6 +106,7 @@ impl Newcomer {
         let for_many = Bounds {
             all: limits.tcp_connections,
             each: limits.tcp_connections,
+            strangers_yield: false,
         };
         let client = Client::Address(self.origin.client);
         let Some(place) = self.places.take(client, for_many) else {

@@ -4,10 +4,16 @@
 //! answered of one batch leaves together. A socket that was found empty is not asked again before the
 //! kernel says that something came, so that a single query costs three calls: one that waits, one that
 //! takes it, one that answers.
+//!
+//! What has to be asked of upstream goes by a [`Lane`] of this task, and the answers to all replies that
+//! came together leave together; what is out of the ordinary has a task of its own.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::UdpSocket;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{Interest, unix::AsyncFd};
 use tracing::{debug, warn};
@@ -15,103 +21,273 @@ use tracing::{debug, warn};
 use super::Resolver;
 use crate::device::Origin;
 use crate::journal::{Outcome, Transport};
+use crate::message::Question;
 use crate::resolve::{Pending, Step};
 use crate::socket;
 use crate::socket::batch::{self, BATCH, Envelope, Inbox, Outbox, send_one};
+use crate::upstream::{Ended, Errand, Lane, Late};
 
 /// A socket of one worker. Only what arrives wakes it: the kernel would also tell of each answer that
 /// has left.
 #[derive(Debug)]
 struct Datagrams(AsyncFd<UdpSocket>);
 
-/// Answers everything that arrives at `socket`, until the task is dropped.
+/// Answers everything that arrives at `socket` until `stopped`, and then, while it is polled, those
+/// that wait for upstream; ends once there are none.
 ///
 /// # Errors
 /// When the socket cannot be used at all.
-pub async fn serve(socket: UdpSocket, listener: u16, resolver: Arc<Resolver>) -> io::Result<()> {
+pub async fn serve(
+    socket: UdpSocket,
+    listener: u16,
+    resolver: Arc<Resolver>,
+    stopped: impl Future<Output = ()>,
+) -> io::Result<()> {
     batch::prepare(&socket)?;
     // A socket of one address answers from that without being told, which costs the kernel less.
     let has_one_address = !socket.local_addr()?.ip().is_unspecified();
     let datagrams = socket::watch(socket, Interest::READABLE)?;
-    let datagrams = Arc::new(Datagrams(datagrams));
-    let (mut inbox, mut outbox) = (Inbox::default(), Outbox::default());
-    let mut outcomes = Vec::with_capacity(BATCH);
-    loop {
-        if let Err(error) = datagrams.receive(&mut inbox).await {
-            // An ICMP message about an answer of ours, or a passing lack of memory: it costs
-            // one datagram at most.
-            warn_rarely(&error);
-            tokio::task::yield_now().await;
-            continue;
+    let mut server = Server {
+        datagrams: Arc::new(Datagrams(datagrams)),
+        resolver,
+        listener,
+        has_one_address,
+        lane: Lane::new()?,
+        heard: Vec::with_capacity(BATCH),
+        outbox: Outbox::default(),
+        outcomes: Vec::with_capacity(BATCH),
+    };
+    let mut inbox = Inbox::default();
+    let mut stopped = pin!(stopped);
+    let mut is_ending = false;
+    while !(is_ending && server.lane.is_empty()) {
+        let mut is_full = false;
+        let stopped = (!is_ending).then_some(stopped.as_mut());
+        match server.wait(stopped).await {
+            Some(Came::End) => is_ending = true,
+            Some(Came::Queries) => match server.datagrams.receive(&mut inbox) {
+                Ok(true) => {
+                    server.answer(&mut inbox).await;
+                    is_full = inbox.is_full();
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    // An ICMP message about an answer of ours, or a passing lack of memory: it costs
+                    // one datagram at most.
+                    warn_rarely(&error);
+                    is_full = true;
+                }
+            },
+            Some(Came::Replies) => is_full = server.hear().await,
+            Some(Came::Look) => server.send_on(),
+            None => return Err(io::ErrorKind::BrokenPipe.into()),
         }
-        resolver.catch_up();
-        for (message, mut envelope) in inbox.datagrams() {
-            if has_one_address {
-                envelope.ours = None;
-            }
-            let outcome = handle(
-                message,
-                envelope,
-                listener,
-                &datagrams,
-                &resolver,
-                &mut outbox,
-            );
-            outcomes.extend(outcome);
-        }
-        datagrams.send(&mut outbox).await;
-        for outcome in outcomes.drain(..) {
-            resolver.record(outcome);
-        }
-        if inbox.is_full() {
+        if is_full {
             // TCP, upstream answers and the slow half get their turn between two batches.
             tokio::task::yield_now().await;
         }
     }
+    Ok(())
 }
 
-/// Answers one datagram into `outbox`, or has it answered later; what came of it.
-fn handle(
-    message: &[u8],
+/// What there is to do.
+#[derive(Clone, Copy)]
+enum Came {
+    Queries,
+    Replies,
+    /// To see whose reply is late.
+    Look,
+    /// Nothing but what was begun.
+    End,
+}
+
+/// A query that waits for upstream, and where its answer goes.
+#[derive(Debug)]
+struct Waiting {
+    pending: Box<Pending>,
     envelope: Envelope,
+}
+
+impl AsRef<Pending> for Waiting {
+    fn as_ref(&self) -> &Pending {
+        &self.pending
+    }
+}
+
+impl Errand for Waiting {
+    fn question(&self) -> Option<&Question> {
+        self.pending.question()
+    }
+}
+
+/// One socket of one worker, and what waits for its turn there.
+struct Server {
+    datagrams: Arc<Datagrams>,
+    resolver: Arc<Resolver>,
     listener: u16,
-    datagrams: &Arc<Datagrams>,
-    resolver: &Arc<Resolver>,
-    outbox: &mut Outbox,
-) -> Option<Outcome> {
-    // A port of 0 cannot be answered, and answering ourselves would be a circle.
-    if envelope.client.port() == 0 {
-        return None;
+    has_one_address: bool,
+    lane: Lane<Waiting>,
+    /// Room for those whose questions have ended.
+    heard: Vec<(Waiting, Ended)>,
+    outbox: Outbox,
+    /// To be recorded once the answers have left.
+    outcomes: Vec<Outcome>,
+}
+
+impl Server {
+    /// Waits for something to do; without `stopped` queries are left where they are. Replies go before
+    /// queries: whoever waits for them came first.
+    async fn wait(
+        &mut self,
+        mut stopped: Option<Pin<&mut impl Future<Output = ()>>>,
+    ) -> Option<Came> {
+        let Self {
+            datagrams, lane, ..
+        } = self;
+        poll_fn(|context| {
+            if let Some(stopped) = &mut stopped
+                && stopped.as_mut().poll(context).is_ready()
+            {
+                return Poll::Ready(Some(Came::End));
+            }
+            if let Poll::Ready(heard) = lane.poll_heard(context) {
+                return Poll::Ready(heard.ok().map(|()| Came::Replies));
+            }
+            // Before queries, of which a flood may never end.
+            if lane.poll_overdue(context).is_ready() {
+                return Poll::Ready(Some(Came::Look));
+            }
+            if stopped.is_some()
+                && let Poll::Ready(ready) = datagrams.0.poll_read_ready(context)
+            {
+                return Poll::Ready(ready.ok().map(|_guard| Came::Queries));
+            }
+            Poll::Pending
+        })
+        .await
     }
-    let client = envelope.client.ip().to_canonical();
-    let origin = Origin::new(client, envelope.interface, listener);
-    match resolver.answer_now(message, &origin, Transport::Udp, outbox.room()) {
-        Step::Reply(outcome) => {
-            outbox.add(envelope);
-            Some(outcome)
+
+    /// Answers what came in.
+    async fn answer(&mut self, inbox: &mut Inbox) {
+        self.resolver.catch_up();
+        for (message, mut envelope) in inbox.datagrams() {
+            if self.has_one_address {
+                envelope.ours = None;
+            }
+            self.handle(message, envelope);
         }
-        Step::Error => {
-            outbox.add(envelope);
-            None
+        let mut late = std::mem::take(&mut self.heard);
+        (self.lane).set_out(|waiting, ended| late.push((waiting, ended)));
+        self.end_all(late);
+        self.send().await;
+    }
+
+    /// Answers one datagram, or has it answered later.
+    fn handle(&mut self, message: &[u8], envelope: Envelope) {
+        // A port of 0 cannot be answered, and answering ourselves would be a circle.
+        if envelope.client.port() == 0 {
+            return;
         }
-        Step::Silence => None,
-        Step::Wait(pending) => {
-            let datagrams = Arc::clone(datagrams);
-            let resolver = Arc::clone(resolver);
-            tokio::spawn(finish(*pending, envelope, datagrams, resolver));
-            None
+        let client = envelope.client.ip().to_canonical();
+        let origin = Origin::new(client, envelope.interface, self.listener);
+        let out = self.outbox.room();
+        let step = (self.resolver).answer_now(message, &origin, Transport::Udp, out);
+        let Some(pending) = self.take(step, envelope) else {
+            return;
+        };
+        let waiting = Waiting { pending, envelope };
+        if let Err(Waiting { pending, envelope }) = Resolver::ask_by(&mut self.lane, waiting) {
+            let datagrams = Arc::clone(&self.datagrams);
+            let resolver = Arc::clone(&self.resolver);
+            tokio::spawn(finish(pending, envelope, None, datagrams, resolver));
+        }
+    }
+
+    /// Answers those whose replies have come; whether more may have.
+    async fn hear(&mut self) -> bool {
+        self.resolver.catch_up();
+        let mut heard = std::mem::take(&mut self.heard);
+        let is_full = self
+            .lane
+            .hear(|waiting, ended| heard.push((waiting, ended)));
+        self.end_all(heard);
+        self.send().await;
+        is_full
+    }
+
+    /// Lets those wait in tasks of their own whose replies are late.
+    fn send_on(&mut self) {
+        let mut late = std::mem::take(&mut self.heard);
+        (self.lane).send_on(|waiting, ended| late.push((waiting, ended)));
+        self.end_all(late);
+    }
+
+    /// Answers those in `ended`, or lets them wait in tasks of their own.
+    fn end_all(&mut self, mut ended: Vec<(Waiting, Ended)>) {
+        for (waiting, what) in ended.drain(..) {
+            self.end(waiting, what);
+        }
+        // Its room, for the next.
+        self.heard = ended;
+    }
+
+    fn end(&mut self, waiting: Waiting, ended: Ended) {
+        let Waiting { pending, envelope } = waiting;
+        match ended {
+            Ended::Answered(answer) => {
+                let out = self.outbox.room();
+                let step = self.resolver.answer_said(&pending, Ok(answer), out);
+                self.take(step, envelope);
+            }
+            Ended::Late(late) => {
+                let datagrams = Arc::clone(&self.datagrams);
+                let resolver = Arc::clone(&self.resolver);
+                tokio::spawn(finish(pending, envelope, Some(late), datagrams, resolver));
+            }
+        }
+    }
+
+    /// Takes along what is to be sent and recorded; what is to wait is given back.
+    fn take(&mut self, step: Step, envelope: Envelope) -> Option<Box<Pending>> {
+        match step {
+            Step::Reply(outcome) => {
+                self.outbox.add(envelope);
+                self.outcomes.push(outcome);
+            }
+            Step::Error => self.outbox.add(envelope),
+            Step::Silence => {}
+            Step::Wait(pending) => return Some(pending),
+        }
+        None
+    }
+
+    /// Sends what was answered, then records it.
+    async fn send(&mut self) {
+        self.datagrams.send(&mut self.outbox).await;
+        for outcome in self.outcomes.drain(..) {
+            self.resolver.record(outcome);
         }
     }
 }
 
+/// Answers one query that cannot go the quick way, or can no longer.
 async fn finish(
-    pending: Pending,
+    pending: Box<Pending>,
     envelope: Envelope,
+    late: Option<Box<Late>>,
     datagrams: Arc<Datagrams>,
     resolver: Arc<Resolver>,
 ) {
     let mut answer = Vec::with_capacity(512);
-    match resolver.answer_later(pending, &mut answer).await {
+    let step = match late {
+        Some(late) => {
+            let said = late.outcome().await;
+            resolver.catch_up();
+            resolver.answer_said(&pending, said, &mut answer)
+        }
+        None => resolver.answer_later(*pending, &mut answer).await,
+    };
+    match step {
         Step::Reply(outcome) => {
             datagrams.send_one(&answer, envelope).await;
             resolver.record(outcome);
@@ -122,23 +298,24 @@ async fn finish(
 }
 
 impl Datagrams {
-    /// Waits for datagrams.
-    async fn receive(&self, inbox: &mut Inbox) -> io::Result<()> {
-        loop {
-            let mut ready = self.0.readable().await?;
-            let received = ready.try_io(|socket| inbox.receive(socket.get_ref()));
-            match received {
-                Ok(Ok(())) => {
-                    if !inbox.is_full() {
-                        // With what it was ready by, not later: what comes from now on makes it ready
-                        // anew, and must not be forgotten by this.
-                        ready.clear_ready();
-                    }
-                    return Ok(());
+    /// Takes what has come; whether there was anything.
+    fn receive(&self, inbox: &mut Inbox) -> io::Result<bool> {
+        let mut context = Context::from_waker(Waker::noop());
+        let Poll::Ready(ready) = self.0.poll_read_ready(&mut context) else {
+            return Ok(false);
+        };
+        let mut ready = ready?;
+        match ready.try_io(|socket| inbox.receive(socket.get_ref())) {
+            Ok(Ok(())) => {
+                if !inbox.is_full() {
+                    // With what it was ready by, not later: what comes from now on makes it ready
+                    // anew, and must not be forgotten by this.
+                    ready.clear_ready();
                 }
-                Ok(failed) => return failed,
-                Err(_would_block) => {}
+                Ok(true)
             }
+            Ok(Err(error)) => Err(error),
+            Err(_would_block) => Ok(false),
         }
     }
 

@@ -2,44 +2,60 @@
 //!
 //! The message is kept as it came, cut after the last section a client needs: the question stands
 //! at octet 12 in every copy, so its compression pointers stay true, and handing it out is one copy
-//! with a new id, flags, letter case and TTLs. Beside it stand the names and addresses a verdict
-//! looks at, read once, so that judging a cached answer decodes nothing.
+//! with a new id, flags, letter case and TTLs. Behind it, in the same piece of memory, stand the
+//! places of its TTLs and the names and addresses a verdict looks at, read once, so that judging a
+//! cached answer searches nothing.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+mod fact;
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU32;
+
+pub use self::fact::{Fact, Facts};
 use super::Question;
-use super::query::Query;
+use super::query::{Query, options};
 use super::reply::{Extra, close};
 use super::wire::{HEADER, Record, WireError, rcode, read_name, read_u16, rtype};
-use crate::name::{Name, NameBuf, NameRef};
+use crate::name::NameBuf;
 
 /// An upstream's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    rcode: u16,
-    /// Header, question and the records that are handed out; no OPT.
-    wire: Box<[u8]>,
+    /// Header, question and the records that are handed out, no OPT; where TTLs stand in them, two
+    /// octets each; the facts.
+    octets: Box<[u8]>,
+    /// Where the message ends in `octets`.
+    wire_end: u16,
     question_end: u16,
-    /// Where TTLs stand in `wire`.
-    ttls: Box<[u16]>,
+    /// How many TTLs there are.
+    ttls: u16,
     /// The time all of it may be kept, in seconds; none if it must not be.
-    ttl: Option<u32>,
-    facts: Box<[Fact]>,
+    ttl: Option<NonZeroU32>,
     /// Whether a service record in it has an `ech` or `dohpath` parameter.
     leads_round: bool,
+    /// Whether its server said that its filter was at work.
+    is_filtered: bool,
+    /// [`AD`] if all of it was checked and is signed.
+    authentic: u8,
+    /// The code of an Extended DNS Error that goes with it, 0 for none.
+    note: u16,
 }
 
-/// A part of an answer that is judged like a question.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fact {
-    /// The target of a CNAME.
-    Cname(Name),
-    /// The address in an A or AAAA record.
-    Address(IpAddr),
-    /// The target or alias in an SVCB or HTTPS record.
-    SvcbTarget(Name),
-    /// An address hint in an SVCB or HTTPS record.
-    SvcbHint(IpAddr),
+/// AD in the fourth octet of a message (RFC 4035 section 3.1.6).
+const AD: u8 = 0x20;
+
+/// What a check of signatures says of an answer.
+#[derive(Clone, Debug)]
+pub struct Authenticity<'a> {
+    /// Whether all of it is signed, up to a trust anchor.
+    pub is_secure: bool,
+    /// The RRsets of the authority section that were checked, where it is: nothing else of that section
+    /// is handed out (RFC 4035 section 3.2.3).
+    pub proofs: &'a [(NameBuf, u16)],
+    /// The longest it may be kept, in seconds.
+    pub ceiling: u32,
+    /// The code of an Extended DNS Error that goes with it.
+    pub note: Option<u16>,
 }
 
 /// Why an upstream's message is no answer to our question.
@@ -78,16 +94,60 @@ impl Answer {
     /// # Errors
     /// When it cannot be read or answers another question.
     pub fn from_upstream(bytes: &[u8], question: &Question) -> Result<Self, AnswerError> {
+        Self::read(bytes, question, None)
+    }
+
+    /// This answer, which was asked for with signatures and checked, as it is for those who asked
+    /// `question`: without signatures and proofs where they were not asked for.
+    ///
+    /// # Errors
+    /// As [`Self::from_upstream`], which has read all of it before.
+    pub fn checked(
+        &self,
+        question: &Question,
+        authenticity: &Authenticity<'_>,
+    ) -> Result<Self, AnswerError> {
+        let proofs = authenticity.is_secure.then_some(authenticity.proofs);
+        let mut answer = Self::read(self.wire(), question, proofs)?;
+        let ceiling = authenticity.ceiling;
+        let ttl = answer.ttl().map(|ttl| ttl.min(ceiling));
+        answer.ttl = ttl.and_then(NonZeroU32::new);
+        let shortest = Ttl {
+            ceiling,
+            ..Ttl::FRESH
+        };
+        let wire_end = usize::from(answer.wire_end);
+        if let Some((wire, rest)) = answer.octets.split_at_mut_checked(wire_end) {
+            let (ttls, _) = rest.as_chunks();
+            adapt_ttls(
+                ttls.get(..answer.ttls.into()).unwrap_or_default(),
+                shortest,
+                wire,
+            );
+        }
+        answer.authentic = if authenticity.is_secure { AD } else { 0 };
+        answer.note = authenticity.note.unwrap_or(0);
+        answer.is_filtered = self.is_filtered;
+        Ok(answer)
+    }
+
+    fn read(
+        bytes: &[u8],
+        question: &Question,
+        proofs: Option<&[(NameBuf, u16)]>,
+    ) -> Result<Self, AnswerError> {
         if read_u16(bytes, 4)? != 1 {
             return Err(AnswerError::Question);
         }
         let (asked, after) = read_name(bytes, HEADER)?;
         let (qtype, qclass) = (read_u16(bytes, after)?, read_u16(bytes, after + 2)?);
-        if (asked, qtype, qclass) != (question.qname, question.qtype, 1) {
+        // Written out: nothing stands before it that a pointer could lead to.
+        let is_plain = after - HEADER == question.qname.as_ref().as_wire().len();
+        if !is_plain || (asked, qtype, qclass) != (question.qname, question.qtype, 1) {
             return Err(AnswerError::Question);
         }
         let question_end = after + 4;
-        let mut reader = Reader::new(bytes, question)?;
+        let mut reader = Reader::new(bytes, question, proofs);
         let answer_end = reader.read_answers(question_end, read_u16(bytes, 6)?)?;
         let authority_end = reader.read_authorities(answer_end, read_u16(bytes, 8)?)?;
         let extended = reader.read_extended_rcode(authority_end, read_u16(bytes, 10)?)?;
@@ -102,18 +162,35 @@ impl Answer {
     }
 
     /// RCODE.
-    pub const fn rcode(&self) -> u16 {
-        self.rcode
+    pub fn rcode(&self) -> u16 {
+        self.octets.get(3).map_or(0, |octet| u16::from(octet & 0xf))
     }
 
     /// How long it may be kept, in seconds; none if it must not be.
-    pub const fn ttl(&self) -> Option<u32> {
-        self.ttl
+    pub fn ttl(&self) -> Option<u32> {
+        self.ttl.map(NonZeroU32::get)
     }
 
     /// What in it is judged.
-    pub fn facts(&self) -> &[Fact] {
-        &self.facts
+    pub fn facts(&self) -> Facts<'_> {
+        let begin = usize::from(self.wire_end) + 2 * usize::from(self.ttls);
+        Facts(self.octets.get(begin..).unwrap_or_default())
+    }
+
+    /// Where TTLs stand in the message.
+    fn ttls(&self) -> &[[u8; 2]] {
+        let rest = self.octets.get(usize::from(self.wire_end)..);
+        let (places, _) = rest.unwrap_or_default().as_chunks();
+        places.get(..usize::from(self.ttls)).unwrap_or_default()
+    }
+
+    /// Whether it answers this name and type.
+    pub fn is_to(&self, question: &Question) -> bool {
+        let name = question.qname.as_ref().as_wire();
+        let [high, low] = question.qtype.to_be_bytes();
+        let section = self.octets.get(HEADER..usize::from(self.question_end));
+        section.and_then(|section| section.split_at_checked(name.len()))
+            == Some((name, &[high, low, 0, 1]))
     }
 
     /// Whether a service record in it could lead round the filter: by a hello that hides the name
@@ -124,38 +201,70 @@ impl Answer {
 
     /// Whether the answer holds a record of its own (NODATA and NXDOMAIN do not).
     pub fn is_positive(&self) -> bool {
-        self.rcode == rcode::NOERROR && self.wire[6..8] != [0, 0]
+        self.rcode() == rcode::NOERROR && self.wire()[6..8] != [0, 0]
     }
 
     /// The name in the first record of this TYPE, whose data must be one, such as PTR.
     pub fn target(&self, rtype: u16) -> Option<NameBuf> {
         let mut at = usize::from(self.question_end);
-        for _ in 0..read_u16(&self.wire, 6).ok()? {
-            let record = Record::read(&self.wire, at).ok()?;
+        for _ in 0..read_u16(self.wire(), 6).ok()? {
+            let record = Record::read(self.wire(), at).ok()?;
             if record.rtype == rtype {
-                return Some(read_name(&self.wire, record.data).ok()?.0);
+                return Some(read_name(self.wire(), record.data).ok()?.0);
             }
             at = record.end;
         }
         None
     }
 
-    /// Octets it has on the wire.
-    pub fn wire_len(&self) -> usize {
-        self.wire.len()
+    /// The message, as it was kept.
+    pub fn wire(&self) -> &[u8] {
+        self.octets.get(..self.wire_end.into()).unwrap_or_default()
     }
 
-    /// Octets it takes in memory, for the cache's bound.
-    pub fn weight(&self) -> usize {
-        let names = self.facts.iter().map(|fact| match fact {
-            Fact::Cname(name) | Fact::SvcbTarget(name) => name.as_ref().as_wire().len(),
-            Fact::Address(_) | Fact::SvcbHint(_) => 0,
-        });
-        size_of::<Self>()
-            + self.wire.len()
-            + self.ttls.len() * 2
-            + self.facts.len() * size_of::<Fact>()
-            + names.sum::<usize>()
+    /// The records of its answer and authority sections, each with whether it stands in the first.
+    pub fn records(&self) -> impl Iterator<Item = (bool, Result<Record, WireError>)> {
+        let count = |at| read_u16(self.wire(), at).unwrap_or(0);
+        let (answers, authorities) = (u32::from(count(6)), u32::from(count(8)));
+        let (mut at, end) = (usize::from(self.question_end), self.wire_len());
+        (0..answers + authorities).map(move |number| {
+            let record = Record::read(self.wire(), at);
+            at = record.map_or(end, |record| record.end);
+            (number < answers, record)
+        })
+    }
+
+    /// Whether its server said that its filter made it (RFC 8914 section 4.5 and 4.16 to 4.18).
+    pub const fn is_filtered(&self) -> bool {
+        self.is_filtered
+    }
+
+    /// Whether all of it was checked and is signed.
+    pub const fn is_authentic(&self) -> bool {
+        self.authentic != 0
+    }
+
+    /// The code of an Extended DNS Error that goes with it.
+    pub const fn note(&self) -> Option<u16> {
+        match self.note {
+            0 => None,
+            code => Some(code),
+        }
+    }
+
+    /// Octets it has on the wire.
+    pub const fn wire_len(&self) -> usize {
+        self.wire_end as usize
+    }
+
+    /// Octets it takes in memory behind an [`Arc`](std::sync::Arc), for the cache's bound: with what
+    /// allocators add to each of the two pieces.
+    pub const fn weight(&self) -> usize {
+        const fn piece(octets: usize) -> usize {
+            (octets + 8).next_multiple_of(16)
+        }
+        const COUNTS: usize = 16;
+        piece(COUNTS + size_of::<Self>()) + piece(self.octets.len())
     }
 
     /// Writes it as the answer to `query`: its id and question, TTLs as `age` makes them, at most
@@ -169,15 +278,15 @@ impl Answer {
         out: &mut Vec<u8>,
     ) {
         out.clear();
-        out.extend_from_slice(&self.wire);
+        out.extend_from_slice(self.wire());
         self.adapt_header(query, out);
         out[HEADER..query.question_end].copy_from_slice(&query.raw[HEADER..query.question_end]);
-        self.adapt_ttls(age, out);
+        adapt_ttls(self.ttls(), age, out);
         close(
             out,
             query.question_end,
             query.edns,
-            self.rcode,
+            self.rcode(),
             limit,
             extra,
         );
@@ -205,8 +314,8 @@ impl Answer {
         extra: Extra<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), WireError> {
-        let mut reply = super::reply::Reply::to_query(query, self.rcode, out);
-        let (target, _) = read_name(&self.wire, HEADER)?;
+        let mut reply = super::reply::Reply::to_query(query, self.rcode(), out);
+        let (target, _) = read_name(self.wire(), HEADER)?;
         reply.cname(target.as_ref(), alias_ttl);
         self.copy_records(&mut reply, target, alias_ttl, age, services)?;
         reply.finish(limit, extra);
@@ -230,8 +339,8 @@ impl Answer {
     ) -> Result<(), WireError> {
         /// How long a client may keep that there is nothing but what was left out.
         const NOTHING_TTL: u32 = 60;
-        let mut reply = super::reply::Reply::to_query(query, self.rcode, out);
-        let (name, _) = read_name(&self.wire, HEADER)?;
+        let mut reply = super::reply::Reply::to_query(query, self.rcode(), out);
+        let (name, _) = read_name(self.wire(), HEADER)?;
         self.copy_records(&mut reply, name, NOTHING_TTL, age, Services::WithoutEch)?;
         reply.finish(limit, extra);
         Ok(())
@@ -247,16 +356,16 @@ impl Answer {
         age: Ttl,
         services: Services,
     ) -> Result<(), WireError> {
-        let count = read_u16(&self.wire, 6)?;
+        let count = read_u16(self.wire(), 6)?;
         let mut at = usize::from(self.question_end);
         let mut answered = false;
         for _ in 0..count {
-            let record = Record::read(&self.wire, at)?;
+            let record = Record::read(self.wire(), at)?;
             at = record.end;
-            let owner = record.owner(&self.wire)?;
+            let owner = record.owner(self.wire())?;
             let ttl = age.apply(record.ttl);
             if record.rtype == rtype::CNAME {
-                let (name, _) = read_name(&self.wire, record.data)?;
+                let (name, _) = read_name(self.wire(), record.data)?;
                 reply.record(owner.as_ref(), rtype::CNAME, ttl, name.as_ref().as_wire());
                 end = name;
             } else if matches!(
@@ -264,7 +373,7 @@ impl Answer {
                 rtype::A | rtype::AAAA | rtype::HTTPS | rtype::SVCB
             ) {
                 // These hold no compressed name (RFC 9460 section 2.2).
-                let data = record.data(&self.wire);
+                let data = record.data(self.wire());
                 let is_service = matches!(record.rtype, rtype::HTTPS | rtype::SVCB);
                 let parts = if is_service && services == Services::WithoutEch {
                     without_ech(data)
@@ -286,19 +395,23 @@ impl Answer {
 
     fn adapt_header(&self, query: &Query<'_>, out: &mut [u8]) {
         out[..2].copy_from_slice(&query.id());
-        // Never AA: what is handed on is not authoritative. Never AD: nothing was checked here.
+        // Never AA: what is handed on is not authoritative. AD only of what was checked here, and
+        // for who understands it (RFC 6840 section 5.8).
+        let dnssec_ok = query.question.dnssec_ok;
+        let authentic = self.authentic & (query.raw[3] | if dnssec_ok { AD } else { 0 });
         out[2] = 0x80 | query.raw[2] & 0x01;
-        out[3] = 0x80 | query.raw[3] & 0x10 | (self.rcode & 0xf) as u8;
+        out[3] = 0x80 | query.raw[3] & 0x10 | authentic | (self.rcode() & 0xf) as u8;
     }
+}
 
-    fn adapt_ttls(&self, age: Ttl, out: &mut [u8]) {
-        for &at in &self.ttls {
-            if let Some(place) = out
-                .get_mut(usize::from(at)..)
-                .and_then(|rest| rest.first_chunk_mut::<4>())
-            {
-                *place = age.apply(u32::from_be_bytes(*place)).to_be_bytes();
-            }
+/// Makes the TTLs at these places what `age` makes of them.
+fn adapt_ttls(places: &[[u8; 2]], age: Ttl, out: &mut [u8]) {
+    for at in places {
+        if let Some(place) = out
+            .get_mut(usize::from(u16::from_le_bytes(*at))..)
+            .and_then(|rest| rest.first_chunk_mut::<4>())
+        {
+            *place = age.apply(u32::from_be_bytes(*place)).to_be_bytes();
         }
     }
 }
@@ -369,21 +482,26 @@ impl Ttl {
 struct Reader<'m> {
     bytes: &'m [u8],
     question: &'m Question,
+    /// What of the authority section is kept, if not all of it.
+    proofs: Option<&'m [(NameBuf, u16)]>,
     /// The names of the alias chain so far.
     chain: Vec<NameBuf>,
     kept_answers: Vec<Record>,
     kept_authorities: Vec<Record>,
     dropped: bool,
     negative_ttl: Option<u32>,
-    facts: Vec<Fact>,
+    /// As [`Facts`] reads them.
+    facts: Vec<u8>,
     leads_round: bool,
+    is_filtered: bool,
 }
 
 impl<'m> Reader<'m> {
-    fn new(bytes: &'m [u8], question: &'m Question) -> Result<Self, AnswerError> {
-        Ok(Self {
+    fn new(bytes: &'m [u8], question: &'m Question, proofs: Option<&'m [(NameBuf, u16)]>) -> Self {
+        Self {
             bytes,
             question,
+            proofs,
             chain: vec![question.qname],
             kept_answers: Vec::new(),
             kept_authorities: Vec::new(),
@@ -391,7 +509,8 @@ impl<'m> Reader<'m> {
             negative_ttl: None,
             facts: Vec::new(),
             leads_round: false,
-        })
+            is_filtered: false,
+        }
     }
 
     /// Reads the answer section; gives the octet after it.
@@ -468,17 +587,15 @@ impl<'m> Reader<'m> {
         match record.rtype {
             rtype::CNAME | rtype::DNAME => {
                 let (target, _) = read_name(self.bytes, record.data)?;
-                self.facts.push(Fact::Cname(target.as_ref().to_name()));
+                Fact::Cname(target.as_ref()).write(&mut self.facts);
             }
             rtype::A => {
                 let octets: [u8; 4] = data.try_into().map_err(|_| malformed)?;
-                self.facts
-                    .push(Fact::Address(Ipv4Addr::from(octets).into()));
+                Fact::Address(Ipv4Addr::from(octets).into()).write(&mut self.facts);
             }
             rtype::AAAA => {
                 let octets: [u8; 16] = data.try_into().map_err(|_| malformed)?;
-                self.facts
-                    .push(Fact::Address(Ipv6Addr::from(octets).into()));
+                Fact::Address(Ipv6Addr::from(octets).into()).write(&mut self.facts);
             }
             rtype::SVCB | rtype::HTTPS => self.note_service(data).ok_or(malformed)?,
             _ => {}
@@ -493,7 +610,7 @@ impl<'m> Reader<'m> {
         let (target, used) = NameBuf::read_wire(data.get(2..)?).ok()?;
         // `.` stands for the owner, which was judged already (RFC 9460 section 2.5).
         if !target.as_ref().is_root() {
-            self.facts.push(Fact::SvcbTarget(target.as_ref().to_name()));
+            Fact::SvcbTarget(target.as_ref()).write(&mut self.facts);
         }
         let mut rest = data.get(2 + used..)?;
         while !rest.is_empty() {
@@ -507,15 +624,19 @@ impl<'m> Reader<'m> {
                     let (hints, []) = value.as_chunks::<4>() else {
                         return None;
                     };
-                    let hints = hints.iter().map(|octets| Ipv4Addr::from(*octets).into());
-                    self.facts.extend(hints.map(Fact::SvcbHint));
+                    for octets in hints {
+                        let hint = Ipv4Addr::from(*octets).into();
+                        Fact::SvcbHint(hint).write(&mut self.facts);
+                    }
                 }
                 IPV6_HINT => {
                     let (hints, []) = value.as_chunks::<16>() else {
                         return None;
                     };
-                    let hints = hints.iter().map(|octets| Ipv6Addr::from(*octets).into());
-                    self.facts.extend(hints.map(Fact::SvcbHint));
+                    for octets in hints {
+                        let hint = Ipv6Addr::from(*octets).into();
+                        Fact::SvcbHint(hint).write(&mut self.facts);
+                    }
                 }
                 _ => {}
             }
@@ -531,7 +652,9 @@ impl<'m> Reader<'m> {
             at = record.end;
             let owner = record.owner(self.bytes)?;
             let above = end.as_ref().is_within(owner.as_ref());
-            if record.rtype == rtype::SOA && record.class == 1 && above {
+            if !self.is_kept_of_authority(&record, &owner)? {
+                self.dropped = true;
+            } else if record.rtype == rtype::SOA && record.class == 1 && above {
                 let minimum_at = record.end.checked_sub(4).filter(|&at| at > record.data);
                 let minimum_at = minimum_at.ok_or(WireError { at: record.data })?;
                 let minimum = super::wire::read_u32(self.bytes, minimum_at)?;
@@ -547,12 +670,27 @@ impl<'m> Reader<'m> {
         Ok(at)
     }
 
-    /// The upper bits of RCODE, in the OPT of the additional section.
-    fn read_extended_rcode(&self, mut at: usize, count: u16) -> Result<u16, AnswerError> {
+    fn is_kept_of_authority(&self, record: &Record, owner: &NameBuf) -> Result<bool, WireError> {
+        let Some(proofs) = self.proofs else {
+            return Ok(true);
+        };
+        let kind = match record.rtype {
+            rtype::RRSIG => read_u16(self.bytes, record.data)?,
+            kind => kind,
+        };
+        Ok(proofs.contains(&(*owner, kind)))
+    }
+
+    /// The upper bits of RCODE, in the OPT of the additional section; takes note of what else it says.
+    fn read_extended_rcode(&mut self, mut at: usize, count: u16) -> Result<u16, AnswerError> {
         for _ in 0..count {
             let record = Record::read(self.bytes, at)?;
             at = record.end;
             if record.rtype == rtype::OPT {
+                const EXTENDED_ERROR: u16 = 15;
+                self.is_filtered = options(record.data(self.bytes))
+                    .filter(|(option, _)| *option == EXTENDED_ERROR)
+                    .any(|(_, error)| matches!(read_u16(error, 0), Ok(4 | 15..=17)));
                 return Ok((record.ttl >> 24) as u16);
             }
         }
@@ -566,19 +704,14 @@ impl<'m> Reader<'m> {
         });
         let positive = code == rcode::NOERROR
             && (has_data || self.question.qtype == rtype::CNAME && !self.kept_answers.is_empty());
+        let answers = self.kept_answers.len();
+        let mut kept = self.kept_answers;
         // The proofs and the SOA belong to a "no", or to a client that checks a wildcard's proof.
-        let authorities = if positive && !self.question.dnssec_ok {
-            Vec::new()
-        } else {
-            self.kept_authorities
-        };
+        if !positive || self.question.dnssec_ok {
+            kept.extend_from_slice(&self.kept_authorities);
+        }
+        let authorities = kept.len() - answers;
         let negative_ttl = self.negative_ttl;
-        let kept: Vec<Record> = self
-            .kept_answers
-            .iter()
-            .chain(&authorities)
-            .copied()
-            .collect();
         let ttl_of_records = kept
             .iter()
             .map(|record| if record.ttl > MAX_TTL { 0 } else { record.ttl })
@@ -591,26 +724,32 @@ impl<'m> Reader<'m> {
                 .map(|ttl| ttl_of_records.map_or(ttl, |least| ttl.min(least))),
             _ => None,
         };
-        let (wire, ttls) = copy_records(self.bytes, question_end, &kept)?;
-        let mut wire = wire.into_boxed_slice();
+        let facts = self.facts;
+        let (mut octets, wire_end) = copy_records(self.bytes, question_end, &kept, &facts)?;
+        // However its letters came, so that [`Answer::is_to`] need not look at their case.
+        let name = self.question.qname.as_ref().as_wire();
+        octets[HEADER..HEADER + name.len()].copy_from_slice(name);
         // At most as many as the 16-bit counts they came from.
-        wire[4..6].copy_from_slice(&1_u16.to_be_bytes());
-        wire[6..8].copy_from_slice(&(self.kept_answers.len() as u16).to_be_bytes());
-        wire[8..10].copy_from_slice(&(authorities.len() as u16).to_be_bytes());
-        wire[10..12].fill(0);
+        octets[4..6].copy_from_slice(&1_u16.to_be_bytes());
+        octets[6..8].copy_from_slice(&(answers as u16).to_be_bytes());
+        octets[8..10].copy_from_slice(&(authorities as u16).to_be_bytes());
+        octets[10..12].fill(0);
         Ok(Answer {
-            rcode: code,
-            wire,
+            octets: octets.into_boxed_slice(),
+            wire_end,
             question_end: question_end as u16,
-            ttls: ttls.into_boxed_slice(),
+            ttls: kept.len() as u16,
             leads_round: self.leads_round,
-            ttl: ttl.filter(|&ttl| ttl > 0),
-            facts: self.facts.into_boxed_slice(),
+            is_filtered: self.is_filtered,
+            authentic: 0,
+            note: 0,
+            ttl: ttl.and_then(NonZeroU32::new),
         })
     }
 }
 
-/// Header, question and the records that are kept, and where their TTLs stand.
+/// Header, question and the records that are kept, where that ends, and behind it where their TTLs
+/// stand and the facts.
 ///
 /// While nothing is left out in front of a kept record, the octets stand where they stood and the
 /// pointers in them stay true. Otherwise the codec takes the message apart and puts it together
@@ -619,26 +758,31 @@ fn copy_records(
     bytes: &[u8],
     question_end: usize,
     kept: &[Record],
-) -> Result<(Vec<u8>, Vec<u16>), AnswerError> {
+    facts: &[u8],
+) -> Result<(Vec<u8>, u16), AnswerError> {
     let mut end = question_end;
     let in_place = kept.iter().all(|record| {
         let adjacent = record.start == end;
         end = record.end;
         adjacent
     });
-    let wire = if in_place {
-        bytes[..end].to_vec()
-    } else {
-        without_the_rest(bytes, question_end, kept).ok_or(AnswerError::Codec)?
+    let anew = match in_place {
+        true => None,
+        false => Some(without_the_rest(bytes, question_end, kept).ok_or(AnswerError::Codec)?),
     };
-    let mut ttls = Vec::with_capacity(kept.len());
+    let wire = anew.as_deref().unwrap_or(&bytes[..end]);
+    let wire_end = u16::try_from(wire.len()).map_err(|_| AnswerError::Codec)?;
+    let mut octets = Vec::with_capacity(wire.len() + 2 * kept.len() + facts.len());
+    octets.extend_from_slice(wire);
     let mut at = question_end;
     for _ in kept {
-        let record = Record::read(&wire, at)?;
-        ttls.push(u16::try_from(record.ttl_at).map_err(|_| WireError { at })?);
+        let record = Record::read(wire, at)?;
+        // It stands before `wire_end`.
+        octets.extend_from_slice(&(record.ttl_at as u16).to_le_bytes());
         at = record.end;
     }
-    Ok((wire, ttls))
+    octets.extend_from_slice(facts);
+    Ok((octets, wire_end))
 }
 
 /// The message with the records that are kept and no others, pointers made anew.
@@ -657,16 +801,6 @@ fn without_the_rest(bytes: &[u8], question_end: usize, kept: &[Record]) -> Optio
     message.edns = None;
     message.signature = None;
     message.to_vec().ok()
-}
-
-impl Fact {
-    /// The name in it, if it is one.
-    pub fn name(&self) -> Option<NameRef<'_>> {
-        match self {
-            Self::Cname(name) | Self::SvcbTarget(name) => Some(name.as_ref()),
-            Self::Address(_) | Self::SvcbHint(_) => None,
-        }
-    }
 }
 
 #[cfg(test)]

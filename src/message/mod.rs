@@ -10,7 +10,7 @@ pub mod query;
 pub mod reply;
 pub mod wire;
 
-pub use answer::{Answer, Fact, Services, Ttl};
+pub use answer::{Answer, Authenticity, Fact, Facts, Services, Ttl};
 pub use fresh::freshness;
 pub use query::{Cookie, Decoded, Edns, Query, Refusal};
 pub use reply::{Extra, Reply, Structured, ede};
@@ -30,12 +30,15 @@ pub struct Question {
     pub dnssec_ok: bool,
     /// The client checks signatures itself (CD, RFC 4035 section 3.2.2).
     pub checking_disabled: bool,
+    /// Which resolvers are asked: 0 for the household's, else one more than the place of the group
+    /// among `[resolvers.NAME]`. What one group says is never told to who asks another.
+    pub via: u8,
 }
 
 impl std::hash::Hash for Question {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.qname.as_ref().hash(state);
         self.qtype.hash(state);
-        (self.dnssec_ok, self.checking_disabled).hash(state);
+        (self.dnssec_ok, self.checking_disabled, self.via).hash(state);
     }
 }

@@ -161,6 +161,7 @@ impl<'m> Query<'m> {
                 qtype,
                 dnssec_ok: edns.is_some_and(|edns| edns.dnssec_ok),
                 checking_disabled: raw[3] & 0x10 != 0,
+                via: 0,
             },
             question_end,
             edns,

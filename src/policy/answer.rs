@@ -13,10 +13,10 @@ use crate::verdict::{Cause, Reason, Tier, Trigger, Verdict};
 
 /// Judges an answer to a question for `qtype` that `allowed` let through: every alias, address,
 /// service target and hint in it like the question itself.
-pub fn judge_answer(
+pub fn judge_answer<'a>(
     name: NameRef<'_>,
     qtype: u16,
-    facts: &[Fact],
+    facts: impl IntoIterator<Item = Fact<'a>>,
     allowed: Reason,
     view: &View<'_>,
 ) -> Verdict {
@@ -24,10 +24,10 @@ pub fn judge_answer(
         let target = |target: NameRef<'_>, trigger| judge_target(target, qtype, trigger, view);
         let address = |address, trigger| judge_address(name, qtype, address, trigger, view);
         let verdict = match fact {
-            Fact::Cname(name) => target(name.as_ref(), Trigger::Cname),
-            Fact::SvcbTarget(name) => target(name.as_ref(), Trigger::SvcbTarget),
-            Fact::Address(found) => address(*found, Trigger::Address),
-            Fact::SvcbHint(found) => address(*found, Trigger::SvcbHint),
+            Fact::Cname(name) => target(name, Trigger::Cname),
+            Fact::SvcbTarget(name) => target(name, Trigger::SvcbTarget),
+            Fact::Address(found) => address(found, Trigger::Address),
+            Fact::SvcbHint(found) => address(found, Trigger::SvcbHint),
         };
         if let Some(reason) = verdict.filter(|reason| !relaxes(&allowed, Rank::of(reason))) {
             return Verdict::Block(reason);

@@ -157,6 +157,7 @@ impl Home {
             block_answer: BlockAnswer::Null,
             when_unsure: WhenUnsure::Allow,
             privacy: Privacy::Names,
+            resolvers: 0,
             block_ttl: 10,
         }
     }
@@ -181,13 +182,13 @@ impl Home {
         format!("{}: {}", verdict.label(), verdict.reason().label())
     }
 
-    fn judge_facts(&self, asked: &str, facts: &[Fact]) -> Verdict {
+    fn judge_facts(&self, asked: &str, facts: &[Fact<'_>]) -> Verdict {
         let asked = name(asked);
         let verdict = judge_name(asked.as_ref(), rtype::A, &self.view());
         judge_answer(
             asked.as_ref(),
             rtype::A,
-            facts,
+            facts.iter().copied(),
             verdict.reason(),
             &self.view(),
         )
@@ -322,7 +323,8 @@ fn the_safe_form_changes_an_allow_and_opens_nothing() {
 #[test]
 fn a_rule_reaches_what_stands_behind_the_safe_form() {
     let safe = |profile: &mut config::Profile| profile.safe_search = true;
-    let behind = [Fact::Cname(name("x.bad.example"))];
+    let target = name("x.bad.example");
+    let behind = [Fact::Cname(target.as_ref())];
     let asked = name("www.bing.com");
     for (allow, blocked) in [(&["bing.com"][..], false), (&[], true)] {
         let home = Home::new(safe, &[(RuleOwner::Household, rules(allow, &[]))]);
@@ -330,7 +332,7 @@ fn a_rule_reaches_what_stands_behind_the_safe_form() {
         let verdict = judge_name(asked.as_ref(), rtype::A, &view);
         assert_eq!(verdict.label(), "rewrite");
         let allowed = reason_to_allow(asked.as_ref(), rtype::A, &view);
-        let verdict = judge_answer(asked.as_ref(), rtype::A, &behind, allowed, &view);
+        let verdict = judge_answer(asked.as_ref(), rtype::A, behind, allowed, &view);
         assert_eq!(verdict.is_block(), blocked);
     }
 }
@@ -370,12 +372,11 @@ fn what_an_answer_leads_to_is_judged_by_the_type_that_was_asked_for() {
         (rtype::HTTPS, false, true),
     ] {
         for (fact, expected) in [
-            (Fact::Cname(name("x.alias.example")), alias),
-            (Fact::SvcbTarget(name("service.example")), service),
+            (Fact::Cname(name("x.alias.example").as_ref()), alias),
+            (Fact::SvcbTarget(name("service.example").as_ref()), service),
         ] {
-            let facts = std::slice::from_ref(&fact);
             let view = home.view();
-            let verdict = judge_answer(asked.as_ref(), qtype, facts, Reason::UNLISTED, &view);
+            let verdict = judge_answer(asked.as_ref(), qtype, [fact], Reason::UNLISTED, &view);
             assert_eq!(verdict.is_block(), expected, "{qtype} {fact:?}");
         }
     }
@@ -397,7 +398,7 @@ fn what_the_households_own_resolvers_say_of_its_names_is_no_lists_business() {
             private_domains: &private,
             ..home.view()
         };
-        let verdict = judge_answer(asked.as_ref(), rtype::A, &facts, Reason::UNLISTED, &view);
+        let verdict = judge_answer(asked.as_ref(), rtype::A, facts, Reason::UNLISTED, &view);
         assert_eq!(verdict.is_block(), expected, "{}", asked.as_ref());
     }
 }
@@ -408,20 +409,16 @@ fn an_answer_is_judged_like_the_question() {
         |_| {},
         &[(RuleOwner::Household, rules(&["mine.example"], &[]))],
     );
-    let cname = |text: &str| Fact::Cname(name(text));
-    let service = |text: &str| Fact::SvcbTarget(name(text));
+    let names = ["x.bad.example", "ads.example", "fine.example"].map(name);
+    let [bad, ads, fine] = names.each_ref().map(|name| name.as_ref());
     let address = |text: &str| Fact::Address(text.parse().unwrap());
     for (asked, fact, blocked_by) in [
-        ("a.example", cname("x.bad.example"), Some(Tier::ChildSafety)),
-        (
-            "a.example",
-            service("x.bad.example"),
-            Some(Tier::ChildSafety),
-        ),
-        ("a.example", cname("ads.example"), Some(Tier::Lists)),
-        ("a.example", cname("fine.example"), None),
-        ("mine.example", cname("x.bad.example"), None),
-        ("help.example", cname("x.bad.example"), None),
+        ("a.example", Fact::Cname(bad), Some(Tier::ChildSafety)),
+        ("a.example", Fact::SvcbTarget(bad), Some(Tier::ChildSafety)),
+        ("a.example", Fact::Cname(ads), Some(Tier::Lists)),
+        ("a.example", Fact::Cname(fine), None),
+        ("mine.example", Fact::Cname(bad), None),
+        ("help.example", Fact::Cname(bad), None),
         ("a.example", address("192.168.1.1"), Some(Tier::Security)),
         (
             "a.example",
@@ -459,7 +456,7 @@ fn an_answer_is_judged_like_the_question() {
         ("a.example", address("203.0.113.1"), None),
         ("mine.example", address("192.168.1.1"), None),
     ] {
-        let verdict = home.judge_facts(asked, std::slice::from_ref(&fact));
+        let verdict = home.judge_facts(asked, &[fact]);
         let tier = verdict.is_block().then(|| verdict.reason().tier);
         assert_eq!(tier, blocked_by, "{asked} {fact:?}");
     }
@@ -555,6 +552,7 @@ fn profile_like(profile: &Profile) -> config::Profile {
         block_answer: profile.block_answer.clone(),
         when_unsure: profile.when_unsure,
         privacy: profile.privacy,
+        resolvers: 0,
         block_ttl: profile.block_ttl,
     }
 }

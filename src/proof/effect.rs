@@ -254,6 +254,15 @@ fn profiles(old: &Of<'_>, new: &Of<'_>, found: &mut Found) {
     for ((what, was), (_, is)) in settings(before).into_iter().zip(settings(after)) {
         found.setting(what, &was, &is);
     }
+    // By name: the same group may stand in another place.
+    let resolvers = |config: &Config, profile: &Profile| {
+        config.upstream.resolvers(profile.resolvers).to_owned()
+    };
+    let (was, is) = (
+        resolvers(config_before, before),
+        resolvers(config_after, after),
+    );
+    found.setting("resolvers", &was, &is);
     if before.block_answer != after.block_answer {
         found.tell("answers blocks in another way");
     }
@@ -521,6 +530,7 @@ fn program(before: &Config, after: &Config, found: &mut Found) {
         ("limits", before.limits != after.limits),
         ("cache", before.cache != after.cache),
         ("upstream", before.upstream != after.upstream),
+        ("time", before.time != after.time),
         ("journal", before.journal != after.journal),
         ("control", before.control != after.control),
         ("metrics", before.metrics != after.metrics),

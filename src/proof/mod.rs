@@ -303,6 +303,35 @@ mod tests {
         );
     }
 
+    #[test]
+    fn resolvers_are_told_apart_by_name_and_not_by_their_place() {
+        let text = |groups: [&str; 2], own: &str| {
+            let [first, second] = groups.map(|name| {
+                let last = name.len();
+                format!("[resolvers.{name}]\nservers = [\"192.0.2.{last}\"]\n")
+            });
+            world(&format!(
+                "resolvers = \"{own}\"\n[profile.mia]\ninherits = \"adult\"\n\
+                 resolvers = \"small\"\n{first}{second}"
+            ))
+        };
+        let told = |before: &Snapshot, after: &Snapshot| -> Vec<String> {
+            let all = effect::differences(&before.config, &after.config).into_iter();
+            let ours = all.filter(|it| it.kind == "profile");
+            ours.map(|it| it.what).collect()
+        };
+        let before = text(["small", "medium"], "medium");
+        assert_eq!(told(&before, &text(["medium", "small"], "medium")), [""; 0]);
+        assert_eq!(
+            told(&before, &text(["medium", "small"], "small")),
+            ["resolvers: small instead of medium"]
+        );
+        assert_eq!(
+            told(&before, &text(["small", "medium"], "household")),
+            ["resolvers: household instead of medium"]
+        );
+    }
+
     /// What was open because a category was granted is no work of the configuration.
     #[test]
     fn what_a_grant_opened_without_a_word_cannot_be_judged() {

@@ -398,8 +398,9 @@ impl Reloader {
         if config.upstream != current.config.upstream || config.limits != current.config.limits {
             lasting.upstream = Arc::new(self.upstreams(&config));
             if config.upstream != current.config.upstream {
-                // Another resolver may say something else.
-                lasting.cache.flush();
+                // Another resolver may say something else, and so may answers that are still on their
+                // way to the cache of before.
+                lasting.cache = Arc::new(Cache::new(&config.cache));
             }
         }
         if config != current.config || !Arc::ptr_eq(&lasting.lists, &current.lists) {
@@ -849,6 +850,7 @@ fn differences(before: &Config, after: &Config) -> Vec<String> {
         ("cache", before.cache != after.cache),
         ("identity", before.identity != after.identity),
         ("limits", before.limits != after.limits),
+        ("time", before.time != after.time),
         ("journal", before.journal != after.journal),
         ("log", before.log != after.log),
         ("server", before.server != after.server),

@@ -12,17 +12,20 @@
 pub mod batch;
 
 use std::io;
-use std::net::UdpSocket;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Has the runtime watch `socket` for `interest` alone: its own sockets are watched for all there is,
-/// and so are woken by every datagram that has left.
+/// Has the runtime watch `socket`, or whatever else owns a descriptor, for `interest` alone: its own
+/// sockets are watched for all there is, and so are woken by every datagram that has left.
 ///
 /// # Errors
 /// What the kernel said.
-pub fn watch(socket: UdpSocket, interest: Interest) -> io::Result<AsyncFd<UdpSocket>> {
+pub fn watch<S>(socket: S, interest: Interest) -> io::Result<AsyncFd<S>>
+where
+    S: AsRawFd + Into<OwnedFd>,
+{
     // SAFETY: the socket owns its descriptor and lives in what is returned, so that nobody closes it
     // while it is watched.
     Ok(unsafe { AsyncFd::register_with_interest(socket, interest) }?)

@@ -33,5 +33,6 @@ pub use signature::{SignatureError, Version};
 pub use sorted::Workshop;
 pub use spec::{ListUpdateSpec, SignatureSpec};
 pub use state::{ListState, state_of_copy, sum_of_copy};
+pub use tls::client_config as tls_client_config;
 pub use updater::{Outcome, UpdateResult, UpdateSettings, Updater};
 pub use url::UrlFault;

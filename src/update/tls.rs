@@ -20,10 +20,7 @@ use crate::trust::{self, explain};
 ///
 /// # Errors
 /// What is wrong with `extra_roots`.
-pub(super) fn client_config(
-    extra_roots: &[u8],
-    clock: &Clock,
-) -> Result<Arc<ClientConfig>, String> {
+pub fn client_config(extra_roots: &[u8], clock: &Clock) -> Result<Arc<ClientConfig>, String> {
     let mut roots = trust::built_in();
     trust::add(&mut roots, extra_roots)?;
     trust::client_config(roots, clock).map(Arc::new)

@@ -16,7 +16,7 @@
 //! costs the caller's memory), and the waits of one client. The hash map's lock is held for a
 //! look-up only; tasks are ended and waiters woken after it is released.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +27,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::failure::{Cap, Failure};
 use super::room::Room;
+use crate::hash::{self, Map};
 use crate::message::{Answer, Question};
 
 /// Whose share of the places a question takes: a device, never a subnet.
@@ -46,7 +47,7 @@ impl Client {
 }
 
 /// What an exchange brings to everybody who waits for it.
-pub(super) type Outcome = Result<Arc<Answer>, Failure>;
+pub type Outcome = Result<Arc<Answer>, Failure>;
 
 /// The table of questions in flight.
 #[derive(Debug)]
@@ -97,10 +98,10 @@ impl Table {
         Arc::new(Self {
             places: Mutex::new(Places {
                 last_id: 0,
-                flying: HashMap::new(),
-                flights: HashMap::new(),
-                waits: HashMap::new(),
-                clients: HashMap::new(),
+                flying: hash::map(),
+                flights: hash::map(),
+                waits: hash::map(),
+                clients: hash::map(),
                 flight_shares: Shares::new(in_flight, in_flight / 4),
                 wait_shares: Shares::new(waits, waits / 4),
             }),
@@ -119,14 +120,12 @@ impl Table {
         question: &Question,
         client: Client,
     ) -> Result<(Wait, Option<Lead>), Failure> {
-        let parent = self
-            .keys
-            .hash_one(question.qname.as_ref().registrable_guess());
         let mut ended = Ended::default();
         let (tell, outcome) = oneshot::channel();
+        let newcomer = self.newcomer(question, client);
         let mut places = self.places();
         let (id, led) = places
-            .enter(question, client, parent, self.per_client, tell, &mut ended)
+            .enter(&newcomer, Some(tell), &mut ended)
             .map_err(Failure::Overloaded)?;
         drop(places);
         ended.carry_out();
@@ -140,6 +139,54 @@ impl Table {
             flight,
         });
         Ok((wait, lead))
+    }
+
+    /// The same for a question that nobody asks yet, if nobody has to go for it; with the number of the
+    /// wait, whose outcome nobody is told before [`Self::listen`].
+    pub(super) fn enter_at_once(
+        self: &Arc<Self>,
+        question: &Question,
+        client: Client,
+    ) -> Option<(Lead, u64)> {
+        let newcomer = self.newcomer(question, client);
+        let mut places = self.places();
+        if !places.has_room_for(&newcomer) {
+            return None;
+        }
+        let mut nobody = Ended::default();
+        let (id, led) = places.enter(&newcomer, None, &mut nobody).ok()?;
+        drop(places);
+        let flight = led?;
+        let table = Arc::clone(self);
+        Some((Lead { table, flight }, id))
+    }
+
+    /// Has the outcome told that wait `id` brings.
+    ///
+    /// # Errors
+    /// [`Failure::Overloaded`] if it lost its place meanwhile.
+    pub(super) fn listen(self: &Arc<Self>, id: u64) -> Result<Wait, Failure> {
+        let (tell, outcome) = oneshot::channel();
+        let mut places = self.places();
+        let waiter = places.waits.get_mut(&id);
+        let waiter = waiter.ok_or(Failure::Overloaded(Cap::Table))?;
+        waiter.tell = Some(tell);
+        drop(places);
+        Ok(Wait {
+            table: Arc::clone(self),
+            id,
+            outcome,
+        })
+    }
+
+    fn newcomer<'q>(&self, question: &'q Question, client: Client) -> Newcomer<'q> {
+        let registrable = question.qname.as_ref().registrable_guess();
+        Newcomer {
+            question,
+            client,
+            parent: self.keys.hash_one(registrable),
+            per_client: self.per_client,
+        }
     }
 
     /// [`Self::enter`], waiting for a place for a while if there is none.
@@ -250,6 +297,15 @@ struct Ended {
     told: Vec<(oneshot::Sender<Outcome>, Outcome)>,
 }
 
+/// Who wants a place.
+struct Newcomer<'q> {
+    question: &'q Question,
+    client: Client,
+    /// The keyed hash of the name's parent.
+    parent: u64,
+    per_client: usize,
+}
+
 impl Ended {
     fn carry_out(self) {
         for task in self.tasks {
@@ -267,10 +323,10 @@ impl Ended {
 struct Places {
     /// Ids of flights and waits grow, so the smallest is the oldest.
     last_id: u64,
-    flying: HashMap<Question, u64>,
-    flights: HashMap<u64, Flight>,
-    waits: HashMap<u64, Waiter>,
-    clients: HashMap<Client, Shares>,
+    flying: Map<Question, u64>,
+    flights: Map<u64, Flight>,
+    waits: Map<u64, Waiter>,
+    clients: Map<Client, Shares>,
     flight_shares: Shares,
     wait_shares: Shares,
 }
@@ -288,20 +344,24 @@ struct Waiter {
     client: Client,
     parent: u64,
     flight: u64,
-    tell: oneshot::Sender<Outcome>,
+    /// None while it only holds the place.
+    tell: Option<oneshot::Sender<Outcome>>,
 }
 
 impl Places {
     /// The id of the new wait, and that of its flight if it is a new one.
     fn enter(
         &mut self,
-        question: &Question,
-        client: Client,
-        parent: u64,
-        per_client: usize,
-        tell: oneshot::Sender<Outcome>,
+        newcomer: &Newcomer<'_>,
+        tell: Option<oneshot::Sender<Outcome>>,
         ended: &mut Ended,
     ) -> Result<(u64, Option<u64>), Cap> {
+        let &Newcomer {
+            question,
+            client,
+            parent,
+            per_client,
+        } = newcomer;
         let flying = self.flying.get(question).copied();
         // First every reason to say no, so that nobody is displaced in vain.
         if let Some(shares) = self.clients.get(&client) {
@@ -368,6 +428,16 @@ impl Places {
         Ok((wait, led))
     }
 
+    /// Whether nobody asks its question and there are places for it.
+    fn has_room_for(&self, newcomer: &Newcomer<'_>) -> bool {
+        let parent = newcomer.parent;
+        let has_room = |shares: &Shares| matches!(shares.room(parent), Ok(None));
+        !self.flying.contains_key(newcomer.question)
+            && self.clients.get(&newcomer.client).is_none_or(has_room)
+            && has_room(&self.wait_shares)
+            && has_room(&self.flight_shares)
+    }
+
     fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
@@ -379,8 +449,8 @@ impl Places {
         let Some(waiter) = self.give_back(wait) else {
             return;
         };
-        if let Some(failure) = failure {
-            ended.told.push((waiter.tell, Err(failure)));
+        if let (Some(failure), Some(tell)) = (failure, waiter.tell) {
+            ended.told.push((tell, Err(failure)));
         }
         if let Some(flight) = self.flights.get_mut(&waiter.flight) {
             flight.waits.retain(|&other| other != wait);
@@ -399,8 +469,8 @@ impl Places {
         self.flight_shares.give_back(entry.parent, flight);
         ended.tasks.extend(entry.task);
         for wait in entry.waits {
-            if let Some(waiter) = self.give_back(wait) {
-                ended.told.push((waiter.tell, outcome.clone()));
+            if let Some(tell) = self.give_back(wait).and_then(|it| it.tell) {
+                ended.told.push((tell, outcome.clone()));
             }
         }
     }
@@ -426,7 +496,7 @@ struct Shares {
     per_parent: usize,
     held: usize,
     /// Who holds how many, by keyed hash of the parent; the smallest id is the oldest.
-    parents: HashMap<u64, BTreeSet<u64>>,
+    parents: Map<u64, Ids>,
 }
 
 impl Shares {
@@ -435,13 +505,13 @@ impl Shares {
             places,
             per_parent: per_parent.max(1),
             held: 0,
-            parents: HashMap::new(),
+            parents: hash::map(),
         }
     }
 
     /// Whether there is room for one more of `parent`, and who has to go for it.
     fn room(&self, parent: u64) -> Result<Option<u64>, Cap> {
-        let own = self.parents.get(&parent).map_or(0, BTreeSet::len);
+        let own = self.parents.get(&parent).map_or(0, Ids::len);
         if own >= self.per_parent {
             return Err(Cap::Parent);
         }
@@ -451,7 +521,7 @@ impl Shares {
         let most = self
             .parents
             .values()
-            .filter_map(|ids| Some((ids.len(), *ids.first()?)))
+            .filter_map(|ids| Some((ids.len(), ids.first()?)))
             .max_by_key(|&(held, oldest)| (held, std::cmp::Reverse(oldest)));
         match most {
             // Only where that makes the shares more even: of many names with one question each none
@@ -469,12 +539,63 @@ impl Shares {
 
     fn give_back(&mut self, parent: u64, id: u64) {
         if let Some(ids) = self.parents.get_mut(&parent) {
-            if ids.remove(&id) {
+            if ids.remove(id) {
                 self.held -= 1;
             }
-            if ids.is_empty() {
+            if ids.len() == 0 {
                 self.parents.remove(&parent);
             }
+        }
+    }
+}
+
+/// Ids of one parent; most have one at a time, which costs no memory of its own.
+#[derive(Debug, Default)]
+enum Ids {
+    #[default]
+    None,
+    One(u64),
+    Many(BTreeSet<u64>),
+}
+
+impl Ids {
+    fn len(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::One(_) => 1,
+            Self::Many(ids) => ids.len(),
+        }
+    }
+
+    /// The oldest.
+    fn first(&self) -> Option<u64> {
+        match self {
+            Self::None => None,
+            Self::One(id) => Some(*id),
+            Self::Many(ids) => ids.first().copied(),
+        }
+    }
+
+    /// Whether it was not there.
+    fn insert(&mut self, id: u64) -> bool {
+        match self {
+            Self::None => *self = Self::One(id),
+            Self::One(only) if *only == id => return false,
+            Self::One(only) => *self = Self::Many(BTreeSet::from([*only, id])),
+            Self::Many(ids) => return ids.insert(id),
+        }
+        true
+    }
+
+    /// Whether it was there.
+    fn remove(&mut self, id: u64) -> bool {
+        match self {
+            Self::One(only) if *only == id => {
+                *self = Self::None;
+                true
+            }
+            Self::None | Self::One(_) => false,
+            Self::Many(ids) => ids.remove(&id),
         }
     }
 }

@@ -11,6 +11,7 @@ use hyper::body::{Buf, Bytes};
 use super::fault::Fault;
 use super::held::{Alive, Grip, Held};
 use super::https::{LARGEST, Url, expect_message};
+use super::place::Place;
 use super::quic::Dial;
 use super::wire::Request;
 use crate::clock::Clock;
@@ -59,6 +60,11 @@ impl Line {
         }
     }
 
+    /// Where it leads.
+    pub(super) fn place(&self) -> &Place {
+        self.dial.place()
+    }
+
     /// Sends `request` and waits for its reply as long as the caller likes; the caller judges it.
     ///
     /// # Errors
@@ -75,6 +81,11 @@ impl Line {
         }
     }
 
+    /// Whether a second attempt would need another connection.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.held.is_doubtful()
+    }
+
     /// Opens a connection unless there is one.
     pub(super) fn warm(&self) {
         self.held.warm(|| open(self.dial.clone()));
@@ -85,10 +96,7 @@ impl Line {
             .talk(&mut grip.connection.requests, request.bytes())
             .await;
         match &said {
-            Err(Fault::Io(_)) => {
-                let id = grip.connection.quic.stable_id();
-                self.held.let_go(|held| held.quic.stable_id() == id);
-            }
+            Err(Fault::Io(_)) => self.held.let_go(grip.number),
             _ => grip.heard.note(self.clock.now()),
         }
         said

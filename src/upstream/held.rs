@@ -16,11 +16,14 @@ use crate::clock::{Clock, Moment};
 pub(super) struct Held<C> {
     clock: Clock,
     current: Mutex<Option<Opening<C>>>,
+    /// How many were opened; each has a number.
+    opened: AtomicU64,
 }
 
 /// A connection that is open or on its way.
 #[derive(Debug)]
 struct Opening<C> {
+    number: u64,
     outcome: watch::Receiver<Option<Result<C, Fault>>>,
     heard: Heard,
 }
@@ -38,6 +41,8 @@ pub(super) struct Grip<C> {
     pub(super) was_open: bool,
     /// To be told of replies.
     pub(super) heard: Heard,
+    /// Which connection it is, for [`Held::let_go`].
+    pub(super) number: u64,
 }
 
 /// Silence after which a second attempt does not trust a connection any more.
@@ -70,6 +75,7 @@ impl<C: Alive + Clone + Send + Sync + 'static> Held<C> {
         Self {
             clock,
             current: Mutex::new(None),
+            opened: AtomicU64::new(0),
         }
     }
 
@@ -86,7 +92,7 @@ impl<C: Alive + Clone + Send + Sync + 'static> Held<C> {
     where
         F: Future<Output = Result<C, Fault>> + Send + 'static,
     {
-        let (mut outcome, heard) = self.current_or(is_retry, open);
+        let (mut outcome, heard, number) = self.current_or(is_retry, open);
         let was_open = outcome.borrow().is_some();
         let opened = match outcome.wait_for(Option::is_some).await {
             Ok(opened) => opened.clone(),
@@ -98,6 +104,7 @@ impl<C: Alive + Clone + Send + Sync + 'static> Held<C> {
                 connection,
                 was_open,
                 heard,
+                number,
             }),
             Some(Err(fault)) => Err(fault),
             None => Err(Fault::HUNG_UP),
@@ -112,13 +119,19 @@ impl<C: Alive + Clone + Send + Sync + 'static> Held<C> {
         drop(self.current_or(false, open));
     }
 
-    /// Lets go of what failed us or is finished, so that the next question opens anew.
-    pub(super) fn let_go(&self, is_it: impl FnOnce(&C) -> bool) {
+    /// Whether a second attempt would need another connection.
+    pub(super) fn is_doubtful(&self) -> bool {
+        let current = self.lock();
+        let is_open = |opening: &&Opening<C>| opening.outcome.borrow().is_some();
+        let opening = current.as_ref().filter(is_open);
+        opening.is_some_and(|opening| opening.heard.is_doubtful(self.clock.now()))
+    }
+
+    /// Lets go of what failed us, so that the next question opens anew; whoever still uses it may. That
+    /// it knows of its own end by now cannot be relied on.
+    pub(super) fn let_go(&self, failed: u64) {
         let mut current = self.lock();
-        let failed = current.as_ref().is_some_and(
-            |opening| matches!(&*opening.outcome.borrow(), Some(Ok(open)) if is_it(open)),
-        );
-        if failed {
+        if current.as_ref().is_some_and(|it| it.number == failed) {
             *current = None;
         }
     }
@@ -127,7 +140,7 @@ impl<C: Alive + Clone + Send + Sync + 'static> Held<C> {
         &self,
         is_retry: bool,
         open: impl FnOnce() -> F,
-    ) -> (watch::Receiver<Option<Result<C, Fault>>>, Heard)
+    ) -> (watch::Receiver<Option<Result<C, Fault>>>, Heard, u64)
     where
         F: Future<Output = Result<C, Fault>> + Send + 'static,
     {
@@ -141,9 +154,11 @@ impl<C: Alive + Clone + Send + Sync + 'static> Held<C> {
                 None => opening.outcome.has_changed().is_ok(),
             };
             if is_usable && !(is_retry && opening.heard.is_doubtful(now)) {
-                return (opening.outcome.clone(), opening.heard.clone());
+                let heard = opening.heard.clone();
+                return (opening.outcome.clone(), heard, opening.number);
             }
         }
+        let number = self.opened.fetch_add(1, Ordering::Relaxed);
         let (tell, outcome) = watch::channel(None);
         let heard = Heard::new(now);
         let (opening, clock, when) = (open(), self.clock.clone(), heard.clone());
@@ -154,10 +169,11 @@ impl<C: Alive + Clone + Send + Sync + 'static> Held<C> {
             drop(tell.send(Some(opened)));
         });
         *current = Some(Opening {
+            number,
             outcome: outcome.clone(),
             heard: heard.clone(),
         });
-        (outcome, heard)
+        (outcome, heard, number)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Opening<C>>> {

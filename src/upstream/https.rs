@@ -102,10 +102,16 @@ pub(super) fn expect_message(status: StatusCode, headers: &HeaderMap) -> Result<
         .get(CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok());
     match kind {
-        Some(kind) if kind.split(';').next().map(str::trim) == Some(MEDIA_TYPE) => Ok(()),
+        // Media types know no case (RFC 9110 section 8.3.1).
+        Some(kind) if is_message(kind) => Ok(()),
         Some(_) => Err(Fault::said("its HTTP answer is no DNS message")),
         None => Err(Fault::said("its HTTP answer does not say what it is")),
     }
+}
+
+fn is_message(kind: &str) -> bool {
+    let kind = kind.split(';').next().unwrap_or_default();
+    kind.trim().eq_ignore_ascii_case(MEDIA_TYPE)
 }
 
 impl Line {
@@ -117,6 +123,11 @@ impl Line {
             held: Held::new(clock.clone()),
             clock,
         }
+    }
+
+    /// Where it leads.
+    pub(super) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Sends `request` and waits for its reply as long as the caller likes; the caller judges it.
@@ -134,6 +145,11 @@ impl Line {
             }
             done => done,
         }
+    }
+
+    /// Whether a second attempt would need another connection.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.held.is_doubtful()
     }
 
     /// Opens a connection unless there is one.
@@ -184,7 +200,7 @@ impl Line {
         let response = match answer.await {
             Ok(response) => response,
             Err(error) => {
-                self.held.let_go(|held| !held.is_alive());
+                self.held.let_go(grip.number);
                 return Err(hung_up(error));
             }
         };
@@ -238,8 +254,17 @@ mod tests {
             headers
         };
         assert_eq!(expect_message(StatusCode::OK, &with(MEDIA_TYPE)), Ok(()));
-        let with_more = with("application/dns-message; charset=x");
-        assert_eq!(expect_message(StatusCode::OK, &with_more), Ok(()));
+        for kind in [
+            "application/dns-message; charset=x",
+            "Application/DNS-Message",
+            "application/dns-message ;x",
+        ] {
+            assert_eq!(
+                expect_message(StatusCode::OK, &with(kind)),
+                Ok(()),
+                "{kind}"
+            );
+        }
         for (status, headers) in [
             (503, with(MEDIA_TYPE)),
             (302, with(MEDIA_TYPE)),

@@ -4,7 +4,7 @@
 //! [`Failure`] within the budget. [`Upstreams::resolve`] is the whole way: what failed a moment
 //! ago is not asked again (`failure`), equal questions share one exchange and nobody takes all
 //! the places (`flight`), the servers for the domain (`group`, `system`) are raced against
-//! each other (`exchange`) over whatever leads there (`way`), and what that teaches about them is
+//! each other (`exchange`), their answers checked where that is wanted (`checked`), over whatever leads there (`way`), and what that teaches about them is
 //! kept (`server`, `latency`). Read `exchange` after this file.
 //!
 //! The ways are `udp`, `tcp` with TLS on it or without, `https`, and with the feature `quic` also
@@ -17,6 +17,8 @@
 //! [`config::Transport`] and of `way`.
 
 mod bootstrap;
+#[cfg_attr(not(feature = "dnssec"), path = "unchecked.rs")]
+mod checked;
 mod exchange;
 mod failure;
 mod fault;
@@ -26,7 +28,9 @@ mod group;
 mod h3;
 mod held;
 mod https;
+mod lane;
 mod latency;
+mod network;
 mod place;
 mod port;
 #[cfg(feature = "quic")]
@@ -49,7 +53,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 pub use failure::{Cap, Failure};
-pub use flight::{Client, Load};
+pub use flight::{Client, Load, Outcome};
+pub use lane::{Ended, Errand, Lane, Late};
+pub use network::Network;
 pub use server::{Health, ServerStatus};
 
 use crate::clock::{Clock, Moment};
@@ -57,9 +63,12 @@ use crate::config::{self, UpstreamServer};
 use crate::message::{Answer, Question};
 use crate::name::NameRef;
 use bootstrap::Bootstrap;
-use failure::Failures;
+use checked::Checking;
+use exchange::{First, Found};
+use failure::{Circumstances, Failures, Kept};
 use flight::{Lead, Table};
 use group::Group;
+use network::Signs;
 use secure::Secure;
 use server::{Server, Shown};
 use way::Around;
@@ -78,15 +87,36 @@ struct Shared {
     zones: Vec<Arc<Group>>,
     /// For every other name.
     default: ArcSwap<Group>,
+    /// In place of `default` for whoever has resolvers of his own, by [`Question::via`].
+    named: Vec<(Arc<str>, Arc<Group>)>,
     /// The system's list of resolvers, if that is where `default` comes from.
     system: Option<System>,
-    /// Who is asked while none of the others answers.
-    fallback: Vec<Arc<Server>>,
+    /// Who is asked while none of `default`'s first choice answers, tier by tier.
+    fallback: Vec<Vec<Arc<Server>>>,
+    /// What checks signatures, if they are checked.
+    checking: Option<Checking>,
     failures: Failures,
+    /// What the network looks like.
+    signs: Signs,
     table: Arc<Table>,
     revivals: Arc<AtomicU64>,
     /// Questions being asked of which nobody is told.
     untold: Arc<AtomicUsize>,
+}
+
+/// What came of checking signatures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checks {
+    /// Answers that are signed, and right.
+    pub secure: u64,
+    /// Answers that are not signed, by proof or by the household's wish.
+    pub insecure: u64,
+    /// Answers that are wrong.
+    pub bogus: u64,
+    /// Signatures that were looked at.
+    pub signatures: u64,
+    /// Questions whose answer was wrong from one server and right from another.
+    pub elsewhere: u64,
 }
 
 /// The file that lists the system's resolvers.
@@ -127,14 +157,17 @@ impl Upstreams {
         let revivals = Arc::default();
         let mut shared = Shared {
             around: around(config, budget, &clock, &revivals),
+            checking: Checking::new(config, limits, &clock),
             clock,
             budget,
             own_addresses: own_addresses.to_vec(),
             zones: Vec::new(),
-            default: ArcSwap::from_pointee(Group::new(None, Vec::new(), Vec::new())),
+            default: ArcSwap::from_pointee(Group::new(None, [])),
+            named: Vec::new(),
             system: None,
             fallback: Vec::new(),
             failures: Failures::new(),
+            signs: Signs::default(),
             table: Table::new(limits.in_flight, limits.in_flight_per_client),
             revivals,
             untold: Arc::default(),
@@ -142,13 +175,13 @@ impl Upstreams {
         let mut known = Vec::new();
         for zone in &config.forward {
             let servers = shared.servers(&zone.servers, &mut known);
-            let group = Group::new(Some(&zone.domain), servers, Vec::new());
+            let group = Group::new(Some(&zone.domain), [servers]);
             shared.zones.push(Arc::new(group));
         }
         shared
             .zones
             .sort_by_key(|zone| std::cmp::Reverse(zone.domain().as_ref().label_count()));
-        shared.fallback = shared.servers(&config.fallback, &mut known);
+        shared.fallback = shared.tiers(&config.fallback, &mut known);
         if config.servers.is_empty() {
             shared.system = Some(System {
                 path: config.resolv_conf.clone(),
@@ -159,8 +192,14 @@ impl Upstreams {
             shared.read_system();
         } else {
             let servers = shared.servers(&config.servers, &mut known);
-            let group = Group::new(None, servers, shared.fallback.clone());
+            let group = Group::new(None, shared.behind(servers));
             shared.default = ArcSwap::from_pointee(group);
+        }
+        for group in &config.groups {
+            let mut tiers = vec![shared.servers(&group.servers, &mut known)];
+            tiers.extend(shared.tiers(&group.fallback, &mut known));
+            let servers = Arc::new(Group::new(None, tiers));
+            shared.named.push((group.name.as_str().into(), servers));
         }
         Self(Arc::new(shared))
     }
@@ -168,26 +207,19 @@ impl Upstreams {
     /// Why `question` would fail if it were asked now, as far as that is known without waiting.
     pub fn recent_failure(&self, question: &Question, now: Moment) -> Option<Failure> {
         let shared = &*self.0;
-        let group = shared.group(question.qname.as_ref());
-        let is_dead = group.is_dead();
-        let revivals = shared.revivals.load(Ordering::Relaxed);
-        match shared.failures.find(question, now, revivals) {
-            // While all are dead, a question that failed for want of a server is as good as any
-            // to find out that one has returned.
-            Some(failure) if !(is_dead && failure.is_of_network()) => {
-                Some(Failure::Recent(Box::new(failure)))
-            }
-            _ => (is_dead && !group.would_let_through(now)).then_some(Failure::Down),
-        }
+        let group = shared.group(question);
+        let failure = shared.failure(&group, question, now, |it| it.would_let_through(now));
+        failure.map(|failure| failure.in_network(shared.signs.told()))
     }
 
     /// The same for a question to which there is an answer of the past: while all servers are dead
     /// nobody waits, and whether one has returned is found out beside it.
     pub fn failure_beside_stale(&self, question: &Question, now: Moment) -> Option<Failure> {
         let shared = &self.0;
-        let group = shared.group(question.qname.as_ref());
+        let group = shared.group(question);
         if !group.is_dead() {
-            return self.recent_failure(question, now);
+            let kept = shared.kept(&group, question, now)?;
+            return Some(Failure::Recent(Box::new(kept.failure)));
         }
         if tokio::runtime::Handle::try_current().is_ok() && group.let_through(now) {
             for server in group.servers() {
@@ -228,71 +260,117 @@ impl Upstreams {
         client: Client,
         shown: Shown,
     ) -> Result<Arc<Answer>, Failure> {
+        let outcome = self.resolve_bare(question, client, shown).await;
+        outcome.map_err(|failure| failure.in_network(self.0.signs.told()))
+    }
+
+    async fn resolve_bare(
+        &self,
+        question: &Question,
+        client: Client,
+        shown: Shown,
+    ) -> Result<Arc<Answer>, Failure> {
         let shared = &self.0;
+        let deadline = tokio::time::Instant::now() + shared.budget;
         shared.look_at_system().await;
         let now = shared.clock.now();
-        if let Some(failure) = self.recent_failure(question, now) {
+        let group = shared.group(question);
+        if let Some(failure) = shared.failure(&group, question, now, |it| it.let_through(now)) {
             return Err(failure);
         }
-        let group = shared.group(question.qname.as_ref());
         if group.servers().is_empty() {
             return Err(Failure::NoServers);
         }
         if group.is_dead() {
-            if !group.let_through(now) {
-                return Err(Failure::Down);
-            }
             for server in group.servers() {
                 shared.find_out(&group, server);
             }
         }
-        let deadline = tokio::time::Instant::now() + shared.budget;
         let (wait, lead) = shared
             .table
             .enter_in_turn(question, client, deadline)
             .await?;
         if let Some(lead) = lead {
-            let flight = lead.flight();
-            let asking = Arc::clone(shared).ask(group, *question, lead, shown);
-            let task = tokio::spawn(asking).abort_handle();
-            shared.table.is_carried_by(flight, task);
+            shared.set_out(group, *question, lead, shown, None);
         }
         // Whoever waited for a place has less time left than the exchange has.
         let outcome = tokio::time::timeout_at(deadline + GRACE, wait.outcome()).await;
-        outcome.unwrap_or_else(|_| {
-            let servers = shared.group(question.qname.as_ref());
-            Err(Failure::Timeout {
-                servers: servers
-                    .servers()
-                    .iter()
-                    .map(|server| Arc::clone(&server.label))
-                    .collect(),
-            })
-        })
+        outcome.unwrap_or_else(|_| Err(shared.group(question).timeout()))
     }
 
-    /// What is known of each server: those for every name, then those of the forward zones.
+    /// Who would be asked `question` first now, if nothing stands against it and that can be said
+    /// without waiting.
+    fn first_choice(&self, question: &Question) -> Option<(Arc<Group>, Arc<Server>)> {
+        let shared = &*self.0;
+        let is_outdated = shared.system.as_ref().is_some_and(|system| {
+            shared.clock.now().as_micros() >= system.look_at.load(Ordering::Relaxed)
+        });
+        let group = shared.group(question);
+        // Whoever checks signatures asks more than one question.
+        let is_simple = !is_outdated && shared.checking.is_none();
+        let first = group.first_choice(shared.clock.now());
+        let server = first.filter(|_| is_simple).cloned();
+        server.map(|server| (group, server))
+    }
+
+    /// What is known of each server: those for every name, then those of named groups, then those of
+    /// the forward zones. One that stands in several is told once.
     pub fn status(&self) -> Vec<ServerStatus> {
         let shared = &*self.0;
         let now = shared.clock.now();
         let default = shared.default.load_full();
         let mut seen: Vec<&Arc<Server>> = Vec::new();
-        let mut all = Vec::new();
-        for group in std::iter::once(&default).chain(&shared.zones) {
+        let mut all: Vec<ServerStatus> = Vec::new();
+        let named = shared.named.iter().map(|(name, group)| (Some(name), group));
+        let others = named.chain(shared.zones.iter().map(|zone| (None, zone)));
+        for (name, group) in std::iter::once((None, &default)).chain(others) {
             let domain = group.domain().as_ref();
             for (index, server) in group.servers().iter().enumerate() {
-                if seen.iter().any(|other| Arc::ptr_eq(other, server)) {
+                let earlier = seen.iter().position(|other| Arc::ptr_eq(other, server));
+                if let Some(earlier) = earlier.and_then(|at| all.get_mut(at)) {
+                    earlier.resolvers.extend(name.cloned());
                     continue;
                 }
                 seen.push(server);
                 all.push(ServerStatus {
                     domain: (!domain.is_root()).then(|| domain.to_name()),
-                    is_fallback: group.is_fallback(index),
+                    resolvers: name.cloned().into_iter().collect(),
+                    of_household: name.is_none() && domain.is_root(),
+                    tier: group.tier(index),
                     ..server.status(now)
                 });
             }
         }
         all
+    }
+
+    /// Whether signatures of answers about `name` are checked.
+    pub fn is_checked(&self, name: NameRef<'_>) -> bool {
+        let checking = self.0.checking.as_ref();
+        checking.is_some_and(|checking| checking.concerns(name))
+    }
+
+    /// What came of checking signatures since these servers are asked; none while that is not done.
+    pub fn checks(&self) -> Option<Checks> {
+        self.0.checking.as_ref().map(Checking::checks)
+    }
+
+    /// What the network looks like, where it keeps us from our upstreams.
+    pub fn network(&self) -> Option<Network> {
+        // What was said of it may be over by now.
+        self.0.look_at_network(self.0.clock.now());
+        self.0.signs.told()
+    }
+
+    /// Whether what the household's resolvers say at present may be a login page's, so that it must not
+    /// be kept.
+    pub fn is_doubted(&self) -> bool {
+        self.0.signs.is_doubted()
+    }
+
+    /// Since when what they said was that, to be forgotten; said once.
+    pub fn take_doubted(&self) -> Option<Moment> {
+        self.0.signs.take_doubted(self.0.clock.now())
     }
 
     /// How many questions are being asked, but for those of which nobody is told.
@@ -314,13 +392,11 @@ fn around(
     clock: &Clock,
     revivals: &Arc<AtomicU64>,
 ) -> Around {
-    let everybody = config.servers.iter().chain(&config.fallback);
-    let everybody = everybody.chain(&config.bootstrap);
-    let mut everybody = everybody.chain(config.forward.iter().flat_map(|zone| &zone.servers));
+    let mut everybody = config.all_servers().chain(&config.bootstrap);
     let is_encrypted = everybody.any(|server| server.transport.is_encrypted());
     let secure = is_encrypted.then(|| Secure::new(&config.authorities, clock));
     let bootstrap = |servers| {
-        let group = Group::new(None, servers, Vec::new());
+        let group = Group::new(None, [servers]);
         Bootstrap::new(group, clock.clone(), budget)
     };
     let around = Around {
@@ -357,22 +433,109 @@ impl Drop for Untold {
 }
 
 impl Shared {
-    /// Asks `question` and gives the outcome to everybody who waits for it.
-    async fn ask(self: Arc<Self>, group: Arc<Group>, question: Question, lead: Lead, shown: Shown) {
+    /// Has `question` asked in a task of its own.
+    fn set_out(
+        self: &Arc<Self>,
+        group: Arc<Group>,
+        question: Question,
+        lead: Lead,
+        shown: Shown,
+        first: Option<First>,
+    ) {
+        let flight = lead.flight();
+        let asking = Arc::clone(self).ask(group, question, lead, shown, first);
+        let task = tokio::spawn(asking).abort_handle();
+        self.table.is_carried_by(flight, task);
+    }
+
+    /// Asks `question`, of which one attempt may be under way, and gives the outcome to everybody who
+    /// waits for it.
+    async fn ask(
+        self: Arc<Self>,
+        group: Arc<Group>,
+        question: Question,
+        lead: Lead,
+        shown: Shown,
+        first: Option<First>,
+    ) {
         let _untold = (shown == Shown::No).then(|| Untold::new(&self.untold));
-        let outcome = exchange::exchange(&group, &question, &self.clock, self.budget, shown)
-            .await
-            .map(Arc::new);
+        let asked = (first.as_ref()).map_or_else(|| self.clock.now(), |it| it.asked);
+        let said = match &self.checking {
+            // Apart: it holds more than an exchange, and the task of one that is not checked must not.
+            Some(checking) => Box::pin(checking.ask(&self, &group, &question, shown)).await,
+            None => {
+                let (clock, budget) = (&self.clock, self.budget);
+                exchange::exchange(&group, &question, clock, budget, shown, first)
+                    .await
+                    .map(|(answer, server)| (Arc::new(answer), server))
+            }
+        };
+        let (outcome, server) = match said {
+            Ok((answer, server)) => (Ok(answer), Some(server)),
+            Err(failure) => (Err(failure), None),
+        };
         let now = self.clock.now();
         let revivals = self.revivals.load(Ordering::Relaxed);
         match &outcome {
-            Ok(_) => self.failures.forget(&question),
+            Ok(_) => self.failures.forget(&question, now),
             // That a question failed of which nobody is told, nobody is told either.
             Err(_) if shown == Shown::No => {}
-            Err(failure) => self.failures.keep(&question, failure, now, revivals),
+            Err(failure) => {
+                let then = Circumstances {
+                    at: now,
+                    revivals,
+                    is_quiet: group.is_quiet_since(asked),
+                };
+                self.failures.keep(&question, failure, then);
+                if failure.is_of_network() {
+                    // Whoever asks again at once is told; the next one after that finds out.
+                    let _now = group.let_through(now);
+                }
+            }
+        }
+        // Before anybody hears of a failure, so that it says why.
+        if group.domain().as_ref().is_root() {
+            if let (Ok(answer), Some(server), Shown::Yes) = (&outcome, server, shown) {
+                self.signs.note_answer(&question, answer, &server, now);
+            }
+            self.look_at_network(now);
         }
         lead.finish(&outcome);
         self.look_after(&group, &question, now, shown);
+    }
+
+    /// What the network looks like by now.
+    fn look_at_network(&self, now: Moment) {
+        let bootstrap = self.around.bootstrap.group();
+        self.signs.look(&self.default.load(), bootstrap, now);
+    }
+
+    /// The failure of `question` that still holds.
+    fn kept(&self, group: &Group, question: &Question, now: Moment) -> Option<Kept> {
+        let revivals = self.revivals.load(Ordering::Relaxed);
+        self.failures
+            .find(question, now, revivals, || group.heard())
+    }
+
+    /// Why `question` fails without being asked. While nobody was heard, a question that failed for
+    /// want of a server is as good as any to find out that one has returned: `lets_through` says
+    /// whether it is its turn.
+    fn failure(
+        &self,
+        group: &Group,
+        question: &Question,
+        now: Moment,
+        lets_through: impl FnOnce(&Group) -> bool,
+    ) -> Option<Failure> {
+        let is_dead = group.is_dead();
+        match self.kept(group, question, now) {
+            Some(kept) if !(is_dead || kept.is_hiccup) || !kept.failure.is_of_network() => {
+                Some(Failure::Recent(Box::new(kept.failure)))
+            }
+            _ if is_dead => (!lets_through(group)).then_some(Failure::Down),
+            Some(kept) => (!lets_through(group)).then(|| Failure::Recent(Box::new(kept.failure))),
+            None => None,
+        }
     }
 
     /// Sends probes to the servers of `group` that need one.
@@ -385,8 +548,8 @@ impl Shared {
     ) {
         let has_healthy = group.servers().iter().any(|server| !server.is_failing());
         // The first and whoever would be asked next have their connections open.
-        let warm = group.ranked();
-        let firsts = warm.iter().filter(|it| !it.is_fallback);
+        let warm = group.ranked(now);
+        let firsts = warm.iter().filter(|it| it.tier == 0);
         for ranked in firsts.filter(|it| !it.server.is_failing()).take(2) {
             ranked.server.way.warm();
         }
@@ -395,17 +558,23 @@ impl Shared {
                 has_healthy
             } else {
                 // What is known of its speed is old.
-                !group.is_fallback(index) && server.is_forgotten(now)
+                group.tier(index) == 0 && server.is_forgotten(now)
             };
             if server.is_suspect(now) {
                 self.find_out(group, server);
             } else if is_worth_asking && server.begin_probe(now, false) {
                 // With a real question, and apart from its exchange, which ended with the
-                // answer of a better server.
+                // answer of a better server. Whoever was left for a later tier is asked what he can
+                // answer whatever the household asks for, unless that has shown nothing.
                 let (shared, server) = (Arc::clone(self), Arc::clone(server));
-                let question = *question;
+                let was_left = server.is_failing() && group.has_tier_behind(index);
+                let question = match was_left && !server.is_lost() {
+                    true => group.neutral_question(),
+                    false => *question,
+                };
                 tokio::spawn(async move {
-                    exchange::probe(&server, &question, &shared.clock, PROBE, shown).await;
+                    let _found =
+                        exchange::probe(&server, &question, &shared.clock, PROBE, shown).await;
                     server.end_probe(shared.clock.now());
                 });
             }
@@ -420,20 +589,42 @@ impl Shared {
         let (shared, server) = (Arc::clone(self), Arc::clone(server));
         let question = group.neutral_question();
         tokio::spawn(async move {
-            if !exchange::probe(&server, &question, &shared.clock, PROBE, Shown::Yes).await {
+            let found = exchange::probe(&server, &question, &shared.clock, PROBE, Shown::Yes);
+            if found.await == Found::Silent {
                 server.note_dead(shared.clock.now());
             }
             server.end_probe(shared.clock.now());
         });
     }
 
-    /// The servers for `qname`: those of the most specific forward zone and no others, so that
-    /// a private name never leaves for the public.
-    fn group(&self, qname: NameRef<'_>) -> Arc<Group> {
-        self.zones
-            .iter()
-            .find(|zone| qname.is_within(zone.domain().as_ref()))
-            .map_or_else(|| self.default.load_full(), Arc::clone)
+    /// The servers for `question`: those of the most specific forward zone and no others, so that
+    /// a private name never leaves for the public; else those of whoever asks.
+    fn group(&self, question: &Question) -> Arc<Group> {
+        let qname = question.qname.as_ref();
+        let mut zones = self.zones.iter();
+        if let Some(zone) = zones.find(|zone| qname.is_within(zone.domain().as_ref())) {
+            return Arc::clone(zone);
+        }
+        let named = usize::from(question.via).checked_sub(1);
+        match named.and_then(|at| self.named.get(at)) {
+            Some((_, group)) => Arc::clone(group),
+            None => self.default.load_full(),
+        }
+    }
+
+    /// The tiers of the household's resolvers: `first`, then the fallback.
+    fn behind(&self, first: Vec<Arc<Server>>) -> impl Iterator<Item = Vec<Arc<Server>>> {
+        std::iter::once(first).chain(self.fallback.iter().cloned())
+    }
+
+    /// [`Self::servers`] for each of `tiers`.
+    fn tiers(
+        &self,
+        tiers: &[Vec<UpstreamServer>],
+        known: &mut Vec<Arc<Server>>,
+    ) -> Vec<Vec<Arc<Server>>> {
+        let tiers = tiers.iter();
+        tiers.map(|tier| self.servers(tier, known)).collect()
     }
 
     /// A [`Server`] for each of `servers` that is not ourselves; one that is in `known` is shared.
@@ -507,11 +698,11 @@ impl Shared {
             return;
         }
         let mut old = self.default.load().servers().to_vec();
-        for zone in &self.zones {
-            old.extend(zone.servers().iter().cloned());
+        for group in self.zones.iter().chain(self.named.iter().map(|(_, it)| it)) {
+            old.extend(group.servers().iter().cloned());
         }
         let servers_now = self.servers(&servers, &mut old);
-        let group = Group::new(None, servers_now, self.fallback.clone());
+        let group = Group::new(None, self.behind(servers_now));
         if group.servers().is_empty() {
             tracing::warn!(file = %system.path.display(), "the system names no resolver to ask");
         }

@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,12 +16,13 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::bootstrap::Bootstrap;
+use super::bootstrap::{Bootstrap, Patience};
 use super::fault::Fault;
 use super::secure::Identity;
-use crate::clock::Moment;
+use crate::clock::{Clock, Moment};
 use crate::config::{Host, UpstreamServer};
 use crate::name::NameBuf;
+use crate::trust;
 
 /// Where a server is.
 #[derive(Debug)]
@@ -31,6 +33,21 @@ pub(super) struct Place {
     known: Mutex<Known>,
     /// Held by whoever looks up a name of which nothing is known yet.
     turn: tokio::sync::Mutex<()>,
+    /// Handshakes under way.
+    handshakes: AtomicUsize,
+    /// When somebody else answered there last, unless that is over.
+    somebody_else: Mutex<Option<Moment>>,
+    clock: Clock,
+}
+
+/// One handshake, while it is under way.
+#[derive(Debug)]
+pub(super) struct Handshake(Arc<Place>);
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        self.0.handshakes.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -48,11 +65,17 @@ struct Known {
 const STAGGER: Duration = Duration::from_millis(250);
 /// How seldom a name is looked up again because none of its addresses works.
 const DOUBT: Duration = Duration::from_secs(30);
+/// How long it holds that somebody else answered.
+const SOMEBODY_ELSE: Duration = Duration::from_mins(2);
 /// How long opening a connection may take, with all its handshakes; far beyond any budget.
 const OPEN: Duration = Duration::from_secs(5);
 
 impl Place {
-    pub(super) fn new(server: &UpstreamServer, bootstrap: &Arc<Bootstrap>) -> Arc<Self> {
+    pub(super) fn new(
+        server: &UpstreamServer,
+        bootstrap: &Arc<Bootstrap>,
+        clock: Clock,
+    ) -> Arc<Self> {
         let mut known = Known::default();
         let (port, name) = match &server.host {
             Host::Addresses(addresses) => {
@@ -71,6 +94,9 @@ impl Place {
             name,
             known: Mutex::new(known),
             turn: tokio::sync::Mutex::default(),
+            handshakes: AtomicUsize::new(0),
+            somebody_else: Mutex::default(),
+            clock,
         })
     }
 
@@ -83,20 +109,52 @@ impl Place {
         let Some((_, bootstrap)) = &self.name else {
             return Ok(at(&self.known().addresses));
         };
-        if let Some(known) = self.known_or_renewed(bootstrap) {
+        if let Some(known) = self.known_or_renewed(bootstrap, Patience::Short) {
             return Ok(at(&known));
         }
         let _turn = self.turn.lock().await;
         // Whoever had the turn before may have found them.
-        if let Some(known) = self.known_or_renewed(bootstrap) {
+        if let Some(known) = self.known_or_renewed(bootstrap, Patience::Short) {
             return Ok(at(&known));
         }
-        self.renew().await?;
+        self.renew(Patience::Short).await?;
         Ok(at(&self.known().addresses))
     }
 
+    /// Counts a handshake until what is given back is dropped.
+    pub(super) fn shake_hands(self: &Arc<Self>) -> Handshake {
+        self.handshakes.fetch_add(1, Ordering::Relaxed);
+        Handshake(Arc::clone(self))
+    }
+
+    /// Whether a connection is on its way: over TCP the server has taken it, and the rest is TLS.
+    pub(super) fn is_shaking_hands(&self) -> bool {
+        self.handshakes.load(Ordering::Relaxed) > 0
+    }
+
+    /// Notes whether the certificate there was somebody else's.
+    pub(super) fn note_somebody(&self, is_else: bool) {
+        *self.somebody() = is_else.then(|| self.clock.now());
+    }
+
+    /// Whether somebody else answered there last, and that a moment ago: a machine that was carried
+    /// elsewhere, where nobody answers at all, is told nothing of the network before.
+    pub(super) fn is_somebody_else(&self, now: Moment) -> bool {
+        self.somebody()
+            .is_some_and(|at| now.since(at) < SOMEBODY_ELSE)
+    }
+
+    fn somebody(&self) -> MutexGuard<'_, Option<Moment>> {
+        let somebody = self.somebody_else.lock();
+        somebody.unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What is known, and has it looked up again beside that when it is time.
-    fn known_or_renewed(self: &Arc<Self>, bootstrap: &Bootstrap) -> Option<Vec<IpAddr>> {
+    fn known_or_renewed(
+        self: &Arc<Self>,
+        bootstrap: &Bootstrap,
+        patience: Patience,
+    ) -> Option<Vec<IpAddr>> {
         let mut known = self.known();
         if known.addresses.is_empty() {
             return None;
@@ -106,18 +164,18 @@ impl Place {
             let place = Arc::clone(self);
             tokio::spawn(async move {
                 // What was known is kept when nobody knows better.
-                drop(place.renew().await);
+                drop(place.renew(patience).await);
             });
         }
         Some(known.addresses.clone())
     }
 
     /// Looks the name up and takes on what is found.
-    async fn renew(&self) -> Result<(), Fault> {
+    async fn renew(&self, patience: Patience) -> Result<(), Fault> {
         let Some((name, bootstrap)) = &self.name else {
             return Ok(());
         };
-        let found = bootstrap.look_up(*name).await;
+        let found = bootstrap.look_up(*name, patience).await;
         let mut known = self.known();
         known.is_being_renewed = false;
         let found = match found {
@@ -154,7 +212,7 @@ impl Place {
         }
         (known.doubted, known.until) = (now, now);
         drop(known);
-        let _addresses = self.known_or_renewed(bootstrap);
+        let _addresses = self.known_or_renewed(bootstrap, Patience::Long);
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -205,11 +263,16 @@ impl Place {
     ) -> Result<TlsStream<TcpStream>, Fault> {
         let (config, name) = (Arc::clone(&identity.config), identity.name.clone());
         let connector = TlsConnector::from(config);
+        let place = Arc::clone(self);
         self.reach(move |address| {
             let (connector, name) = (connector.clone(), name.clone());
+            let place = Arc::clone(&place);
             async move {
                 let stream = connect(address).await?;
-                Ok(connector.connect(name, stream).await?)
+                let _handshake = place.shake_hands();
+                let opened = connector.connect(name, stream).await;
+                place.note_somebody(opened.as_ref().is_err_and(trust::is_somebody_else));
+                Ok(opened?)
             }
         })
         .await

@@ -106,6 +106,14 @@ impl Port {
         Self::watch(socket, is_v4)
     }
 
+    /// One that is connected already.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub(super) fn of(socket: UdpSocket, server: SocketAddr) -> io::Result<Self> {
+        Self::watch(socket, server.is_ipv4())
+    }
+
     fn watch(socket: UdpSocket, is_v4: bool) -> io::Result<Self> {
         // The kernel would tell of each question that has left, too.
         let interest = Interest::READABLE | Interest::ERROR;
@@ -131,18 +139,8 @@ impl Port {
     ///
     /// # Errors
     /// What the kernel said, such as that nobody listens there.
-    pub(super) async fn send(&self, packet: &[u8]) -> io::Result<()> {
-        loop {
-            match self.socket.get_ref().send(packet) {
-                Ok(_all) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Nothing of this socket's waits to be sent, so the machine has no room.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Err(nix::errno::Errno::ENOBUFS.into());
-                }
-                Err(error) => return Err(error),
-            }
-        }
+    pub(super) fn send(&self, packet: &[u8]) -> io::Result<()> {
+        send(self.socket.get_ref(), packet)
     }
 
     /// Waits until something arrived and lets `receive` take it, as often as that finds nothing.
@@ -169,10 +167,8 @@ impl Port {
 ///
 /// # Errors
 /// What the kernel said, or that there is so much that something is wrong.
-fn empty(socket: &UdpSocket) -> io::Result<()> {
-    if let Some(error) = socket.take_error()? {
-        return Err(error);
-    }
+pub(super) fn empty(socket: &UdpSocket) -> io::Result<()> {
+    // An error that waits is told first.
     for _ in 0..LEFT_BEHIND {
         match socket.recv(&mut [0]) {
             Ok(_) => {}
@@ -183,13 +179,35 @@ fn empty(socket: &UdpSocket) -> io::Result<()> {
     Err(io::ErrorKind::Other.into())
 }
 
-fn new(server: SocketAddr) -> io::Result<UdpSocket> {
+/// A socket without a port yet, for a server of this family.
+///
+/// # Errors
+/// What the kernel said.
+pub(super) fn new(server: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(
         Domain::for_address(server),
         Type::DGRAM.nonblocking(),
         Some(Protocol::UDP),
     )?;
     Ok(socket.into())
+}
+
+/// Sends a packet by a connected socket of which nothing waits to be sent.
+///
+/// # Errors
+/// What the kernel said, such as that nobody listens there.
+pub(super) fn send(socket: &UdpSocket, packet: &[u8]) -> io::Result<()> {
+    loop {
+        match socket.send(packet) {
+            Ok(_all) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Nothing of this socket's waits to be sent, so the machine has no room.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(nix::errno::Errno::ENOBUFS.into());
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// A socket on a port that we draw.
@@ -212,7 +230,7 @@ fn draw(server: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 /// Whether ports may be left to the kernel's lot; found out once.
-fn kernel_draws_well() -> bool {
+pub(super) fn kernel_draws_well() -> bool {
     static DRAWS_WELL: OnceLock<bool> = OnceLock::new();
     *DRAWS_WELL.get_or_init(|| {
         let uname = nix::sys::utsname::uname().ok();
@@ -258,7 +276,7 @@ mod tests {
             let (mut ports, mut buffer) = (BTreeSet::new(), [0; 16]);
             for number in 0..2000_u16 {
                 let port = Port::open(address).unwrap();
-                port.send(&number.to_be_bytes()).await.unwrap();
+                port.send(&number.to_be_bytes()).unwrap();
                 let (length, from) = server.recv_from(&mut buffer).unwrap();
                 assert_eq!(buffer[..length], number.to_be_bytes());
                 server.send_to(&buffer[..length], from).unwrap();
@@ -283,13 +301,13 @@ mod tests {
         let address = server.local_addr().unwrap();
         let mut buffer = [0; 16];
         let first = Port::open(address).unwrap();
-        first.send(b"1").await.unwrap();
+        first.send(b"1").unwrap();
         let (_, before) = server.recv_from(&mut buffer).unwrap();
         server.send_to(b"queued", before).unwrap();
         first.give_back();
         let second = Port::open(address).unwrap();
         server.send_to(b"late", before).unwrap();
-        second.send(b"2").await.unwrap();
+        second.send(b"2").unwrap();
         let (_, from) = server.recv_from(&mut buffer).unwrap();
         assert_ne!(from, before);
         server.send_to(b"right", from).unwrap();
@@ -309,7 +327,7 @@ mod tests {
             socket.local_addr().unwrap()
         };
         let port = Port::open(closed).unwrap();
-        port.send(b"anybody?").await.unwrap();
+        port.send(b"anybody?").unwrap();
         let heard = port.when_readable(|socket| socket.recv(&mut [0; 16]));
         let error = heard.await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);

@@ -9,12 +9,11 @@ use std::time::Duration;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{
     ClientConfig, ConnectError, Connection, ConnectionError, Endpoint, ReadExactError,
-    ReadToEndError, TransportConfig, VarInt, WriteError,
+    TransportConfig, VarInt, WriteError,
 };
 
 use super::fault::Fault;
 use super::held::{Alive, Grip, Held};
-use super::https::LARGEST;
 use super::place::Place;
 use super::secure::Identity;
 use super::wire::Request;
@@ -68,14 +67,22 @@ impl Dial {
         })
     }
 
+    /// Where it leads.
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// Opens a connection. Nothing is sent before the handshake ends, since what is sent earlier
     /// can be replayed.
     pub(super) async fn open(self) -> Result<Connection, Fault> {
         let (config, name) = (self.config, self.name);
+        let place = Arc::clone(&self.place);
         self.place
             .reach(move |address| {
                 let (config, name) = (config.clone(), name.clone());
+                let place = Arc::clone(&place);
                 async move {
+                    let _handshake = place.shake_hands();
                     let any = match address {
                         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
                         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
@@ -85,7 +92,9 @@ impl Dial {
                     let connecting = endpoint
                         .connect_with(config, address, &name)
                         .map_err(|error| cannot_connect(&error))?;
-                    connecting.await.map_err(|error| fault_of(&error))
+                    let opened = connecting.await;
+                    place.note_somebody(opened.as_ref().is_err_and(is_somebody_else));
+                    opened.map_err(|error| fault_of(&error))
                 }
             })
             .await
@@ -99,6 +108,11 @@ impl Line {
             held: Held::new(clock.clone()),
             clock,
         }
+    }
+
+    /// Where it leads.
+    pub(super) fn place(&self) -> &Place {
+        self.dial.place()
     }
 
     /// Sends `request` and waits for its reply as long as the caller likes; the caller judges it.
@@ -118,6 +132,11 @@ impl Line {
         }
     }
 
+    /// Whether a second attempt would need another connection.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.held.is_doubtful()
+    }
+
     /// Opens a connection unless there is one.
     pub(super) fn warm(&self) {
         self.held.warm(|| self.dial.clone().open());
@@ -127,9 +146,9 @@ impl Line {
         let said = talk(&grip.connection, request.bytes()).await;
         match &said {
             Ok(_) => grip.heard.note(self.clock.now()),
-            Err(_) => self
-                .held
-                .let_go(|held| held.stable_id() == grip.connection.stable_id() && !held.is_alive()),
+            // It is gone; all else is the stream's fault.
+            Err(Fault::Io(_)) => self.held.let_go(grip.number),
+            Err(Fault::Said(_)) => {}
         }
         said
     }
@@ -159,21 +178,37 @@ async fn talk(connection: &Connection, message: &[u8]) -> Result<Vec<u8>, Fault>
             ReadExactError::ReadError(quinn::ReadError::ConnectionLost(error)) => fault_of(&error),
             _ => Fault::said("it ended the stream without an answer"),
         })?;
-    let reply = receive
-        .read_to_end(LARGEST)
+    // The message is whole when it is as long as it says; some servers leave the stream open.
+    let mut reply = vec![0; usize::from(u16::from_be_bytes(length))];
+    receive
+        .read_exact(&mut reply)
         .await
         .map_err(|error| match error {
-            ReadToEndError::Read(quinn::ReadError::ConnectionLost(error)) => fault_of(&error),
-            _ => Fault::said("it ended the stream within its answer"),
+            ReadExactError::ReadError(quinn::ReadError::ConnectionLost(error)) => fault_of(&error),
+            _ => Fault::said("its answer is not as long as it says"),
         })?;
-    if reply.len() != usize::from(u16::from_be_bytes(length)) {
-        return Err(Fault::said("its answer is not as long as it says"));
-    }
     Ok(reply)
 }
 
 fn cannot_connect(error: &ConnectError) -> Fault {
     Fault::said(format!("cannot connect: {error}"))
+}
+
+/// Whether a connection failed since the certificate was somebody else's: of that QUIC tells no more
+/// than the code of the alert (RFC 9001 section 4.8): bad_certificate, certificate_unknown, unknown_ca
+/// and decrypt_error.
+fn is_somebody_else(error: &ConnectionError) -> bool {
+    const BAD_CERTIFICATE: u64 = 0x100 + 42;
+    const CERTIFICATE_UNKNOWN: u64 = 0x100 + 46;
+    const UNKNOWN_CA: u64 = 0x100 + 48;
+    const DECRYPT_ERROR: u64 = 0x100 + 51;
+    let ConnectionError::TransportError(error) = error else {
+        return false;
+    };
+    matches!(
+        u64::from(error.code),
+        BAD_CERTIFICATE | CERTIFICATE_UNKNOWN | UNKNOWN_CA | DECRYPT_ERROR
+    )
 }
 
 /// Why a connection ended.

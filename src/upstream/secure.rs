@@ -45,9 +45,19 @@ impl Secure {
             let content = Files::disk()
                 .read(path, AuthorityFile::MAX_BYTES)
                 .map_err(|error| error.to_string());
-            let added = content.and_then(|pem| trust::add(&mut roots, &pem));
-            if let Err(error) = added {
-                tracing::error!(file = %path.display(), %error, "authorities cannot be read");
+            match content {
+                Ok(pem) => {
+                    let (read, skipped) = trust::add_good(&mut roots, &pem);
+                    if skipped > 0 {
+                        tracing::warn!(
+                            file = %path.display(), read, skipped,
+                            "some authorities cannot be read",
+                        );
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(file = %path.display(), %error, "authorities cannot be read");
+                }
             }
         }
         match trust::client_config(roots, clock) {

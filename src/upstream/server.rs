@@ -8,8 +8,8 @@ use super::latency::Latency;
 use super::way::{Around, Way};
 use super::wire::{Dress, rcode};
 use crate::clock::Moment;
-use crate::config::{Transport, UpstreamServer};
-use crate::name::Name;
+use crate::config::{Host, Transport, UpstreamServer};
+use crate::name::{Name, NameBuf};
 
 /// A resolver and what is known of it.
 #[derive(Debug)]
@@ -68,8 +68,12 @@ pub struct ServerStatus {
     pub address: Arc<str>,
     /// How it is reached.
     pub transport: Transport,
-    /// Whether it is asked only while others are silent.
-    pub is_fallback: bool,
+    /// The named groups it belongs to.
+    pub resolvers: Vec<Arc<str>>,
+    /// Whether it is among the household's for every name.
+    pub of_household: bool,
+    /// Its tier, where it is named first: 0 is asked first, each other while those before are silent.
+    pub tier: u8,
     /// Whether it answers.
     pub health: Health,
     /// Replies of any RCODE.
@@ -112,9 +116,20 @@ struct State {
     is_dead: bool,
     is_being_probed: bool,
     probe_at: Moment,
+    /// When the last probe ended.
+    probed: Moment,
     probe_wait: Duration,
     /// It does not understand EDNS, until then.
     plain_until: Moment,
+    /// Questions in a row that could not reach it, and until when it is left alone for that.
+    unreachable: u8,
+    rests_until: Moment,
+    rest: Duration,
+    /// How often it declined of late what another then answered.
+    overruled: u8,
+    /// The names' parents, each once, that a later tier answered and it did not, since it last answered
+    /// the household.
+    lost: Vec<u64>,
     /// It folds case, until then.
     folds_until: Moment,
     last_error: Option<String>,
@@ -123,7 +138,7 @@ struct State {
 /// Patience with a server whose round-trip time is unknown, and the most we ever have.
 const LONGEST_HEDGE: Duration = Duration::from_millis(400);
 /// The least, so that a hiccup of our own machine does not double our questions.
-const SHORTEST_HEDGE: Duration = Duration::from_millis(20);
+pub(super) const SHORTEST_HEDGE: Duration = Duration::from_millis(20);
 /// The least time after which somebody who was overtaken had ample time.
 const SHORTEST_AMPLE: Duration = Duration::from_millis(80);
 /// Between servers of about the same speed the order of the configuration decides.
@@ -136,6 +151,20 @@ const SILENT_QUESTIONS: u32 = 3;
 const SILENT_TIME: Duration = Duration::from_secs(1);
 const FIRST_PROBE: Duration = Duration::from_secs(1);
 const LONGEST_PROBE_WAIT: Duration = Duration::from_secs(30);
+/// How long the next tier waits for those before it, if they are not known to be silent: this long, or
+/// longer where their answers usually take long.
+const BEFORE_NEXT_TIER: (Duration, Duration) =
+    (Duration::from_millis(500), Duration::from_millis(1000));
+/// Questions in a row that could not reach a server before it is left alone for a while.
+const BREAKS_AT: u8 = 3;
+/// How long it is left alone, twice as long each time.
+const FIRST_REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_secs(30);
+/// What a server declined and others answered before they are asked first.
+const OVERRULED: u8 = 4;
+/// How many names of different parents in a row a later tier has to answer before it is asked first,
+/// though the server answers a neutral question: whoever owns a name can make one server fail with it.
+const LOST: usize = 8;
 /// How long we believe that a server does not understand EDNS.
 const PLAIN_TIME: Duration = Duration::from_secs(60);
 /// How long we believe that a server folds case.
@@ -165,8 +194,14 @@ impl Server {
                 is_dead: false,
                 is_being_probed: false,
                 probe_at: Moment::default(),
+                probed: Moment::default(),
                 probe_wait: FIRST_PROBE,
                 plain_until: Moment::default(),
+                unreachable: 0,
+                rests_until: Moment::default(),
+                rest: FIRST_REST,
+                overruled: 0,
+                lost: Vec::new(),
                 folds_until: Moment::default(),
                 last_error: None,
             }),
@@ -180,20 +215,77 @@ impl Server {
 
     /// How long to wait for it before another is asked too: as long as 19 of 20 replies take.
     pub(super) fn hedge(&self) -> Duration {
+        self.state().hedge()
+    }
+
+    /// How long to wait for it before one of the next tier is asked too.
+    pub(super) fn before_next_tier(&self) -> Duration {
+        let (least, most) = BEFORE_NEXT_TIER;
+        let p95 = self.state().latency.p95().unwrap_or_default();
+        (p95 * 3 / 2).clamp(least, most)
+    }
+
+    /// When it was last heard.
+    pub(super) fn heard(&self) -> Moment {
+        self.state().heard
+    }
+
+    /// Whether `other` may be the same operator's: both have a name of the same domain, or no name.
+    pub(super) fn has_operator_of(&self, other: &Self) -> bool {
+        self.operator() == other.operator()
+    }
+
+    /// The domain of its name.
+    fn operator(&self) -> Option<NameBuf> {
+        let name = match (&self.config.tls_name, &self.config.host) {
+            (Some(name), _) | (None, Host::Name { name, .. }) => NameBuf::parse(name).ok()?,
+            (None, Host::Addresses(_)) => return None,
+        };
+        Some(NameBuf::from(name.as_ref().registrable_guess()))
+    }
+
+    /// Whether `other` is at the same address.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        let mut addresses = self.config.addresses().iter();
+        addresses.any(|it| other.config.addresses().iter().any(|at| at.ip() == it.ip()))
+    }
+
+    /// Whether nobody else can read what it is asked.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.config.transport.is_encrypted()
+    }
+
+    /// Whether several questions in a row had no sign of life from it.
+    pub(super) fn is_out_of_reach(&self) -> bool {
+        self.state().silent >= SILENT_QUESTIONS
+    }
+
+    /// Whether it is to be left alone, since it could not be reached again and again.
+    pub(super) fn rests(&self, now: Moment) -> bool {
         let state = self.state();
-        let usual = state.latency.p95().or_else(|| state.rtt.map(|rtt| rtt * 3));
-        usual.map_or(LONGEST_HEDGE, |time| {
-            time.clamp(SHORTEST_HEDGE, LONGEST_HEDGE)
-        })
+        state.unreachable >= BREAKS_AT && now < state.rests_until
     }
 
     /// After what time it is its fault that another was quicker.
     pub(super) fn ample(&self) -> Duration {
-        let rtt = self.state().rtt;
-        let ample = rtt.map_or(LONGEST_HEDGE, |rtt| {
-            (rtt * 3).clamp(SHORTEST_AMPLE, LONGEST_HEDGE)
-        });
-        ample.max(self.hedge())
+        self.state().ample()
+    }
+
+    /// How a question goes to it in the clear: with EDNS or not, what it has on, and how long to wait
+    /// before another is asked too (`has_others`), or the same once more.
+    pub(super) fn plan(&self, now: Moment, has_others: bool) -> (bool, Dress, Duration) {
+        let state = self.state();
+        let dress = if self.mixed_case && state.folds_until <= now {
+            Dress::MixedCase
+        } else {
+            Dress::Plain
+        };
+        let patience = if has_others {
+            state.hedge()
+        } else {
+            state.ample()
+        };
+        (state.plain_until <= now, dress, patience)
     }
 
     /// How slow it is, roughly, to compare with others; unknown counts as quick.
@@ -256,16 +348,31 @@ impl Server {
     pub(super) fn end_probe(&self, now: Moment) {
         let mut state = self.state();
         state.is_being_probed = false;
+        state.probed = now;
         if state.health == Health::Failing {
             state.probe_at = now.after(state.probe_wait);
             state.probe_wait = LONGEST_PROBE_WAIT.min(state.probe_wait * 2);
         }
     }
 
-    /// It replied with `rcode`, `rtt` after being asked.
+    /// It replied with `rcode`, `rtt` after being asked what the household wanted to know.
     pub(super) fn note_reply(&self, rcode: u16, rtt: Duration, now: Moment, shown: Shown) {
         let mut state = self.state();
-        state.silent = 0;
+        if is_answer(rcode) {
+            state.lost.clear();
+        }
+        self.take_reply(&mut state, rcode, rtt, now, shown);
+    }
+
+    /// The same after a question that every resolver can answer. That it can tells nothing of names
+    /// that it cannot.
+    pub(super) fn note_neutral_reply(&self, rcode: u16, rtt: Duration, now: Moment, shown: Shown) {
+        self.take_reply(&mut self.state(), rcode, rtt, now, shown);
+    }
+
+    fn take_reply(&self, state: &mut State, rcode: u16, rtt: Duration, now: Moment, shown: Shown) {
+        (state.silent, state.unreachable) = (0, 0);
+        state.rest = FIRST_REST;
         state.heard = now;
         // RFC 6298 section 2.3, without the variance.
         let smooth = |old: Option<Duration>| Some(old.map_or(rtt, |old| (old * 7 + rtt) / 8));
@@ -281,9 +388,10 @@ impl Server {
             self.revivals.fetch_add(1, Ordering::Relaxed);
             tracing::info!(server = %self.label, "upstream answers again");
         }
-        if matches!(rcode, rcode::NOERROR | rcode::NXDOMAIN) {
+        if is_answer(rcode) {
             state.health = Health::Healthy;
             state.probe_wait = FIRST_PROBE;
+            state.overruled /= 2;
         } else {
             state.note_failure(shown, || rcode::label(rcode));
             if state.health == Health::Unknown {
@@ -292,9 +400,55 @@ impl Server {
         }
     }
 
-    /// It declined a question that another server then answered.
+    /// It declined a question that another server then answered. `is_unwilling` says that it does not
+    /// want to serve us; else it may have been the question, and only who declines again and again is
+    /// asked later.
+    pub(super) fn note_overruled(&self, is_unwilling: bool, now: Moment) {
+        let mut state = self.state();
+        state.overruled = OVERRULED.min(state.overruled + 1);
+        if is_unwilling || state.overruled == OVERRULED {
+            state.demote(now);
+        }
+    }
+
+    /// A later tier answered a name below `parent` that it declined, or left lying while it answered
+    /// others. That may be the name's doing, so that it stays first; whether a neutral question has to
+    /// tell.
+    pub(super) fn note_lost(&self, parent: u64, now: Moment) -> bool {
+        let mut state = self.state();
+        if state.lost.len() < LOST && !state.lost.contains(&parent) {
+            state.lost.push(parent);
+        }
+        if state.lost.len() == LOST {
+            state.demote(now);
+        }
+        state.overruled = OVERRULED.min(state.overruled + 1);
+        state.overruled == OVERRULED && state.health != Health::Failing
+    }
+
+    /// It declined what every resolver can answer.
     pub(super) fn note_unwilling(&self, now: Moment) {
         self.state().demote(now);
+    }
+
+    /// Whether only an answer to the household shows that it is well: it answers neutral questions.
+    pub(super) fn is_lost(&self) -> bool {
+        self.state().lost.len() == LOST
+    }
+
+    /// Whether it was heard so late after `asked` that it can have had that question by then.
+    pub(super) fn was_heard_after(&self, asked: Moment) -> bool {
+        let state = self.state();
+        state.heard > asked.after(state.rtt.unwrap_or_default() * 2)
+    }
+
+    /// Whether it answers again, if it is failing, is found out next.
+    pub(super) fn probe_soon(&self, now: Moment) {
+        let mut state = self.state();
+        let is_rested = now.since(state.probed) >= FIRST_PROBE;
+        if state.health == Health::Failing && (state.probe_wait == FIRST_PROBE || is_rested) {
+            state.probe_at = now;
+        }
     }
 
     /// Another server answered a question first that this one was given ample time for.
@@ -323,6 +477,11 @@ impl Server {
             state.silent_since = asked;
         }
         state.silent = state.silent.saturating_add(1);
+        state.unreachable = state.unreachable.saturating_add(1);
+        if state.unreachable >= BREAKS_AT && state.rests_until <= now {
+            state.rests_until = now.after(state.rest);
+            state.rest = LONGEST_REST.min(state.rest * 2);
+        }
         state.note_failure(shown, error);
         state.demote(now);
     }
@@ -367,7 +526,9 @@ impl Server {
             domain: None,
             address: Arc::clone(&self.label),
             transport: self.config.transport,
-            is_fallback: false,
+            resolvers: Vec::new(),
+            of_household: false,
+            tier: 0,
             health: if state.is_dead {
                 Health::Dead
             } else {
@@ -389,7 +550,26 @@ impl Server {
     }
 }
 
+/// Whether an RCODE is that of an answer.
+fn is_answer(rcode: u16) -> bool {
+    matches!(rcode, rcode::NOERROR | rcode::NXDOMAIN)
+}
+
 impl State {
+    fn hedge(&self) -> Duration {
+        let usual = self.latency.p95().or_else(|| self.rtt.map(|rtt| rtt * 3));
+        usual.map_or(LONGEST_HEDGE, |time| {
+            time.clamp(SHORTEST_HEDGE, LONGEST_HEDGE)
+        })
+    }
+
+    fn ample(&self) -> Duration {
+        let ample = self.rtt.map_or(LONGEST_HEDGE, |rtt| {
+            (rtt * 3).clamp(SHORTEST_AMPLE, LONGEST_HEDGE)
+        });
+        ample.max(self.hedge())
+    }
+
     fn demote(&mut self, now: Moment) {
         if self.health != Health::Failing {
             self.health = Health::Failing;
@@ -418,15 +598,21 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::clock::{ManualTime, Timestamp};
     use crate::upstream::bootstrap::Bootstrap;
     use crate::upstream::group::Group;
 
     fn server() -> Server {
+        let address = "192.0.2.1:53".parse().unwrap();
+        alone(&UpstreamServer::at(address, Transport::Udp))
+    }
+
+    /// The server `config` speaks of, which nobody's certificate reaches.
+    pub(in crate::upstream) fn alone(config: &UpstreamServer) -> Server {
         let clock = ManualTime::starting_at(Timestamp::UNIX_EPOCH).clock();
-        let nobody = Group::new(None, Vec::new(), Vec::new());
+        let nobody = Group::new(None, []);
         let around = Around {
             bootstrap: Bootstrap::new(nobody, clock.clone(), Duration::ZERO),
             clock,
@@ -434,8 +620,7 @@ mod tests {
             revivals: Arc::default(),
             secure: None,
         };
-        let address = "192.0.2.1:53".parse().unwrap();
-        Server::new(&UpstreamServer::at(address, Transport::Udp), &around)
+        Server::new(config, &around)
     }
 
     fn millis(millis: u64) -> Moment {
@@ -494,6 +679,80 @@ mod tests {
         server.note_reply(0, Duration::from_millis(2), millis(0), Shown::Yes);
         server.end_probe(millis(2502));
         assert!(!server.is_failing());
+    }
+
+    #[test]
+    fn who_cannot_be_reached_again_and_again_rests_longer_and_longer() {
+        let server = server();
+        let fail = |at| {
+            let error = || "refused".to_owned();
+            server.note_unreachable(error, millis(at), millis(at), Shown::Yes);
+        };
+        fail(0);
+        fail(1);
+        assert!(!server.rests(millis(1)), "twice may be chance");
+        fail(2);
+        assert!(server.rests(millis(2)) && server.rests(millis(1001)));
+        // Others that were under way then make it no longer.
+        fail(3);
+        assert!(!server.rests(millis(1002)));
+        fail(1002);
+        assert!(server.rests(millis(3001)) && !server.rests(millis(3002)));
+        server.note_reply(0, Duration::from_millis(2), millis(3002), Shown::Yes);
+        for at in 4000..4003 {
+            fail(at);
+        }
+        assert!(server.rests(millis(5001)) && !server.rests(millis(5002)));
+    }
+
+    #[test]
+    fn who_declines_what_others_answer_is_asked_later() {
+        let server = server();
+        for at in 0..3 {
+            server.note_overruled(false, millis(at));
+        }
+        server.note_reply(0, Duration::from_millis(2), millis(3), Shown::Yes);
+        for at in 4..6 {
+            server.note_overruled(false, millis(at));
+            assert!(!server.is_failing(), "it answered between");
+        }
+        server.note_overruled(false, millis(6));
+        assert!(server.is_failing());
+    }
+
+    #[test]
+    fn who_loses_single_names_to_a_later_tier_stays_first() {
+        let server = server();
+        let lose = |parents: std::ops::Range<u64>| {
+            parents
+                .map(|parent| server.note_lost(parent, millis(0)))
+                .collect::<Vec<_>>()
+        };
+        // More of the same is no more; the fourth decline is looked into.
+        assert_eq!(lose(0..4), [false, false, false, true]);
+        assert_eq!(lose(0..4), [true; 4]);
+        assert!(!server.is_failing() && !server.is_lost());
+        server.note_neutral_reply(0, Duration::from_millis(2), millis(1), Shown::Yes);
+        lose(4..7);
+        assert!(!server.is_failing());
+        // One answer to the household, and it begins anew.
+        server.note_reply(0, Duration::from_millis(2), millis(2), Shown::Yes);
+        lose(7..14);
+        assert!(!server.is_failing());
+        lose(14..15);
+        assert!(server.is_failing() && server.is_lost());
+        server.note_reply(3, Duration::from_millis(2), millis(3), Shown::Yes);
+        assert!(!server.is_failing() && !server.is_lost());
+    }
+
+    #[test]
+    fn what_was_on_its_way_already_is_no_word_about_a_question() {
+        let server = server();
+        server.note_reply(0, Duration::from_millis(20), millis(100), Shown::Yes);
+        assert!(!server.was_heard_after(millis(100)));
+        // Asked a moment before that reply came in.
+        assert!(!server.was_heard_after(millis(90)));
+        assert!(server.was_heard_after(millis(50)));
     }
 
     #[test]

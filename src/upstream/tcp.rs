@@ -83,6 +83,11 @@ impl Pool {
         }
     }
 
+    /// Where it leads.
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// Sends `request` and waits for its reply as long as the caller likes. `is_retry` says that
     /// an earlier attempt is still without reply, which makes a quiet connection suspicious.
     ///
@@ -130,6 +135,13 @@ impl Pool {
         });
         *current = Some(line.clone());
         (line, false)
+    }
+
+    /// Whether a second attempt would need another connection.
+    pub(super) fn is_doubtful(&self) -> bool {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = current.as_ref().filter(|line| !line.calls.is_closed());
+        line.is_some_and(|line| line.heard.is_doubtful(self.clock.now()))
     }
 
     /// Opens a connection unless there is one.

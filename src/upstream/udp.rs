@@ -23,10 +23,38 @@ pub(super) enum Heard {
     Guessing,
 }
 
+/// What a packet is to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packet {
+    /// Its reply, with the name as it was asked.
+    Reply,
+    /// A header that says the server did not understand.
+    Bare,
+    /// Its reply, cut.
+    Truncated,
+    /// Its reply but for the case of letters.
+    Folded,
+    /// Not its reply.
+    Stranger,
+}
+
+impl Packet {
+    /// What was heard by it, if it is not a stranger's.
+    pub(super) fn heard(self, packet: &[u8]) -> Option<Heard> {
+        match self {
+            Self::Reply => Some(Heard::Reply(packet.to_vec())),
+            Self::Bare => Some(Heard::Bare(packet.to_vec())),
+            Self::Truncated => Some(Heard::Truncated),
+            Self::Folded => Some(Heard::Folded),
+            Self::Stranger => None,
+        }
+    }
+}
+
 /// Packets that are no reply before we go over to TCP.
-const STRANGERS: usize = 32;
+pub(super) const STRANGERS: usize = 32;
 /// Above what we say we take (1232), for servers that do not listen.
-const LARGEST: usize = 4096;
+pub(super) const LARGEST: usize = 4096;
 
 /// Sends `request` and waits for what comes back, as long as the caller likes.
 ///
@@ -38,10 +66,28 @@ pub(super) async fn ask(
     request: &Request,
 ) -> io::Result<Heard> {
     let port = Port::open(address)?;
-    port.send(request.bytes()).await?;
-    let mut strangers = 0;
+    port.send(request.bytes())?;
+    listen(server, address, port, request, 0).await
+}
+
+/// Waits for the reply to `request`, which left by `port`, where so many `strangers` have come in.
+///
+/// # Errors
+/// As [`ask`].
+pub(super) async fn listen(
+    server: &Server,
+    address: SocketAddr,
+    port: Port,
+    request: &Request,
+    mut strangers: usize,
+) -> io::Result<Heard> {
     loop {
-        let received = port.when_readable(|socket| receive(socket, address, request));
+        let received = port.when_readable(|socket| {
+            // On the stack of this call, so that no waiting attempt carries it.
+            let mut buffer = [0; LARGEST];
+            let packet = receive(socket, &mut buffer, address, request)?;
+            Ok(packet.0.heard(packet.1))
+        });
         match received.await? {
             Some(heard @ Heard::Reply(_)) => {
                 port.give_back();
@@ -59,29 +105,38 @@ pub(super) async fn ask(
     }
 }
 
-/// Takes one packet; None is a stranger's.
-fn receive(
+/// Takes one packet into `buffer`; what it is to `request`, and its octets. A reply has the name as it
+/// was asked.
+///
+/// # Errors
+/// What the system said.
+pub(super) fn receive<'b>(
     socket: &UdpSocket,
-    address: SocketAddr,
+    buffer: &'b mut [u8; LARGEST],
+    server: SocketAddr,
     request: &Request,
-) -> io::Result<Option<Heard>> {
-    // On the stack of this call, so that no waiting attempt carries it.
-    let mut buffer = [0; LARGEST];
-    let (count, from) = socket.recv_from(&mut buffer)?;
+) -> io::Result<(Packet, &'b [u8])> {
+    let (count, from) = socket.recv_from(buffer)?;
     let packet = &mut buffer[..count];
     // The kernel filters once the socket is connected; what came in between opening and
     // connecting may be from anybody.
-    if from.ip() != address.ip() || from.port() != address.port() {
-        return Ok(None);
-    }
-    Ok(match request.judge(packet) {
-        Match::Exact if is_truncated(packet) || count == LARGEST => Some(Heard::Truncated),
+    let is_from_there = from.ip() == server.ip() && from.port() == server.port();
+    let what = match is_from_there {
+        true => judge(packet, request),
+        false => Packet::Stranger,
+    };
+    Ok((what, packet))
+}
+
+fn judge(packet: &mut [u8], request: &Request) -> Packet {
+    match request.judge(packet) {
+        Match::Exact if is_truncated(packet) || packet.len() == LARGEST => Packet::Truncated,
         Match::Exact => {
             request.unmix(packet);
-            Some(Heard::Reply(packet.to_vec()))
+            Packet::Reply
         }
-        Match::Bare => Some(Heard::Bare(packet.to_vec())),
-        Match::Folded => Some(Heard::Folded),
-        Match::Stranger => None,
-    })
+        Match::Bare => Packet::Bare,
+        Match::Folded => Packet::Folded,
+        Match::Stranger => Packet::Stranger,
+    }
 }

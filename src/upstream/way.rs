@@ -13,7 +13,7 @@ use super::tcp::Pool;
 use super::wire::{Match, Request};
 #[cfg(feature = "quic")]
 use super::{h3, quic};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::config::{Host, Transport, UpstreamServer};
 
 /// What servers have in common.
@@ -56,8 +56,8 @@ impl Way {
     }
 
     fn open(server: &UpstreamServer, around: &Around) -> Result<Self, Fault> {
-        let place = Place::new(server, &around.bootstrap);
         let clock = around.clock.clone();
+        let place = Place::new(server, &around.bootstrap, clock.clone());
         let plain = |place| Pool::new(place, None, clock.clone());
         let identity = |alpn: &[u8]| {
             let secure = around.secure.as_ref();
@@ -120,6 +120,47 @@ impl Way {
             #[cfg(feature = "quic")]
             Self::H3(line) => line.warm(),
             Self::Udp(..) | Self::Tcp(_) | Self::Closed(_) => {}
+        }
+    }
+
+    /// Whether an encrypted connection is on its way, with signs of life.
+    pub(super) fn is_being_opened(&self) -> bool {
+        match self {
+            Self::Tls(pool) => pool.place().is_shaking_hands(),
+            Self::Https(line) => line.place().is_shaking_hands(),
+            #[cfg(feature = "quic")]
+            Self::Quic(line) => line.place().is_shaking_hands(),
+            #[cfg(feature = "quic")]
+            Self::H3(line) => line.place().is_shaking_hands(),
+            Self::Udp(..) | Self::Tcp(_) | Self::Closed(_) => false,
+        }
+    }
+
+    /// Whether a question that is without a reply may have been lost, so that it helps to repeat it: a
+    /// datagram always, on a connection only where that was quiet for long.
+    pub(super) fn may_be_lost(&self) -> bool {
+        match self {
+            Self::Udp(..) => true,
+            Self::Tcp(pool) | Self::Tls(pool) => pool.is_doubtful(),
+            Self::Https(line) => line.is_doubtful(),
+            #[cfg(feature = "quic")]
+            Self::Quic(line) => line.is_doubtful(),
+            #[cfg(feature = "quic")]
+            Self::H3(line) => line.is_doubtful(),
+            Self::Closed(_) => false,
+        }
+    }
+
+    /// Whether somebody else answered where the server should be, a moment ago.
+    pub(super) fn is_somebody_else(&self, now: Moment) -> bool {
+        match self {
+            Self::Tls(pool) => pool.place().is_somebody_else(now),
+            Self::Https(line) => line.place().is_somebody_else(now),
+            #[cfg(feature = "quic")]
+            Self::Quic(line) => line.place().is_somebody_else(now),
+            #[cfg(feature = "quic")]
+            Self::H3(line) => line.place().is_somebody_else(now),
+            Self::Udp(..) | Self::Tcp(_) | Self::Closed(_) => false,
         }
     }
 

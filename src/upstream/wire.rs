@@ -141,6 +141,11 @@ impl Request {
         &self.bytes
     }
 
+    /// Whether it speaks EDNS.
+    pub(super) fn has_edns(&self) -> bool {
+        self.bytes[11] > 0
+    }
+
     /// Its id.
     pub(super) fn id(&self) -> u16 {
         u16::from_be_bytes([self.bytes[0], self.bytes[1]])
@@ -264,6 +269,7 @@ mod tests {
             qtype,
             dnssec_ok: false,
             checking_disabled: false,
+            via: 0,
         }
     }
 

@@ -25,6 +25,7 @@ import dns.rdataclass
 import dns.rdatatype
 
 PATIENCE = 15
+ATTEMPTS = 5
 SENTINEL = 0xFEFE
 
 
@@ -136,17 +137,26 @@ def ask(words):
 
 
 def datagrams(sock, octets, options):
-    """Asks; what is answered after it, and not before it, shows silence."""
-    sock.send(octets)
-    if "sentinel" in options:
-        sentinel = dns.message.make_query("localhost", "A", id=SENTINEL)
-        sock.send(sentinel.to_wire())
-    while True:
-        said = sock.recv(65535)
-        if said[:2] == SENTINEL.to_bytes(2, "big"):
-            return "silence"
-        if said[:2] == octets[:2] or "any-id" in options:
-            return text_of(said)
+    """Asks, more than once as all clients do, since a datagram may be lost while addresses change.
+
+    What is answered after it, and not before it, shows silence.
+    """
+    sock.settimeout(PATIENCE / ATTEMPTS)
+    for _ in range(ATTEMPTS):
+        sock.send(octets)
+        if "sentinel" in options:
+            sentinel = dns.message.make_query("localhost", "A", id=SENTINEL)
+            sock.send(sentinel.to_wire())
+        try:
+            while True:
+                said = sock.recv(65535)
+                if said[:2] == SENTINEL.to_bytes(2, "big"):
+                    return "silence"
+                if said[:2] == octets[:2] or "any-id" in options:
+                    return text_of(said)
+        except TimeoutError:
+            continue
+    return "silence"
 
 
 SORTS = {

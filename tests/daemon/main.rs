@@ -6,11 +6,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[cfg(feature = "acme")]
+#[path = "../support/pebble.rs"]
+mod pebble;
 #[path = "../support/skip.rs"]
 mod skip;
 #[path = "../support/daemon/mod.rs"]
 mod support;
 
+#[cfg(feature = "acme")]
+mod acme;
 mod apart;
 mod control;
 mod devices;
@@ -23,5 +28,9 @@ mod privacy;
 mod proof;
 mod regression;
 mod reload;
+mod resolvers;
 mod transport;
 mod ways_round;
+
+#[cfg(feature = "acme")]
+use support::home::free_port;

@@ -111,6 +111,7 @@ fn a_lease_that_comes_or_goes_is_seen_and_shown() {
     std::fs::remove_file(home.path("leases")).unwrap();
     shows("mias-tablet.home.arpa", &[]);
     assert_eq!(home.ask(&ask("tv.home.arpa", rtype::A)).rcode(), 3);
+    home.has_said("1 line cannot be read");
     let log = home.log();
     assert_eq!(log.matches("1 line cannot be read").count(), 1, "{log}");
 }

@@ -1,8 +1,13 @@
 //! A home without files: the household's own authority, and the pages that help to install it.
 
 use std::process::Command;
+use std::sync::Arc;
 
-use crate::house::NAME;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::house::{NAME, PHONE, Talk};
 use crate::skip::skip;
 use crate::support::Home;
 use crate::support::Reply;
@@ -141,4 +146,67 @@ fn pages_help_to_install_the_authority_and_tell_no_ids() {
     let (head, _) = own.get("/no/such/page", &[]);
     assert!(head.starts_with("http/1.1 404"), "{head}");
     assert!(!own.home.log().contains(id), "an id in the log");
+}
+
+#[test]
+fn a_profile_is_signed_by_the_home() {
+    let own = Own::open();
+    own.hedgerow(&["device", "name", "02:00:5e:10:00:01", "phone"]);
+    let socket = own.home.path("../run/control.sock");
+    let invite = ["device", "invite", "phone", "--format", "mobileconfig"];
+    let socket = ["--socket", socket.to_str().unwrap()];
+    let output = own.home.hedgerow(&[&invite[..], &socket].concat());
+    let profile = own.home.path("profile");
+    std::fs::write(&profile, &output.stdout).unwrap();
+    let verify = ["cms", "-verify", "-binary", "-inform", "DER"];
+    let verified = Command::new("openssl")
+        .args(verify)
+        .args(["-purpose", "any", "-CAfile"])
+        .arg(own.home.path("root.pem"))
+        .arg("-in")
+        .arg(&profile)
+        .output();
+    let Ok(verified) = verified else {
+        return skip("`openssl` is missing");
+    };
+    assert!(verified.status.success(), "{verified:?}");
+    let text = String::from_utf8(verified.stdout).unwrap();
+    assert!(
+        text.starts_with("<?xml") && text.ends_with("</plist>\n"),
+        "{text}"
+    );
+    assert!(text.contains("com.apple.dnsSettings.managed"), "{text}");
+}
+
+#[test]
+fn who_is_not_at_home_sees_no_address_of_it() {
+    let port = free_port();
+    let home = Home::start(&format!(
+        "[server]\nserve = [\"127.0.0.1/32\", \"::1/128\"]\n\n[encrypted]\nname = \"{NAME}\"\n\
+         doh = [\"127.0.0.1:{port}\"]\n\n[[device]]\nname = \"phone\"\nprofile = \"adult\"\n\
+         ids = [\"{PHONE}\"]\n{CONFIG}"
+    ));
+    let socket = home.path("../run/control.sock");
+    let show = ["encrypted", "show", "--for", "ca", "--socket"];
+    let root = home.hedgerow(&[&show[..], &[socket.to_str().unwrap()]].concat());
+    let root = CertificateDer::from_pem_slice(&root.stdout).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(root).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let client = Arc::new(client);
+    let shows_address = |from: &str| {
+        let to = ([127, 0, 0, 1], port).into();
+        let mut talk = Talk::open(to, from, NAME, Arc::clone(&client));
+        let stream = &mut talk.stream;
+        stream.conn.complete_io(&mut stream.sock).unwrap();
+        let chain = stream.conn.peer_certificates().unwrap();
+        chain[0].windows(4).any(|it| it == [127, 0, 0, 1])
+    };
+    assert!(shows_address("127.0.0.1"));
+    assert!(!shows_address("127.0.0.2"));
 }

@@ -57,6 +57,21 @@ fn questions_come_by_get_and_by_post() {
 }
 
 #[test]
+fn padded_questions_get_padded_answers() {
+    let house = House::open("");
+    let mut http = house.http("127.0.0.1", NAME);
+    let padded = ask("desk.example", rtype::A)
+        .edns(1232)
+        .option(12, &[0; 20]);
+    let (_, _, body) = http.request(&post("/dns-query", &padded.octets()));
+    // RFC 8467 section 4.1.
+    assert_eq!(body.len(), 468);
+    let plain = ask("desk.example", rtype::A).edns(1232);
+    let (_, _, body) = http.request(&post("/dns-query", &plain.octets()));
+    assert!(body.len() < 300, "{}", body.len());
+}
+
+#[test]
 fn what_is_no_question_is_told_by_its_status() {
     let house = House::open("");
     let question = ask("desk.example", rtype::A).octets();

@@ -1,5 +1,6 @@
 //! DNS over TLS (RFC 7858).
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use rustls::HandshakeKind;
 use crate::house::{House, NAME, Talk};
 use crate::skip::skip;
 use crate::support::wire::{ask, rtype};
-use crate::support::{Gate, Say};
+use crate::support::{Gate, Say, wait_for};
 
 #[test]
 fn questions_are_answered_as_they_are_ready() {
@@ -105,8 +106,17 @@ fn junk_ends_a_connection_and_the_next_one_is_served() {
 #[test]
 fn only_versions_and_suites_that_are_safe_are_spoken() {
     let house = House::open("");
+    for to in [house.tls, house.https] {
+        if !only_what_is_safe_is_spoken_at(to) {
+            return skip("`openssl` is missing");
+        }
+    }
+}
+
+/// Asks with `openssl` what is spoken at `to`; whether there is one.
+fn only_what_is_safe_is_spoken_at(to: SocketAddr) -> bool {
     let connect = |arguments: &[&str]| {
-        let to = house.tls.to_string();
+        let to = to.to_string();
         std::process::Command::new("openssl")
             .args(["s_client", "-connect", &to, "-servername", NAME])
             .args(arguments)
@@ -114,7 +124,7 @@ fn only_versions_and_suites_that_are_safe_are_spoken() {
             .output()
     };
     if connect(&[]).is_err() {
-        return skip("`openssl` is missing");
+        return false;
     }
     let speaks = |arguments: &[&str]| {
         let output = connect(arguments).unwrap();
@@ -143,4 +153,62 @@ fn only_versions_and_suites_that_are_safe_are_spoken() {
     ] {
         assert!(!speaks(bad), "{bad:?}");
     }
+    true
+}
+
+#[test]
+fn each_door_speaks_its_own_protocols_alone() {
+    let house = House::open("");
+    let (tls, https) = (house.tls, house.https);
+    for (to, offered, spoken) in [
+        // RFC 7858 knows no names of protocols; whoever gives some gives one of ours (RFC 7301
+        // section 3.2).
+        (tls, &[][..], Ok(None)),
+        (tls, &[&b"dot"[..]], Ok(Some(&b"dot"[..]))),
+        (tls, &[b"h2"], Err(())),
+        (tls, &[b"doq"], Err(())),
+        (https, &[], Ok(None)),
+        (https, &[b"http/1.1"], Ok(Some(b"http/1.1"))),
+        (https, &[b"http/1.1", b"h2"], Ok(Some(b"h2"))),
+        (https, &[b"dot"], Err(())),
+        (https, &[b"acme-tls/1"], Err(())),
+    ] {
+        let mut talk = Talk::open(to, "127.0.0.1", NAME, Arc::new(house.client(offered)));
+        let stream = &mut talk.stream;
+        let shaken = stream.conn.complete_io(&mut stream.sock);
+        let found = shaken.map(|_| stream.conn.alpn_protocol().map(<[u8]>::to_vec));
+        let spoken = spoken.map(|it: Option<&[u8]>| it.map(<[u8]>::to_vec));
+        assert_eq!(found.map_err(drop), spoken, "{to} {offered:?}");
+    }
+}
+
+#[test]
+fn a_new_certificate_is_shown_to_newcomers_and_ends_no_connection() {
+    let house = House::open("");
+    let mut before = house.dot();
+    let asked = ask("desk.example", rtype::A);
+    before.ask(&asked);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new([NAME.to_owned()]).unwrap();
+    let own = params.self_signed(&key).unwrap();
+    house.home.write("key.pem", &key.serialize_pem());
+    house.home.write("cert.pem", &own.pem());
+    house.hedgerow(&["reload"]);
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(own.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let client = Arc::new(client);
+    let mut after = wait_for("the new certificate", || {
+        let mut talk = Talk::open(house.tls, "127.0.0.1", NAME, Arc::clone(&client));
+        let stream = &mut talk.stream;
+        stream.conn.complete_io(&mut stream.sock).ok()?;
+        Some(talk)
+    });
+    assert_eq!(after.ask(&asked).answers(), ["A 0.0.0.0"]);
+    assert_eq!(before.ask(&asked).answers(), ["A 0.0.0.0"]);
 }

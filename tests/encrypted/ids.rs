@@ -4,7 +4,7 @@ use hickory_proto::op::ResponseCode;
 
 use crate::house::{House, NAME, PHONE, post};
 use crate::support::wire::{ask, rtype};
-use crate::support::{Reply, Say, wait_for};
+use crate::support::{Connection, Reply, Say, wait_for};
 
 /// Somewhere on the internet.
 const AWAY: &str = "127.0.0.2";
@@ -38,8 +38,9 @@ fn an_id_names_a_device_from_everywhere() {
     // Without one it is who is at its address.
     let mut talk = house.dot();
     as_phone(talk.ask(&ask("desk.example", rtype::A)).answers());
-    let log = house.hedgerow(&["log"]);
-    assert!(log.contains("phone"), "{log}");
+    wait_for("the phone in the log", || {
+        house.hedgerow(&["log"]).contains("phone").then_some(())
+    });
     let shown = house.hedgerow(&["device", "list"]);
     assert!(
         shown.contains("id mzxw…") && !shown.contains(PHONE),
@@ -85,6 +86,87 @@ fn nobody_from_elsewhere_is_served_without_an_id_that_is_known() {
     let reply = talk.ask(&ask("phone.example", rtype::A).edns(1232));
     assert_eq!(reply.code(), ResponseCode::Refused);
     assert_eq!(reply.ede_code(), Some(18));
+}
+
+/// Whether the handshake of a connection ends well.
+fn shakes_hands(house: &House, from: &str) -> bool {
+    let mut talk = house.http(from, NAME);
+    let stream = &mut talk.stream;
+    stream.conn.complete_io(&mut stream.sock).is_ok()
+}
+
+#[test]
+fn a_stranger_that_looks_around_is_sent_away() {
+    let house = House::open("");
+    let get = |page: usize| format!("GET /{page} HTTP/1.1\r\nhost: {NAME}\r\n\r\n").into_bytes();
+    let mut away = house.http(AWAY, NAME);
+    for page in 0..4 {
+        assert_eq!(away.request(&get(page)).0, 404, "{page}");
+    }
+    drop(std::io::Write::write_all(&mut away.stream, &get(4)));
+    assert!(away.response().is_none(), "that was enough");
+    let mut home = house.http("127.0.0.1", NAME);
+    for page in 0..9 {
+        assert_eq!(home.request(&get(page)).0, 404, "{page}");
+    }
+}
+
+#[test]
+fn handshakes_from_outside_are_not_free() {
+    let limits = "[limits]\nencrypted-connections = 1000\nencrypted-per-client = 1000\nmemory = \"64 MiB\"\n";
+    let house = House::open(limits);
+    let shaken = (0..400).take_while(|_| shakes_hands(&house, AWAY)).count();
+    assert!((10..400).contains(&shaken), "{shaken}");
+    // Neighbours of his pay for it, nobody else.
+    assert!(shakes_hands(&house, "127.0.1.2"));
+    assert!(shakes_hands(&house, "127.0.0.1"));
+}
+
+/// Strangers at the same carrier's network once used up what a known device needs to come in.
+#[test]
+fn strangers_around_a_device_use_up_nothing_of_it() {
+    let limits = "[limits]\nencrypted-connections = 1000\nencrypted-per-client = 1000\nmemory = \"64 MiB\"\n";
+    let house = House::open(limits);
+    let own_name = format!("{PHONE}.{NAME}");
+    let asked = ask("phone.example", rtype::A);
+    let by_path = || {
+        let mut http = house.http("127.0.0.7", NAME);
+        let request = post(&format!("/dns-query/{PHONE}"), &asked.octets());
+        assert_eq!(http.request(&request).0, 200);
+    };
+    by_path();
+    let shaken = (0..400).take_while(|_| shakes_hands(&house, AWAY)).count();
+    assert!((10..400).contains(&shaken), "{shaken}");
+    for _ in 0..12 {
+        // By its name from everywhere, by the path from where it was seen before.
+        let mut talk = house.dot_from("127.0.0.3", &own_name);
+        assert_eq!(talk.ask(&asked).answers(), ["A 0.0.0.0"]);
+        by_path();
+    }
+}
+
+/// Strangers that hold connections once left no place for a device of the home.
+#[test]
+fn strangers_that_hold_connections_give_way_to_a_device() {
+    let house = House::open("[limits]\nencrypted-connections = 16\nencrypted-per-client = 4\n");
+    let own_name = format!("{PHONE}.{NAME}");
+    let asked = ask("phone.example", rtype::A);
+    let crowd = || {
+        let from = [AWAY, AWAY, "127.0.1.2", "127.0.1.2", "127.0.2.2"];
+        from.map(|from| Connection::open_from(house.tls, from))
+    };
+    let held = crowd();
+    let mut phone = house.dot_from("127.0.0.3", &own_name);
+    assert_eq!(phone.ask(&asked).answers(), ["A 0.0.0.0"]);
+    // Whoever comes now takes other strangers' places.
+    let more = crowd();
+    for _ in 0..12 {
+        let mut http = house.http("127.0.0.4", NAME);
+        let request = post(&format!("/dns-query/{PHONE}"), &asked.octets());
+        assert_eq!(http.request(&request).0, 200);
+    }
+    assert_eq!(phone.ask(&asked).answers(), ["A 0.0.0.0"]);
+    drop((held, more));
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod authority;
 mod clients;
 mod doh;
 mod dot;
+mod greed;
 mod house;
 mod ids;
 mod patience;

@@ -44,6 +44,12 @@ fn every_state_ends_in_time() {
         let mut hello = Connection::open(to).stream;
         hello.write_all(&[0x16, 3, 1, 2, 0, 1, 0]).unwrap();
         ended("half a hello", &mut hello);
+        // A whole one, and nothing more.
+        let client = std::sync::Arc::new(house.client(&[]));
+        let mut talk = Talk::open(to, "127.0.0.1", NAME, client);
+        let stream = &mut talk.stream;
+        stream.conn.write_tls(&mut stream.sock).unwrap();
+        ended("half a handshake", &mut stream.sock);
     }
     // Behind the handshake: nothing, half a message, silence after an answer.
     let shaken = |http: bool, sent: &[u8]| -> Talk {

@@ -5,27 +5,51 @@ use std::sync::Arc;
 
 use hyper::body::{Buf, Bytes};
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{Connection, ConnectionError, Endpoint, EndpointConfig, TokioRuntime};
+use quinn::{Connection, ConnectionError, Endpoint, EndpointConfig, TokioRuntime, TransportConfig};
 
 use crate::house::{House, NAME, PHONE};
 use crate::support::wire::{ask, frame, rtype};
 use crate::support::{Ask, Reply, Say};
 
 /// Runs a test that speaks QUIC.
-fn run(test: impl Future<Output = ()>) {
+pub(crate) fn run(test: impl Future<Output = ()>) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_all().build().unwrap().block_on(test);
 }
 
 /// A connection from an address to the server that calls itself `name`.
 async fn connect(house: &House, to: SocketAddr, alpn: &[u8], from: &str, name: &str) -> Connection {
+    connecting(house, to, alpn, from, name).await.unwrap()
+}
+
+async fn connecting(
+    house: &House,
+    to: SocketAddr,
+    alpn: &[u8],
+    from: &str,
+    name: &str,
+) -> Result<Connection, ConnectionError> {
+    connecting_with(house, to, alpn, from, name, TransportConfig::default()).await
+}
+
+/// The same by a client with windows of its own.
+pub(crate) async fn connecting_with(
+    house: &House,
+    to: SocketAddr,
+    alpn: &[u8],
+    from: &str,
+    name: &str,
+    transport: TransportConfig,
+) -> Result<Connection, ConnectionError> {
     let crypto = QuicClientConfig::try_from(house.client(&[alpn])).unwrap();
     let from: IpAddr = from.parse().unwrap();
     let socket = UdpSocket::bind((from, 0)).unwrap();
     let runtime = Arc::new(TokioRuntime);
     let mut endpoint = Endpoint::new(EndpointConfig::default(), None, socket, runtime).unwrap();
-    endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(crypto)));
-    endpoint.connect(to, name).unwrap().await.unwrap()
+    let mut client = quinn::ClientConfig::new(Arc::new(crypto));
+    client.transport_config(Arc::new(transport));
+    endpoint.set_default_client_config(client);
+    endpoint.connect(to, name).unwrap().await
 }
 
 async fn doq(house: &House, from: &str, name: &str) -> Connection {
@@ -33,7 +57,7 @@ async fn doq(house: &House, from: &str, name: &str) -> Connection {
 }
 
 /// A question with the id it must have.
-fn question(name: &str) -> Ask {
+pub(crate) fn question(name: &str) -> Ask {
     Ask {
         id: 0,
         ..ask(name, rtype::A)
@@ -92,6 +116,28 @@ fn each_stream_is_one_question() {
 }
 
 #[test]
+fn sessions_are_resumed_without_a_word_of_early_data() {
+    let house = House::open("");
+    run(async {
+        let mut client = house.client(&[b"doq"]);
+        client.enable_early_data = true;
+        let crypto = QuicClientConfig::try_from(client).unwrap();
+        let mut endpoint = Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(crypto)));
+        for _ in 0..3 {
+            let connecting = endpoint.connect(house.tls, NAME).unwrap();
+            let Err(connecting) = connecting.into_0rtt() else {
+                panic!("0-RTT is offered (RFC 9250 section 4.5)");
+            };
+            let connection = connecting.await.unwrap();
+            let reply = answer(&connection, &question("desk.example")).await;
+            assert_eq!(reply.answers(), ["A 0.0.0.0"]);
+            connection.close(0_u32.into(), b"");
+        }
+    });
+}
+
+#[test]
 fn who_breaks_the_rules_is_cut_off_with_their_code() {
     const PROTOCOL_ERROR: u64 = 2;
     let house = House::open("");
@@ -138,9 +184,81 @@ fn an_id_is_shown_by_the_servers_name() {
             let reply = answer(&connection, &question("phone.example")).await;
             assert_eq!(reply.answers(), ["A 0.0.0.0"], "{from}");
         }
-        let stranger = doq(&house, "127.0.0.2", NAME).await;
-        let error = stranger.closed().await;
-        assert_eq!(code_of(&error), 5, "{error}");
+        // A stranger does not even get the handshake: access_denied (RFC 8446 section 6.2, RFC 9001
+        // section 4.8).
+        let stranger = connecting(&house, house.tls, b"doq", "127.0.0.2", NAME);
+        match stranger.await {
+            Err(ConnectionError::ConnectionClosed(closed)) => {
+                assert_eq!(u64::from(closed.error_code), 0x100 + 49, "{closed}");
+            }
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+/// Strangers at the same network once used up what a known device needs to come in.
+#[test]
+fn strangers_around_a_device_use_up_nothing_of_it() {
+    let limits = "[limits]\nencrypted-connections = 1000\nencrypted-per-client = 1000\nmemory = \"64 MiB\"\n";
+    let house = House::open(limits);
+    let own = format!("{PHONE}.{NAME}");
+    run(async {
+        let mut shaken = 0;
+        while shaken < 400 {
+            let stranger = connecting(&house, house.https, b"h3", "127.0.0.2", NAME);
+            if stranger.await.is_err() {
+                break;
+            }
+            shaken += 1;
+        }
+        assert!((10..400).contains(&shaken), "{shaken}");
+        for _ in 0..12 {
+            let connection = doq(&house, "127.0.0.3", &own).await;
+            let reply = answer(&connection, &question("phone.example")).await;
+            assert_eq!(reply.answers(), ["A 0.0.0.0"]);
+        }
+    });
+}
+
+/// The head of a request was once kept as long as it grew, and looked at when it had ended.
+#[test]
+fn http3_keeps_no_more_of_a_head_than_one_may_have() {
+    const EXCESSIVE_LOAD: u64 = 0x107;
+    let house = House::open("");
+    run(async {
+        let connection = connect(&house, house.https, b"h3", "127.0.0.1", NAME).await;
+        // A control stream with no settings, and HEADERS that announce 2^28 octets (RFC 9114 section 7).
+        let mut control = connection.open_uni().await.unwrap();
+        control.write_all(&[0, 4, 0]).await.unwrap();
+        let mut written = 0;
+        let (mut sending, _receive) = connection.open_bi().await.unwrap();
+        sending.write_all(&[1, 0x90, 0, 0, 0]).await.unwrap();
+        let error = loop {
+            match sending.write_all(&[0; 1024]).await {
+                Ok(()) => written += 1024,
+                Err(error) => break error,
+            }
+            assert!(written < 1 << 20, "a megabyte is taken");
+        };
+        let quinn::WriteError::Stopped(code) = error else {
+            panic!("{error}");
+        };
+        assert_eq!(code.into_inner(), EXCESSIVE_LOAD);
+        // Nor of many heads together, none of which is too long.
+        let mut held = Vec::new();
+        let mut stopped = 0;
+        for _ in 0..16 {
+            let (mut sending, receive) = connection.open_bi().await.unwrap();
+            let head = [&[1, 0x40 | 0x20, 0][..], &[0; 8000]].concat();
+            drop(sending.write_all(&head).await);
+            held.push((sending, receive));
+        }
+        for (sending, _) in &mut held {
+            let told =
+                tokio::time::timeout(std::time::Duration::from_millis(100), sending.stopped());
+            stopped += usize::from(matches!(told.await, Ok(Ok(Some(_)))));
+        }
+        assert!((6..16).contains(&stopped), "{stopped} of 16");
     });
 }
 

@@ -16,10 +16,11 @@ const TYPES: [u16; 3] = [rtype::A, rtype::AAAA, rtype::HTTPS];
 fn alarms(thing: &Thing, view: &View<'_>, judged: &mut usize) -> Vec<String> {
     let mut alarms = Vec::new();
     let parse = |name: &String| Name::parse(name).unwrap();
-    let facts: Vec<Fact> = thing
-        .leads_to
+    let targets: Vec<Name> = thing.leads_to.iter().map(parse).collect();
+    let facts: Vec<Fact<'_>> = targets
         .iter()
-        .flat_map(|name| [Fact::Cname(parse(name)), Fact::SvcbTarget(parse(name))])
+        .map(Name::as_ref)
+        .flat_map(|name| [Fact::Cname(name), Fact::SvcbTarget(name)])
         .chain(thing.addresses.iter().map(|it| Fact::Address(*it)))
         .chain(thing.addresses.iter().map(|it| Fact::SvcbHint(*it)))
         .collect();
@@ -41,8 +42,7 @@ fn alarms(thing: &Thing, view: &View<'_>, judged: &mut usize) -> Vec<String> {
                 }
             };
             for fact in &facts {
-                let found = std::slice::from_ref(fact);
-                let verdict = judge_answer(name, qtype, found, reason, view);
+                let verdict = judge_answer(name, qtype, [*fact], reason, view);
                 if !matches!(verdict, Verdict::Allow(_)) {
                     let reason = verdict.reason().label();
                     alarms.push(format!("{text} leads to {fact:?}: {reason}"));

@@ -73,6 +73,33 @@ fn a_stale_answer_is_judged_like_a_fresh_one() {
     assert_eq!(reply.ede_code(), Some(17));
 }
 
+/// Section 5 lets any other RCODE count as an outage. A filter that refuses has decided.
+#[test]
+fn section_5_what_upstream_refuses_by_now_is_not_answered_from_the_past() {
+    let home = crate::home();
+    for (name, rcode, is_answered) in [
+        ("refused.example.org", 5, false),
+        ("broken.example.org", 2, true),
+    ] {
+        let say = Say::one(address("192.0.2.1").ttl(1));
+        home.upstream.on_name(name, say);
+        let query = || ask(name, rtype::A).edns(1232);
+        assert_eq!(home.ask(&query()).answers(), ["A 192.0.2.1"]);
+        home.upstream.on_name(name, Say::Rcode(rcode));
+        let reply = wait_for("what comes of it", || {
+            let reply = home.ask(&query());
+            let is_past = reply.rcode() != 0 || reply.ede_code().is_some();
+            is_past.then_some(reply)
+        });
+        match is_answered {
+            true => assert_eq!((reply.rcode(), reply.ede_code()), (0, Some(3)), "{name}"),
+            false => assert_eq!((reply.rcode(), reply.ede_code()), (2, Some(22)), "{name}"),
+        }
+        // And so again, as long as the failure is remembered.
+        assert_eq!(home.ask(&query()).ede_code(), reply.ede_code(), "{name}");
+    }
+}
+
 #[test]
 fn section_4_it_can_be_switched_off() {
     let config = format!("{}[cache]\nserve-stale = \"0\"\n", crate::GROWN_UPS);

@@ -144,3 +144,17 @@ async fn a_bootstrap_server_may_be_encrypted_itself() {
     assert!(ask(&build(&config), "a.test").await.is_ok());
     assert_eq!(bootstrap.seen().len(), 2);
 }
+
+#[tokio::test]
+async fn who_drops_the_question_for_one_kind_of_address_costs_a_moment() {
+    let household = Household::new();
+    let bootstrap = Stub::start(|seen| match seen.qtype() {
+        28 => Vec::new(),
+        _ => knows(seen),
+    });
+    let server = household.answering(Transport::Tls);
+    let upstreams = build(&by_name(&household, &server, &bootstrap));
+    let (result, took) = crate::timed(&upstreams, "a.test").await;
+    assert_eq!(result, Ok(0));
+    assert!(took < Duration::from_millis(600), "{took:?}");
+}

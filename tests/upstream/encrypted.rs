@@ -304,7 +304,7 @@ async fn a_server_whose_certificate_is_wrong_does_not_keep_others_from_answering
     let stranger = household.server_with(Transport::Tls, &wrong, Door::Open, script);
     let plain = Stub::answering();
     let mut config = config(&household, &[&stranger]);
-    config.fallback = vec![UpstreamServer::at(plain.address, Transport::Udp)];
+    config.fallback = vec![vec![UpstreamServer::at(plain.address, Transport::Udp)]];
     let upstreams = build(&config);
     let (result, took) = timed(&upstreams, "a.test").await;
     assert_eq!(result, Ok(0));
@@ -315,7 +315,7 @@ async fn a_server_whose_certificate_is_wrong_does_not_keep_others_from_answering
         last_error,
         Some("its certificate is for other names: other.test")
     );
-    assert!(!status[0].is_fallback && status[1].is_fallback);
+    assert_eq!((status[0].tier, status[1].tier), (0, 1));
 }
 
 #[tokio::test]
@@ -323,4 +323,78 @@ async fn nothing_of_it_is_needed_without_encryption() {
     let plain = Stub::answering();
     let upstreams = upstreams(&[&plain]);
     assert_eq!(timed(&upstreams, NAME).await.0, Ok(0));
+}
+
+#[cfg(feature = "quic")]
+#[tokio::test]
+async fn over_quic_an_answer_is_whole_when_it_is_as_long_as_it_says() {
+    let household = Household::new();
+    let right = Certificate::default();
+    let answers = |seen: &Seen| vec![Act::Send(seen.reply(0))];
+    let server = household.server_with(Transport::Quic, &right, Door::LeavesOpen, answers);
+    let upstreams = build(&config(&household, &[&server]));
+    for name in ["a.test", "b.test"] {
+        let (result, took) = timed(&upstreams, name).await;
+        assert_eq!(result, Ok(0), "{name}");
+        assert!(took < Duration::from_millis(1000), "{name}: {took:?}");
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_clock_decades_ahead_is_none() {
+    use hedgerow::clock::ManualTime;
+    let household = Household::new();
+    let until_2040 = Certificate {
+        years: (2020, 2040),
+        ..Certificate::default()
+    };
+    let answers = |seen: &Seen| vec![Act::Send(seen.reply(0))];
+    for (year, is_believed) in [(1970, true), (2030, true), (2050, false), (2090, true)] {
+        let server = household.server_with(Transport::Tls, &until_2040, Door::Open, answers);
+        let wall = format!("{year}-01-01T00:00:00Z").parse().unwrap();
+        let clock = ManualTime::starting_at(wall).clock();
+        let config = config(&household, &[&server]);
+        let upstreams = hedgerow::upstream::Upstreams::new(&config, &crate::limits(), &[], clock);
+        let answer = ask(&upstreams, "a.test").await;
+        assert_eq!(answer.is_ok(), is_believed, "{year}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_time_that_is_lent_and_one_that_was_signed_count_for_certificates() {
+    use hedgerow::clock::{Clock, ManualTime, Timestamp};
+    let household = Household::new();
+    let until_2030 = Certificate {
+        years: (2020, 2030),
+        ..Certificate::default()
+    };
+    let answers = |seen: &Seen| vec![Act::Send(seen.reply(0))];
+    let lend = |clock: &Clock, year: u16| {
+        let lent = format!("{year}-06-01T00:00:00Z").parse().unwrap();
+        assert!(clock.lend(lent), "{year}");
+    };
+    let signed = |clock: &Clock, year: u16| {
+        clock.note_earliest(format!("{year}-06-01T00:00:00Z").parse().unwrap());
+    };
+    type Told<'t> = &'t dyn Fn(&Clock);
+    let cases: [(&str, Told<'_>, bool); 5] = [
+        ("nothing", &|_| {}, true),
+        ("lent, valid", &|clock| lend(clock, 2029), true),
+        ("lent, expired", &|clock| lend(clock, 2031), false),
+        ("signed, valid", &|clock| signed(clock, 2029), true),
+        ("signed, expired", &|clock| signed(clock, 2031), false),
+    ];
+    let mut ran = 0;
+    for (what, told, is_believed) in cases {
+        let server = household.server_with(Transport::Tls, &until_2030, Door::Open, answers);
+        let clock = ManualTime::starting_at(Timestamp::UNIX_EPOCH).clock();
+        told(&clock);
+        let config = config(&household, &[&server]);
+        let upstreams = hedgerow::upstream::Upstreams::new(&config, &crate::limits(), &[], clock);
+        let answer = ask(&upstreams, "a.test").await;
+        assert_eq!(answer.is_ok(), is_believed, "{what}: {answer:?}");
+        ran += 1;
+    }
+    assert_eq!(ran, 5);
 }

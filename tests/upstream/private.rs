@@ -62,6 +62,10 @@ pub(crate) enum Door {
     Silent,
     /// What is said is no TLS.
     Babble,
+    /// Service, but streams are left open behind an answer.
+    LeavesOpen,
+    /// Service, after a handshake that takes this long.
+    Slow(Duration),
 }
 
 /// Authorities and certificates of the test's own.
@@ -76,6 +80,8 @@ pub(crate) struct Certificate {
     pub(crate) names: Vec<&'static str>,
     /// Years between which it is valid.
     pub(crate) years: (i32, i32),
+    /// It is an authority's, and signed by itself.
+    pub(crate) is_own_authority: bool,
 }
 
 impl Default for Certificate {
@@ -83,6 +89,7 @@ impl Default for Certificate {
         Self {
             names: vec!["dns.test", "127.0.0.1"],
             years: (2020, 2099),
+            is_own_authority: false,
         }
     }
 }
@@ -134,7 +141,12 @@ impl Household {
         params.not_before = date_time_ymd(certificate.years.0, 1, 1);
         params.not_after = date_time_ymd(certificate.years.1, 1, 1);
         let key = KeyPair::generate().unwrap();
-        let signed = params.signed_by(&key, &self.issuer).unwrap();
+        let signed = if certificate.is_own_authority {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.self_signed(&key).unwrap()
+        } else {
+            params.signed_by(&key, &self.issuer).unwrap()
+        };
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = rustls::ServerConfig::builder_with_provider(provider)
@@ -311,7 +323,8 @@ async fn welcome(
             stream.read_to_end(&mut rest).await?;
             return Ok(());
         }
-        Door::Open | Door::ResetAfterHandshake | Door::CloseAfterHandshake => {}
+        Door::Slow(time) => tokio::time::sleep(time).await,
+        Door::Open | Door::LeavesOpen | Door::ResetAfterHandshake | Door::CloseAfterHandshake => {}
     }
     let mut stream = acceptor.accept(stream).await?;
     if stream.get_ref().1.handshake_kind() == Some(rustls::HandshakeKind::Resumed) {
@@ -451,6 +464,9 @@ mod quic {
             }
             let shared = Arc::clone(&shared);
             tokio::spawn(async move {
+                if let Door::Slow(time) = shared.door {
+                    tokio::time::sleep(time).await;
+                }
                 let Ok(connection) = incoming.await else {
                     return;
                 };
@@ -479,7 +495,9 @@ mod quic {
                         Act::Send(bytes) => {
                             drop(send.write_all(&(bytes.len() as u16).to_be_bytes()).await);
                             drop(send.write_all(&bytes).await);
-                            drop(send.finish());
+                            if shared.door != Door::LeavesOpen {
+                                drop(send.finish());
+                            }
                         }
                         Act::Trickle(bytes) => {
                             drop(send.write_all(&(bytes.len() as u16).to_be_bytes()).await);

@@ -93,7 +93,7 @@ async fn the_fallback_is_asked_only_while_the_others_are_silent() {
     });
     let last = Stub::answering();
     let mut config = crate::config(&[first.address]);
-    config.fallback = vec![udp(last.address)];
+    config.fallback = vec![vec![udp(last.address)]];
     config.budget = Duration::from_secs(2);
     let upstreams = build(&config);
     for index in 0..30 {
@@ -215,10 +215,117 @@ async fn who_declines_because_of_its_filter_has_the_last_word() {
         });
         let last = Stub::answering();
         let mut config = crate::config(&[first.address]);
-        config.fallback = vec![udp(last.address)];
+        config.fallback = vec![vec![udp(last.address)]];
         let upstreams = build(&config);
-        let answered = ask(&upstreams, "filtered.test").await.is_ok();
-        assert_eq!(answered, !is_final, "{reason:?}");
+        let failure = ask(&upstreams, "filtered.test").await.err();
+        assert_eq!(failure.is_some(), is_final, "{reason:?}");
+        if let Some(failure) = failure {
+            assert!(failure.is_final(), "nothing of the past either: {failure}");
+            assert_eq!(Some(failure.ede()), reason, "and the device hears why");
+        }
         assert_eq!(last.seen().len(), usize::from(!is_final), "{reason:?}");
+    }
+}
+
+/// Speaks while `speaks` is set.
+fn now_and_then(speaks: &Arc<AtomicBool>) -> Stub {
+    let its = Arc::clone(speaks);
+    Stub::start(move |seen| match its.load(Ordering::SeqCst) {
+        true => vec![Act::Send(seen.reply(0))],
+        false => Vec::new(),
+    })
+}
+
+#[tokio::test]
+async fn a_hiccup_of_the_line_is_over_with_the_first_answer() {
+    let speaks = Arc::new(AtomicBool::new(true));
+    let server = now_and_then(&speaks);
+    let mut config = crate::config(&[server.address]);
+    config.budget = Duration::from_millis(200);
+    let upstreams = build(&config);
+    assert!(ask(&upstreams, "a.test").await.is_ok());
+    speaks.store(false, Ordering::SeqCst);
+    assert!(ask(&upstreams, "b.test").await.is_err());
+    assert!(ask(&upstreams, "c.test").await.is_err());
+    speaks.store(true, Ordering::SeqCst);
+    // Whoever asks at once is told, and sends nothing.
+    let sent = server.seen().len();
+    assert!(ask(&upstreams, "c.test").await.is_err());
+    assert_eq!(server.seen().len(), sent);
+    assert_eq!(timed(&upstreams, "d.test").await.0, Ok(0));
+    assert_eq!(timed(&upstreams, "b.test").await.0, Ok(0));
+    assert_eq!(timed(&upstreams, "c.test").await.0, Ok(0));
+}
+
+#[tokio::test]
+async fn the_question_that_failed_is_itself_as_good_as_any_to_find_that_out() {
+    let speaks = Arc::new(AtomicBool::new(false));
+    let server = now_and_then(&speaks);
+    let mut config = crate::config(&[server.address]);
+    config.budget = Duration::from_millis(200);
+    let upstreams = build(&config);
+    let begun = Instant::now();
+    assert!(ask(&upstreams, "a.test").await.is_err());
+    speaks.store(true, Ordering::SeqCst);
+    while ask(&upstreams, "a.test").await.is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert!(begun.elapsed() < Duration::from_secs(5), "never");
+    }
+    // A budget and a quarter of a second, and not a second.
+    let took = begun.elapsed();
+    assert!(took < Duration::from_millis(900), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_name_that_fails_while_others_are_answered_is_its_own_fault() {
+    let server = Stub::start(|seen| match seen.name().starts_with("dead") {
+        true => Vec::new(),
+        false => vec![Act::Send(seen.reply(0))],
+    });
+    let mut config = crate::config(&[server.address]);
+    config.budget = Duration::from_millis(300);
+    let upstreams = build(&config);
+    let (dead, live) = tokio::join!(ask(&upstreams, "dead.test"), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        ask(&upstreams, "live.test").await
+    });
+    assert!(dead.is_err() && live.is_ok());
+    let sent = |name: &str| server.names().iter().filter(|(it, _)| it == name).count();
+    let before = sent("dead.test.");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(ask(&upstreams, "more.test").await.is_ok());
+    assert!(ask(&upstreams, "dead.test").await.is_err());
+    assert_eq!(sent("dead.test."), before, "it was not sent again");
+}
+
+#[tokio::test]
+async fn a_fallback_that_hangs_up_is_not_tried_with_every_question() {
+    let household = Household::new();
+    let first = Stub::start(|seen| {
+        let rcode = if seen.name().starts_with("bad") { 2 } else { 0 };
+        vec![Act::Send(seen.reply(rcode))]
+    });
+    let right = Certificate::default();
+    for door in [Door::ResetAtOnce, Door::CloseAfterHandshake] {
+        let last = household.server_with(Transport::Tls, &right, door, |_| Vec::new());
+        let mut config = config(&household, &[&last]);
+        config.fallback = vec![std::mem::take(&mut config.servers)];
+        config.servers = vec![udp(first.address)];
+        let upstreams = build(&config);
+        let begun = Instant::now();
+        for index in 0..40 {
+            let good = format!("good{index}.test");
+            assert_eq!(timed(&upstreams, &good).await.0, Ok(0), "{door:?}");
+            let bad = ask(&upstreams, &format!("bad{index}.test")).await;
+            assert!(bad.is_err(), "{door:?}");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "{door:?}");
+        // Each second at most one more, and a probe or two.
+        let most = 6 + 2 * begun.elapsed().as_secs() as usize;
+        assert!(
+            last.connections() <= most,
+            "{door:?}: {}",
+            last.connections()
+        );
     }
 }

@@ -12,12 +12,13 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[3]
 sys.path.insert(1, str(TOP / "bench/lists/measure"))
 
+import encrypted  # noqa: E402
 import machine  # noqa: E402
 import rounds  # noqa: E402
 import servers  # noqa: E402
 from data import SEED, Data, prepare  # noqa: E402
 
-PARTS = ["rounds", "reload", "memory", "page"]
+PARTS = ["rounds", "reload", "memory", *encrypted.PARTS, "page"]
 # Names a household asks for, listed and not.
 LISTED, UNLISTED = 20_000, 60_000
 
@@ -87,6 +88,15 @@ def main() -> None:
             for found in rounds.measure_rounds(bench, chosen, mixes, options.rounds, say):
                 for key in chosen:
                     keep("rounds", size, key, found[key])
+        if "encrypted" in parts:
+            them = {key: it for key, it in chosen.items() if key in encrypted.SERVERS}
+            for found in encrypted.measure_rounds(bench, them, options.rounds, say):
+                for key in them:
+                    keep("encrypted", size, key, found[key])
+        for part, measure in (("idle", encrypted.measure_idle), ("slow", encrypted.measure_slow)):
+            if part in parts and "hedgerow" in chosen:
+                for found in measure(bench, chosen["hedgerow"], options.rounds, say):
+                    keep(part, size, "hedgerow", found)
         for part, measure in [
             ("reload", lambda key, it: rounds.measure_reload(bench, key, it)),
             ("memory", lambda key, it: rounds.measure_memory(bench, key, it, options.millions)),

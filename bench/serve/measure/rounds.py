@@ -1,5 +1,6 @@
 """One server after the other, in turns, so that what else the machine does strikes all alike."""
 
+import atexit
 import contextlib
 import json
 import os
@@ -13,7 +14,7 @@ import dns
 import process
 import servers
 from data import Data
-from servers import Hedgerow, Server, Site, Started
+from servers import Hedgerow, Encrypted, Server, Site, Started
 
 # The server has one processor, what asks it and answers it another.
 SERVER_CORE, OTHER_CORE = "0", "1"
@@ -49,12 +50,12 @@ class Bench:
             yield port
 
     @contextlib.contextmanager
-    def serving(self, key: str, server: Server):
+    def serving(self, key: str, server: Server, encrypted: Encrypted | None = None):
         """A server that has given its first right answers."""
         with self.stub() as upstream:
             folder = self.work / "serve" / key
             folder.mkdir(parents=True, exist_ok=True)
-            site = Site(folder, process.free_port(), upstream, self.data)
+            site = Site(folder, process.free_port(), upstream, self.data, encrypted)
             started = server.configure(site)
             command = pinned(SERVER_CORE, started.command)
             begin = time.monotonic()
@@ -115,7 +116,7 @@ class Serving:
             "server": f"127.0.0.1:{self.site.port}",
             "mix": "echo" if self.server.is_echo else mix,
             "names": self.bench.asked,
-            "pids": ",".join(map(str, [self.child.pid, *process.children(self.child.pid)])),
+            "pids": self.pids(),
             "seconds": self.bench.seconds,
             "window": WINDOW,
             "seed": SEED,
@@ -125,6 +126,10 @@ class Serving:
         words = [word for key, value in (asked | options).items() for word in (f"--{key}", str(value))]
         command = pinned(OTHER_CORE, [str(self.bench.tool), "load", *words])
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def pids(self) -> str:
+        """The processes whose time is the server's."""
+        return ",".join(map(str, [self.child.pid, *process.children(self.child.pid)]))
 
     def ports(self) -> int:
         """From how many ports upstream is asked in 2,000 queries."""
@@ -139,14 +144,19 @@ class Serving:
         return {"resident": now.anonymous + now.file, "anonymous": now.anonymous, "peak": now.peak}
 
 
-def pinned(core: str, command: list[str]) -> list[str]:
-    return ["nice", "-n", str(NICE), "taskset", "-c", core, *command]
+def pinned(core: str, command: list[str], nice: int = NICE) -> list[str]:
+    return ["nice", "-n", str(nice), "taskset", "-c", core, *command]
 
 
 def come_first() -> None:
-    """The same for the session, which the kernel weighs as one where it groups by session."""
+    """The same for the session, which the kernel weighs as one where it groups by session; until we end,
+    since others may be at home in it."""
+    group = Path("/proc/self/autogroup")
     with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(NICE))
+        # `/autogroup-7 nice 0`
+        before = group.read_text().split()[-1]
+        group.write_text(str(NICE))
+        atexit.register(group.write_text, before)
 
 
 def counts(port: int) -> tuple[int, int] | None:

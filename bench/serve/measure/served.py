@@ -23,6 +23,9 @@ def update(results: dict, docs: Path) -> None:
 
 def updated(results: dict, text: str) -> str:
     """The page with the tables of `results`."""
+    # It takes its figures from here.
+    import encrypted_page
+
     tables = {
         "serve-machine": machine_table,
         "serve-note": lambda it: it["note"] + "\n" if "note" in it else None,
@@ -31,6 +34,7 @@ def updated(results: dict, text: str) -> str:
         "serve-even": even_table,
         "serve-reload": reload_table,
         "serve-memory": memory_table,
+        **encrypted_page.TABLES,
     }
     for name, table in tables.items():
         begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
@@ -44,13 +48,13 @@ def updated(results: dict, text: str) -> str:
 class Figures:
     """The figures of one server and one size, over its rounds."""
 
-    def __init__(self, results: dict, size: int, key: str) -> None:
-        of_size = results.get("rounds", {}).get(str(size), {})
+    def __init__(self, results: dict, size: int, key: str, part: str = "rounds") -> None:
+        of_size = results.get(part, {}).get(str(size), {})
         self.key = key
         self.label = results.get("labels", {}).get(key, key)
         self.rounds = of_size.get(key, [])
         self.echo = of_size.get(ECHO, [])
-        self.other = lambda other: Figures(results, size, other)
+        self.other = lambda other: Figures(results, size, other, part)
 
     def good(self) -> list[dict]:
         return [it for it in self.rounds if "failure" not in it]

@@ -20,14 +20,32 @@ ADDED = "added-by-the-reload.example"
 PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
+# What the certificate is for, and connections over TLS that there may be.
+NAME, CONNECTIONS = "dns.home.example", 12_000
+
+
+@dataclass
+class Encrypted:
+    """Where DoT and DoH are spoken, with what certificate, and how long who asks nothing may stay, if
+    that is not what it is anyway."""
+
+    dot: int
+    doh: int
+    certificate: Path
+    key: Path
+    idle: str = ""
+
+
 @dataclass
 class Site:
-    """Where a server runs: its folder, its port, the port of its upstream, the names."""
+    """Where a server runs: its folder, its port, the port of its upstream, the names, and where it
+    speaks TLS if it is to."""
 
     folder: Path
     port: int
     upstream: int
     data: Data
+    encrypted: Encrypted | None = None
 
 
 @dataclass
@@ -114,6 +132,17 @@ class Hedgerow(Server):
         lists = site.data.lists()
         categories = ", ".join(f'"{category}"' for category, _ in lists)
         size = f'[cache]\nsize = "{self.cache}"\n[limits]\nmemory = "512 MiB"\n' if self.cache else "[limits]\n"
+        encrypted = ""
+        if site.encrypted:
+            # An eighth of the memory is theirs, 16 KiB for each.
+            size = size.replace("512 MiB", "2 GiB")
+            size += f"encrypted-connections = {CONNECTIONS}\n"
+            size += f'encrypted-idle = "{site.encrypted.idle}"\n' if site.encrypted.idle else ""
+            encrypted = (
+                f'[encrypted]\nname = "{NAME}"\n'
+                f'dot = ["127.0.0.1:{site.encrypted.dot}"]\ndoh = ["127.0.0.1:{site.encrypted.doh}"]\n'
+                f'certificate = "{site.encrypted.certificate}"\nkey = "{site.encrypted.key}"\n'
+            )
         text = f"""[server]
 listen = ["127.0.0.1:{site.port}"]
 workers = 1
@@ -127,7 +156,7 @@ update = false
 folder = "{state}"
 work-folder = "{work}"
 {size}in-flight-per-client = 512
-[household]
+{encrypted}[household]
 guest-profile = "measured-guest"
 """
         for number, preset in enumerate(self.PROFILES):
@@ -174,13 +203,22 @@ class Dnsdist(Server):
                 f'for line in io.lines("{site.data.names}") do names:add(line) end\n'
                 "addAction(SuffixMatchNodeRule(names), RCodeAction(DNSRCode.NXDOMAIN))\n"
             )
+        encrypted = ""
+        if site.encrypted:
+            files = f'"{site.encrypted.certificate}", "{site.encrypted.key}"'
+            # Without maxInFlight one connection has one query at a time.
+            encrypted = (
+                f"setMaxTCPClientThreads(1)\n"
+                f'addTLSLocal("127.0.0.1:{site.encrypted.dot}", {files}, {{maxInFlight=64}})\n'
+                f'addDOHLocal("127.0.0.1:{site.encrypted.doh}", {files}, "/dns-query")\n'
+            )
         config = site.folder / "dnsdist.lua"
         config.write_text(
             "setUDPMultipleMessagesVectorSize(32)\nsetSecurityPollSuffix(\"\")\n"
             f'setLocal("127.0.0.1:{site.port}")\n'
             'setACL({"127.0.0.0/8"})\n'
             f'newServer({{address="127.0.0.1:{site.upstream}", healthCheckMode="up"}})\n'
-            f"{names}"
+            f"{encrypted}{names}"
             f"cache = newPacketCache({ENTRIES}, {{maxTTL=86400, numberOfShards=1}})\n"
             'getPool(""):setCache(cache)\n'
         )
@@ -235,6 +273,14 @@ class Unbound(Server):
 
     def configure(self, site: Site) -> Started:
         names = site.data.written("unbound.nxdomain.conf", 'local-zone: "@." always_nxdomain\n', "server:\n")
+        encrypted = ""
+        if site.encrypted:
+            encrypted = (
+                f"  interface: 127.0.0.1@{site.encrypted.dot}\n  tls-port: {site.encrypted.dot}\n"
+                f"  interface: 127.0.0.1@{site.encrypted.doh}\n  https-port: {site.encrypted.doh}\n"
+                f'  tls-service-pem: "{site.encrypted.certificate}"\n  tls-service-key: "{site.encrypted.key}"\n'
+                "  incoming-num-tcp: 100\n"
+            )
         config = site.folder / "unbound.conf"
         config.write_text(
             f'server:\n  interface: 127.0.0.1@{site.port}\n  access-control: 127.0.0.0/8 allow\n'
@@ -242,7 +288,7 @@ class Unbound(Server):
             "  num-threads: 1\n  do-ip6: no\n  module-config: iterator\n  do-not-query-localhost: no\n"
             "  msg-cache-size: 512m\n  rrset-cache-size: 1024m\n  msg-cache-slabs: 1\n  rrset-cache-slabs: 1\n"
             "  infra-cache-slabs: 1\n  key-cache-slabs: 1\n  outgoing-range: 4096\n"
-            "  num-queries-per-thread: 2048\n  minimal-responses: yes\n"
+            f"  num-queries-per-thread: 2048\n  minimal-responses: yes\n{encrypted}"
             "remote-control:\n  control-enable: yes\n  control-use-cert: no\n"
             f"  control-interface: {site.folder}/control\n"
             f'forward-zone:\n  name: "."\n  forward-addr: 127.0.0.1@{site.upstream}\n'

@@ -2,6 +2,7 @@
 
 import json
 import mmap
+import shutil
 import struct
 import sys
 import tempfile
@@ -12,7 +13,9 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[3]
 sys.path.insert(1, str(TOP / "bench/lists/measure"))
 
+import encrypted  # noqa: E402
 import rounds  # noqa: E402
+import encrypted_page  # noqa: E402
 import served  # noqa: E402
 import servers  # noqa: E402
 from data import Data  # noqa: E402
@@ -73,6 +76,34 @@ class Names(unittest.TestCase):
                 self.assertEqual("5301" in configured, not server.is_echo, key)
 
 
+class Ways(unittest.TestCase):
+    def test_every_server_that_is_compared_speaks_tls_with_the_same_certificate(self):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = Path(folder)
+            data = Data(folder, 1, 0)
+            data.names.write_text("one.example\n")
+            everybody = servers.all_servers(folder / "tool", folder / "hedgerow")
+            for key in encrypted.SERVERS:
+                configured = {}
+                for ways in (None, servers.Encrypted(5302, 5303, folder / "c.pem", folder / "k.pem", "7m")):
+                    site = servers.Site(folder / key, 5300, 5301, data, ways)
+                    site.folder.mkdir(exist_ok=True)
+                    everybody[key].configure(site)
+                    configured[bool(ways)] = "".join(it.read_text() for it in site.folder.iterdir() if it.is_file())
+                for word in ("5302", "5303", f"{folder}/c.pem", f"{folder}/k.pem"):
+                    self.assertIn(word, configured[True], key)
+                    self.assertNotIn(word, configured[False], key)
+
+    @unittest.skipUnless(shutil.which("openssl"), "no openssl")
+    def test_the_certificate_is_made_once(self):
+        with tempfile.TemporaryDirectory() as folder:
+            made, key = encrypted.certificate(Path(folder))
+            first = made.read_text()
+            self.assertIn("BEGIN CERTIFICATE", first)
+            self.assertIn("PRIVATE KEY", key.read_text())
+            self.assertEqual(encrypted.certificate(Path(folder))[0].read_text(), first)
+
+
 def one_run(microseconds: float, count: int = 1000, **more) -> dict:
     it = {"right": count, "wrong": 0, "lost": 0, "stray": 0, "seconds": 1.0}
     it |= {"cpu_nanoseconds": int(microseconds * 1000 * count), "warming_wrong": 0, "warming_lost": 0}
@@ -124,6 +155,75 @@ def results() -> dict:
             }
         },
     }
+
+
+def over_tls(microseconds: float) -> dict:
+    agreed = {"agreed": "TLSv1_3 TLS13_AES_256_GCM_SHA384"}
+    it = {"udp": one_run(microseconds)}
+    for way in encrypted.OVER:
+        it[way] = one_run(2 * microseconds, **agreed)
+        it[f"{way}-paced"] = one_run(3 * microseconds, **LATE, **agreed)
+    return it
+
+
+def waits(milliseconds: float, lost: int = 0) -> dict:
+    nanoseconds = int(milliseconds * 1e6)
+    one = {"right": 500, "wrong": 0, "lost": lost, "p50_nanoseconds": nanoseconds, "p99_nanoseconds": 3 * nanoseconds}
+    return {"udp": one, "dot": one, "new": one, "seconds": 2.0, "cpu_nanoseconds": 200_000_000}
+
+
+def encrypted_results() -> dict:
+    end = {"held": 10_100, "open": 10_100, "again": [3, 4], "asked": 101, "answered": 100}
+    idle = {"connections": 10_000, "before": 20_000_000, "after": 140_000_000, "seconds": 9.0, "cpu_seconds": 4.0}
+    idle |= {"without": waits(1), "with": waits(1.5), "end": end}
+    slow = [{"without": waits(1), "with": waits(number, lost=1), "end": end} for number in (2, 3, 9)]
+    return {
+        "labels": {"hedgerow": "hedgerow", "unbound": "unbound, local-zone", "dnsdist-cdb": "dnsdist, CDB"},
+        "encrypted": {
+            "1000000": {
+                "hedgerow": [over_tls(5), over_tls(10)],
+                "unbound": [over_tls(10), over_tls(15)],
+                "dnsdist-cdb": [{"failure": "dot: closed"}, {"failure": "dot: closed"}],
+            }
+        },
+        "idle": {"1000000": {"hedgerow": [idle]}},
+        "slow": {"1000000": {"hedgerow": {"tcp": slow}}},
+    }
+
+
+class Encrypted(unittest.TestCase):
+    def test_what_tls_costs_is_compared_within_a_round(self):
+        table = encrypted_page.full_table(encrypted_results())
+        self.assertIn("2 rounds, median (least–most), TLS 1.3 AES_256_GCM_SHA384", table)
+        # 10 / 5 and 15 / 10: the ratio of medians would be 1.67.
+        self.assertIn("| unbound | 12.5 (10.0–15.0) | 25.0 (20.0–30.0) | 25.0 (20.0–30.0) | 1.75 × | 1.75 × |", table)
+        self.assertIn("| dnsdist | dot: closed |", table)
+        self.assertLess(table.index("| hedgerow |"), table.index("| unbound |"))
+        even = encrypted_page.even_table(encrypted_results())
+        self.assertIn("| unbound | 37.5 (30.0–45.0) | 37.5 (30.0–45.0) | 1.75 × | 1.75 × | 40 | 90 | 40 | 90 | 0 |", even)
+
+    def test_memory_of_an_idle_connection_is_what_came_on_top(self):
+        table = encrypted_page.idle_table(encrypted_results())
+        self.assertIn("| resident memory for each, KB (goal: ≤ 12) | 11.7 |", table)
+        self.assertIn("| still open at the end | 10,100 of 10,100 |", table)
+        self.assertIn("| asked again then, and answered | 100 of 101 |", table)
+        self.assertIn("handshake and first query, ms | 0.40 |", table)
+        heavy = encrypted_results()
+        heavy["idle"]["1000000"]["hedgerow"][0]["after"] = 150_000_000
+        self.assertIn("| 12.7 **(missed)** |", encrypted_page.idle_table(heavy))
+
+    def test_who_waits_is_shown_with_and_without_those_who_dawdle(self):
+        table = encrypted_page.slow_table(encrypted_results())
+        with_them = "3.00 (1.00) | 9.00 (3.00)"
+        self.assertIn(f"| {with_them} | {with_them} | {with_them} | 10 (10) | 9 (0) | 7 |", table)
+        self.assertIn("| 10,000 idle over DoT | 1.50 (1.00) |", table)
+
+    def test_a_page_without_figures_stays_as_it_is(self):
+        text = "".join(f"<!-- {it}: begin -->\nold\n<!-- {it}: end -->\n" for it in encrypted_page.TABLES)
+        self.assertEqual(served.updated(results(), text), text)
+        once = served.updated(encrypted_results(), text)
+        self.assertNotIn("\nold\n", once)
+        self.assertEqual(served.updated(encrypted_results(), once), once)
 
 
 class Page(unittest.TestCase):

@@ -112,14 +112,18 @@ fn bits_of(hash: u64) -> [[u32; 4]; 2] {
 /// Whether a block may hold a hash.
 #[inline]
 fn may_hold(block: &[u8; BLOCK], hash: u64) -> bool {
-    let (words, _) = block.as_chunks::<8>();
-    let (halves, _) = words.as_chunks::<4>();
+    let (halves, _) = block.as_chunks::<{ BLOCK / 2 }>();
+    let [first, second] = bits_of(hash);
+    let all_of = |half: Option<&[u8; BLOCK / 2]>, [a, b, c, d]: [u32; 4]| {
+        let (words, _) = half.map_or(&[][..], |half| half).as_chunks::<8>();
+        let [first, second, third, fourth] = words else {
+            return false;
+        };
+        let at = |word: &[u8; 8], bit| u64::from_le_bytes(*word) >> bit;
+        at(first, a) & at(second, b) & at(third, c) & at(fourth, d) & 1 == 1
+    };
     // What is not in the block is in no more than half of it mostly.
-    halves.iter().zip(bits_of(hash)).all(|(words, bits)| {
-        let bits = words.iter().zip(bits);
-        let all = bits.fold(1, |all, (word, bit)| all & u64::from_le_bytes(*word) >> bit);
-        all & 1 == 1
-    })
+    all_of(halves.first(), first) && all_of(halves.last(), second)
 }
 
 /// Puts a hash into its block.

@@ -136,7 +136,11 @@ impl Patterns {
         let mut three = 0;
         let mut before = BEGIN;
         for label in name.labels() {
-            for octet in std::iter::once(&before).chain(label) {
+            three = three << 8 | u32::from(before);
+            if self.is_known(bits, three) {
+                return true;
+            }
+            for octet in label {
                 three = three << 8 | u32::from(*octet);
                 if self.is_known(bits, three) {
                     return true;

@@ -9,6 +9,7 @@ fn question(name: &str, qtype: u16) -> Question {
         qtype,
         dnssec_ok: false,
         checking_disabled: false,
+        via: 0,
     }
 }
 
@@ -60,7 +61,7 @@ fn an_answer_leaves_with_the_clients_id_case_and_falling_ttl() {
     let answer = Answer::from_upstream(&wire, &question).unwrap();
     assert_eq!(answer.ttl(), Some(300));
     assert_eq!(
-        answer.facts(),
+        answer.facts().collect::<Vec<_>>(),
         [Fact::Address("192.0.2.1".parse().unwrap())]
     );
     let age = Ttl {
@@ -102,7 +103,7 @@ fn records_outside_the_bailiwick_are_dropped_and_pointers_stay_true() {
             ("cdn.example.org".to_owned(), 1)
         ]
     );
-    assert_eq!(answer.facts().len(), 2);
+    assert_eq!(answer.facts().count(), 2);
     assert_eq!(answer.ttl(), Some(30));
 }
 
@@ -142,9 +143,9 @@ fn service_records_give_up_their_targets_and_hints() {
     let wire = Response::to(&question, 0).record(1, SELF, 65, 60, data).0;
     let answer = Answer::from_upstream(&wire, &question).unwrap();
     assert_eq!(
-        answer.facts(),
+        answer.facts().collect::<Vec<_>>(),
         [
-            Fact::SvcbTarget(Name::parse("pool.test").unwrap()),
+            Fact::SvcbTarget(NameBuf::parse("pool.test").unwrap().as_ref()),
             Fact::SvcbHint("192.0.2.1".parse().unwrap()),
             Fact::SvcbHint("192.0.2.2".parse().unwrap()),
         ]
@@ -266,4 +267,36 @@ fn another_question_is_no_answer() {
         Answer::from_upstream(&wire, &asked),
         Err(AnswerError::Question)
     );
+}
+
+#[test]
+fn whose_answer_it_is_does_not_depend_on_the_case_of_letters() {
+    let question = question("www.example.org", 1);
+    let mut wire = Response::to(&question, 0)
+        .record(1, SELF, 1, 300, &[192, 0, 2, 1])
+        .0;
+    wire[13..16].copy_from_slice(b"WwW");
+    let answer = Answer::from_upstream(&wire, &question).unwrap();
+    assert!(answer.is_to(&question));
+    for (name, qtype) in [
+        ("www.example.org", 28),
+        ("wwx.example.org", 1),
+        ("www.example.or", 1),
+    ] {
+        assert!(
+            !answer.is_to(&self::question(name, qtype)),
+            "{name} {qtype}"
+        );
+    }
+}
+
+#[test]
+fn a_question_that_is_a_pointer_is_none() {
+    // The id spells a name of one letter: who points there says it in two octets.
+    let question = question("a", 1);
+    let wire = [
+        1, b'a', 0, 0x80, 0, 1, 0, 0, 0, 0, 0, 0, 0xc0, 0, 0, 1, 0, 1,
+    ];
+    let found = Answer::from_upstream(&wire, &question);
+    assert!(found.is_err(), "{found:?}");
 }

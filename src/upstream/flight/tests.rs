@@ -13,6 +13,7 @@ fn question(name: &str) -> Question {
         qtype: 1,
         dnssec_ok: false,
         checking_disabled: false,
+        via: 0,
     }
 }
 
@@ -150,6 +151,48 @@ async fn a_displaced_task_is_ended() {
     assert_eq!(table.load().questions, 8);
 }
 
+/// A question of which nobody was told yet, and then is.
+#[tokio::test]
+async fn who_only_holds_a_place_hears_the_outcome_or_that_the_place_is_lost() {
+    let table = Table::new(8, 64);
+    let (lead, wait) = table.enter_at_once(&question("a.test"), client(1)).unwrap();
+    let again = table.enter_at_once(&question("a.test"), client(1));
+    assert!(again.is_none(), "it is asked already");
+    let heard = table.listen(wait).unwrap();
+    lead.finish(&Err(Failure::NoServers));
+    assert_eq!(heard.outcome().await, Err(Failure::NoServers));
+    // A joiner hears at once that it was displaced, the other when it listens.
+    let (_lead, wait) = table
+        .enter_at_once(&question("a.flood.test"), client(1))
+        .unwrap();
+    let (mut joined, none) = table.enter(&question("a.flood.test"), client(2)).unwrap();
+    assert!(none.is_none());
+    let mut held = vec![table.enter(&question("b.flood.test"), client(1)).unwrap()];
+    for parent in ["b", "c", "d", "e", "f", "g", "h"] {
+        let name = format!("a.{parent}.test");
+        held.push(table.enter(&question(&name), client(1)).unwrap());
+    }
+    assert_eq!(told(&mut joined), Some(Failure::Overloaded(Cap::Table)));
+    let lost = table.listen(wait).map(|_| ());
+    assert_eq!(lost, Err(Failure::Overloaded(Cap::Table)));
+    assert_eq!(table.load().questions, 8);
+}
+
+#[test]
+fn nobody_goes_for_who_is_in_a_hurry() {
+    let table = Table::new(4, 64);
+    let held: Vec<_> = ["a", "b", "c", "d"]
+        .map(|name| table.enter_at_once(&question(&format!("{name}.test")), client(1)))
+        .into();
+    assert!(held.iter().all(Option::is_some));
+    assert!(
+        table
+            .enter_at_once(&question("e.test"), client(2))
+            .is_none()
+    );
+    assert_eq!(table.load().questions, 4);
+}
+
 /// The same rules, over a plain list.
 #[derive(Default)]
 struct Model {
@@ -273,6 +316,23 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..64_usize).prop_map(Step::Finish),
     ];
     prop::collection::vec(step, 1..200)
+}
+
+proptest! {
+    /// One id without memory of its own, several as a set.
+    #[test]
+    fn ids_are_a_set(steps in prop::collection::vec((0..5_u64, any::<bool>()), 0..40)) {
+        let (mut ids, mut model) = (Ids::default(), BTreeSet::new());
+        for (id, is_in) in steps {
+            if is_in {
+                prop_assert_eq!(ids.insert(id), model.insert(id));
+            } else {
+                prop_assert_eq!(ids.remove(id), model.remove(&id));
+            }
+            prop_assert_eq!(ids.len(), model.len());
+            prop_assert_eq!(ids.first(), model.first().copied());
+        }
+    }
 }
 
 proptest! {

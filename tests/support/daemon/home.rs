@@ -1,12 +1,13 @@
 //! A home: a folder, a configuration, an upstream and the daemon.
 
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+pub use super::ports::free_port;
 use super::upstream::Upstream;
 use super::wire::{self, Ask, Connection, Reply, ask, rtype};
 use super::{PATIENCE, wait_for};
@@ -148,6 +149,15 @@ impl Home {
     /// What the daemon wrote to its standard error and output.
     pub fn log(&self) -> String {
         log_in(self.folder.path())
+    }
+
+    /// Waits until the daemon said `text`: what it does shows before it tells of it.
+    pub fn has_said(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log().contains(text) {
+            assert!(Instant::now() < deadline, "no {text:?} in\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     pub fn pid(&self) -> u32 {
@@ -336,23 +346,6 @@ pub fn base_config(port: u16, upstream: SocketAddr, folder: &Path) -> String {
          [lists]\nfolder = {state:?}\n\
          [log]\nlevel = \"debug\"\ntarget = \"stderr\"\n"
     )
-}
-
-/// A port nobody has at 127.0.0.1 and ::1 over UDP and TCP: from above the range out of which the
-/// system gives ports to clients, of which tests have thousands.
-pub fn free_port() -> u16 {
-    for _ in 0..100 {
-        let port = rand::random_range(61_000..=u16::MAX);
-        let (v4, v6) = (std::net::Ipv4Addr::LOCALHOST, std::net::Ipv6Addr::LOCALHOST);
-        if UdpSocket::bind((v4, port)).is_ok()
-            && TcpListener::bind((v4, port)).is_ok()
-            && UdpSocket::bind((v6, port)).is_ok()
-            && TcpListener::bind((v6, port)).is_ok()
-        {
-            return port;
-        }
-    }
-    panic!("no free port");
 }
 
 fn log_in(folder: &Path) -> String {

@@ -8,11 +8,13 @@
     dead_code,
     unreachable_pub,
     unused_imports,
-    reason = "two test binaries share this, each uses a part"
+    reason = "many test binaries share this, each uses a part"
 )]
 
 pub mod clients;
 pub mod home;
+#[path = "../ports.rs"]
+pub mod ports;
 pub mod upstream;
 pub mod wire;
 
@@ -24,7 +26,7 @@ use std::time::{Duration, Instant};
 
 /// How long a test waits for what must happen. Far more than it takes, since the machine may be
 /// busy with other tests.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Looks at `condition` until it gives something.
 pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {

@@ -1,6 +1,5 @@
 //! The load generator: as much as a server can answer, or an even rate.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
@@ -12,11 +11,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::batch::{self, Batch, MOST, SIZE};
 use crate::cpu::Meter;
+use crate::given::{self, Given};
 use crate::mix::{Mix, Numbers};
 use crate::wire::{Expect, is_right};
 
 /// Who has not answered after this time does not answer any more.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub const PATIENCE: Duration = Duration::from_secs(1);
 /// How often it is looked who has not.
 const LOOK: Duration = Duration::from_millis(50);
 /// Queries on their way while answers are made to be kept, over all sockets: no server loses those.
@@ -49,23 +49,13 @@ pub struct Options {
 impl Options {
     /// From `--key value` pairs.
     pub fn parse(words: &[&str]) -> Result<Self, Box<dyn Error>> {
-        let mut given = BTreeMap::new();
-        for pair in words.chunks(2) {
-            match pair {
-                [key, value] if key.starts_with("--") => given.insert(&key[2..], *value),
-                _ => return Err(format!("`{}`: needs a key and a value", pair.join(" ")).into()),
-            };
-        }
-        let mut take =
-            |key: &str, otherwise: &str| given.remove(key).unwrap_or(otherwise).to_owned();
+        let mut given = Given::parse(words)?;
+        let mut take = |key: &str, otherwise: &str| given.take(key, otherwise);
         let options = Self {
             server: take("server", "").parse()?,
             mix: take("mix", "cached"),
             names: std::fs::read_to_string(take("names", ""))?,
-            processes: take("pids", "")
-                .split_terminator(',')
-                .map(str::parse)
-                .collect::<Result<_, _>>()?,
+            processes: given::numbers(&take("pids", ""))?,
             sockets: take("sockets", "5").parse()?,
             window: take("window", "50").parse()?,
             rate: take("rate", "0").parse()?,
@@ -76,9 +66,7 @@ impl Options {
             fresh: take("fresh", "1").parse()?,
             warm: take("warm", "yes") == "yes",
         };
-        if let Some(key) = given.keys().next() {
-            return Err(format!("no option `--{key}`").into());
-        }
+        given.end()?;
         if !(1..=200).contains(&options.sockets) || !(1..=1024).contains(&options.window) {
             return Err("sockets are 1 to 200, the window 1 to 1024".into());
         }
@@ -116,20 +104,20 @@ pub fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    right: u64,
-    wrong: u64,
-    lost: u64,
+pub struct Counts {
+    pub right: u64,
+    pub wrong: u64,
+    pub lost: u64,
     /// Answers to nothing that was asked, or too late.
-    stray: u64,
+    pub stray: u64,
 }
 
 impl Counts {
-    fn answered(&self) -> u64 {
+    pub fn answered(&self) -> u64 {
         self.right + self.wrong
     }
 
-    fn since(&self, before: &Self) -> Self {
+    pub fn since(&self, before: &Self) -> Self {
         Self {
             right: self.right - before.right,
             wrong: self.wrong - before.wrong,
@@ -347,8 +335,15 @@ fn saturate(
     Ok(line)
 }
 
+/// Of sorted `values`, the one that so large a `share` of them are not above.
+pub fn quantile(values: &[u32], share: f64) -> u32 {
+    let last = values.len().saturating_sub(1);
+    let place = (last as f64 * share).round() as usize;
+    values.get(place).copied().unwrap_or(0)
+}
+
 /// The figures both ways of asking have.
-fn summary(found: &Counts, seconds: f64, spent: u64) -> String {
+pub fn summary(found: &Counts, seconds: f64, spent: u64) -> String {
     format!(
         r#"{{"right":{},"wrong":{},"lost":{},"stray":{},"seconds":{seconds:.6},"cpu_nanoseconds":{spent}"#,
         found.right, found.wrong, found.lost, found.stray
@@ -454,11 +449,7 @@ fn pace(options: &Options, mix: &mut Mix, sockets: &[UdpSocket]) -> Result<Strin
     }
     counts.lost += slots.iter().filter(|it| it.is_waiting).count() as u64 + lost_before;
     latencies.sort_unstable();
-    let at = |share: f64| {
-        let last = latencies.len().saturating_sub(1);
-        let place = (last as f64 * share).round() as usize;
-        latencies.get(place).copied().unwrap_or(0)
-    };
+    let at = |share: f64| quantile(&latencies, share);
     let mut line = summary(&counts, seconds, spent);
     write!(
         line,

@@ -1,11 +1,14 @@
 //! The stub upstream: a small answer to everything, and how many ports it was asked from.
 
 use std::error::Error;
-use std::net::SocketAddrV4;
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddrV4, TcpListener, TcpStream};
+use std::thread;
 
 use nix::errno::Errno;
 
-use crate::batch::{self, Batch, MOST};
+use crate::batch::{self, Batch, MOST, SIZE};
+use crate::tls::framed;
 use crate::wire::{self, SIZE_OF_HEAD};
 
 /// Who asks for this name is told what was counted, and the count begins anew.
@@ -15,6 +18,8 @@ pub const COUNTS: &str = "counts.of.the.stub.invalid";
 pub fn run(address: SocketAddrV4) -> Result<(), Box<dyn Error>> {
     let socket = batch::socket(address)?;
     let fd = batch::fd(&socket);
+    let streams = TcpListener::bind(address)?;
+    thread::spawn(move || take_streams(&streams));
     let mut batch = Batch::new(MOST);
     let mut counts = Counts::new();
     let asked_for_counts = wire::query(COUNTS, wire::TXT);
@@ -41,6 +46,28 @@ pub fn run(address: SocketAddrV4) -> Result<(), Box<dyn Error>> {
         {
             return Err(error.into());
         }
+    }
+}
+
+/// Over TCP too, where some servers ask what they were asked over TLS; not counted.
+fn take_streams(streams: &TcpListener) {
+    for stream in streams.incoming().flatten() {
+        // Whoever is there no more needs no answer.
+        thread::spawn(move || answer_stream(stream).is_ok());
+    }
+}
+
+fn answer_stream(mut stream: TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut buffer = [0; SIZE];
+    loop {
+        let mut head = [0; 2];
+        stream.read_exact(&mut head)?;
+        let mut length = usize::from(u16::from_be_bytes(head));
+        let query = buffer.get_mut(..length).ok_or(io::ErrorKind::InvalidData)?;
+        stream.read_exact(query)?;
+        wire::answer(&mut buffer, &mut length);
+        stream.write_all(&framed(&buffer[..length]))?;
     }
 }
 
