@@ -57,7 +57,7 @@ pub(super) fn sets(answer: &Answer) -> Result<Vec<Rrset>, WireError> {
             signatures.push((owner, is_answer, record));
             continue;
         }
-        let data = canonical(wire, &record)?.into_boxed_slice();
+        let data = canonical(answer, &record)?.into_boxed_slice();
         let same =
             |it: &Rrset| (it.rtype, it.is_answer, it.owner) == (record.rtype, is_answer, owner);
         let is_same = |it: &Rrset| same(it) && (record.rtype != NSEC || *it.data == [data.clone()]);
@@ -152,7 +152,8 @@ impl Rrsig {
 
 /// RDATA without compression, names in small letters where RFC 4034 section 6.2 wants that; NSEC is
 /// not among them (RFC 6840 section 5.1).
-fn canonical(wire: &[u8], record: &Record) -> Result<Vec<u8>, WireError> {
+fn canonical(answer: &Answer, record: &Record) -> Result<Vec<u8>, WireError> {
+    let wire = answer.wire();
     /// What stands before the names of a type, and how many names.
     const fn layout(kind: u16) -> Option<(usize, usize)> {
         Some(match kind {
@@ -186,7 +187,7 @@ fn canonical(wire: &[u8], record: &Record) -> Result<Vec<u8>, WireError> {
     let mut at = record.data + before;
     let mut out = wire.get(record.data..at).ok_or(malformed)?.to_vec();
     for _ in 0..names {
-        let (name, after) = read_name(wire, at)?;
+        let (name, after) = answer.name_at(at)?;
         out.extend_from_slice(name.as_ref().as_wire());
         at = after;
     }

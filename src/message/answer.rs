@@ -10,12 +10,13 @@ mod fact;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
+use std::ops::Range;
 
 pub use self::fact::{Fact, Facts};
 use super::Question;
 use super::query::{Query, options};
 use super::reply::{Extra, close};
-use super::wire::{HEADER, Record, WireError, rcode, read_name, read_u16, rtype};
+use super::wire::{HEADER, Record, WireError, rcode, read_name, read_name_beside, read_u16, rtype};
 use crate::name::NameBuf;
 
 /// An upstream's answer.
@@ -234,6 +235,19 @@ impl Answer {
         })
     }
 
+    /// The name at `at` in its message, which no client reads differently: see [`read_name_beside`].
+    ///
+    /// # Errors
+    /// As there.
+    #[cfg_attr(
+        not(feature = "dnssec"),
+        expect(dead_code, reason = "nobody else needs it")
+    )]
+    pub(crate) fn name_at(&self, at: usize) -> Result<(NameBuf, usize), WireError> {
+        let place = |at: &[u8; 2]| usize::from(u16::from_le_bytes(*at));
+        read_name_beside(self.wire(), at, |run| touches(self.ttls(), place, &run))
+    }
+
     /// Whether its server said that its filter made it (RFC 8914 section 4.5 and 4.16 to 4.18).
     pub const fn is_filtered(&self) -> bool {
         self.is_filtered
@@ -404,6 +418,13 @@ impl Answer {
     }
 }
 
+/// Whether `run` has an octet of a TTL; `place` tells where one begins, rising from one to the next.
+fn touches<T>(ttls: &[T], place: impl Fn(&T) -> usize, run: &Range<usize>) -> bool {
+    const OCTETS: usize = size_of::<u32>();
+    let next = ttls.partition_point(|ttl| place(ttl) + OCTETS <= run.start);
+    ttls.get(next).is_some_and(|ttl| place(ttl) < run.end)
+}
+
 /// Makes the TTLs at these places what `age` makes of them.
 fn adapt_ttls(places: &[[u8; 2]], age: Ttl, out: &mut [u8]) {
     for at in places {
@@ -484,6 +505,8 @@ struct Reader<'m> {
     question: &'m Question,
     /// What of the authority section is kept, if not all of it.
     proofs: Option<&'m [(NameBuf, u16)]>,
+    /// Where the TTLs of the records read so far stand.
+    ttls: Vec<usize>,
     /// The names of the alias chain so far.
     chain: Vec<NameBuf>,
     kept_answers: Vec<Record>,
@@ -502,6 +525,7 @@ impl<'m> Reader<'m> {
             bytes,
             question,
             proofs,
+            ttls: Vec::new(),
             chain: vec![question.qname],
             kept_answers: Vec::new(),
             kept_authorities: Vec::new(),
@@ -513,13 +537,34 @@ impl<'m> Reader<'m> {
         }
     }
 
+    /// Reads the record at `at` and its owner.
+    fn read_record(&mut self, at: usize) -> Result<(Record, NameBuf), WireError> {
+        let record = Record::read(self.bytes, at)?;
+        self.ttls.push(record.ttl_at);
+        Ok((record, self.name_at(at)?.0))
+    }
+
+    /// The name at `at`, and the octet after it; one that no client reads differently.
+    fn name_at(&self, at: usize) -> Result<(NameBuf, usize), WireError> {
+        read_name_beside(self.bytes, at, |run| touches(&self.ttls, |at| *at, &run))
+    }
+
+    /// The name that is all the data of a record.
+    fn target(&self, record: &Record) -> Result<NameBuf, WireError> {
+        let (target, after) = self.name_at(record.data)?;
+        if after != record.end {
+            return Err(WireError { at: record.data });
+        }
+        Ok(target)
+    }
+
     /// Reads the answer section; gives the octet after it.
     fn read_answers(&mut self, mut at: usize, count: u16) -> Result<usize, AnswerError> {
         let mut records = Vec::with_capacity(usize::from(count.min(64)));
         for _ in 0..count {
-            let record = Record::read(self.bytes, at)?;
-            at = record.end;
-            records.push((record, record.owner(self.bytes)?));
+            let read = self.read_record(at)?;
+            at = read.0.end;
+            records.push(read);
         }
         self.follow_chain(&records)?;
         for (record, owner) in &records {
@@ -546,10 +591,7 @@ impl<'m> Reader<'m> {
             let Some((alias, _)) = next else {
                 return Ok(());
             };
-            let (target, after) = read_name(self.bytes, alias.data)?;
-            if after != alias.end {
-                return Err(WireError { at: alias.data }.into());
-            }
+            let target = self.target(alias)?;
             if self.chain.contains(&target) || self.chain.len() > MAX_CHAIN {
                 return Err(AnswerError::Chain);
             }
@@ -586,7 +628,7 @@ impl<'m> Reader<'m> {
         let data = record.data(self.bytes);
         match record.rtype {
             rtype::CNAME | rtype::DNAME => {
-                let (target, _) = read_name(self.bytes, record.data)?;
+                let target = self.target(record)?;
                 Fact::Cname(target.as_ref()).write(&mut self.facts);
             }
             rtype::A => {
@@ -648,9 +690,8 @@ impl<'m> Reader<'m> {
     fn read_authorities(&mut self, mut at: usize, count: u16) -> Result<usize, AnswerError> {
         let end = self.chain[self.chain.len() - 1];
         for _ in 0..count {
-            let record = Record::read(self.bytes, at)?;
+            let (record, owner) = self.read_record(at)?;
             at = record.end;
-            let owner = record.owner(self.bytes)?;
             let above = end.as_ref().is_within(owner.as_ref());
             if !self.is_kept_of_authority(&record, &owner)? {
                 self.dropped = true;

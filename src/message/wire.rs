@@ -3,6 +3,8 @@
 //! Nothing here allocates or trusts a length. A record is a view of where its parts stand, so that
 //! an upstream's message can be kept as it came and only the places that change (TTLs) be known.
 
+use std::ops::Range;
+
 use crate::name::{MAX_LABEL, MAX_NAME, NameBuf, NameRef};
 
 /// Octets of the header (RFC 1035 section 4.1.1).
@@ -103,17 +105,42 @@ pub fn read_u32(message: &[u8], at: usize) -> Result<u32, WireError> {
 /// Reads the possibly compressed name at `at`; gives it in lower case and the octet after it.
 ///
 /// A pointer must point backwards, before the label it follows, so that no message can send the
-/// reader in a circle (RFC 1035 section 4.1.4: "a prior occurrence").
+/// reader in a circle, and what it points at ends before it (RFC 1035 section 4.1.4: "a prior
+/// occurrence").
 ///
 /// # Errors
 /// Cut off, pointing forwards, or longer than 255 octets.
 pub fn read_name(message: &[u8], at: usize) -> Result<(NameBuf, usize), WireError> {
+    read_name_beside(message, at, |_| false)
+}
+
+/// As [`read_name`], but no octet that a pointer leads to may be one that changes before the message is
+/// handed on: it would be another name then. `changes` tells of a range whether any of it does.
+///
+/// # Errors
+/// As [`read_name`].
+pub fn read_name_beside(
+    message: &[u8],
+    at: usize,
+    changes: impl Fn(Range<usize>) -> bool,
+) -> Result<(NameBuf, usize), WireError> {
     let mut octets = [0_u8; MAX_NAME];
     let mut length = 0;
     let mut cursor = at;
     let mut after = None;
+    // Where what may be read ends.
+    let mut limit = message.len();
     loop {
-        let lead = *message.get(cursor).ok_or(WireError { at: cursor })?;
+        let left = message.get(..limit).unwrap_or_default();
+        let lead = *left.get(cursor).ok_or(WireError { at: cursor })?;
+        let taken = match lead {
+            0 => 1,
+            1..=0x3f => 1 + usize::from(lead),
+            _ => 2,
+        };
+        if after.is_some() && changes(cursor..cursor + taken) {
+            return Err(WireError { at: cursor });
+        }
         match lead {
             0 => {
                 let name = NameRef::from_wire(&octets[..=length]).map_err(|_| WireError { at })?;
@@ -122,7 +149,7 @@ pub fn read_name(message: &[u8], at: usize) -> Result<(NameBuf, usize), WireErro
             1..=0x3f => {
                 debug_assert!(usize::from(lead) <= MAX_LABEL);
                 let end = cursor + 1 + usize::from(lead);
-                let label = message.get(cursor..end).ok_or(WireError { at: cursor })?;
+                let label = left.get(cursor..end).ok_or(WireError { at: cursor })?;
                 // One octet must stay for the root.
                 let kept = octets
                     .get_mut(length..length + label.len())
@@ -134,11 +161,12 @@ pub fn read_name(message: &[u8], at: usize) -> Result<(NameBuf, usize), WireErro
                 cursor = end;
             }
             0xc0.. => {
-                let target = usize::from(read_u16(message, cursor)? & 0x3fff);
+                let target = usize::from(read_u16(left, cursor)? & 0x3fff);
                 if target >= cursor || target < HEADER {
                     return Err(WireError { at: cursor });
                 }
                 after.get_or_insert(cursor + 2);
+                limit = cursor;
                 cursor = target;
             }
             _ => return Err(WireError { at: cursor }),
@@ -231,6 +259,15 @@ mod tests {
         message.truncate(HEADER);
         message.extend_from_slice(&[1, b'a', 0xc0, 20, 0, 0, 0, 0, 0]);
         assert!(read_name(&message, HEADER).is_err());
+    }
+
+    #[test]
+    fn what_a_pointer_leads_to_ends_before_it() {
+        let mut message = vec![0; HEADER];
+        // The label at 12 holds the pointer that leads to it.
+        message.extend_from_slice(b"\x03a\xc0\x0c\0");
+        assert!(read_name(&message, HEADER + 2).is_err());
+        assert!(read_name(&message, HEADER).is_ok());
     }
 
     #[test]

@@ -300,3 +300,42 @@ fn a_question_that_is_a_pointer_is_none() {
     let found = Answer::from_upstream(&wire, &question);
     assert!(found.is_err(), "{found:?}");
 }
+
+#[test]
+fn a_name_that_would_change_on_its_way_out_is_refused() {
+    let asked = question("a.test", 1);
+    // The alias's name stands in its own TTL, which would be another one a second later.
+    let ttl = u32::from_be_bytes([1, b'b', 0, 0]);
+    let at = Response::to(&asked, 0).0.len() + 6;
+    let through_ttl = [0xc0, at as u8];
+    let wire = Response::to(&asked, 0)
+        .record(1, SELF, 5, ttl, &through_ttl)
+        .0;
+    let refused = Answer::from_upstream(&wire, &asked);
+    assert!(
+        matches!(refused, Err(AnswerError::Malformed(_))),
+        "{refused:?}"
+    );
+    // The same of an owner, behind an honest record.
+    let wire = Response::to(&asked, 0)
+        .record(1, SELF, 1, ttl, &[192, 0, 2, 1])
+        .record(1, &through_ttl, 1, 60, &[192, 0, 2, 2])
+        .0;
+    assert!(Answer::from_upstream(&wire, &asked).is_err());
+}
+
+#[test]
+fn a_name_that_runs_out_of_its_record_is_refused() {
+    let asked = question("a.example.org", 39);
+    let renamed = |target: &[u8]| {
+        let wire = Response::to(&asked, 0)
+            .record(1, SELF, 39, 60, target)
+            // Not kept: what a name would run into.
+            .record(1, b"\x01z\0", 1, 60, &[192, 0, 2, 2])
+            .0;
+        Answer::from_upstream(&wire, &asked)
+    };
+    assert!(renamed(b"\x03net\0").is_ok());
+    assert!(renamed(b"\x04net\0").is_err());
+    assert!(renamed(b"\x03net\0\0").is_err());
+}
