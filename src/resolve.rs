@@ -234,9 +234,16 @@ impl Resolver {
     }
 
     /// To be called when queries have arrived, before [`Self::answer_now`] looks at them: who is
-    /// behind which address is known up to this moment then.
-    pub fn catch_up(&self) {
+    /// behind which address is known up to this moment then. Gives the moment, which is that of their
+    /// arrival: what comes together looks at the clock once.
+    pub fn catch_up(&self) -> Moment {
         self.world.load().devices.catch_up();
+        self.clock.now()
+    }
+
+    /// The moment at which what was answered has left, for [`Self::record`].
+    pub fn now(&self) -> Moment {
+        self.clock.now()
     }
 
     /// Messages that did not become queries.
@@ -252,15 +259,16 @@ impl Resolver {
         }
     }
 
-    /// The first half: what can be answered at once is answered into `out`.
+    /// The first half: what can be answered at once is answered into `out`. It arrived `at` the moment
+    /// that [`Self::catch_up`] gave.
     pub fn answer_now(
         &self,
         message: &[u8],
         origin: &Origin,
         transport: Transport,
+        at: Moment,
         out: &mut Vec<u8>,
     ) -> Step {
-        let at = self.clock.now();
         let decoded = Query::decode(message);
         if matches!(decoded, Decoded::Silence) {
             count(&self.refused.silent);
@@ -731,9 +739,9 @@ impl Resolver {
         self.answer_asker(snapshot, &query, &asker, out)
     }
 
-    /// Enters an outcome into the journal, after its answer was sent.
-    pub fn record(&self, mut outcome: Outcome) {
-        outcome.took = self.clock.now().since(outcome.at);
+    /// Enters an outcome into the journal, after its answer was sent; that was at `sent`.
+    pub fn record(&self, mut outcome: Outcome, sent: Moment) {
+        outcome.took = sent.since(outcome.at);
         // Answers of upstream were looked at before they were kept; who closes a name by itself means
         // that name.
         let was_looked_at = match outcome.source {

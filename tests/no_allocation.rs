@@ -313,10 +313,11 @@ fn ask(
     what: &str,
     verdict: &str,
 ) {
-    match resolver.answer_now(message, origin, Transport::Udp, out) {
+    let at = resolver.catch_up();
+    match resolver.answer_now(message, origin, Transport::Udp, at, out) {
         Step::Reply(outcome) => {
             assert_eq!(outcome.verdict.label(), verdict, "{what}");
-            resolver.record(outcome);
+            resolver.record(outcome, resolver.now());
         }
         other => panic!("{what}: {other:?}"),
     }

@@ -113,7 +113,7 @@ async fn answer(mut send: SendStream, mut receive: RecvStream, visit: &Visit) ->
         }
     }
     if let Some(outcome) = outcome {
-        visit.resolver.record(outcome);
+        visit.resolver.record(outcome, visit.resolver.now());
     }
     Ok(())
 }

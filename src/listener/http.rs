@@ -184,8 +184,8 @@ pub(super) async fn ask(
     resolver: &Arc<Resolver>,
 ) -> Option<(Vec<u8>, Option<Outcome>)> {
     let mut octets = Vec::with_capacity(512);
-    resolver.catch_up();
-    let step = match resolver.answer_now(message, origin, transport, &mut octets) {
+    let at = resolver.catch_up();
+    let step = match resolver.answer_now(message, origin, transport, at, &mut octets) {
         Step::Wait(pending) => resolver.answer_later(*pending, &mut octets).await,
         step => step,
     };

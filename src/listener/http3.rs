@@ -105,7 +105,7 @@ async fn respond(
     };
     let written = timeout(WRITE_PATIENCE, writing).await;
     if let Some(outcome) = outcome {
-        visit.resolver.record(outcome);
+        visit.resolver.record(outcome, visit.resolver.now());
     }
     written.map_err(io::Error::other)?.map_err(io::Error::other)
 }

@@ -200,7 +200,7 @@ async fn respond(
             let (response, outcome) =
                 http::answer(&message, &origin, visit.transport, &visit.resolver).await;
             if let Some(outcome) = outcome {
-                visit.resolver.record(outcome);
+                visit.resolver.record(outcome, visit.resolver.now());
             }
             response
         }

@@ -171,8 +171,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             bounds,
             ..
         } = &self.talk;
-        resolver.catch_up();
-        let step = resolver.answer_now(message, origin, *transport, answer);
+        let at = resolver.catch_up();
+        let step = resolver.answer_now(message, origin, *transport, at, answer);
         let Step::Wait(pending) = step else {
             let framed = framed(answer)?;
             if answer.len() > LITTLE {
@@ -210,7 +210,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         timeout(WRITE_PATIENCE, writing).await??;
         if let Step::Reply(outcome) = step {
-            self.talk.resolver.record(outcome);
+            let resolver = &self.talk.resolver;
+            resolver.record(outcome, resolver.now());
         }
         Ok(())
     }

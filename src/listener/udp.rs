@@ -19,6 +19,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 use tracing::{debug, warn};
 
 use super::Resolver;
+use crate::clock::Moment;
 use crate::device::Origin;
 use crate::journal::{Outcome, Transport};
 use crate::message::Question;
@@ -169,12 +170,12 @@ impl Server {
 
     /// Answers what came in.
     async fn answer(&mut self, inbox: &mut Inbox) {
-        self.resolver.catch_up();
+        let at = self.resolver.catch_up();
         for (message, mut envelope) in inbox.datagrams() {
             if self.has_one_address {
                 envelope.ours = None;
             }
-            self.handle(message, envelope);
+            self.handle(message, envelope, at);
         }
         let mut late = std::mem::take(&mut self.heard);
         (self.lane).set_out(|waiting, ended| late.push((waiting, ended)));
@@ -182,8 +183,8 @@ impl Server {
         self.send().await;
     }
 
-    /// Answers one datagram, or has it answered later.
-    fn handle(&mut self, message: &[u8], envelope: Envelope) {
+    /// Answers one datagram that arrived `at` this moment, or has it answered later.
+    fn handle(&mut self, message: &[u8], envelope: Envelope, at: Moment) {
         // A port of 0 cannot be answered, and answering ourselves would be a circle.
         if envelope.client.port() == 0 {
             return;
@@ -191,7 +192,7 @@ impl Server {
         let client = envelope.client.ip().to_canonical();
         let origin = Origin::new(client, envelope.interface, self.listener);
         let out = self.outbox.room();
-        let step = (self.resolver).answer_now(message, &origin, Transport::Udp, out);
+        let step = (self.resolver).answer_now(message, &origin, Transport::Udp, at, out);
         let Some(pending) = self.take(step, envelope) else {
             return;
         };
@@ -264,8 +265,9 @@ impl Server {
     /// Sends what was answered, then records it.
     async fn send(&mut self) {
         self.datagrams.send(&mut self.outbox).await;
+        let sent = self.resolver.now();
         for outcome in self.outcomes.drain(..) {
-            self.resolver.record(outcome);
+            self.resolver.record(outcome, sent);
         }
     }
 }
@@ -290,7 +292,7 @@ async fn finish(
     match step {
         Step::Reply(outcome) => {
             datagrams.send_one(&answer, envelope).await;
-            resolver.record(outcome);
+            resolver.record(outcome, resolver.now());
         }
         Step::Error => datagrams.send_one(&answer, envelope).await,
         Step::Silence | Step::Wait(_) => {}

@@ -17,6 +17,7 @@ mod layout;
 mod mapped;
 mod meta;
 mod model;
+mod quiet;
 mod record;
 mod sets;
 mod spool;
@@ -38,6 +39,7 @@ use dictionary::{Dictionary, LIKELY_TOPS};
 use layout::{HEADER, Header, PARTS, Part};
 use mapped::Octets;
 use model::{ModelDecoder, SetCode};
+use quiet::Quiet;
 use sets::SetReader;
 
 pub use fault::{IndexError, IndexFault, WriteError};
@@ -86,6 +88,8 @@ pub struct Index {
     /// Some of the separators, and some of the top-level labels.
     strides: Box<[u64]>,
     likely_tops: Box<[u16; LIKELY_TOPS]>,
+    /// Names that were looked up and are on no list.
+    quiet: Quiet,
     patterns: Patterns,
     addresses: Addresses,
     sealed: Sealed,
@@ -108,6 +112,7 @@ impl Index {
             model: None,
             strides: Box::default(),
             likely_tops: Box::new([0; LIKELY_TOPS]),
+            quiet: Quiet::new(),
             patterns: Patterns::default(),
             addresses: Addresses::default(),
             sealed: Sealed::default(),
@@ -196,6 +201,7 @@ impl Index {
             model,
             strides,
             likely_tops: Box::new([0; LIKELY_TOPS]),
+            quiet: Quiet::new(),
             patterns,
             addresses,
             sealed,
@@ -234,6 +240,23 @@ impl Index {
     ///
     /// What is sealed is found once [`Self::set_seal_keys`] was given the keys.
     pub fn look_up(&self, name: NameRef<'_>, mut each: impl FnMut(Hit)) {
+        let mark = self.quiet.mark(name);
+        if self.quiet.has(mark) {
+            return;
+        }
+        let mut is_quiet = true;
+        self.look_up_anew(name, |hit| {
+            is_quiet = false;
+            each(hit);
+        });
+        if is_quiet {
+            self.quiet.remember(mark);
+        }
+    }
+
+    /// [`Self::look_up`] of what is not remembered.
+    #[inline(always)]
+    fn look_up_anew(&self, name: NameRef<'_>, mut each: impl FnMut(Hit)) {
         let (filter, _) = self.part(Part::Filter).as_chunks();
         let wire = name.as_wire();
         // Where each label begins, from left to right.
@@ -423,7 +446,7 @@ impl Index {
     pub fn memory_bytes(&self) -> usize {
         let model = self.model.as_ref().map_or(0, |model| model.memory_bytes());
         let tables = size_of_val(&*self.strides) + size_of_val(&*self.likely_tops);
-        size_of::<Self>() + model + tables
+        size_of::<Self>() + model + tables + Quiet::memory_bytes()
     }
 
     /// What tells this compilation from another, as it was given.
