@@ -439,7 +439,7 @@ impl Caller {
             if let Some(device) = device {
                 // Not before: a hello with an id that was read off the wire must not take what the
                 // device has.
-                place.hand_to(device, Bounds::encrypted(&limits).outside());
+                place.hand_to(device);
             }
             Ok(Some(stream))
         };
@@ -464,9 +464,8 @@ impl Caller {
             origin,
             transport,
             patience,
-            bounds: Bounds::encrypted(&limits),
             resolver,
-            place,
+            place: Arc::new(place),
         };
         // The task is as large as the largest thing it ever holds.
         Box::pin(talk.run(stream, Vec::new())).await

@@ -163,7 +163,7 @@ async fn attend(
     if !snapshot.serves(origin.client)
         && let Some(device) = known(&snapshot, &origin)
     {
-        place.hand_to(device, Bounds::encrypted(&limits).outside());
+        place.hand_to(device);
     }
     drop(snapshot);
     let visit = Visit::new(origin, transport, hall, &limits, place);

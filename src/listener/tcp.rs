@@ -187,8 +187,7 @@ impl Newcomer {
                 idle: limits.tcp_idle,
             },
             resolver: self.resolver,
-            bounds,
-            place,
+            place: Arc::new(place),
         };
         tokio::spawn(async move {
             if let Err(error) = talk.run(self.stream, self.unread).await {
