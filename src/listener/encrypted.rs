@@ -34,7 +34,7 @@ use super::places::{Bounds, Place, Places};
 use super::strangers::Strangers;
 use super::stream::{Patience, Talk};
 use super::tcp::{self, ACCEPT_PAUSE};
-use super::{BindError, Resolver, client_at, https};
+use super::{BindError, Resolver, client_at, https, machine_at};
 use crate::certificate::{CHALLENGE, Certificates, Outside};
 use crate::clock::Clock;
 use crate::config::{self, Limits};
@@ -232,7 +232,7 @@ impl Hall {
                 (&self.outside, client, bounds.outside())
             }
         };
-        let place = places.take(client, bounds);
+        let place = places.take(client, machine_at(&snapshot, origin), bounds);
         if place.is_none() {
             debug!(?client, "too many encrypted connections");
         }

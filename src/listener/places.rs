@@ -1,8 +1,10 @@
 //! Who holds how many connections, and how much of answers waits to be taken.
 //!
 //! Both are shared out, so that nobody who takes much keeps out whoever comes behind him. Of places a
-//! client has a bound, and when all are taken whoever has most gives up his oldest. Answers that wait
-//! count twice for whom they wait for: nobody has more of them than he leaves to everybody else.
+//! client has a bound, and when all are taken whoever has most gives up his oldest; all addresses of one
+//! MAC address that nobody named are one there, since a laptop has as many as it likes. Answers that wait
+//! count twice for whom they wait for: nobody has more of them than he leaves to everybody else. And
+//! however many have conspired to leave nothing, an ordinary answer finds room.
 //!
 //! Strangers from outside have as many addresses as they like, and one of them is many clients. So there
 //! it is not the client that gives up its oldest for the next, but, at each width of a network from a
@@ -20,6 +22,7 @@ use tokio::sync::Notify;
 use super::strangers::{WIDTHS, network};
 use crate::config::Limits;
 use crate::limit::Client;
+use crate::mac::Mac;
 
 /// Who holds how many connections, and how much of answers waits to be taken.
 #[derive(Debug, Default)]
@@ -42,6 +45,8 @@ struct Taken {
 struct Seat {
     /// Which of all it was.
     number: u64,
+    /// The machine that the kernel sees behind the client's address.
+    mac: Option<Mac>,
     /// Told when somebody else needs it.
     give_up: Arc<Notify>,
 }
@@ -113,16 +118,22 @@ pub(super) struct Place {
     pub(super) give_up: Arc<Notify>,
 }
 
-/// Octets of finished answers for each connection there may be, on average.
+/// Octets of finished answers for each connection there may be, on average; and those that may always wait
+/// for one client, beside what others have.
 pub(super) const HELD_FOR_EACH: usize = 4096;
 /// The same in all, where connections are few: whoever waits for an answer of the greatest length leaves
 /// as much to others.
 const LEAST_HELD: usize = 2 << 16;
 
 impl Places {
-    /// Takes a place for `client`. When all are taken, whoever has most gives up his oldest, if he
-    /// has more than `client` would have, or, where strangers yield, is one.
-    pub(super) fn take(self: &Arc<Self>, client: Client, bounds: Bounds) -> Option<Place> {
+    /// Takes a place for `client`, behind whose address `mac` is. When all are taken, whoever has most
+    /// gives up his oldest, if he has more than `client` would have, or, where strangers yield, is one.
+    pub(super) fn take(
+        self: &Arc<Self>,
+        client: Client,
+        mac: Option<Mac>,
+        bounds: Bounds,
+    ) -> Option<Place> {
         let mut taken = self.taken();
         let own = taken.count_of(client);
         if own >= bounds.each {
@@ -131,10 +142,10 @@ impl Places {
             }
             taken.evict(client);
         } else if taken.count() >= bounds.all {
-            let most = taken.most(client, bounds)?;
+            let most = taken.most(client, mac, bounds)?;
             taken.evict(most);
         }
-        let give_up = taken.add(client, Arc::default());
+        let give_up = taken.add(client, mac, Arc::default());
         drop(taken);
         Some(Place {
             places: Arc::clone(self),
@@ -144,10 +155,12 @@ impl Places {
         })
     }
 
-    /// How many are taken.
-    #[cfg_attr(not(feature = "quic"), allow(dead_code, reason = "only QUIC asks"))]
-    pub(super) fn count(&self) -> usize {
-        self.taken().count()
+    /// Whether half of all places and half of `client`'s are free: somebody else may come in its name
+    /// then.
+    #[cfg(feature = "quic")]
+    pub(super) fn are_half_free(&self, client: Client, bounds: Bounds) -> bool {
+        let taken = self.taken();
+        taken.count() * 2 < bounds.all && taken.count_of(client) * 2 < bounds.each
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -161,16 +174,16 @@ impl Places {
 
 impl Waiting {
     /// Whether another answer of `octets` may wait for `client`, which is counted then: what waits for
-    /// it already, and this one, must be no more than is left without them.
+    /// it already, and this one, must be no more than is left without them, or than a little.
     fn add(&mut self, client: Client, octets: usize, most: usize) -> bool {
         let own = self.each.get(&client).copied().unwrap_or(0);
         let needed = self.all.saturating_add(own).saturating_add(octets);
-        let fits = needed <= most;
+        let fits = needed <= most || own + octets <= HELD_FOR_EACH || octets == 0;
         if fits && octets > 0 {
             self.all += octets;
             self.each.insert(client, own + octets);
         }
-        fits || octets == 0
+        fits
     }
 
     fn remove(&mut self, client: Client, octets: usize) {
@@ -193,10 +206,11 @@ impl Taken {
         self.seats.get(&client).map_or(0, Vec::len)
     }
 
-    fn add(&mut self, client: Client, give_up: Arc<Notify>) -> Arc<Notify> {
+    fn add(&mut self, client: Client, mac: Option<Mac>, give_up: Arc<Notify>) -> Arc<Notify> {
         self.so_far += 1;
         self.seats.entry(client).or_default().push(Seat {
             number: self.so_far,
+            mac,
             give_up: Arc::clone(&give_up),
         });
         give_up
@@ -224,19 +238,27 @@ impl Taken {
         }
     }
 
-    /// Who gives up a place for one more of `client`'s.
-    fn most(&self, client: Client, bounds: Bounds) -> Option<Client> {
+    /// Who gives up a place for one more of `client`'s, behind whose address `mac` is.
+    fn most(&self, client: Client, mac: Option<Mac>, bounds: Bounds) -> Option<Client> {
         if bounds.strangers_yield
             && let Some(stranger) = self.stranger_for(client)
         {
             return Some(stranger);
         }
+        let machine_of = |who, held: &[Seat]| machine(who, held.first().and_then(|it| it.mac));
+        let mut machines: HashMap<Client, usize> = HashMap::new();
+        for (who, held) in &self.seats {
+            *machines.entry(machine_of(*who, held)).or_default() += held.len();
+        }
+        let count = |of| machines.get(&of).copied().unwrap_or(0);
         // Of several with as many, whoever has the oldest.
-        let weight = |(_, held): &(&Client, &Vec<Seat>)| {
-            (held.len(), Reverse(held.first().map(|it| it.number)))
+        let weight = |(who, held): &(&Client, &Vec<Seat>)| {
+            let oldest = held.first().map(|it| it.number);
+            (count(machine_of(**who, held)), held.len(), Reverse(oldest))
         };
         let (who, held) = self.seats.iter().max_by_key(weight)?;
-        (held.len() > self.count_of(client) + 1).then_some(*who)
+        let most = count(machine_of(*who, held));
+        (most > count(machine(client, mac)) + 1).then_some(*who)
     }
 
     /// The stranger that gives up a place for one more of `client`'s: of the networks of each width the
@@ -244,7 +266,7 @@ impl Taken {
     fn stranger_for(&self, client: Client) -> Option<Client> {
         let address_of = |client| match client {
             Client::Address(address) => Some(address),
-            Client::Device(_) => None,
+            Client::Device(_) | Client::Machine(_) => None,
         };
         let newcomer = address_of(client);
         let strangers = self.seats.iter().filter_map(|(who, held)| {
@@ -268,6 +290,14 @@ impl Taken {
             crowd = crowd.chunk_by(is_one).max_by_key(weight)?;
         }
         crowd.first().map(|it| Client::Address(it.0))
+    }
+}
+
+/// Who `client` is where all addresses of one machine are one.
+fn machine(client: Client, mac: Option<Mac>) -> Client {
+    match (client, mac) {
+        (Client::Address(_), Some(mac)) => Client::Machine(mac),
+        _ => client,
     }
 }
 
@@ -326,7 +356,7 @@ impl Place {
         if taken.count_of(client) >= self.bounds.each {
             taken.evict(client);
         }
-        taken.add(client, Arc::clone(&self.give_up));
+        taken.add(client, None, Arc::clone(&self.give_up));
         *holder = client;
     }
 }
@@ -361,17 +391,45 @@ mod tests {
         let bounds = bounds(3, 2);
         let places = Arc::new(Places::default());
         let [one, two, three] = ["one", "two", "three"].map(Client::Device);
-        let first = places.take(one, bounds).unwrap();
-        let second = places.take(one, bounds).unwrap();
-        assert!(places.take(one, bounds).is_none(), "two for each client");
-        let third = places.take(two, bounds).unwrap();
-        assert!(places.take(two, bounds).is_none(), "nobody has two more");
-        assert_eq!(places.count(), 3);
+        let first = places.take(one, None, bounds).unwrap();
+        let second = places.take(one, None, bounds).unwrap();
+        assert!(
+            places.take(one, None, bounds).is_none(),
+            "two for each client"
+        );
+        let third = places.take(two, None, bounds).unwrap();
+        assert!(
+            places.take(two, None, bounds).is_none(),
+            "nobody has two more"
+        );
+        assert_eq!(places.taken().count(), 3);
         // Whoever has more than a newcomer would have gives up his oldest.
-        let fourth = places.take(three, bounds).unwrap();
+        let fourth = places.take(three, None, bounds).unwrap();
         assert!(is_told(&first) && !is_told(&second) && !is_told(&third));
         drop((first, second, fourth));
-        assert!(places.take(two, bounds).is_some(), "places come back");
+        assert!(places.take(two, None, bounds).is_some(), "places come back");
+    }
+
+    /// A machine with as many addresses as there are places once kept out everybody.
+    #[test]
+    fn all_addresses_of_one_machine_are_one_where_places_are_short() {
+        let bounds = bounds(8, 4);
+        let places = Arc::new(Places::default());
+        let mac = |last| Some(Mac::new([2, 0, 0, 0, 0, last]).unwrap());
+        let at = |last: u8| Client::Address([192, 0, 2, last].into());
+        let take = |last, of| places.take(at(last), mac(of), bounds);
+        let laptop = [1, 2, 3, 4, 5, 6, 7, 8].map(|last| take(last, 1).unwrap());
+        assert!(take(9, 1).is_none(), "it has most");
+        let phone = take(10, 2).unwrap();
+        let desk = places.take(Client::Device("desk"), mac(3), bounds).unwrap();
+        let other = places.take(at(11), None, bounds).unwrap();
+        let told = laptop.each_ref().map(is_told);
+        assert_eq!(told.map(u8::from), [1, 1, 1, 0, 0, 0, 0, 0]);
+        assert_eq!(places.taken().count(), 8);
+        // A device that has a name is one by that, and each of several alone has one.
+        assert!(take(12, 1).is_none());
+        drop((phone, desk, other));
+        assert!(take(12, 1).is_some(), "what nobody else wants it may have");
     }
 
     /// Strangers that hold what they have once kept out whoever came behind them.
@@ -383,10 +441,10 @@ mod tests {
         };
         let places = Arc::new(Places::default());
         let net = |last: u8| Client::Address([192, 0, last, 0].into());
-        let take = |who| places.take(who, bounds).unwrap();
+        let take = |who| places.take(who, None, bounds).unwrap();
         let held = [net(1), net(1), net(1)].map(take);
         assert_eq!(held.each_ref().map(is_told), [true, false, false]);
-        assert_eq!(places.count(), 2);
+        assert_eq!(places.taken().count(), 2);
         // The last of them is a device.
         let [_, second, phone] = held;
         phone.hand_to(Client::Device("phone"));
@@ -397,12 +455,12 @@ mod tests {
             [true, false, false, false],
             "the oldest of equals"
         );
-        assert_eq!(places.count(), 4);
+        assert_eq!(places.taken().count(), 4);
         // One that gave up its place is nobody's afterwards.
         second.hand_to(Client::Device("phone"));
-        assert_eq!(places.count(), 4);
+        assert_eq!(places.taken().count(), 4);
         drop((second, phone, others));
-        assert_eq!(places.count(), 0);
+        assert_eq!(places.taken().count(), 0);
     }
 
     #[test]
@@ -413,7 +471,7 @@ mod tests {
         };
         let places = Arc::new(Places::default());
         let held = [1, 2, 3].map(|last| {
-            let place = places.take(Client::Address([192, 0, last, 0].into()), bounds);
+            let place = places.take(Client::Address([192, 0, last, 0].into()), None, bounds);
             let place = place.unwrap();
             place.hand_to(Client::Device("phone"));
             place
@@ -457,13 +515,13 @@ mod tests {
         ] {
             let places = Arc::new(Places::default());
             let mut crowd: Vec<Place> = (0..100)
-                .map(|number| places.take(few(number), bounds).unwrap())
+                .map(|number| places.take(few(number), None, bounds).unwrap())
                 .collect();
-            assert_eq!(places.count(), 16);
-            let phone = places.take(from(phone), bounds).unwrap();
-            crowd.extend((100..1000).map(|number| places.take(few(number), bounds).unwrap()));
+            assert_eq!(places.taken().count(), 16);
+            let phone = places.take(from(phone), None, bounds).unwrap();
+            crowd.extend((100..1000).map(|number| places.take(few(number), None, bounds).unwrap()));
             assert!(!is_told(&phone), "{phone:?}");
-            assert_eq!(places.count(), 16);
+            assert_eq!(places.taken().count(), 16);
         }
     }
 
@@ -471,15 +529,14 @@ mod tests {
     fn answers_that_nobody_takes_are_bounded() {
         let bounds = bounds(64, 2);
         let places = Arc::new(Places::default());
-        let take = |who| places.take(Client::Device(who), bounds).unwrap();
+        let take = |who| places.take(Client::Device(who), None, bounds).unwrap();
         let (laptop, other, phone) = (take("laptop"), take("laptop"), take("phone"));
         // Of 262,144 octets, which it once had to itself, and the others nothing.
         let first = Bytes::from(laptop.hold(vec![0; 100_000]).unwrap());
         assert!(laptop.hold(vec![0; 70_000]).is_none());
         assert!(other.hold(vec![0; 70_000]).is_none(), "by no connection");
         assert!(laptop.hold(Vec::new()).is_some(), "nothing is nothing");
-        let phones = phone.hold(vec![0; 60_000]).unwrap();
-        drop(phones);
+        drop(phone.hold(vec![0; 60_000]).unwrap());
         // Whoever writes it may keep a part.
         let rest = first.slice(99_000..);
         drop(first);
@@ -497,14 +554,18 @@ mod tests {
         let longest = || vec![0; usize::from(u16::MAX)];
         let places = Arc::new(Places::default());
         let held = ["a", "b", "c", "d", "e"].map(|who| {
-            let place = places.take(Client::Device(who), outside).unwrap();
+            let place = places.take(Client::Device(who), None, outside).unwrap();
             place.hold(longest())
         });
         assert_eq!(held.iter().flatten().count(), 4);
+        // An ordinary one always does.
+        let place = places.take(Client::Device("f"), None, outside).unwrap();
+        let little = place.hold(vec![0; 3000]);
+        assert!(little.is_some() && place.hold(vec![0; 3000]).is_none());
         // The longest answer finds room where there is one place.
         let few = bounds(4, 2).outside();
         let places = Arc::new(Places::default());
-        let phone = places.take(Client::Device("phone"), few).unwrap();
+        let phone = places.take(Client::Device("phone"), None, few).unwrap();
         let held = phone.hold(longest());
         assert!(held.is_some() && phone.hold(vec![0; 512]).is_none());
     }

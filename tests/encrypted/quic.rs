@@ -250,6 +250,45 @@ fn a_hello_with_the_id_of_a_device_takes_nothing_from_it() {
     });
 }
 
+/// Says hello from 127.0.0.1 and hears nothing of what follows, as one does who writes the address of
+/// another; gives the kind of packet that the other is sent (RFC 9000 section 17.2).
+async fn hello_of_another(house: &House) -> u8 {
+    let other = tokio::net::UdpSocket::bind(("127.0.0.1", 0)).await.unwrap();
+    let to = other.local_addr().unwrap();
+    let (tls, transport) = (house.client(&[b"doq"]), TransportConfig::default());
+    let mut datagram = [0; 2048];
+    let length = tokio::select! {
+        ended = connecting_by(tls, to, "127.0.0.1", NAME, transport) => panic!("{ended:?}"),
+        received = other.recv(&mut datagram) => received.unwrap(),
+    };
+    let hello = &datagram[..length];
+    other.send_to(hello, house.tls).await.unwrap();
+    other.recv(&mut datagram).await.unwrap();
+    datagram[0] >> 4 & 3
+}
+
+/// Whoever wrote a sibling's address once took all places that the sibling has, by every way.
+#[test]
+fn whoever_writes_the_address_of_another_leaves_him_half_of_his_places() {
+    const INITIAL: u8 = 0;
+    const RETRY: u8 = 3;
+    let house = House::open("[limits]\nencrypted-connections = 64\nencrypted-per-client = 4\n");
+    run(async {
+        let mut said = Vec::new();
+        for _ in 0..8 {
+            said.push(hello_of_another(&house).await);
+        }
+        assert_eq!(said[..2], [INITIAL; 2]);
+        assert_eq!(said[2..], [RETRY; 6]);
+        // He comes in all the same, who can hear where to.
+        let connection = doq(&house, "127.0.0.1", NAME).await;
+        let reply = answer(&connection, &question("desk.example")).await;
+        assert_eq!(reply.answers(), ["A 0.0.0.0"]);
+    });
+    let reply = house.dot().ask(&ask("desk.example", rtype::A));
+    assert_eq!(reply.answers(), ["A 0.0.0.0"]);
+}
+
 #[test]
 fn each_stream_is_one_question() {
     let house = House::open("");
