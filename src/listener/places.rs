@@ -256,9 +256,16 @@ impl Taken {
             let oldest = held.first().map(|it| it.number);
             (count(machine_of(**who, held)), held.len(), Reverse(oldest))
         };
+        let own = machine(client, mac);
         let (who, held) = self.seats.iter().max_by_key(weight)?;
-        let most = count(machine_of(*who, held));
-        (most > count(machine(client, mac)) + 1).then_some(*who)
+        if count(machine_of(*who, held)) > count(own) + 1 {
+            return Some(*who);
+        }
+        // Others may stand behind the same: a repeater lends them its MAC address.
+        let beside = self.seats.iter();
+        let beside = beside.filter(|(who, held)| machine_of(**who, held) == own);
+        let (who, held) = beside.max_by_key(weight)?;
+        (held.len() > self.count_of(client) + 1).then_some(*who)
     }
 
     /// The stranger that gives up a place for one more of `client`'s: of the networks of each width the
@@ -430,6 +437,20 @@ mod tests {
         assert!(take(12, 1).is_none());
         drop((phone, desk, other));
         assert!(take(12, 1).is_some(), "what nobody else wants it may have");
+    }
+
+    #[test]
+    fn those_behind_one_machine_share_what_it_has() {
+        let bounds = bounds(4, 4);
+        let places = Arc::new(Places::default());
+        let repeater = Some(Mac::new([2, 0, 0, 0, 0, 1]).unwrap());
+        let at = |last: u8| Client::Address([192, 0, 2, last].into());
+        let take = |last| places.take(at(last), repeater, bounds);
+        let held = [1, 1, 1, 2].map(|last| take(last).unwrap());
+        let _third = take(3).unwrap();
+        let told = held.each_ref().map(is_told);
+        assert_eq!(told, [true, false, false, false]);
+        assert!(take(3).is_none(), "nobody has two more");
     }
 
     /// Strangers that hold what they have once kept out whoever came behind them.
