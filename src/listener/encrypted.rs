@@ -258,8 +258,10 @@ impl Hall {
     /// Remembers where a device is that showed its id by the server's name, now that it shook hands.
     pub(super) fn greet(&self, origin: &Origin) {
         let snapshot = self.resolver.snapshot();
-        if !snapshot.serves(origin.client) && known(&snapshot, origin).is_some() {
-            self.strangers.remember(origin.client);
+        if !snapshot.serves(origin.client)
+            && let Some(device) = known(&snapshot, origin)
+        {
+            self.strangers.remember(origin.client, device);
         }
     }
 

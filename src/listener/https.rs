@@ -111,7 +111,7 @@ impl Visit {
         self.place.hand_to(device);
         if self.origin.id.is_some() {
             // It has paid for itself.
-            self.strangers.remember(origin.client);
+            self.strangers.remember(origin.client, device);
         } else {
             self.strangers.introduce(origin.client, device);
         }

@@ -12,6 +12,7 @@
 //! None of the rates is a setting. What grows with the number of a provider's customers, devices that
 //! are known, has a rate for each; and that of strangers bounds what nobody asked for.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -57,8 +58,8 @@ pub(super) struct Strangers {
     together: Mutex<Bucket>,
     /// Devices, and addresses where one is known.
     known: RateLimiter,
-    /// Where a device showed its id, and when it did so last.
-    addresses: Mutex<HashMap<IpAddr, Moment>>,
+    /// Where a device showed its id, which one, and when it did so last.
+    addresses: Mutex<HashMap<IpAddr, (Client, Moment)>>,
 }
 
 impl Strangers {
@@ -113,7 +114,9 @@ impl Strangers {
     /// Somebody at `address` has shown that he is `device`: what he paid as a stranger he pays as that.
     pub(super) fn introduce(&self, address: IpAddr, device: Client) {
         let now = self.clock.now();
-        if !self.remember(address) || !self.known.admit(device, Whereabouts::Shown, EACH, now) {
+        if !self.remember(address, device)
+            || !self.known.admit(device, Whereabouts::Shown, EACH, now)
+        {
             return;
         }
         self.handshakes.give_back(address);
@@ -121,21 +124,29 @@ impl Strangers {
         together.give_back(TOGETHER);
     }
 
-    /// Knows `address` for a day; whether it was not known before.
-    pub(super) fn remember(&self, address: IpAddr) -> bool {
+    /// Knows `address` as `device`'s for a day; whether it was not known before. Where there is no room,
+    /// the device with most addresses loses its oldest: whoever has an id has as many as he likes.
+    pub(super) fn remember(&self, address: IpAddr, device: Client) -> bool {
         let now = self.clock.now();
         let mut addresses = self
             .addresses
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if addresses.len() >= MAX_KNOWN && !addresses.contains_key(&address) {
-            let oldest = addresses.iter().min_by_key(|(_, shown)| **shown);
-            if let Some(oldest) = oldest.map(|it| *it.0) {
+            let mut counts: HashMap<Client, usize> = HashMap::new();
+            for (device, _) in addresses.values() {
+                *counts.entry(*device).or_default() += 1;
+            }
+            let weight = |(_, (device, shown)): &(&IpAddr, &(Client, Moment))| {
+                (counts.get(device).copied(), Reverse(*shown))
+            };
+            let oldest = addresses.iter().max_by_key(weight).map(|it| *it.0);
+            if let Some(oldest) = oldest {
                 addresses.remove(&oldest);
             }
         }
-        let before = addresses.insert(address, now);
-        before.is_none_or(|shown| now.since(shown) > MEMORY)
+        let before = addresses.insert(address, (device, now));
+        before.is_none_or(|(_, shown)| now.since(shown) > MEMORY)
     }
 
     fn is_known(&self, address: IpAddr) -> bool {
@@ -144,7 +155,7 @@ impl Strangers {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let shown = addresses.get(&address);
-        shown.is_some_and(|shown| self.clock.now().since(*shown) <= MEMORY)
+        shown.is_some_and(|(_, shown)| self.clock.now().since(*shown) <= MEMORY)
     }
 }
 
@@ -256,7 +267,7 @@ mod tests {
         let elsewhere = IpAddr::from([198, 51, 100, 1]);
         let taken = (0..1000).take_while(|_| strangers.may_shake_hands(elsewhere, Some(PHONE)));
         assert_eq!(taken.count(), 60, "its own and those of his network");
-        strangers.remember(at(3));
+        strangers.remember(at(3), PHONE);
         assert!(
             strangers.may_shake_hands(at(3), Some(PHONE)),
             "where it is known"
@@ -275,7 +286,7 @@ mod tests {
         };
         assert_eq!(come(at(1)), 100);
         assert_eq!(come(at(2)), 0);
-        strangers.remember(at(2));
+        strangers.remember(at(2), PHONE);
         assert_eq!(come(at(2)), 1000);
     }
 
@@ -356,10 +367,14 @@ mod tests {
     #[test]
     fn what_is_known_is_bounded() {
         let (strangers, time) = strangers();
-        for number in 0..MAX_KNOWN as u32 + 10 {
-            strangers.remember(IpAddr::V4(number.into()));
+        // Whoever moves about as one device once made all others forgotten.
+        strangers.remember(at(1), PHONE);
+        time.advance(Duration::from_millis(1));
+        for number in 0..MAX_KNOWN as u32 + 9 {
+            strangers.remember(IpAddr::V4(number.into()), Client::Device("laptop"));
             time.advance(Duration::from_millis(1));
         }
+        assert!(strangers.is_known(at(1)));
         assert_eq!(strangers.addresses.lock().unwrap().len(), MAX_KNOWN);
         assert!(!strangers.is_known(IpAddr::V4(9.into())), "the oldest go");
         assert!(strangers.is_known(IpAddr::V4(10.into())));
