@@ -101,7 +101,8 @@ pub(super) async fn serve(
             }
         });
     }
-    Ok(())
+    // Not by anything that came: the socket cannot be read any more.
+    Err(io::Error::other("the socket of QUIC is gone"))
 }
 
 fn server_config(
