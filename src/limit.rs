@@ -10,6 +10,7 @@ use siphasher::sip::SipHasher24;
 
 use crate::clock::Moment;
 use crate::hash::{Map, keyed};
+use crate::mac::Mac;
 use crate::message::Cookie;
 
 /// How many clients are kept apart; beyond that the idle ones are forgotten.
@@ -22,6 +23,8 @@ pub enum Client {
     Device(&'static str),
     /// Nobody named it.
     Address(IpAddr),
+    /// All addresses of a machine that nobody named.
+    Machine(Mac),
 }
 
 /// Whether a client is where its packet says.

@@ -34,7 +34,7 @@ use super::places::{Bounds, Place, Places};
 use super::strangers::Strangers;
 use super::stream::{Patience, Talk};
 use super::tcp::{self, ACCEPT_PAUSE};
-use super::{BindError, Resolver, client_at, https};
+use super::{BindError, Resolver, client_at, https, machine_at};
 use crate::certificate::{CHALLENGE, Certificates, Outside};
 use crate::clock::Clock;
 use crate::config::{self, Limits};
@@ -232,7 +232,7 @@ impl Hall {
                 (&self.outside, client, bounds.outside())
             }
         };
-        let place = places.take(client, bounds);
+        let place = places.take(client, machine_at(&snapshot, origin), bounds);
         if place.is_none() {
             debug!(?client, "too many encrypted connections");
         }
@@ -258,8 +258,10 @@ impl Hall {
     /// Remembers where a device is that showed its id by the server's name, now that it shook hands.
     pub(super) fn greet(&self, origin: &Origin) {
         let snapshot = self.resolver.snapshot();
-        if !snapshot.serves(origin.client) && known(&snapshot, origin).is_some() {
-            self.strangers.remember(origin.client);
+        if !snapshot.serves(origin.client)
+            && let Some(device) = known(&snapshot, origin)
+        {
+            self.strangers.remember(origin.client, device);
         }
     }
 
@@ -439,7 +441,7 @@ impl Caller {
             if let Some(device) = device {
                 // Not before: a hello with an id that was read off the wire must not take what the
                 // device has.
-                place.hand_to(device, Bounds::encrypted(&limits).outside());
+                place.hand_to(device);
             }
             Ok(Some(stream))
         };
@@ -464,9 +466,8 @@ impl Caller {
             origin,
             transport,
             patience,
-            bounds: Bounds::encrypted(&limits),
             resolver,
-            place,
+            place: Arc::new(place),
         };
         // The task is as large as the largest thing it ever holds.
         Box::pin(talk.run(stream, Vec::new())).await

@@ -26,7 +26,7 @@ use super::Resolver;
 use super::encrypted::{Hall, known, patience};
 use super::http::{self, Pages, Response};
 use super::idle::Pulse;
-use super::places::{Bounds, Place};
+use super::places::Place;
 use super::strangers::Strangers;
 use super::stream::{MAX_MESSAGE, Patience};
 use crate::config::Limits;
@@ -55,7 +55,6 @@ pub(super) struct Visit {
     pub(super) pulse: Arc<Pulse>,
     /// Given back when nothing of the connection is left, answers on their way included.
     pub(super) place: Place,
-    bounds: Bounds,
     strangers: Arc<Strangers>,
     /// Whether it is known whose connection it is, or does not matter.
     is_known: AtomicBool,
@@ -82,22 +81,21 @@ impl Visit {
             patience,
             pulse: Pulse::new(patience),
             place,
-            bounds: Bounds::encrypted(limits),
             strangers: Arc::clone(&hall.strangers),
             is_known: AtomicBool::new(is_home),
             refused: AtomicUsize::new(0),
         })
     }
 
-    /// `octets` to be sent, counted until the client has taken them. When too much waits already,
+    /// `octets` to be sent, counted until the client has taken them. When too much waits for it already,
     /// there is nothing, and the connection ends.
     pub(super) fn hold(&self, octets: Vec<u8>) -> Option<Bytes> {
-        let held = self.place.places.held(octets, self.bounds);
+        let held = self.place.hold(octets);
         if held.is_none() {
             debug!(client = %self.origin.client, "answers are not taken");
             self.pulse.end();
         }
-        held
+        held.map(Bytes::from)
     }
 
     /// Notes that a request from outside showed, by name or path, whose connection this is: from then
@@ -110,10 +108,10 @@ impl Visit {
             return;
         };
         self.is_known.store(true, Ordering::Relaxed);
-        self.place.hand_to(device, self.bounds.outside());
+        self.place.hand_to(device);
         if self.origin.id.is_some() {
             // It has paid for itself.
-            self.strangers.remember(origin.client);
+            self.strangers.remember(origin.client, device);
         } else {
             self.strangers.introduce(origin.client, device);
         }

@@ -34,8 +34,9 @@ pub use self::places::Places;
 pub use http::Pages;
 
 use crate::config::Listen;
-use crate::device::Origin;
+use crate::device::{Origin, Via, Witness};
 use crate::limit::Client;
+use crate::mac::Mac;
 use crate::resolve::Resolver;
 use crate::snapshot::Snapshot;
 
@@ -147,6 +148,13 @@ fn client_at(snapshot: &Snapshot, origin: &Origin) -> Client {
     device.map_or(Client::Address(origin.client), |device| {
         Client::Device(device.name)
     })
+}
+
+/// The machine that the kernel sees behind the address of a connection from `origin`.
+fn machine_at(snapshot: &Snapshot, origin: &Origin) -> Option<Mac> {
+    let seen = snapshot.devices.mac_of(origin);
+    seen.filter(|(_, witness)| origin.via == Via::Nothing && *witness == Witness::Kernel)
+        .map(|(mac, _)| mac)
 }
 
 /// The kernel's number of the interface by which a connection between `ours` and `client` goes: that

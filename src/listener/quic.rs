@@ -1,8 +1,8 @@
 //! QUIC (RFC 9000), under DNS over QUIC and HTTP/3.
 //!
 //! A datagram can come from anywhere and say anything of where it came from. So who is not at home,
-//! and when many are here already everybody, has to show first that it is where it says (Retry, RFC
-//! 9000 section 8.1.2), before a place is taken or a key computed; and whether a handshake is worth its
+//! and when many are here already, or many in the name of one, everybody, has to show first that it is
+//! where it says (Retry, RFC 9000 section 8.1.2), before a place is taken or a key computed; and whether a handshake is worth its
 //! price is asked as soon as the name is known that he came for ([`Doorkeeper`]).
 
 use std::io;
@@ -21,7 +21,7 @@ use tracing::debug;
 use super::encrypted::{Hall, MayShow, known, may_stay, patience, shown_by_name};
 use super::https::Visit;
 use super::places::{Bounds, Place};
-use super::{doq, http3, interface_between};
+use super::{client_at, doq, http3, interface_between};
 use crate::config::Limits;
 use crate::device::Origin;
 use crate::journal::Transport;
@@ -59,7 +59,14 @@ pub(super) async fn serve(
         let snapshot = hall.resolver.snapshot();
         let bounds = Bounds::encrypted(&snapshot.config.limits);
         let is_home = snapshot.serves(client);
-        let is_calm = is_home && hall.places.count() * 2 < bounds.all;
+        let ours = incoming.local_ip().map_or(ours, |ip| ip.to_canonical());
+        let origin = Origin::new(client, interface_between(ours, client), u16::MAX);
+        let is_calm = is_home && {
+            snapshot.devices.catch_up();
+            // Somebody at home may write a sibling's address, and must not take all the sibling has.
+            let client = client_at(&snapshot, &origin);
+            hall.places.are_half_free(client, bounds)
+        };
         drop(snapshot);
         if !is_calm && !incoming.remote_address_validated() {
             // It fails only for a client that was told so before, which then is gone.
@@ -68,8 +75,6 @@ pub(super) async fn serve(
             }
             continue;
         }
-        let ours = incoming.local_ip().map_or(ours, |ip| ip.to_canonical());
-        let origin = Origin::new(client, interface_between(ours, client), u16::MAX);
         let Some(place) = hall.admit(&origin, MayShow::Id) else {
             incoming.refuse();
             continue;
@@ -96,7 +101,8 @@ pub(super) async fn serve(
             }
         });
     }
-    Ok(())
+    // Not by anything that came: the socket cannot be read any more.
+    Err(io::Error::other("the socket of QUIC is gone"))
 }
 
 fn server_config(
@@ -163,7 +169,7 @@ async fn attend(
     if !snapshot.serves(origin.client)
         && let Some(device) = known(&snapshot, &origin)
     {
-        place.hand_to(device, Bounds::encrypted(&limits).outside());
+        place.hand_to(device);
     }
     drop(snapshot);
     let visit = Visit::new(origin, transport, hall, &limits, place);

@@ -4,12 +4,15 @@
 //! thousands of homes. So whoever shows a device's id pays as that device, before the handshake where
 //! the id stands in the server's name, and afterwards, what was paid being given back, where it stands
 //! in a path. Where a device has shown its id it is known for a day, so that strangers at other addresses
-//! cannot use up what it needs to show it again. Only the others pay as strangers, first among their
-//! neighbours, then all together, and who has used up what is his own.
+//! cannot use up what it needs to show it again. Only the others pay as strangers, and who has used up what
+//! is his own: first with all of their provider, then with fewer and fewer neighbours, and at last with all
+//! strangers there are. Addresses cost nobody anything, and somebody with a site of IPv6 has 65,536
+//! networks; so each width has a rate that leaves most of the next wider one's to others ([`WIDTHS`]).
 //!
 //! None of the rates is a setting. What grows with the number of a provider's customers, devices that
 //! are known, has a rate for each; and that of strangers bounds what nobody asked for.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -18,23 +21,26 @@ use std::time::Duration;
 use crate::clock::{Clock, Moment};
 use crate::limit::{Bucket, Client, Rate, RateLimiter, Whereabouts};
 
-/// Handshakes of one device, of one address where a device is known, or of one network where none is:
-/// a family's devices that are away need some a minute.
-const EACH: Rate = Rate {
-    per_second: 2,
-    burst: 30,
-};
-/// Connections of one network where nobody is known, whatever comes of them: each costs some memory
-/// until its time is over.
-const ARRIVALS: Rate = Rate {
-    per_second: 10,
-    burst: 100,
-};
+/// Networks by how long their prefixes are, of IPv4 and of IPv6, the widest first: a part of a provider,
+/// a site, a household, and what one stranger can have all addresses of, 256 neighbours or the network of
+/// one link.
+pub(super) const WIDTHS: [(u8, u8); 4] = [(16, 32), (20, 48), (22, 56), (24, 64)];
+
+/// Handshakes of one device, or of one address where a device is known: a family's devices that are away
+/// need some a minute.
+const EACH: Rate = rate(2, 30);
+/// Those of a network of each width, where nobody is known.
+const HANDSHAKES: [Rate; WIDTHS.len()] = [rate(5, 50), rate(4, 40), rate(3, 35), EACH];
+/// Connections of a network of each width where nobody is known, whatever comes of them: each costs some
+/// memory until its time is over.
+const ARRIVALS: [Rate; WIDTHS.len()] = [
+    rate(200, 2000),
+    rate(100, 1000),
+    rate(20, 200),
+    rate(10, 100),
+];
 /// Handshakes of all strangers: a router's core can do some hundred a second.
-const TOGETHER: Rate = Rate {
-    per_second: 20,
-    burst: 100,
-};
+const TOGETHER: Rate = rate(20, 100);
 /// How long an address is known after a device has shown its id there.
 const MEMORY: Duration = Duration::from_hours(24);
 /// Addresses that are known.
@@ -44,16 +50,16 @@ const MAX_KNOWN: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Strangers {
     clock: Clock,
-    /// Networks where nobody is known.
-    networks: RateLimiter,
-    /// The same, before they have shown anything.
-    arrivals: RateLimiter,
-    /// All of those.
+    /// Handshakes of networks where nobody is known.
+    handshakes: Purses,
+    /// Their connections, before they have shown anything.
+    arrivals: Purses,
+    /// All handshakes of those networks.
     together: Mutex<Bucket>,
     /// Devices, and addresses where one is known.
     known: RateLimiter,
-    /// Where a device showed its id, and when it did so last.
-    addresses: Mutex<HashMap<IpAddr, Moment>>,
+    /// Where a device showed its id, which one, and when it did so last.
+    addresses: Mutex<HashMap<IpAddr, (Client, Moment)>>,
 }
 
 impl Strangers {
@@ -62,8 +68,8 @@ impl Strangers {
         let together = Mutex::new(Bucket::full(TOGETHER, clock.now()));
         Self {
             clock,
-            networks: RateLimiter::growing(),
-            arrivals: RateLimiter::growing(),
+            handshakes: Purses::new(HANDSHAKES),
+            arrivals: Purses::new(ARRIVALS),
             together,
             known: RateLimiter::growing(),
             addresses: Mutex::default(),
@@ -74,7 +80,7 @@ impl Strangers {
     pub(super) fn client_at(&self, address: IpAddr) -> Client {
         match self.is_known(address) {
             true => Client::Address(address),
-            false => Client::Address(network_of(address)),
+            false => Client::Address(network(address, WIDTHS[WIDTHS.len() - 1])),
         }
     }
 
@@ -89,55 +95,58 @@ impl Strangers {
         if known.any(|client| self.known.admit(client, Whereabouts::Shown, EACH, now)) {
             return true;
         }
-        let network = Client::Address(network_of(address));
-        if !self.networks.admit(network, Whereabouts::Shown, EACH, now) {
+        if !self.handshakes.take(address, now) {
             return false;
         }
         let mut together = self.together.lock().unwrap_or_else(PoisonError::into_inner);
         let may = together.take(TOGETHER, now);
         if !may {
-            self.networks.give_back(network, Whereabouts::Shown, EACH);
+            self.handshakes.give_back(address);
         }
         may
     }
 
     /// Whether somebody at `address` may have a place in which to show who he is.
     pub(super) fn may_come(&self, address: IpAddr) -> bool {
-        let now = self.clock.now();
-        let network = Client::Address(network_of(address));
-        self.is_known(address)
-            || self
-                .arrivals
-                .admit(network, Whereabouts::Shown, ARRIVALS, now)
+        self.is_known(address) || self.arrivals.take(address, self.clock.now())
     }
 
     /// Somebody at `address` has shown that he is `device`: what he paid as a stranger he pays as that.
     pub(super) fn introduce(&self, address: IpAddr, device: Client) {
         let now = self.clock.now();
-        if !self.remember(address) || !self.known.admit(device, Whereabouts::Shown, EACH, now) {
+        if !self.remember(address, device)
+            || !self.known.admit(device, Whereabouts::Shown, EACH, now)
+        {
             return;
         }
-        let network = Client::Address(network_of(address));
-        self.networks.give_back(network, Whereabouts::Shown, EACH);
+        self.handshakes.give_back(address);
         let mut together = self.together.lock().unwrap_or_else(PoisonError::into_inner);
         together.give_back(TOGETHER);
     }
 
-    /// Knows `address` for a day; whether it was not known before.
-    pub(super) fn remember(&self, address: IpAddr) -> bool {
+    /// Knows `address` as `device`'s for a day; whether it was not known before. Where there is no room,
+    /// the device with most addresses loses its oldest: whoever has an id has as many as he likes.
+    pub(super) fn remember(&self, address: IpAddr, device: Client) -> bool {
         let now = self.clock.now();
         let mut addresses = self
             .addresses
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if addresses.len() >= MAX_KNOWN && !addresses.contains_key(&address) {
-            let oldest = addresses.iter().min_by_key(|(_, shown)| **shown);
-            if let Some(oldest) = oldest.map(|it| *it.0) {
+            let mut counts: HashMap<Client, usize> = HashMap::new();
+            for (device, _) in addresses.values() {
+                *counts.entry(*device).or_default() += 1;
+            }
+            let weight = |(_, (device, shown)): &(&IpAddr, &(Client, Moment))| {
+                (counts.get(device).copied(), Reverse(*shown))
+            };
+            let oldest = addresses.iter().max_by_key(weight).map(|it| *it.0);
+            if let Some(oldest) = oldest {
                 addresses.remove(&oldest);
             }
         }
-        let before = addresses.insert(address, now);
-        before.is_none_or(|shown| now.since(shown) > MEMORY)
+        let before = addresses.insert(address, (device, now));
+        before.is_none_or(|(_, shown)| now.since(shown) > MEMORY)
     }
 
     fn is_known(&self, address: IpAddr) -> bool {
@@ -146,16 +155,62 @@ impl Strangers {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let shown = addresses.get(&address);
-        shown.is_some_and(|shown| self.clock.now().since(*shown) <= MEMORY)
+        shown.is_some_and(|(_, shown)| self.clock.now().since(*shown) <= MEMORY)
     }
 }
 
-/// The first address of what one stranger can have all addresses of: 256 neighbours, or the network of
-/// one link.
-fn network_of(client: IpAddr) -> IpAddr {
+/// What networks of each width may do.
+#[derive(Debug)]
+struct Purses([(RateLimiter, Rate); WIDTHS.len()]);
+
+impl Purses {
+    fn new(rates: [Rate; WIDTHS.len()]) -> Self {
+        Self(rates.map(|rate| (RateLimiter::growing(), rate)))
+    }
+
+    /// Whether all networks that `address` is in may do one thing more. The widest is asked first, so that
+    /// one site does not fill the tables of those that are narrower.
+    fn take(&self, address: IpAddr, now: Moment) -> bool {
+        let mut purses = self.0.iter().zip(WIDTHS).enumerate();
+        let refused = purses.find(|(_, ((limiter, rate), width))| {
+            let client = Client::Address(network(address, *width));
+            !limiter.admit(client, Whereabouts::Shown, *rate, now)
+        });
+        if let Some((wider, _)) = refused {
+            self.give_back_first(wider, address);
+        }
+        refused.is_none()
+    }
+
+    /// Gives back what one thing of `address` has cost.
+    fn give_back(&self, address: IpAddr) {
+        self.give_back_first(WIDTHS.len(), address);
+    }
+
+    /// The same to its so many widest networks.
+    fn give_back_first(&self, count: usize, address: IpAddr) {
+        for ((limiter, rate), width) in self.0.iter().zip(WIDTHS).take(count) {
+            let client = Client::Address(network(address, width));
+            limiter.give_back(client, Whereabouts::Shown, *rate);
+        }
+    }
+}
+
+const fn rate(per_second: u32, burst: u32) -> Rate {
+    Rate { per_second, burst }
+}
+
+/// The first address of `client`'s network whose prefix is so long, of IPv4 or of IPv6.
+pub(super) fn network(client: IpAddr, width: (u8, u8)) -> IpAddr {
     match client {
-        IpAddr::V4(v4) => IpAddr::V4((u32::from(v4) & !0xff).into()),
-        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
+        IpAddr::V4(v4) => {
+            let rest = u32::MAX.checked_shr(width.0.into()).unwrap_or(0);
+            IpAddr::V4((u32::from(v4) & !rest).into())
+        }
+        IpAddr::V6(v6) => {
+            let rest = u128::MAX.checked_shr(width.1.into()).unwrap_or(0);
+            IpAddr::V6((u128::from(v6) & !rest).into())
+        }
     }
 }
 
@@ -212,7 +267,7 @@ mod tests {
         let elsewhere = IpAddr::from([198, 51, 100, 1]);
         let taken = (0..1000).take_while(|_| strangers.may_shake_hands(elsewhere, Some(PHONE)));
         assert_eq!(taken.count(), 60, "its own and those of his network");
-        strangers.remember(at(3));
+        strangers.remember(at(3), PHONE);
         assert!(
             strangers.may_shake_hands(at(3), Some(PHONE)),
             "where it is known"
@@ -231,7 +286,7 @@ mod tests {
         };
         assert_eq!(come(at(1)), 100);
         assert_eq!(come(at(2)), 0);
-        strangers.remember(at(2));
+        strangers.remember(at(2), PHONE);
         assert_eq!(come(at(2)), 1000);
     }
 
@@ -239,7 +294,7 @@ mod tests {
     #[test]
     fn all_strangers_together_have_one_rate_however_many_they_are() {
         let (strangers, _time) = strangers();
-        let from = |high: u8, low: u8| IpAddr::from([198, high, low, 1]);
+        let from = |high: u8, low: u8| IpAddr::from([198, high, 16 * low, 1]);
         let nets = (0..=255).flat_map(|high| (0..16).map(move |low| from(high, low)));
         let granted = nets.filter(|it| strangers.may_shake_hands(*it, None));
         assert_eq!(granted.count(), 100);
@@ -248,13 +303,78 @@ mod tests {
         assert!(strangers.may_shake_hands(from(0, 0), Some(Client::Device("all"))));
     }
 
+    /// One site of IPv6 once used up what there is for all.
+    #[test]
+    fn one_party_uses_up_what_its_networks_have_and_no_more() {
+        let mut phones = Vec::new();
+        for (party, most, others) in [
+            // 65,536 networks of a site, 256 of a household, and 256 neighbourhoods of a provider.
+            ("2001:db8:1", 40, ["2001:db8:2:7::1", "2001:db9:1:7::1"]),
+            ("2001:db8:1:ff", 35, ["2001:db8:1:7::1", "198.51.100.1"]),
+            ("198.51", 50, ["198.52.100.1", "2001:db8:1:7::1"]),
+        ] {
+            let address = |number: u16| -> IpAddr {
+                let text = match party {
+                    "198.51" => format!("{party}.{}.1", number % 256),
+                    "2001:db8:1" => format!("{party}:{number:x}::1"),
+                    _ => format!("{party}{:02x}::1", number % 256),
+                };
+                text.parse().unwrap()
+            };
+            let (strangers, time) = strangers();
+            let granted = |at: u16| {
+                let all = (0..2000).filter(|number| {
+                    strangers.may_shake_hands(address(at.wrapping_add(*number)), None)
+                });
+                all.count()
+            };
+            assert_eq!(granted(0), most, "{party}");
+            // What was refused has cost nobody anything.
+            time.advance(Duration::from_secs(60));
+            assert_eq!(granted(3000), most, "{party}");
+            for other in others {
+                phones.push(other);
+                let other: IpAddr = other.parse().unwrap();
+                assert!(strangers.may_shake_hands(other, None), "{party} {other}");
+            }
+        }
+        assert_eq!(phones.len(), 6);
+    }
+
+    #[test]
+    fn networks_nest() {
+        let of = |address: &str, width| network(address.parse().unwrap(), width).to_string();
+        let v6 = "2001:db8:1234:5678:9abc::1";
+        let wide = WIDTHS.map(|width| of(v6, width));
+        assert_eq!(
+            wide,
+            [
+                "2001:db8::",
+                "2001:db8:1234::",
+                "2001:db8:1234:5600::",
+                "2001:db8:1234:5678::"
+            ]
+        );
+        let wide = WIDTHS.map(|width| of("198.51.253.7", width));
+        assert_eq!(
+            wide,
+            ["198.51.0.0", "198.51.240.0", "198.51.252.0", "198.51.253.0"]
+        );
+        assert_eq!(of(v6, (32, 128)), v6);
+        assert_eq!(of("192.0.2.1", (0, 0)), "0.0.0.0");
+    }
+
     #[test]
     fn what_is_known_is_bounded() {
         let (strangers, time) = strangers();
-        for number in 0..MAX_KNOWN as u32 + 10 {
-            strangers.remember(IpAddr::V4(number.into()));
+        // Whoever moves about as one device once made all others forgotten.
+        strangers.remember(at(1), PHONE);
+        time.advance(Duration::from_millis(1));
+        for number in 0..MAX_KNOWN as u32 + 9 {
+            strangers.remember(IpAddr::V4(number.into()), Client::Device("laptop"));
             time.advance(Duration::from_millis(1));
         }
+        assert!(strangers.is_known(at(1)));
         assert_eq!(strangers.addresses.lock().unwrap().len(), MAX_KNOWN);
         assert!(!strangers.is_known(IpAddr::V4(9.into())), "the oldest go");
         assert!(strangers.is_known(IpAddr::V4(10.into())));

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Resolver;
-use super::places::{Bounds, HELD_FOR_EACH, Held, Place};
+use super::places::{HELD_FOR_EACH, Held, Place};
 use crate::device::Origin;
 use crate::journal::Transport;
 use crate::resolve::Step;
@@ -43,8 +43,8 @@ pub(super) struct Talk {
     pub(super) transport: Transport,
     pub(super) patience: Patience,
     pub(super) resolver: Arc<Resolver>,
-    pub(super) bounds: Bounds,
-    pub(super) place: Place,
+    /// Given back when nothing of the connection is left.
+    pub(super) place: Arc<Place>,
 }
 
 impl Talk {
@@ -168,7 +168,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             resolver,
             origin,
             transport,
-            bounds,
             ..
         } = &self.talk;
         let at = resolver.catch_up();
@@ -181,12 +180,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return self.send(framed, step).await;
         };
         let resolver = Arc::clone(resolver);
-        let bounds = *bounds;
-        let places = Arc::clone(&self.talk.place.places);
+        let place = Arc::clone(&self.talk.place);
         self.waiting.spawn(async move {
             let mut octets = Vec::with_capacity(512);
             let step = resolver.answer_later(*pending, &mut octets).await;
-            Held::new(octets, &places, bounds).map(|held| (held, step))
+            place.hold(octets).map(|held| (held, step))
         });
         Ok(())
     }
@@ -198,8 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return Err(io::Error::other("not a query"));
         }
         let framed = if framed.len() > LITTLE {
-            let held = Held::new(framed, &self.talk.place.places, self.talk.bounds);
-            Framed::Held(held.ok_or_else(not_taken)?)
+            Framed::Held(self.talk.place.hold(framed).ok_or_else(not_taken)?)
         } else {
             Framed::Little(framed)
         };

@@ -109,7 +109,7 @@ impl Newcomer {
             strangers_yield: false,
         };
         let client = Client::Address(self.origin.client);
-        let Some(place) = self.places.take(client, for_many) else {
+        let Some(place) = self.places.take(client, None, for_many) else {
             debug!(?client, "too many connections");
             return;
         };
@@ -175,7 +175,8 @@ impl Newcomer {
         let limits = &snapshot.config.limits;
         let client = super::client_at(&snapshot, &origin);
         let bounds = Bounds::tcp(limits);
-        let Some(place) = self.places.take(client, bounds) else {
+        let mac = super::machine_at(&snapshot, &origin);
+        let Some(place) = self.places.take(client, mac, bounds) else {
             debug!(?client, "too many connections");
             return;
         };
@@ -187,8 +188,7 @@ impl Newcomer {
                 idle: limits.tcp_idle,
             },
             resolver: self.resolver,
-            bounds,
-            place,
+            place: Arc::new(place),
         };
         tokio::spawn(async move {
             if let Err(error) = talk.run(self.stream, self.unread).await {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::house::{House, NAME, Talk, post};
 use crate::support::upstream::unknown;
 use crate::support::wire::{ask, frame, rtype};
-use crate::support::{Ask, Connection, PATIENCE, Reply, Say};
+use crate::support::{Ask, Connection, PATIENCE, Reply, Say, wait_for};
 
 const SHORT: &str = "[limits]\ntcp-read = \"1s\"\nencrypted-idle = \"1s\"\n\
                      encrypted-connections = 100\nencrypted-per-client = 90\n\
@@ -117,6 +117,42 @@ fn answers_over_tls_that_nobody_takes() {
 fn answers_over_http_that_nobody_takes() {
     let request = post("/dns-query", &big_question().octets()).repeat(QUESTIONS);
     greedy_over_tls(b"http/1.1", &request);
+}
+
+/// One client that took nothing once used up what there is for all, and whoever came next was cut off.
+#[test]
+fn who_takes_nothing_leaves_room_for_the_answers_of_others() {
+    let house = House::open(
+        "[limits]\nencrypted-connections = 64\nencrypted-per-client = 60\nmemory = \"64 MiB\"\n",
+    );
+    let big = Say::one(unknown(65_280, &[7; 60_000]));
+    let upstream = &house.home.upstream;
+    upstream.on_name("big.example", Say::Truncated(Box::new(big)));
+    let request = post("/dns-query", &big_question().octets());
+    // Somebody else at home.
+    let guest = "127.0.0.5";
+    let config = std::fs::read_to_string(house.home.path("conf.d/test.toml")).unwrap();
+    house
+        .home
+        .write_config(&config.replace("\"::1/128\"", "\"127.0.0.5/32\""));
+    wait_for("the reload", || {
+        let (status, ..) = house.http(guest, NAME).request(&request);
+        (status == 200).then_some(())
+    });
+    let mut crowd = Vec::new();
+    // Some of the 256 KiB are the desk's, whose next answer is refused then.
+    let refused = (0..9).find(|_| {
+        for _ in 0..2 {
+            let mut greedy = house.http("127.0.0.1", NAME);
+            greedy.stream.write_all(&request.repeat(4)).unwrap();
+            crowd.push(greedy);
+        }
+        house.http("127.0.0.1", NAME).request(&request).0 == 503
+    });
+    assert!(refused.is_some(), "it takes what it likes");
+    let (status, _, body) = house.http(guest, NAME).request(&request);
+    assert_eq!((status, body.len() > 60_000), (200, true));
+    drop(crowd);
 }
 
 /// A frame of HTTP/2 (RFC 9113 section 4.1).

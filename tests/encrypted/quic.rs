@@ -1,15 +1,20 @@
 //! DNS over QUIC (RFC 9250) and over HTTP/3 (RFC 9114), by clients that also do what they must not.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
 
 use hyper::body::{Buf, Bytes};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{Connection, ConnectionError, Endpoint, EndpointConfig, TokioRuntime, TransportConfig};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::house::{House, NAME, PHONE};
 use crate::support::wire::{ask, frame, rtype};
-use crate::support::{Ask, Reply, Say};
+use crate::support::{Ask, PATIENCE, Reply, Say};
 
 /// Runs a test that speaks QUIC.
 pub(crate) fn run(test: impl Future<Output = ()>) {
@@ -41,7 +46,17 @@ pub(crate) async fn connecting_with(
     name: &str,
     transport: TransportConfig,
 ) -> Result<Connection, ConnectionError> {
-    let crypto = QuicClientConfig::try_from(house.client(&[alpn])).unwrap();
+    connecting_by(house.client(&[alpn]), to, from, name, transport).await
+}
+
+async fn connecting_by(
+    tls: ClientConfig,
+    to: SocketAddr,
+    from: &str,
+    name: &str,
+    transport: TransportConfig,
+) -> Result<Connection, ConnectionError> {
+    let crypto = QuicClientConfig::try_from(tls).unwrap();
     let from: IpAddr = from.parse().unwrap();
     let socket = UdpSocket::bind((from, 0)).unwrap();
     let runtime = Arc::new(TokioRuntime);
@@ -86,6 +101,193 @@ fn code_of(error: &ConnectionError) -> u64 {
         ConnectionError::ApplicationClosed(closed) => closed.error_code.into_inner(),
         other => panic!("{other}"),
     }
+}
+
+/// A client over QUIC that stops in the middle of its handshake: it has said hello and heard the server,
+/// and says nothing before it is to go on. Then it asks for `phone.example`.
+struct Hesitant {
+    go_on: mpsc::Sender<()>,
+    asked: JoinHandle<Result<Reply, ConnectionError>>,
+}
+
+impl Hesitant {
+    /// One that has come so far.
+    fn from(house: &House, from: &'static str, name: &str) -> Self {
+        let (heard, hears) = mpsc::channel();
+        let (go_on, waits) = mpsc::channel();
+        let mut roots = RootCertStore::empty();
+        roots.add(house.root.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+        let mut tls = house.client(&[b"doq"]);
+        tls.dangerous().set_certificate_verifier(Arc::new(Pause {
+            verifier: verifier.build().unwrap(),
+            heard,
+            waits: Mutex::new(waits),
+        }));
+        let (to, name) = (house.tls, name.to_owned());
+        // The pause stops all that runs in a thread.
+        let asked = std::thread::spawn(move || {
+            let mut said = None;
+            run(async {
+                let transport = TransportConfig::default();
+                let connected = connecting_by(tls, to, from, &name, transport).await;
+                said = Some(match connected {
+                    Ok(connection) => ask_once(&connection).await,
+                    Err(error) => Err(error),
+                });
+            });
+            said.unwrap()
+        });
+        hears.recv_timeout(PATIENCE).expect("the server's half");
+        Self { go_on, asked }
+    }
+
+    /// What comes of it.
+    fn go_on(self) -> Result<Reply, ConnectionError> {
+        self.go_on.send(()).unwrap();
+        self.asked.join().unwrap()
+    }
+}
+
+async fn ask_once(connection: &Connection) -> Result<Reply, ConnectionError> {
+    let message = frame(&question("phone.example").octets());
+    let asking = async {
+        let (mut send, mut receive) = connection.open_bi().await.ok()?;
+        send.write_all(&message).await.ok()?;
+        send.finish().ok()?;
+        receive.read_to_end(70_000).await.ok()
+    };
+    match asking.await {
+        Some(said) => Ok(Reply::read(said[2..].to_vec())),
+        None => Err(connection.closed().await),
+    }
+}
+
+/// Looks at certificates when it is told to.
+#[derive(Debug)]
+struct Pause {
+    verifier: Arc<WebPkiServerVerifier>,
+    heard: mpsc::Sender<()>,
+    waits: Mutex<mpsc::Receiver<()>>,
+}
+
+impl ServerCertVerifier for Pause {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        self.heard.send(()).unwrap();
+        self.waits.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        let verifier = &self.verifier;
+        verifier.verify_server_cert(certificate, between, name, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let verifier = &self.verifier;
+        verifier.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let verifier = &self.verifier;
+        verifier.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
+}
+
+/// Whoever comes from outside has one place with all others until it is known who he is.
+#[test]
+fn a_handshake_ends_with_the_place_it_is_made_at() {
+    // APPLICATION_ERROR (RFC 9000 section 20.1): an end before the handshake's, which says no more.
+    const ENDED_BEFORE: u64 = 0x0c;
+    let house = House::open("[limits]\nencrypted-connections = 4\nencrypted-per-client = 2\n");
+    let own = format!("{PHONE}.{NAME}");
+    let slow = Hesitant::from(&house, "127.0.0.3", &own);
+    let mut next = house.http("127.9.0.2", NAME);
+    let request = format!("GET / HTTP/1.1\r\nhost: {NAME}\r\n\r\n");
+    assert_eq!(next.request(request.as_bytes()).0, 404);
+    match slow.go_on() {
+        Err(ConnectionError::ConnectionClosed(closed)) => {
+            assert_eq!(u64::from(closed.error_code), ENDED_BEFORE, "{closed}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Whoever read the id of a device off the wire could otherwise end what the device has, by as many
+/// hellos, without the rest of a handshake.
+#[test]
+fn a_hello_with_the_id_of_a_device_takes_nothing_from_it() {
+    const EXCESSIVE_LOAD: u64 = 4;
+    // One place for each outside.
+    let house = House::open("[limits]\nencrypted-connections = 16\nencrypted-per-client = 2\n");
+    let own = format!("{PHONE}.{NAME}");
+    run(async {
+        let phone = doq(&house, "127.0.0.3", &own).await;
+        assert_eq!(ask_once(&phone).await.unwrap().answers(), ["A 0.0.0.0"]);
+        let again = Hesitant::from(&house, "127.9.0.2", &own);
+        assert_eq!(ask_once(&phone).await.unwrap().answers(), ["A 0.0.0.0"]);
+        // Behind the handshake it is the phone, which gives up its oldest.
+        assert_eq!(again.go_on().unwrap().answers(), ["A 0.0.0.0"]);
+        assert_eq!(code_of(&phone.closed().await), EXCESSIVE_LOAD);
+    });
+}
+
+/// Says hello from 127.0.0.1 and hears nothing of what follows, as one does who writes the address of
+/// another; gives the kind of packet that the other is sent (RFC 9000 section 17.2).
+async fn hello_of_another(house: &House) -> u8 {
+    let other = tokio::net::UdpSocket::bind(("127.0.0.1", 0)).await.unwrap();
+    let to = other.local_addr().unwrap();
+    let (tls, transport) = (house.client(&[b"doq"]), TransportConfig::default());
+    let mut datagram = [0; 2048];
+    let length = tokio::select! {
+        ended = connecting_by(tls, to, "127.0.0.1", NAME, transport) => panic!("{ended:?}"),
+        received = other.recv(&mut datagram) => received.unwrap(),
+    };
+    let hello = &datagram[..length];
+    other.send_to(hello, house.tls).await.unwrap();
+    // The client may have more to say to what it takes for the server.
+    while other.recv_from(&mut datagram).await.unwrap().1 != house.tls {}
+    datagram[0] >> 4 & 3
+}
+
+/// Whoever wrote a sibling's address once took all places that the sibling has, by every way.
+#[test]
+fn whoever_writes_the_address_of_another_leaves_him_half_of_his_places() {
+    const INITIAL: u8 = 0;
+    const RETRY: u8 = 3;
+    let house = House::open("[limits]\nencrypted-connections = 64\nencrypted-per-client = 4\n");
+    run(async {
+        let mut said = Vec::new();
+        for _ in 0..8 {
+            said.push(hello_of_another(&house).await);
+        }
+        assert_eq!(said[..2], [INITIAL; 2]);
+        assert_eq!(said[2..], [RETRY; 6]);
+        // He comes in all the same, who can hear where to.
+        let connection = doq(&house, "127.0.0.1", NAME).await;
+        let reply = answer(&connection, &question("desk.example")).await;
+        assert_eq!(reply.answers(), ["A 0.0.0.0"]);
+    });
+    let reply = house.dot().ask(&ask("desk.example", rtype::A));
+    assert_eq!(reply.answers(), ["A 0.0.0.0"]);
 }
 
 #[test]

@@ -1,16 +1,18 @@
 //! What this test program does inside a namespace, started there by another of its kind.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV6, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use hedgerow::mac::Mac;
+use socket2::{Domain, Socket, Type};
 
 use crate::street::wait_for;
 
 /// The variable that holds the task: `ask FROM TO MILLISECONDS`, `claim FROM TO MAC`, `flood FROM TO
-/// RATE SECONDS`, `crowd NET COUNT TO`, `lease INTERFACE HOST-NAME` or `respond PORT NAME`.
+/// RATE SECONDS`, `crowd NET COUNT TO`, `hold NET COUNT TO`, `tcp FROM TO`, `lease INTERFACE HOST-NAME` or
+/// `respond PORT NAME`.
 pub const TASK: &str = "HEDGEROW_IDENTITY_TASK";
 /// What the line with the outcome begins with.
 const MARK: &str = "outcome: ";
@@ -44,6 +46,11 @@ fn does_its_task() {
             flood(&socket(from, to), rate.parse().unwrap(), seconds)
         }
         ["crowd", net, count, to] => crowd(net, count.parse().unwrap(), to),
+        ["hold", net, count, to] => hold(net, count.parse().unwrap(), to),
+        ["tcp", from, to] => {
+            let said = ask_by_tcp(&mut connection(from, to));
+            said.map_or_else(String::new, |it| it.to_string())
+        }
         ["respond", port, name] => respond(port, name),
         ["lease", interface, host_name] => {
             crate::dhcp::take_lease(interface, host_name).to_string()
@@ -186,6 +193,43 @@ fn crowd(net: &str, count: u16, to: &str) -> String {
     }
     let answers: Vec<String> = answers.iter().map(|(it, n)| format!("{it}={n}")).collect();
     answers.join(" ")
+}
+
+/// A connection from an address that may be a moment old.
+fn connection(from: &str, to: &str) -> TcpStream {
+    wait_for("the address", || {
+        let (from, to) = (address(from), address(to));
+        let socket = Socket::new(Domain::for_address(from), Type::STREAM, None).ok()?;
+        socket.bind(&from.into()).ok()?;
+        socket.connect(&to.into()).ok()?;
+        Some(socket.into())
+    })
+}
+
+/// What comes of a question over TCP; nothing where the connection ends instead.
+fn ask_by_tcp(stream: &mut TcpStream) -> Option<Ipv4Addr> {
+    let question = question(1);
+    let length = (question.len() as u16).to_be_bytes();
+    stream
+        .write_all(&[&length[..], &question].concat())
+        .and_then(|()| stream.set_read_timeout(Some(Duration::from_secs(10))))
+        .ok()?;
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).ok()?;
+    let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut message).ok()?;
+    read(&message).1
+}
+
+/// Asks over TCP from each of the addresses `net` followed by 1 to `count`, says how many were answered,
+/// and keeps all those connections until its input ends.
+fn hold(net: &str, count: u16, to: &str) -> String {
+    let from = |number: u16| format!("[{net}{number:x}]:0");
+    let mut held: Vec<_> = (1..=count).map(|it| connection(&from(it), to)).collect();
+    let answered = held.iter_mut().filter_map(ask_by_tcp).count();
+    println!("\n{MARK}{answered}");
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    answered.to_string()
 }
 
 /// Says to whoever asks at `port` that all addresses are called `name`, until it is killed.

@@ -1,4 +1,7 @@
-//! Networks of their own, and addresses that mean something on one link only.
+//! Networks of their own, addresses that mean something on one link only, and machines with many.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 
 use crate::street::{NOT_YET, PHONE, Street, Who, is_possible, wait_for};
 
@@ -66,4 +69,44 @@ fn a_link_local_address_of_ours_answers_every_address_of_its_clients() {
         let said = street.tablet.ask(from, "[fe80::1%eth0]:53");
         assert_eq!(said, Some(Who::Tablet), "{from}");
     }
+}
+
+/// Who takes all connections with as many addresses as he likes once kept out whoever came next.
+#[test]
+fn a_machine_with_many_addresses_is_one_where_connections_are_short() {
+    if !is_possible() {
+        return;
+    }
+    let mut street = Street::new(NOT_YET);
+    street.router.configure("");
+    let file = street.router.path("hedgerow.toml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    let few = "[limits]\ntcp-connections = 8\ntcp-per-client = 4\n";
+    std::fs::write(&file, config.replace("[limits]\n", few)).unwrap();
+    street.router.start(&[]);
+    // It answers, and so it has found out who is there.
+    let crowd = street.add_host("crowd", PHONE);
+    crowd.add_crowd("fd77::1:", 8);
+    let said = crowd.ask_as_crowd("fd77::1:", 8, "[fd77::1]:53");
+    assert_eq!(said, "192.0.2.13=8");
+    let mut holder = crowd
+        .inside("hold fd77::1: 8 [fd77::1]:53")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(holder.stdout.take().unwrap()).lines();
+    let held = lines.map(Result::unwrap).find(|line| line.contains(": "));
+    assert_eq!(held.as_deref(), Some("outcome: 8"));
+    for from in ["10.77.0.10:0", "[fd77::10]:0"] {
+        let to = if from.starts_with('[') {
+            "[fd77::1]:53"
+        } else {
+            "10.77.0.1:53"
+        };
+        let said = street.tablet.ask_by_tcp(from, to);
+        assert_eq!(said, Some(Who::Tablet), "{from}");
+    }
+    holder.kill().unwrap();
+    holder.wait().unwrap();
 }

@@ -165,6 +165,12 @@ impl Machine {
         self.ask_for(Duration::from_secs(10), from, to)
     }
 
+    /// The same over TCP.
+    pub fn ask_by_tcp(&self, from: &str, to: &str) -> Option<Who> {
+        let output = run(&mut self.inside(&format!("tcp {from} {to}"))).unwrap();
+        Who::read(crate::inside::said(&output))
+    }
+
     /// The same where the question says that it comes from a device with this MAC address.
     pub fn claim(&self, from: &str, to: &str, mac: &str) -> Option<Who> {
         let output = run(&mut self.inside(&format!("claim {from} {to} {mac}"))).unwrap();
