@@ -398,3 +398,58 @@ async fn a_time_that_is_lent_and_one_that_was_signed_count_for_certificates() {
     }
     assert_eq!(ran, 5);
 }
+
+/// Every certificate looked expired on a router whose clock starts years ahead.
+#[tokio::test]
+async fn a_clock_that_is_ahead_is_noticed_and_what_is_lent_in_its_place_counts() {
+    use hedgerow::clock::{ManualTime, Timestamp};
+    let household = Household::new();
+    let certificate = Certificate {
+        years: (2028, 2030),
+        ..Certificate::default()
+    };
+    let answers = |seen: &Seen| vec![Act::Send(seen.reply(0))];
+    let time = |text: &str| -> Timestamp { text.parse().unwrap() };
+    let manual = ManualTime::starting_at(time("2029-01-01T00:00:00Z"));
+    let clock = manual.clock();
+    for transport in [Transport::Tls, Transport::Https] {
+        manual.set_wall(time("2029-01-01T00:00:00Z"));
+        clock.note_jump();
+        let server = household.server_with(transport, &certificate, Door::Open, answers);
+        let config = config(&household, &[&server]);
+        let upstreams = |clock: &hedgerow::clock::Clock| {
+            hedgerow::upstream::Upstreams::new(&config, &crate::limits(), &[], clock.clone())
+        };
+        assert!(ask(&upstreams(&clock), "a.test").await.is_ok());
+        assert_eq!(clock.may_be_ahead(), None);
+        // It began in that year, so that it is not before.
+        let began = clock.signed().unwrap();
+        assert!(began >= time("2028-01-01T00:00:00Z"), "{began}");
+        manual.set_wall(time("2040-01-01T00:00:00Z"));
+        clock.note_jump();
+        let ahead = upstreams(&clock);
+        assert!(ask(&ahead, "a.test").await.is_err());
+        let ended = clock.may_be_ahead().unwrap();
+        assert!(ended < time("2031-01-01T00:00:00Z"), "{ended}");
+        assert!(!clock.lend(time("2027-12-31T00:00:00Z")));
+        assert!(!clock.is_ahead());
+        assert!(clock.lend(time("2029-06-01T00:00:00Z")));
+        // The same servers, once what failed is tried anew.
+        manual.advance(Duration::from_secs(60));
+        let answer = ask(&ahead, "b.test").await;
+        assert!(answer.is_ok(), "{transport:?}: {answer:?}");
+    }
+    // One that is somebody else's says nothing of the clock, whenever it ended.
+    let wrong = Certificate {
+        names: vec!["other.test"],
+        years: (2028, 2030),
+        ..Certificate::default()
+    };
+    let server = household.server_with(Transport::Tls, &wrong, Door::Open, answers);
+    let config = config(&household, &[&server]);
+    let clock = ManualTime::starting_at(time("2040-01-01T00:00:00Z")).clock();
+    let upstreams =
+        hedgerow::upstream::Upstreams::new(&config, &crate::limits(), &[], clock.clone());
+    assert!(ask(&upstreams, "a.test").await.is_err());
+    assert_eq!(clock.may_be_ahead(), None);
+}

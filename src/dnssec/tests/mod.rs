@@ -5,7 +5,7 @@ mod world;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::clock::Timestamp;
+use crate::clock::{Standing, Timestamp};
 use crate::message::Ttl;
 use world::{A, CNAME, DNAME, DNSKEY, DS, Denial, NOW, NS, NSEC, NSEC3, RRSIG, SOA, TXT};
 use world::{Message, Rr, TestKey, World, Zone, name, word};
@@ -317,7 +317,7 @@ const DAY: u32 = 24 * HOUR;
 /// A world in which all was signed `days` from now, for two weeks, by a clock that nobody confirmed.
 fn signed_in(days: u32) -> World {
     let mut world = World::new();
-    world.clock.confirm(false);
+    world.clock.confirm(Standing::Unsure);
     for zone in &mut world.zones {
         zone.inception = NOW + days * DAY;
         zone.expiration = zone.inception + 14 * DAY;
@@ -349,15 +349,47 @@ fn a_clock_that_is_months_behind_closes_no_signed_name() {
     assert_eq!(verdicts(&world), ["bogus 10", "bogus 12"]);
     // Somebody set the clock: now it is the signature that is wrong.
     let world = signed_in(90);
-    world.clock.confirm(true);
+    world.clock.confirm(Standing::Set);
     assert_eq!(verdicts(&world), ["bogus 8", "bogus 8"]);
+}
+
+/// A router whose clock starts years ahead.
+#[test]
+fn a_clock_that_is_ahead_is_told_by_what_the_root_signed() {
+    let ended = |world: &World| world.clock.may_be_ahead().map(|it| it.as_second());
+    let world = World::new().at(NOW + 400 * DAY);
+    world.clock.confirm(Standing::Ran);
+    assert_eq!(world.verdict("www.example.test", A), "bogus 7");
+    assert_eq!(ended(&world), Some((NOW + DAY).into()));
+    assert!(!world.clock.needs_time(), "asking comes first");
+    let true_time = Timestamp::from_second(NOW.into()).unwrap();
+    assert!(world.clock.lend(true_time));
+    assert_eq!(world.verdict("www.example.test", A), "secure");
+    // A zone that is over says nothing of the clock, nor does a root that nobody signed.
+    let mut world = World::new();
+    world.clock.confirm(Standing::Unsure);
+    world.zone("example.test").expiration = NOW - DAY;
+    assert_eq!(world.verdict("www.example.test", A), "bogus 7");
+    assert_eq!(ended(&world), None);
+    let world = World::new().at(NOW + 400 * DAY).spoil(|question, message| {
+        if question.qtype == DNSKEY {
+            message.answers[0].data[10] ^= 1;
+        }
+    });
+    world.clock.confirm(Standing::Unsure);
+    assert!(world.verdict("www.example.test", A).starts_with("bogus"));
+    assert_eq!(ended(&world), None);
+    // Nor does anything, of a clock that was seen to be set.
+    let world = World::new().at(NOW + 400 * DAY);
+    assert_eq!(world.verdict("www.example.test", A), "bogus 7");
+    assert_eq!(ended(&world), None);
 }
 
 /// One zone of many that is signed for a time to come says nothing of the clock.
 #[test]
 fn a_zone_of_its_own_time_does_not_tell_ours() {
     let mut world = World::new();
-    world.clock.confirm(false);
+    world.clock.confirm(Standing::Unsure);
     world.zone("example.test").inception = NOW + 40 * DAY;
     world.zone("example.test").expiration = NOW + 50 * DAY;
     assert_eq!(world.verdict("www.example.test", A), "bogus 8");
@@ -386,7 +418,7 @@ fn what_ended_before_a_time_that_is_surely_past_is_over_without_a_clock_too() {
 #[test]
 fn what_was_found_out_without_a_clock_is_looked_at_again_with_one() {
     let mut world = World::new();
-    world.clock.confirm(false);
+    world.clock.confirm(Standing::Unsure);
     world.zone("test").expiration = NOW - 2 * HOUR;
     let world = world.at(1);
     let validator = world.validator();
@@ -402,11 +434,11 @@ fn what_was_found_out_without_a_clock_is_looked_at_again_with_one() {
     assert_eq!(verdict, "bogus 7");
     // And what is found out by a clock that is set later.
     let mut world = World::new();
-    world.clock.confirm(false);
+    world.clock.confirm(Standing::Unsure);
     world.zone("test").expiration = NOW + 100;
     let validator = world.validator();
     assert!(world.judge(&validator, "www.example.test", A).is_ok());
-    world.clock.note_change();
+    world.clock.note_jump();
     let world = world.at(NOW + 2 * HOUR);
     let verdict = word(world.judge(&validator, "www.example.test", A));
     assert_eq!(verdict, "bogus 7");

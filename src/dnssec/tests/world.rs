@@ -10,7 +10,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 use super::super::crypto::nsec3_hash;
 use super::super::denial::{order, wildcard_of};
 use super::super::{Fetch, Judged, Memory, Stop, Validator};
-use crate::clock::{Clock, ManualTime, Timestamp};
+use crate::clock::{Clock, ManualTime, Standing, Timestamp};
 use crate::config::{TrustAnchor, Validation};
 use crate::message::{Answer, Question};
 use crate::name::{Name, NameBuf};
@@ -388,7 +388,7 @@ impl World {
     pub(super) fn new() -> Self {
         let time = ManualTime::starting_at(Timestamp::from_second(NOW.into()).unwrap());
         let clock = time.clock();
-        clock.confirm(true);
+        clock.confirm(Standing::Set);
         let mut world = Self {
             zones: vec![
                 Zone::new(".", 1),
