@@ -659,33 +659,63 @@ fn many_ds_of_keys_that_are_not_there_hide_none_that_is() {
     assert_eq!(world.verdict("www.example.test", A), "secure");
 }
 
-/// Keys that are larger than what is checked are as algorithms that are not known.
-#[test]
-fn keys_that_are_too_large_are_insecure_if_the_parent_vouches_for_them() {
-    // RSA of 8,192 bits.
-    let large = [&[1, 1, 3, 8, 3, 1, 0, 1][..], &[0xc1; 1024]].concat();
-    let data = large.clone();
-    let mut world = World::new().spoil(move |question, message| {
-        if question.qtype == DNSKEY && question.qname == name("example.test") {
-            message.answers.retain(|it| it.kind == RRSIG);
-            message.answers.push(Rr {
-                owner: question.qname,
-                kind: DNSKEY,
-                data: data.clone(),
-            });
-        }
-    });
-    assert_eq!(world.verdict("www.example.test", A), "bogus 9");
+/// RSA of 8,192 bits that signs all but the keys, and the DS with which a parent vouches for it.
+fn too_large() -> (Vec<u8>, Vec<u8>) {
+    let large = [&[1, 0, 3, 8, 3, 1, 0, 1][..], &[0xc1; 1024]].concat();
     let key = key::Key::read(&large).unwrap();
     let apex = name("example.test");
     let wire = [apex.as_ref().as_wire(), &large].concat();
     let mut ds = key.tag.to_be_bytes().to_vec();
     ds.extend([8, 2]);
     ds.extend(ring::digest::digest(&ring::digest::SHA256, &wire).as_ref());
+    (large, ds)
+}
+
+/// Keys that are larger than what is checked are as algorithms that are not known.
+#[test]
+fn keys_that_are_too_large_are_insecure_if_the_parent_vouches_for_them() {
+    let (large, ds) = too_large();
+    let mut world = World::new().spoil(move |question, message| {
+        if question.qtype == DNSKEY && question.qname == name("example.test") {
+            message.answers.retain(|it| it.kind == RRSIG);
+            message.answers.push(Rr {
+                owner: question.qname,
+                kind: DNSKEY,
+                data: large.clone(),
+            });
+        }
+    });
+    assert_eq!(world.verdict("www.example.test", A), "bogus 9");
     let parent = world.parent_of("example.test");
-    let owner = apex.as_ref().to_name();
+    let owner = name("example.test").as_ref().to_name();
+    // It vouches for another as well, and somebody on the way took that out.
+    let other = parent.records[&(owner.clone(), DS)][0].clone();
+    let both = vec![ds.clone(), other];
+    parent.records.insert((owner.clone(), DS), both);
+    assert_eq!(world.verdict("www.example.test", A), "bogus 9");
+    let parent = world.parent_of("example.test");
     parent.records.insert((owner, DS), vec![ds]);
     assert_eq!(world.verdict("www.example.test", A), "insecure 1");
+}
+
+/// One that nobody signed with made its zone insecure.
+#[test]
+fn a_key_that_is_too_large_changes_nothing_beside_one_that_signs() {
+    let (large, ds) = too_large();
+    let mut world = World::new();
+    let zone = world.zone("example.test");
+    let owner = zone.apex.as_ref().to_name();
+    zone.more_keys.push(large);
+    assert_eq!(world.verdict("www.example.test", A), "secure");
+    let parent = world.parent_of("example.test");
+    parent.records.get_mut(&(owner, DS)).unwrap().push(ds);
+    assert_eq!(world.verdict("www.example.test", A), "secure");
+    let world = world.spoil(|question, message| {
+        if question.qtype == A {
+            message.retain(|it| it.kind != RRSIG);
+        }
+    });
+    assert_eq!(world.verdict("www.example.test", A), "bogus 10");
 }
 
 /// One after the other the five questions took five round trips.
