@@ -1,5 +1,6 @@
 //! Asking over TLS, HTTPS, QUIC and HTTP/3.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hedgerow::config::{Transport, UpstreamServer};
@@ -316,6 +317,48 @@ async fn a_server_whose_certificate_is_wrong_does_not_keep_others_from_answering
         Some("its certificate is for other names: other.test")
     );
     assert_eq!((status[0].tier, status[1].tier), (0, 1));
+}
+
+/// The reset of one stream ended a connection on which others were waiting.
+#[tokio::test]
+async fn a_stream_that_is_reset_is_asked_again_on_the_same_connection() {
+    let household = Household::new();
+    let times = AtomicUsize::new(0);
+    let server = household.server(Transport::Https, move |seen| {
+        match times.fetch_add(1, Ordering::SeqCst) % 4 {
+            1 => vec![Act::Reset],
+            _ => vec![Act::Send(seen.reply(0))],
+        }
+    });
+    let upstreams = build(&config(&household, &[&server]));
+    for index in 0..9 {
+        let name = format!("n{index}.test");
+        assert_eq!(timed(&upstreams, &name).await.0, Ok(0), "{name}");
+    }
+    assert!(server.seen().len() > 9, "some were reset");
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_on_which_every_stream_is_reset_is_dead() {
+    let household = Household::new();
+    let times = AtomicUsize::new(0);
+    let server = household.server(Transport::Https, move |seen| {
+        match times.fetch_add(1, Ordering::SeqCst) {
+            0 | 4.. => vec![Act::Send(seen.reply(0))],
+            _ => vec![Act::Reset],
+        }
+    });
+    let upstreams = build(&config(&household, &[&server]));
+    assert_eq!(timed(&upstreams, "a.test").await.0, Ok(0));
+    // Its first attempt and the one that follows at once, and then the first of another.
+    let mut index = 0;
+    while server.connections() == 1 && index < 10 {
+        let _answer = timed(&upstreams, &format!("n{index}.test")).await;
+        index += 1;
+    }
+    assert_eq!(server.connections(), 2);
+    assert_eq!(timed(&upstreams, "z.test").await.0, Ok(0));
 }
 
 #[tokio::test]
