@@ -95,6 +95,8 @@ struct Known {
     /// Seconds since 1970 at which something ended that is right in all else, though it is shown as
     /// valid: the clock may be ahead. 0 if there is nothing such.
     ended: AtomicU64,
+    /// Until when, on the monotonic clock in microseconds, it is known not to be ahead.
+    vouched: AtomicU64,
     /// Whether what is lent turns a clock back that is ahead.
     is_ahead: AtomicBool,
     /// Seconds since 1970 at which the newest certificate began that was seen; 0 if there is none.
@@ -139,6 +141,7 @@ impl Clock {
                 earliest: AtomicU64::new(RELEASED),
                 doubted: AtomicU64::new(0),
                 ended: AtomicU64::new(0),
+                vouched: AtomicU64::new(0),
                 is_ahead: AtomicBool::new(false),
                 signed: AtomicU64::new(0),
                 standing: AtomicU8::new(Standing::Unsure as u8),
@@ -230,7 +233,8 @@ impl Clock {
 
     /// Notes that something ended at `end` that is right in all else, by the time that is shown.
     pub fn note_ended(&self, end: Timestamp) {
-        let is_over_anyway = end < self.earliest() || self.needs_time();
+        let is_vouched = self.now().as_micros() < self.known.vouched.load(Ordering::Relaxed);
+        let is_over_anyway = end < self.earliest() || self.needs_time() || is_vouched;
         if !is_over_anyway && can_be(end) && is_far_before(end, self.shown()) {
             let seconds = end.as_second().unsigned_abs();
             self.known.ended.store(seconds, Ordering::Relaxed);
@@ -250,8 +254,15 @@ impl Clock {
         }
     }
 
-    /// Drops the suspicion that the clock is ahead.
-    pub fn dismiss(&self) {
+    /// Notes that others agree that the clock is not ahead: for as long as `period`, unless it is set, what
+    /// looks over is.
+    pub fn vouch(&self, period: Duration) {
+        let until = self.now().after(period).as_micros();
+        self.known.vouched.store(until, Ordering::Relaxed);
+        self.dismiss();
+    }
+
+    fn dismiss(&self) {
         self.known.ended.store(0, Ordering::Relaxed);
     }
 
@@ -320,6 +331,7 @@ impl Clock {
     pub fn note_jump(&self) {
         self.known.doubted.store(0, Ordering::Relaxed);
         self.known.is_ahead.store(false, Ordering::Relaxed);
+        self.known.vouched.store(0, Ordering::Relaxed);
         self.dismiss();
         self.note_change();
     }
@@ -545,6 +557,18 @@ mod tests {
         // It ran on, and is no better for that.
         clock.confirm(Standing::Ran);
         assert!(clock.is_ahead());
+        // Others say that it is right, and it goes on for an hour, or until it jumps.
+        let other = manual.clock();
+        other.vouch(Duration::from_hours(1));
+        other.note_ended(ended);
+        assert_eq!(other.may_be_ahead(), None);
+        manual.advance(Duration::from_hours(1));
+        other.note_ended(ended);
+        assert!(other.may_be_ahead().is_some());
+        other.vouch(Duration::from_hours(1));
+        other.note_jump();
+        other.note_ended(ended);
+        assert!(other.may_be_ahead().is_some());
         // Set to the truth it counts at once.
         manual.set_wall(truth);
         assert_eq!((clock.is_ahead(), clock.needs_time()), (false, false));

@@ -71,19 +71,18 @@ pub(super) async fn keep(daemon: Arc<Daemon>, stopped: watch::Receiver<bool>) {
 struct Rounds {
     failures: u32,
     lent: Option<Moment>,
-    /// When the servers agreed that the machine's clock is not ahead, and what was known of it then.
-    agreed: Option<(Moment, u64)>,
 }
 
 impl Rounds {
     /// Whether nobody is to be asked now.
     fn is_good(&self, clock: &Clock) -> bool {
-        let now = clock.now();
-        if clock.needs_time() {
-            return clock.is_lent() && self.lent.is_some_and(|at| now.since(at) < RENEW);
+        match clock.needs_time() {
+            true => {
+                let now = clock.now();
+                clock.is_lent() && self.lent.is_some_and(|at| now.since(at) < RENEW)
+            }
+            false => clock.may_be_ahead().is_none(),
         }
-        let is_asked = |(at, known)| now.since(at) < RENEW && known == clock.generation();
-        clock.may_be_ahead().is_none() || self.agreed.is_some_and(is_asked)
     }
 
     /// Asks `servers` if there is no time, or one that may be ahead; how long until it is to be looked at
@@ -105,8 +104,7 @@ impl Rounds {
         if !clock.needs_time() && agreed.is_some_and(|wall| !clock.is_ahead_of(wall)) {
             // Whatever looks expired is.
             self.failures = 0;
-            clock.dismiss();
-            self.agreed = Some((clock.now(), clock.generation()));
+            clock.vouch(RENEW);
             return (LOOK, false);
         }
         if agreed.is_some_and(|wall| clock.lend(wall)) {
@@ -312,8 +310,12 @@ mod tests {
     }
 
     fn upstream(clock: &Clock) -> Upstreams {
+        upstream_of("servers = [\"192.0.2.1\"]", clock)
+    }
+
+    fn upstream_of(settings: &str, clock: &Clock) -> Upstreams {
         let memory = crate::files::MemoryFiles::new();
-        memory.put("hedgerow.toml", "[upstream]\nservers = [\"192.0.2.1\"]\n");
+        memory.put("hedgerow.toml", format!("[upstream]\n{settings}\n"));
         let loaded = config::load(&memory.files(), std::path::Path::new("hedgerow.toml"));
         let config = loaded.config.unwrap();
         Upstreams::new(&config.upstream, &config.limits, &[], clock.clone())
@@ -452,6 +454,55 @@ mod tests {
             assert_eq!(rounds.step(&clock, &hosts, &upstream).await, (LOOK, false));
             assert_eq!((times_asked(), clock.is_lent()), (3, false));
         }
+    }
+
+    /// Nothing encrypted is believed by a clock that is ahead, and so no name was found by which it could
+    /// be set.
+    #[tokio::test]
+    async fn time_servers_by_name_are_found_though_the_clock_is_ahead() {
+        let clock = ManualTime::starting_at("2040-01-01T00:00:00Z".parse().unwrap()).clock();
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let bootstrap = socket.local_addr().unwrap();
+        // `t1.test` is at 127.0.0.1, and so on, where A is asked for.
+        let names = tokio::spawn(async move {
+            let mut packet = [0; 512];
+            loop {
+                let (length, from) = socket.recv_from(&mut packet).await.unwrap();
+                let end = 12 + b"\x02t1\x04test\0".len() + 4;
+                assert!(length >= end);
+                let mut reply = packet[..end].to_vec();
+                let is_a = reply[end - 3] == 1;
+                reply[2..4].copy_from_slice(&[0x81, 0x80]);
+                reply[6..12].copy_from_slice(&[0, u8::from(is_a), 0, 0, 0, 0]);
+                if is_a {
+                    let last = reply[14] - b'0';
+                    reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, last]);
+                }
+                socket.send_to(&reply, from).await.unwrap();
+            }
+        });
+        // Where nobody is: the port was free a moment ago.
+        let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let nobody = closed.local_addr().unwrap();
+        drop(closed);
+        let settings =
+            format!("servers = [\"tls://{nobody}#dns.example\"]\nbootstrap = [\"{bootstrap}\"]");
+        let upstream = upstream_of(&settings, &clock);
+        let mut servers = Vec::new();
+        let mut hosts = Vec::new();
+        for last in 1..=3 {
+            let server = Server::start(last, NOON, |_| {}).await;
+            hosts.push(Host::Name {
+                name: format!("t{last}.test"),
+                port: server.address.port(),
+            });
+            servers.push(server);
+        }
+        clock.note_ended("2027-03-01T00:00:00Z".parse().unwrap());
+        let mut rounds = Rounds::default();
+        assert_eq!(rounds.step(&clock, &hosts, &upstream).await, (LOOK, true));
+        assert_eq!(clock.wall().to_string(), NOON);
+        names.abort();
     }
 
     #[test]
