@@ -12,7 +12,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use jiff::Timestamp;
@@ -92,10 +92,31 @@ struct Known {
     earliest: AtomicU64,
     /// Seconds since 1970 before which it is doubted; 0 while it is not.
     doubted: AtomicU64,
-    /// Whether it was set while we looked, or ran for long.
-    is_confirmed: AtomicBool,
+    /// Seconds since 1970 at which something ended that is right in all else, though it is shown as
+    /// valid: the clock may be ahead. 0 if there is nothing such.
+    ended: AtomicU64,
+    /// Until when, on the monotonic clock in microseconds, it is known not to be ahead.
+    vouched: AtomicU64,
+    /// Whether what is lent turns a clock back that is ahead.
+    is_ahead: AtomicBool,
+    /// Seconds since 1970 at which the newest certificate began that was seen; 0 if there is none.
+    signed: AtomicU64,
+    /// A [`Standing`].
+    standing: AtomicU8,
     /// How often any of that changed.
     generation: AtomicU64,
+}
+
+/// How sure it is that the machine's own clock is right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// It shows a time, and nobody knows where that is from.
+    #[default]
+    Unsure,
+    /// It ran for long, and nobody had to set it.
+    Ran,
+    /// It was set forward while we looked, as by the network time.
+    Set,
 }
 
 /// No time is lent.
@@ -119,7 +140,11 @@ impl Clock {
                 lent: AtomicI64::new(NONE),
                 earliest: AtomicU64::new(RELEASED),
                 doubted: AtomicU64::new(0),
-                is_confirmed: AtomicBool::new(false),
+                ended: AtomicU64::new(0),
+                vouched: AtomicU64::new(0),
+                is_ahead: AtomicBool::new(false),
+                signed: AtomicU64::new(0),
+                standing: AtomicU8::new(Standing::Unsure as u8),
                 generation: AtomicU64::new(0),
             }),
         }
@@ -146,18 +171,23 @@ impl Clock {
     }
 
     /// Lends the clock a time, as it is now, for as long as it needs one; whether it is taken: it cannot
-    /// be one that cannot be, nor one before [`Self::earliest`], nor turn back a clock that shows a time
-    /// that can be.
+    /// be one that cannot be, nor one before [`Self::earliest`]. It turns back a clock that shows a time
+    /// that can be only where that [may be ahead](Self::may_be_ahead), and not before the newest
+    /// certificate began that was seen.
     pub fn lend(&self, wall: Timestamp) -> bool {
         let now = i64::try_from(self.now().as_micros()).unwrap_or(i64::MAX);
         let shown = self.shown();
-        let turns_back = can_be(shown) && wall.saturating_add(LEEWAY).is_ok_and(|it| it < shown);
-        if !can_be(wall) || wall < self.earliest() || turns_back {
+        let turns_back = can_be(shown) && is_far_before(wall, shown);
+        let may_turn_back =
+            || self.may_be_ahead().is_some() && self.signed().is_none_or(|it| it <= wall);
+        if !can_be(wall) || wall < self.earliest() || turns_back && !may_turn_back() {
             return false;
         }
         let beginning = wall.as_microsecond().saturating_sub(now);
         let before = self.known.lent.swap(beginning, Ordering::Relaxed);
-        if before.abs_diff(beginning) > LEEWAY.as_micros() as u64 {
+        let was_ahead = self.known.is_ahead.swap(turns_back, Ordering::Relaxed);
+        let moved = before.abs_diff(beginning) > LEEWAY.as_micros() as u64;
+        if moved || was_ahead != turns_back {
             self.note_change();
         }
         true
@@ -166,16 +196,88 @@ impl Clock {
     /// Gives back what was lent; whether anything was.
     pub fn take_back(&self) -> bool {
         let is_lent = self.known.lent.swap(NONE, Ordering::Relaxed) != NONE;
+        self.known.is_ahead.store(false, Ordering::Relaxed);
         if is_lent {
             self.note_change();
         }
         is_lent
     }
 
-    /// Whether another time is needed: its own cannot be, is before [`Self::earliest`], or is doubted.
+    /// Whether another time is needed: its own cannot be, is before [`Self::earliest`], is doubted, or is
+    /// ahead of what was lent for that.
     pub fn needs_time(&self) -> bool {
         let shown = self.shown();
-        !can_be(shown) || shown < self.earliest() || self.is_doubted(shown)
+        !can_be(shown)
+            || shown < self.earliest()
+            || self.is_doubted(shown)
+            || self.is_ahead_at(shown)
+    }
+
+    /// Whether it is surely ahead: what is lent turns it back.
+    pub fn is_ahead(&self) -> bool {
+        self.is_ahead_at(self.shown())
+    }
+
+    /// Whether it shows a time far after `wall`.
+    pub fn is_ahead_of(&self, wall: Timestamp) -> bool {
+        is_far_before(wall, self.shown())
+    }
+
+    /// When something ended that is right in all else, though those who show it should know: then the
+    /// clock may be ahead, unless it was [set](Standing::Set) while we looked. By itself that changes
+    /// nothing; it is a reason to ask for the time, and one that is lent may turn the clock back then.
+    pub fn may_be_ahead(&self) -> Option<Timestamp> {
+        let ended = self.known.ended.load(Ordering::Relaxed);
+        (ended != 0 && self.standing() != Standing::Set).then(|| time_of(ended))
+    }
+
+    /// Notes that something ended at `end` that is right in all else, by the time that is shown.
+    pub fn note_ended(&self, end: Timestamp) {
+        let is_vouched = self.now().as_micros() < self.known.vouched.load(Ordering::Relaxed);
+        let is_over_anyway = end < self.earliest() || self.needs_time() || is_vouched;
+        if !is_over_anyway && can_be(end) && is_far_before(end, self.shown()) {
+            let seconds = end.as_second().unsigned_abs();
+            self.known.ended.store(seconds, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that a certificate is valid that began at `beginning`: by the time that is shown, which may
+    /// be right then; and it is later than that, as far as the machine's own clock got there.
+    pub fn note_valid(&self, beginning: Timestamp) {
+        if self.needs_time() {
+            return;
+        }
+        self.dismiss();
+        if can_be(beginning) && beginning <= self.shown() {
+            let seconds = beginning.as_second().unsigned_abs();
+            self.known.signed.fetch_max(seconds, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that others agree that the clock is not ahead: for as long as `period`, unless it is set, what
+    /// looks over is.
+    pub fn vouch(&self, period: Duration) {
+        let until = self.now().after(period).as_micros();
+        self.known.vouched.store(until, Ordering::Relaxed);
+        self.dismiss();
+    }
+
+    fn dismiss(&self) {
+        self.known.ended.store(0, Ordering::Relaxed);
+    }
+
+    /// When the newest certificate began that was seen while the clock was believed.
+    pub fn signed(&self) -> Option<Timestamp> {
+        let signed = self.known.signed.load(Ordering::Relaxed);
+        (signed != 0).then(|| time_of(signed))
+    }
+
+    /// Says what [`Self::signed`] was in the last run.
+    pub fn recall_signed(&self, signed: Timestamp) {
+        if can_be(signed) {
+            let seconds = signed.as_second().unsigned_abs();
+            self.known.signed.fetch_max(seconds, Ordering::Relaxed);
+        }
     }
 
     /// Whether what it shows is lent.
@@ -208,11 +310,12 @@ impl Clock {
         }
     }
 
-    /// Says whether the machine's own clock was set while we looked or ran for long: then nobody doubts
-    /// it.
-    pub fn confirm(&self, is_confirmed: bool) {
+    /// Says how sure the machine's own clock is: one that was set while we looked or ran for long nobody
+    /// says to be behind.
+    pub fn confirm(&self, standing: Standing) {
         let known = &self.known;
-        if known.is_confirmed.swap(is_confirmed, Ordering::Relaxed) != is_confirmed {
+        let before = known.standing.swap(standing as u8, Ordering::Relaxed);
+        if before != standing as u8 {
             known.doubted.store(0, Ordering::Relaxed);
             self.note_change();
         }
@@ -220,7 +323,17 @@ impl Clock {
 
     /// Whether the machine's own clock is surely right, as far as that can be known.
     pub fn is_confirmed(&self) -> bool {
-        self.known.is_confirmed.load(Ordering::Relaxed) && !self.needs_time()
+        self.standing() != Standing::Unsure && !self.needs_time()
+    }
+
+    /// Notes that the machine's clock was set, or jumped: what was said against it was about another
+    /// time. Where that holds against this one too, it will be said again.
+    pub fn note_jump(&self) {
+        self.known.doubted.store(0, Ordering::Relaxed);
+        self.known.is_ahead.store(false, Ordering::Relaxed);
+        self.known.vouched.store(0, Ordering::Relaxed);
+        self.dismiss();
+        self.note_change();
     }
 
     /// Another number after each change of what is known of the clock: what was concluded from it before
@@ -229,16 +342,27 @@ impl Clock {
         self.known.generation.load(Ordering::Relaxed)
     }
 
-    /// Notes that the machine's clock was set, or something else was learnt of it.
-    pub fn note_change(&self) {
+    /// Notes that something was learnt of the clock.
+    fn note_change(&self) {
         self.known.generation.fetch_add(1, Ordering::Relaxed);
     }
 
     fn is_doubted(&self, shown: Timestamp) -> bool {
         let doubted = self.known.doubted.load(Ordering::Relaxed);
-        let is_confirmed = self.known.is_confirmed.load(Ordering::Relaxed);
-        let behind = time_of(doubted).duration_since(shown);
-        doubted != 0 && !is_confirmed && behind.as_secs() > LEEWAY.as_secs().cast_signed()
+        let is_unsure = self.standing() == Standing::Unsure;
+        doubted != 0 && is_unsure && is_far_before(shown, time_of(doubted))
+    }
+
+    fn is_ahead_at(&self, shown: Timestamp) -> bool {
+        let is_ahead = self.known.is_ahead.load(Ordering::Relaxed);
+        is_ahead && self.lent().is_some_and(|it| is_far_before(it, shown))
+    }
+
+    fn standing(&self) -> Standing {
+        let standing = self.known.standing.load(Ordering::Relaxed);
+        let all = [Standing::Unsure, Standing::Ran, Standing::Set];
+        let mut all = all.into_iter();
+        all.find(|it| *it as u8 == standing).unwrap_or_default()
     }
 
     fn lent(&self) -> Option<Timestamp> {
@@ -247,6 +371,11 @@ impl Clock {
         let wall = beginning.saturating_add(passed);
         (beginning != NONE).then(|| Timestamp::from_microsecond(wall).ok())?
     }
+}
+
+/// Whether `left` is before `right` by more than clocks differ.
+fn is_far_before(left: Timestamp, right: Timestamp) -> bool {
+    right.duration_since(left).as_secs() > LEEWAY.as_secs().cast_signed()
 }
 
 fn time_of(seconds: u64) -> Timestamp {
@@ -380,15 +509,85 @@ mod tests {
         assert!(clock.needs_time() && clock.generation() != before);
         let earlier: Timestamp = "2026-12-01T10:00:00Z".parse().unwrap();
         assert!(!clock.lend(earlier), "nobody turns it back");
-        clock.confirm(true);
+        clock.confirm(Standing::Set);
         assert!(!clock.needs_time() && clock.is_confirmed());
         clock.doubt(proven);
         assert!(!clock.needs_time());
         // Or until it got there.
-        clock.confirm(false);
+        clock.confirm(Standing::Unsure);
         clock.doubt(proven);
         assert!(clock.needs_time());
         time.set_wall(proven);
+        assert!(!clock.needs_time());
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_is_turned_back_where_something_says_so_and_no_further_than_was_signed()
+    {
+        let time = |text: &str| -> Timestamp { text.parse().unwrap() };
+        let manual = ManualTime::starting_at(time("2040-01-01T00:00:00Z"));
+        let clock = manual.clock();
+        let truth = time("2027-06-01T12:00:00Z");
+        let ended = time("2027-08-01T00:00:00Z");
+        assert!(!clock.lend(truth), "nobody turns it back unasked");
+        // What was over at the release is over by any clock.
+        clock.note_ended(time("2026-06-01T00:00:00Z"));
+        assert_eq!(clock.may_be_ahead(), None);
+        clock.note_ended(ended);
+        assert_eq!(
+            (clock.may_be_ahead(), clock.needs_time()),
+            (Some(ended), false)
+        );
+        // Something else is valid: that is how it is where one server is in disorder.
+        clock.note_valid(time("2027-05-01T00:00:00Z"));
+        assert_eq!(clock.may_be_ahead(), None);
+        clock.note_ended(ended);
+        assert!(
+            !clock.lend(time("2027-04-30T00:00:00Z")),
+            "somebody signed since"
+        );
+        let before = clock.generation();
+        assert!(clock.lend(truth) && clock.is_ahead() && clock.needs_time());
+        assert!(clock.generation() != before);
+        assert_eq!((clock.wall(), clock.is_confirmed()), (truth, false));
+        // By the time that is lent the rest is judged, so that nothing of it is about the clock.
+        clock.note_valid(time("2027-06-01T00:00:00Z"));
+        assert!(clock.may_be_ahead().is_some());
+        assert_eq!(clock.signed(), Some(time("2027-05-01T00:00:00Z")));
+        // It ran on, and is no better for that.
+        clock.confirm(Standing::Ran);
+        assert!(clock.is_ahead());
+        // Others say that it is right, and it goes on for an hour, or until it jumps.
+        let other = manual.clock();
+        other.vouch(Duration::from_hours(1));
+        other.note_ended(ended);
+        assert_eq!(other.may_be_ahead(), None);
+        manual.advance(Duration::from_hours(1));
+        other.note_ended(ended);
+        assert!(other.may_be_ahead().is_some());
+        other.vouch(Duration::from_hours(1));
+        other.note_jump();
+        other.note_ended(ended);
+        assert!(other.may_be_ahead().is_some());
+        // Set to the truth it counts at once.
+        manual.set_wall(truth);
+        assert_eq!((clock.is_ahead(), clock.needs_time()), (false, false));
+        // Seen to be set forward, nobody turns it back any more.
+        clock.note_jump();
+        assert_eq!(clock.may_be_ahead(), None);
+        manual.set_wall(time("2028-06-01T12:00:00Z"));
+        clock.confirm(Standing::Set);
+        clock.note_ended(ended);
+        assert!(clock.may_be_ahead().is_none() && !clock.lend(truth));
+    }
+
+    /// A wrong time ahead in the file of the last run was held against a clock that somebody had set.
+    #[test]
+    fn what_was_said_against_a_clock_ends_when_it_is_set() {
+        let clock = ManualTime::starting_at("2026-12-01T12:00:00Z".parse().unwrap()).clock();
+        clock.doubt("2040-01-01T00:00:00Z".parse().unwrap());
+        assert!(clock.needs_time());
+        clock.note_jump();
         assert!(!clock.needs_time());
     }
 

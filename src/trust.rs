@@ -6,6 +6,10 @@
 //! since then, or since the newest signed thing that came here ([`Clock::earliest`]), at which the whole
 //! chain was valid. Names and signatures are checked as ever. What is
 //! given up is noticing that a certificate expired since the release.
+//!
+//! A clock that is ahead looks right. What is right in all but its end says that it may be, and what is
+//! valid that it may not ([`Clock::note_ended`], [`Clock::note_valid`]); a certificate that is over is not
+//! believed for that.
 
 use std::sync::Arc;
 
@@ -15,7 +19,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
+    SignatureScheme,
 };
 
 use crate::clock::{Clock, Timestamp, can_be};
@@ -93,24 +98,55 @@ impl TimeProvider for WallTime {
 
 impl Verifier {
     /// What is said of a certificate that is over: that it is somebody else's, where it is that too. A
-    /// login page's often is.
-    fn worse(
+    /// login page's often is. Where it was right until then, the clock may be ahead.
+    fn over(
         &self,
         error: rustls::Error,
         check: impl Fn(UnixTime) -> Result<ServerCertVerified, rustls::Error>,
     ) -> rustls::Error {
-        let rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
-            not_after, ..
-        }) = &error
-        else {
-            return error;
-        };
-        match check(*not_after) {
-            Err(rustls::Error::InvalidCertificate(fault)) if is_foreign(&fault) => fault.into(),
-            _ => error,
+        let mut over = error.clone();
+        // Each step passes the end of one more certificate of the chain.
+        for _ in 0..CHAIN {
+            let rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
+                not_after,
+                ..
+            }) = over
+            else {
+                break;
+            };
+            over = match check(not_after) {
+                Err(rustls::Error::InvalidCertificate(fault)) if is_foreign(&fault) => {
+                    return fault.into();
+                }
+                Err(other) => other,
+                Ok(_) => {
+                    if let Some(end) = time_of(not_after) {
+                        self.clock.note_ended(end);
+                    }
+                    break;
+                }
+            };
+        }
+        error
+    }
+
+    /// Notes that a certificate is valid, and when it began: before any other fault the checks find that
+    /// it did not hold in 1970.
+    fn note_valid(&self, check: impl Fn(UnixTime) -> Result<ServerCertVerified, rustls::Error>) {
+        let in_1970 = check(UnixTime::since_unix_epoch(std::time::Duration::ZERO));
+        if let Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext {
+            not_before,
+            ..
+        })) = in_1970
+            && let Some(beginning) = time_of(not_before)
+        {
+            self.clock.note_valid(beginning);
         }
     }
 }
+
+/// Certificates of one chain whose dates are passed.
+const CHAIN: usize = 8;
 
 /// The usual checks, at an instant that can be.
 #[derive(Debug)]
@@ -132,25 +168,29 @@ impl ServerCertVerifier for Verifier {
             self.chain
                 .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, at)
         };
-        let wall = i64::try_from(now.as_secs()).ok();
-        let wall = wall.and_then(|seconds| Timestamp::from_second(seconds).ok());
         // A clock that starts at the time of some file is behind and looks true. That a certificate holds
         // from later on protects nobody from anything, so it is no fault whatever the clock says.
         let earliest = self.clock.earliest().as_second().unsigned_abs();
         let earliest = UnixTime::since_unix_epoch(std::time::Duration::from_secs(earliest));
-        let mut at = match wall.is_some_and(can_be) {
+        let begun = match time_of(now).is_some_and(can_be) {
             true => now.max(earliest),
             false => earliest,
         };
+        let mut at = begun;
         // Each step passes the beginning of one more certificate of the chain.
-        for _ in 0..8 {
+        for _ in 0..CHAIN {
             match check(at) {
                 Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext {
                     not_before,
                     ..
                 })) if not_before > at => at = not_before,
-                Err(error) => return Err(self.worse(error, check)),
-                done => return done,
+                Err(error) => return Err(self.over(error, check)),
+                done => {
+                    if at == begun {
+                        self.note_valid(check);
+                    }
+                    return done;
+                }
             }
         }
         check(at)
@@ -195,17 +235,14 @@ fn is_foreign(fault: &CertificateError) -> bool {
     };
     match fault {
         NotValidForName | NotValidForNameContext { .. } | UnknownIssuer | BadSignature => true,
-        // These two have no name of their own here.
-        Other(other) => {
-            let other = other.to_string();
-            matches!(other.as_str(), OWN_AUTHORITY | "UnsupportedCertVersion")
-        }
+        // These two have no name of their own in `rustls`.
+        Other(other) => matches!(
+            other.0.downcast_ref(),
+            Some(webpki::Error::CaUsedAsEndEntity | webpki::Error::UnsupportedCertVersion)
+        ),
         _ => false,
     }
 }
-
-/// What the checks say of a certificate that is an authority's own.
-const OWN_AUTHORITY: &str = "CaUsedAsEndEntity";
 
 /// What is wrong with a server's certificate, for an admin. Says nothing that changes from one
 /// attempt to the next, so that the same fault is told once.
@@ -233,11 +270,19 @@ pub(crate) fn explain(error: &rustls::Error) -> String {
             day(*not_before)
         ),
         UnknownIssuer => "no authority we trust signed its certificate".to_owned(),
-        CertificateError::Other(other) if other.to_string() == OWN_AUTHORITY => {
+        CertificateError::Other(other) if is_own_authority(other) => {
             "its certificate is an authority's own, which no server may show".to_owned()
         }
         other => format!("its certificate is not accepted: {other}"),
     }
+}
+
+/// Whether what the checks say of a certificate is that it is an authority's own.
+fn is_own_authority(other: &OtherError) -> bool {
+    matches!(
+        other.0.downcast_ref(),
+        Some(webpki::Error::CaUsedAsEndEntity)
+    )
 }
 
 /// The name in `DnsName("lists.example")`, without what a terminal would act on.
@@ -251,13 +296,16 @@ fn bare(presented: &str) -> String {
 
 /// The day of an instant, as in `2026-11-22`.
 fn day(instant: UnixTime) -> String {
-    i64::try_from(instant.as_secs())
-        .ok()
-        .and_then(|seconds| Timestamp::from_second(seconds).ok())
-        .map_or_else(
-            || "a day far away".to_owned(),
-            |at| at.to_string().chars().take(10).collect(),
-        )
+    time_of(instant).map_or_else(
+        || "a day far away".to_owned(),
+        |at| at.to_string().chars().take(10).collect(),
+    )
+}
+
+/// The same instant, where a clock can show it.
+fn time_of(instant: UnixTime) -> Option<Timestamp> {
+    let seconds = i64::try_from(instant.as_secs()).ok()?;
+    Timestamp::from_second(seconds).ok()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::clock::{Moment, Timestamp, can_be};
+use crate::clock::{Moment, Standing, Timestamp, can_be};
 use crate::files::{FileError, Files};
 
 /// The name of the file in the state folder.
@@ -24,7 +24,7 @@ const STEADY: Duration = Duration::from_hours(1);
 /// How long a clock that shows less than was known must have run without a jump before it is
 /// believed: short of a day, for routers that start anew each night.
 pub const BELIEVED_AFTER: Duration = Duration::from_hours(20);
-/// The most octets of the file.
+/// The most octets of the file: two times, each in a line.
 const MAX_FILE: u64 = 64;
 
 /// What the household's clock shows, where it is set.
@@ -62,12 +62,14 @@ pub struct KnownTime {
     path: Option<PathBuf>,
     /// The last time that was surely known, in this run or one before; never one that cannot be.
     known: Option<Timestamp>,
+    /// The newest beginning of a certificate that was seen by then.
+    signed: Option<Timestamp>,
     /// The last look.
     last: Option<(Moment, Timestamp)>,
     /// Whether the clock was set under our eyes, or shows what may be.
     is_believed: bool,
-    /// Whether it was set forward under our eyes, as by the network time, or ran for long.
-    is_confirmed: bool,
+    /// How sure it is: set forward under our eyes, as by the network time, or ran for long.
+    standing: Standing,
     /// Since when there was no jump.
     steady_since: Moment,
     /// When the file was last written.
@@ -79,15 +81,17 @@ impl KnownTime {
     pub fn load(files: Files, path: Option<PathBuf>) -> Self {
         let read = path.as_ref().and_then(|it| files.read(it, MAX_FILE).ok());
         let text = read.and_then(|content| String::from_utf8(content).ok());
+        let text = text.unwrap_or_default();
+        let mut lines = text.lines().map(|line| line.trim().parse().ok());
+        let mut time = || lines.next().flatten().filter(|it| can_be(*it));
         Self {
-            known: text
-                .and_then(|text| text.trim().parse().ok())
-                .filter(|known| can_be(*known)),
+            known: time(),
+            signed: time(),
             files,
             path,
             last: None,
             is_believed: false,
-            is_confirmed: false,
+            standing: Standing::Unsure,
             steady_since: Moment::default(),
             written: None,
         }
@@ -95,22 +99,27 @@ impl KnownTime {
 
     /// Looks at both clocks.
     pub fn look(&mut self, at: Moment, wall: Timestamp) -> Look {
-        let is_jump = self.last.is_some_and(|(then, shown)| {
+        // How far it moved beyond the time that passed.
+        let moved = self.last.map_or(0, |(then, shown)| {
             let passed = i128::from(at.as_micros()) - i128::from(then.as_micros());
             let moved = i128::from(wall.as_microsecond()) - i128::from(shown.as_microsecond());
-            (moved - passed).unsigned_abs() > JUMP.as_micros()
+            moved - passed
         });
-        let is_forward = self.last.is_some_and(|(_, shown)| wall > shown);
+        let is_jump = moved.unsigned_abs() > JUMP.as_micros();
         if is_jump || self.last.is_none() {
             self.steady_since = at;
-            self.is_confirmed = false;
+            self.standing = Standing::Unsure;
         }
         self.last = Some((at, wall));
         let may_be = self.known.is_none_or(|known| wall >= known);
         let is_steady = at.since(self.steady_since) >= BELIEVED_AFTER;
         self.is_believed = can_be(wall) && (self.is_believed || is_jump || may_be || is_steady);
-        self.is_confirmed =
-            self.is_believed && (self.is_confirmed || is_jump && is_forward || is_steady);
+        self.standing = match self.standing {
+            _ if !self.is_believed => Standing::Unsure,
+            _ if is_jump && moved > 0 => Standing::Set,
+            Standing::Unsure if is_steady => Standing::Ran,
+            before => before,
+        };
         let wall = if self.is_believed {
             Wall::Set(wall)
         } else {
@@ -121,9 +130,14 @@ impl KnownTime {
 
     /// Whether the clock is more than believed: it was set forward while we looked, as the network time
     /// does it, or ran for [`BELIEVED_AFTER`]. One that starts at the time of some file goes on from
-    /// there and is not.
-    pub const fn is_confirmed(&self) -> bool {
-        self.is_confirmed
+    /// there and is not, nor is one that was set back, however little.
+    pub const fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// The newest beginning of a certificate that was seen when the time was last written.
+    pub const fn signed(&self) -> Option<Timestamp> {
+        self.signed
     }
 
     /// The last time that was surely known.
@@ -147,8 +161,8 @@ impl KnownTime {
     }
 
     /// What there is to remember: the time of the last look, once an hour, if it can be trusted;
-    /// `is_end` says it whether it is due or not.
-    pub fn to_remember(&mut self, is_end: bool) -> Option<Remembered> {
+    /// `is_end` says it whether it is due or not. With it the newest beginning of a certificate, `signed`.
+    pub fn to_remember(&mut self, is_end: bool, signed: Option<Timestamp>) -> Option<Remembered> {
         let (at, wall) = self.last.filter(|_| self.is_believed)?;
         let rested = self.written.is_none_or(|it| at.since(it) >= STEADY);
         if at.since(self.steady_since) < STEADY || !(rested || is_end) {
@@ -157,10 +171,12 @@ impl KnownTime {
         let path = self.path.clone()?;
         self.written = Some(at);
         self.known = Some(wall);
+        self.signed = signed;
         Some(Remembered {
             files: self.files.clone(),
             path,
             wall,
+            signed,
         })
     }
 }
@@ -172,6 +188,7 @@ pub struct Remembered {
     files: Files,
     path: PathBuf,
     wall: Timestamp,
+    signed: Option<Timestamp>,
 }
 
 impl Remembered {
@@ -180,7 +197,10 @@ impl Remembered {
     /// # Errors
     /// The file cannot be written; the next hour tries again.
     pub fn write(&self) -> Result<(), FileError> {
-        let text = format!("{:.0}\n", self.wall);
+        let mut text = format!("{:.0}\n", self.wall);
+        if let Some(signed) = self.signed {
+            text += &format!("{signed:.0}\n");
+        }
         self.files.replace(&self.path, text.as_bytes())
     }
 }
@@ -207,7 +227,7 @@ mod tests {
     }
 
     fn save(known: &mut KnownTime) {
-        if let Some(time) = known.to_remember(false) {
+        if let Some(time) = known.to_remember(false, None) {
             time.write().unwrap();
         }
     }
@@ -218,14 +238,50 @@ mod tests {
         let look = known.look(at(1), Timestamp::UNIX_EPOCH);
         assert_eq!((look.wall, look.is_jump), (Wall::Unset, false));
         let now = time("2026-12-01T12:00:00Z");
-        assert!(!known.is_confirmed());
+        assert_eq!(known.standing(), Standing::Unsure);
         let look = known.look(at(2), now);
         assert_eq!((look.wall, look.is_jump), (Wall::Set(now), true));
-        assert!(known.is_confirmed());
+        assert_eq!(known.standing(), Standing::Set);
         // Set back it is believed, since somebody did that, and no more.
         let back = time("2026-11-25T12:00:00Z");
         assert_eq!(known.look(at(3), back).wall, Wall::Set(back));
-        assert!(!known.is_confirmed());
+        assert_eq!(known.standing(), Standing::Unsure);
+    }
+
+    /// It was taken for one forward, since the time between the looks made up for it.
+    #[test]
+    fn a_small_step_back_confirms_nothing() {
+        let mut known = load(&MemoryFiles::new());
+        let start = time("2026-12-01T12:00:00Z");
+        let shown = |seconds: u64| start.checked_add(Duration::from_secs(seconds)).unwrap();
+        let _ = known.look(at(0), shown(0));
+        let look = known.look(at(60), shown(57));
+        assert!(look.is_jump && look.wall != Wall::Unset);
+        assert_eq!(known.standing(), Standing::Unsure);
+        // Nor does what was confirmed before last longer than that.
+        let _ = known.look(at(61), shown(3600));
+        assert_eq!(known.standing(), Standing::Set);
+        let _ = known.look(at(62), shown(3598));
+        assert_eq!(known.standing(), Standing::Unsure);
+        let later = 62 + BELIEVED_AFTER.as_secs();
+        let _ = known.look(at(later), shown(3598 + BELIEVED_AFTER.as_secs()));
+        assert_eq!(known.standing(), Standing::Ran);
+    }
+
+    #[test]
+    fn what_was_signed_by_then_is_remembered_too() {
+        let memory = MemoryFiles::new();
+        let mut known = load(&memory);
+        let signed = Some(time("2026-11-25T00:00:00Z"));
+        let _ = known.look(at(0), time("2026-12-01T12:00:00Z"));
+        let _ = known.look(at(3600), time("2026-12-01T13:00:00Z"));
+        known.to_remember(false, signed).unwrap().write().unwrap();
+        let known = load(&memory);
+        assert_eq!(known.signed(), signed);
+        assert_eq!(known.known(), Some(time("2026-12-01T13:00:00Z")));
+        memory.put("/state/clock.seen", "2026-12-01T13:00:00Z\nyesterday\n");
+        let known = load(&memory);
+        assert!(known.known().is_some() && known.signed().is_none());
     }
 
     #[test]

@@ -79,6 +79,9 @@ impl Families {
         let (meters, trouble) = Meters::load(files.clone(), ledger);
         troubles.extend(trouble.map(|it| it.to_string()));
         let mut known = KnownTime::load(files.clone(), path(crate::wall::FILE));
+        if let Some(signed) = known.signed() {
+            clock.recall_signed(signed);
+        }
         let _first = look_at(&clock, &mut known);
         Self {
             path: path(grants::store::FILE),
@@ -106,12 +109,25 @@ impl Families {
 
     /// Why the household's clock is not believed, if it is not.
     pub(super) fn clock_doubt(&self) -> Option<String> {
+        let shown = self.clock.shown();
+        if self.clock.is_ahead() {
+            return Some(format!(
+                "the machine's own clock is ahead: it shows {shown:.0}; what time servers agree on is \
+                 used in its place"
+            ));
+        }
         if self.clock.is_lent() {
             return Some(
                 "the machine's own clock shows a time that cannot be, or is behind; what time servers \
                  agree on is used in its place"
                     .to_owned(),
             );
+        }
+        if let Some(ended) = self.clock.may_be_ahead() {
+            return Some(format!(
+                "the machine's own clock may be ahead: it shows {shown:.0}, and what was valid until \
+                 {ended:.0} is still in use; set it, or name `servers` in `[time]`"
+            ));
         }
         locked(&self.known).doubt()
     }
@@ -187,7 +203,8 @@ impl Families {
         }
         // A lent time is nobody's who set a clock.
         let is_own = !self.clock.is_lent();
-        let time = is_own.then(|| locked(&self.known).to_remember(is_end));
+        let signed = self.clock.signed();
+        let time = is_own.then(|| locked(&self.known).to_remember(is_end, signed));
         let time = time.flatten();
         if let Some(Err(error)) = time.map(|time| time.write()) {
             warn!(%error, "the time could not be written");
@@ -699,9 +716,9 @@ fn look_at(clock: &Clock, known: &mut KnownTime) -> (Moment, Look) {
     let (at, shown) = (clock.now(), clock.shown());
     let mut look = known.look(at, shown);
     if look.is_jump {
-        clock.note_change();
+        clock.note_jump();
     }
-    clock.confirm(known.is_confirmed());
+    clock.confirm(known.standing());
     if let (Wall::Unset, Some(then)) = (look.wall, known.known()) {
         clock.doubt(then);
     }

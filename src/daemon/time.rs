@@ -1,4 +1,4 @@
-//! The time from the network, for as long as the machine has none of its own.
+//! The time from the network, for as long as the machine has none of its own, or one that is ahead.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -35,6 +35,8 @@ pub(super) async fn keep(daemon: Arc<Daemon>, stopped: watch::Receiver<bool>) {
     let stopped = super::wait_for(stopped);
     tokio::pin!(stopped);
     let mut rounds = Rounds::default();
+    // What was known of the clock when it was told last that it may be ahead.
+    let mut told = None;
     loop {
         daemon.note_earliest();
         let snapshot = daemon.resolver.snapshot();
@@ -49,6 +51,14 @@ pub(super) async fn keep(daemon: Arc<Daemon>, stopped: watch::Receiver<bool>) {
             daemon.families.changed.notify_one();
         }
         drop(snapshot);
+        let clock = &daemon.clock;
+        let is_news = !clock.is_ahead() && told != Some(clock.generation());
+        if is_news && clock.may_be_ahead().is_some() {
+            told = Some(clock.generation());
+            if let Some(doubt) = daemon.families.clock_doubt() {
+                warn!("{doubt}");
+            }
+        }
         tokio::select! {
             () = tokio::time::sleep(patience) => {}
             () = &mut stopped => return,
@@ -64,8 +74,19 @@ struct Rounds {
 }
 
 impl Rounds {
-    /// Asks `servers` if there is no time; how long until it is to be looked at again, and whether a time
-    /// was lent.
+    /// Whether nobody is to be asked now.
+    fn is_good(&self, clock: &Clock) -> bool {
+        match clock.needs_time() {
+            true => {
+                let now = clock.now();
+                clock.is_lent() && self.lent.is_some_and(|at| now.since(at) < RENEW)
+            }
+            false => clock.may_be_ahead().is_none(),
+        }
+    }
+
+    /// Asks `servers` if there is no time, or one that may be ahead; how long until it is to be looked at
+    /// again, and whether a time was lent.
     async fn step(
         &mut self,
         clock: &Clock,
@@ -73,30 +94,42 @@ impl Rounds {
         upstream: &Upstreams,
     ) -> (Duration, bool) {
         let now = clock.now();
-        let is_good = clock.is_lent() && self.lent.is_some_and(|at| now.since(at) < RENEW);
-        if servers.is_empty() || !clock.needs_time() || is_good {
+        if servers.is_empty() || self.is_good(clock) {
             self.failures = 0;
             return (LOOK, false);
         }
         let said = ask_all(clock, servers, upstream).await;
-        let agreed = sntp::agreed(&said);
-        let is_lent = agreed.is_some_and(|begun| {
-            let passed = clock.now().since(now);
-            begun.checked_add(passed).is_ok_and(|wall| clock.lend(wall))
-        });
-        if is_lent {
+        let passed = clock.now().since(now);
+        let agreed = sntp::agreed(&said).and_then(|begun| begun.checked_add(passed).ok());
+        if !clock.needs_time() && agreed.is_some_and(|wall| !clock.is_ahead_of(wall)) {
+            // Whatever looks expired is.
+            self.failures = 0;
+            clock.vouch(RENEW);
+            return (LOOK, false);
+        }
+        if agreed.is_some_and(|wall| clock.lend(wall)) {
             self.failures = 0;
             self.lent = Some(clock.now());
-            info!(
-                agreed = %clock.wall(), answers = said.len(),
-                "the machine has no time, so that of the network is used; its clock is not set"
-            );
+            let (agreed, shown, answers) = (clock.wall(), clock.shown(), said.len());
+            if clock.is_ahead() {
+                warn!(
+                    %agreed, %shown, answers,
+                    "the machine's clock is ahead, so the time of the network is used; its clock is not set"
+                );
+            } else {
+                info!(
+                    %agreed, answers,
+                    "the machine has no time, so that of the network is used; its clock is not set"
+                );
+            }
             return (LOOK, true);
         }
         if self.failures == 0 {
+            let shown = clock.shown();
             warn!(
-                answers = said.len(),
-                "the machine has no time, and the time servers do not agree on one that can be"
+                answers = said.len(), %shown,
+                "the machine has no time, or one that may be ahead, and the time servers do not agree on \
+                 one that can be"
             );
         }
         // Silence says nothing of what was lent; enough that speak and do not agree on it any more do.
@@ -112,7 +145,7 @@ async fn ask_all(clock: &Clock, servers: &[Host], upstream: &Upstreams) -> Vec<T
     let begun = clock.now();
     let mut found: Vec<Vec<SocketAddr>> = Vec::new();
     for server in servers.iter().take(SERVERS) {
-        found.push(addresses_of(server, upstream).await);
+        found.push(addresses_of(clock, server, upstream).await);
     }
     let mut asked = JoinSet::new();
     for addresses in apart(found) {
@@ -155,8 +188,10 @@ fn apart(found: Vec<Vec<SocketAddr>>) -> Vec<Vec<SocketAddr>> {
     servers
 }
 
-/// Where a time server is; names are asked of the household's upstream, past the filter.
-async fn addresses_of(server: &Host, upstream: &Upstreams) -> Vec<SocketAddr> {
+/// Where a time server is; names are asked of the household's upstream, past the filter. A clock that is
+/// ahead keeps us from encrypted ones, and from what is signed: then without a look at signatures, and of
+/// the bootstrap servers where those do not answer.
+async fn addresses_of(clock: &Clock, server: &Host, upstream: &Upstreams) -> Vec<SocketAddr> {
     let (name, port) = match server {
         Host::Addresses(addresses) => return addresses.clone(),
         Host::Name { name, port } => (NameBuf::parse(name), *port),
@@ -164,13 +199,14 @@ async fn addresses_of(server: &Host, upstream: &Upstreams) -> Vec<SocketAddr> {
     let Ok(name) = name else {
         return Vec::new();
     };
+    let is_ahead = clock.may_be_ahead().is_some();
     let client = Client::new(IpAddr::V4(Ipv4Addr::LOCALHOST), Some("time"));
     let of_type = |qtype| {
         let question = Question {
             qname: name,
             qtype,
             dnssec_ok: false,
-            checking_disabled: false,
+            checking_disabled: is_ahead,
             via: 0,
         };
         async move { upstream.resolve(&question, client).await }
@@ -180,6 +216,10 @@ async fn addresses_of(server: &Host, upstream: &Upstreams) -> Vec<SocketAddr> {
     for answer in [v4, v6].into_iter().flatten() {
         let found = answer.facts().addresses();
         addresses.extend(found.map(|address| SocketAddr::new(address, port)));
+    }
+    if addresses.is_empty() && is_ahead {
+        let found = upstream.find(name).await;
+        addresses.extend(found.into_iter().map(|it| SocketAddr::new(it, port)));
     }
     addresses
 }
@@ -270,8 +310,12 @@ mod tests {
     }
 
     fn upstream(clock: &Clock) -> Upstreams {
+        upstream_of("servers = [\"192.0.2.1\"]", clock)
+    }
+
+    fn upstream_of(settings: &str, clock: &Clock) -> Upstreams {
         let memory = crate::files::MemoryFiles::new();
-        memory.put("hedgerow.toml", "[upstream]\nservers = [\"192.0.2.1\"]\n");
+        memory.put("hedgerow.toml", format!("[upstream]\n{settings}\n"));
         let loaded = config::load(&memory.files(), std::path::Path::new("hedgerow.toml"));
         let config = loaded.config.unwrap();
         Upstreams::new(&config.upstream, &config.limits, &[], clock.clone())
@@ -373,6 +417,92 @@ mod tests {
         let step = rounds.step(&clock, &others, &upstream).await;
         assert_eq!((step, clock.is_lent()), ((RETRY * 2, true), false));
         assert_eq!(clock.wall(), shown + jiff::SignedDuration::from_hours(1));
+    }
+
+    /// Every certificate and signature looked expired on a router whose clock starts years ahead.
+    #[tokio::test]
+    async fn a_clock_that_is_ahead_gets_a_time_and_one_that_is_right_does_not() {
+        let shown: Timestamp = "2040-01-01T00:00:00Z".parse().unwrap();
+        let time = ManualTime::starting_at(shown);
+        let clock = time.clock();
+        let upstream = upstream(&clock);
+        let (servers, hosts) = three_that_agree().await;
+        let times_asked = || servers[0].asked.load(Ordering::SeqCst);
+        let ended: Timestamp = "2027-03-01T00:00:00Z".parse().unwrap();
+        let mut rounds = Rounds::default();
+        assert_eq!(rounds.step(&clock, &hosts, &upstream).await, (LOOK, false));
+        assert_eq!(times_asked(), 0, "nothing says so");
+        clock.note_ended(ended);
+        assert_eq!(rounds.step(&clock, &hosts, &upstream).await, (LOOK, true));
+        assert_eq!(
+            (clock.wall().to_string(), clock.is_ahead()),
+            (NOON.into(), true)
+        );
+        // It stays so, and is asked again after an hour.
+        time.advance(RENEW);
+        assert_eq!(rounds.step(&clock, &hosts, &upstream).await, (LOOK, true));
+        assert_eq!(times_asked(), 2);
+        // Somebody sets the machine's clock.
+        time.set_wall("2027-01-01T13:00:00Z".parse().unwrap());
+        clock.note_jump();
+        assert_eq!(rounds.step(&clock, &hosts, &upstream).await, (LOOK, false));
+        assert!(!clock.is_lent());
+        // A certificate that is over: they say that the clock is right, and are not asked each time.
+        time.set_wall(NOON.parse().unwrap());
+        for _ in 0..2 {
+            clock.note_ended("2026-12-24T00:00:00Z".parse().unwrap());
+            assert_eq!(rounds.step(&clock, &hosts, &upstream).await, (LOOK, false));
+            assert_eq!((times_asked(), clock.is_lent()), (3, false));
+        }
+    }
+
+    /// Nothing encrypted is believed by a clock that is ahead, and so no name was found by which it could
+    /// be set.
+    #[tokio::test]
+    async fn time_servers_by_name_are_found_though_the_clock_is_ahead() {
+        let clock = ManualTime::starting_at("2040-01-01T00:00:00Z".parse().unwrap()).clock();
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let bootstrap = socket.local_addr().unwrap();
+        // `t1.test` is at 127.0.0.1, and so on, where A is asked for.
+        let names = tokio::spawn(async move {
+            let mut packet = [0; 512];
+            loop {
+                let (length, from) = socket.recv_from(&mut packet).await.unwrap();
+                let end = 12 + b"\x02t1\x04test\0".len() + 4;
+                assert!(length >= end);
+                let mut reply = packet[..end].to_vec();
+                let is_a = reply[end - 3] == 1;
+                reply[2..4].copy_from_slice(&[0x81, 0x80]);
+                reply[6..12].copy_from_slice(&[0, u8::from(is_a), 0, 0, 0, 0]);
+                if is_a {
+                    let last = reply[14] - b'0';
+                    reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, last]);
+                }
+                socket.send_to(&reply, from).await.unwrap();
+            }
+        });
+        // Where nobody is: the port was free a moment ago.
+        let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let nobody = closed.local_addr().unwrap();
+        drop(closed);
+        let settings =
+            format!("servers = [\"tls://{nobody}#dns.example\"]\nbootstrap = [\"{bootstrap}\"]");
+        let upstream = upstream_of(&settings, &clock);
+        let mut servers = Vec::new();
+        let mut hosts = Vec::new();
+        for last in 1..=3 {
+            let server = Server::start(last, NOON, |_| {}).await;
+            hosts.push(Host::Name {
+                name: format!("t{last}.test"),
+                port: server.address.port(),
+            });
+            servers.push(server);
+        }
+        clock.note_ended("2027-03-01T00:00:00Z".parse().unwrap());
+        let mut rounds = Rounds::default();
+        assert_eq!(rounds.step(&clock, &hosts, &upstream).await, (LOOK, true));
+        assert_eq!(clock.wall().to_string(), NOON);
+        names.abort();
     }
 
     #[test]

@@ -342,6 +342,8 @@ impl Daemon {
     pub(super) fn note_earliest(&self) {
         let signed = self.updates.newest_signed();
         let signed = signed.and_then(|it| crate::clock::Timestamp::from_second(it).ok());
+        // Certificates of upstreams and list servers as well: none is signed before it begins.
+        let signed = signed.max(self.clock.signed());
         if let (Some(signed), Some(known)) = (signed, self.families.known_time()) {
             self.clock.note_earliest(signed.min(known));
         }

@@ -2,9 +2,9 @@
 //! each zone, and one after the other they would take as many round trips.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use crate::message::{Answer, rtype};
 use crate::name::{NameBuf, NameRef};
@@ -56,14 +56,7 @@ impl<'a, E> Ahead<'a, E> {
     pub(super) async fn take(&mut self, name: NameRef<'_>, qtype: u16) -> Option<Said<E>> {
         let index = self.position(name, qtype)?;
         poll_fn(|context| {
-            // All of them: they are under way side by side.
-            for asked in &mut self.0 {
-                if let State::UnderWay(asking) = &mut asked.state
-                    && let Poll::Ready(said) = asking.as_mut().poll(context)
-                {
-                    asked.state = State::Said(said);
-                }
-            }
+            self.go_on(context);
             match self.0.get(index).map(|it| &it.state) {
                 Some(State::UnderWay(_)) => Poll::Pending,
                 _ => Poll::Ready(()),
@@ -73,6 +66,27 @@ impl<'a, E> Ahead<'a, E> {
         match self.0.swap_remove(index).state {
             State::Said(said) => Some(said),
             State::UnderWay(_) => None,
+        }
+    }
+
+    /// Waits for `other`, while the questions go on.
+    pub(super) async fn beside<T>(&mut self, other: impl Future<Output = T>) -> T {
+        let mut other = pin!(other);
+        poll_fn(|context| {
+            self.go_on(context);
+            other.as_mut().poll(context)
+        })
+        .await
+    }
+
+    /// All of them: they are under way side by side.
+    fn go_on(&mut self, context: &mut Context<'_>) {
+        for asked in &mut self.0 {
+            if let State::UnderWay(asking) = &mut asked.state
+                && let Poll::Ready(said) = asking.as_mut().poll(context)
+            {
+                asked.state = State::Said(said);
+            }
         }
     }
 
@@ -111,6 +125,21 @@ pub(super) fn on_the_way(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// They stood still while the walk waited for something else.
+    #[tokio::test]
+    async fn what_is_asked_ahead_goes_on_while_something_else_is_waited_for() {
+        let mut ahead: Ahead<'_, &str> = Ahead::new();
+        let (tell, heard) = tokio::sync::oneshot::channel();
+        let asking = async move {
+            tell.send(()).unwrap();
+            Err("no answer")
+        };
+        ahead.add(NameRef::ROOT, rtype::DNSKEY, Box::pin(asking));
+        assert_eq!(ahead.beside(heard).await, Ok(()));
+        let said = ahead.take(NameRef::ROOT, rtype::DNSKEY).await;
+        assert_eq!(said.unwrap().unwrap_err(), "no answer");
+    }
 
     #[test]
     fn what_is_asked_on_the_way() {

@@ -16,8 +16,6 @@ pub(super) struct Key {
 
 /// ZONE (RFC 4034 section 2.1.1).
 const ZONE: u16 = 0x0100;
-/// Secure Entry Point (RFC 4034 section 2.1.1).
-const SECURE_ENTRY_POINT: u16 = 0x0001;
 /// REVOKE (RFC 5011 section 2.1).
 const REVOKE: u16 = 0x0080;
 
@@ -48,12 +46,6 @@ impl Key {
     pub(super) fn is_known(&self) -> bool {
         let key = self.data.get(4..).unwrap_or_default();
         crypto::knows_algorithm(self.algorithm) && crypto::knows_size(self.algorithm, key)
-    }
-
-    /// Whether its owner uses it to sign all but the keys: those that sign the keys have a mark (RFC 4034
-    /// section 2.1.1).
-    pub(super) const fn signs_data(&self) -> bool {
-        self.may_sign() && !self.is_revoked() && self.flags & SECURE_ENTRY_POINT == 0
     }
 
     /// Whether it made `signature`.

@@ -200,11 +200,15 @@ impl Validator {
 
     /// Notes that what begins to hold at `inception` came from where trust begins.
     fn note_inception(&self, inception: u32, dates: &Dates) {
-        let now = i64::from(dates.now);
-        // Before 2106 this is `inception`.
-        let ahead = i64::from(inception.wrapping_sub(dates.now).cast_signed());
-        if let Ok(then) = Timestamp::from_second(now + ahead) {
+        if let Some(then) = dates.time_of(inception) {
             self.clock.doubt(then);
+        }
+    }
+
+    /// Notes that what is over since `expiration` came from where trust begins.
+    fn note_end(&self, expiration: u32, dates: &Dates) {
+        if let Some(then) = dates.time_of(expiration) {
+            self.clock.note_ended(then);
         }
     }
 }
@@ -232,6 +236,14 @@ struct Dates {
     is_known: bool,
     /// [`Clock::generation`].
     generation: u64,
+}
+
+impl Dates {
+    /// The time that is nearest to ours of those that `seconds` may mean; before 2106 that is itself.
+    fn time_of(&self, seconds: u32) -> Option<Timestamp> {
+        let ahead = i64::from(seconds.wrapping_sub(self.now).cast_signed());
+        Timestamp::from_second(i64::from(self.now) + ahead).ok()
+    }
 }
 
 /// Reads `bytes` as the answer to a question for `qname` and `qtype` and takes it apart; nothing else. For

@@ -1,7 +1,9 @@
 //! Asking over HTTPS (RFC 8484): one HTTP/2 connection, a stream for each question, by POST, with
 //! id 0. What HTTP/2 and HTTP/3 have in common stands here too.
 
+use std::error::Error as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
@@ -25,7 +27,20 @@ pub(super) struct Line {
     identity: Identity,
     url: Url,
     held: Held<http2::SendRequest<Full<Bytes>>>,
+    /// Streams in a row that the server reset.
+    resets: AtomicU32,
     clock: Clock,
+}
+
+/// What a question was lost with.
+#[derive(Debug)]
+enum Lost {
+    /// Its stream alone: the server reset it, and goes on with the others.
+    Stream,
+    /// The connection.
+    Connection,
+    /// Nothing: this was said.
+    Said(Fault),
 }
 
 /// The parts of a server's URL.
@@ -43,6 +58,8 @@ pub(super) const LARGEST: usize = u16::MAX as usize;
 /// How long a connection with questions on it may be quiet before it is tested, and how long the
 /// test may take.
 const PING: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(2));
+/// Streams in a row that are reset, and the connection is as good as dead.
+const RESETS: u32 = 3;
 /// Octets of header fields we take.
 const HEADERS: u32 = 16 << 10;
 
@@ -121,6 +138,7 @@ impl Line {
             identity,
             url,
             held: Held::new(clock.clone()),
+            resets: AtomicU32::new(0),
             clock,
         }
     }
@@ -139,12 +157,13 @@ impl Line {
         let was_open = grip.was_open;
         match self.post(grip, request).await {
             // A server may close at any moment (RFC 9113 section 9.1); a new one tells.
-            Err(Fault::Io(_)) if was_open => {
-                let grip = self.held.get(false, || self.open()).await?;
-                self.post(grip, request).await
-            }
-            done => done,
+            Err(Lost::Connection) if was_open => {}
+            // It may let go of one stream as well, and serve the next.
+            Err(Lost::Stream) => {}
+            done => return Ok(done?),
         }
+        let grip = self.held.get(false, || self.open()).await?;
+        Ok(self.post(grip, request).await?)
     }
 
     /// Whether a second attempt would need another connection.
@@ -185,46 +204,83 @@ impl Line {
 
     async fn post(
         &self,
+        grip: Grip<http2::SendRequest<Full<Bytes>>>,
+        request: &Request,
+    ) -> Result<Vec<u8>, Lost> {
+        let (number, heard) = (grip.number, grip.heard.clone());
+        let said = self.talk(grip, request).await;
+        match &said {
+            Err(Lost::Connection) => self.held.let_go(number),
+            Err(Lost::Stream) => {
+                // Who resets is there, but not for ever.
+                heard.note(self.clock.now());
+                if self.resets.fetch_add(1, Ordering::Relaxed) + 1 >= RESETS {
+                    self.resets.store(0, Ordering::Relaxed);
+                    self.held.let_go(number);
+                }
+            }
+            Ok(_) | Err(Lost::Said(_)) => self.resets.store(0, Ordering::Relaxed),
+        }
+        said
+    }
+
+    async fn talk(
+        &self,
         mut grip: Grip<http2::SendRequest<Full<Bytes>>>,
         request: &Request,
-    ) -> Result<Vec<u8>, Fault> {
+    ) -> Result<Vec<u8>, Lost> {
         let message = Bytes::copy_from_slice(request.bytes());
         let length = message.len();
         let post = self.url.post(Version::HTTP_2, Full::new(message), length);
         // The configuration takes no URL that cannot be one.
         let post = post.ok_or_else(|| Fault::said("its URL cannot be asked"))?;
-        let answer = async {
-            grip.connection.ready().await?;
-            grip.connection.send_request(post).await
-        };
-        let response = match answer.await {
-            Ok(response) => response,
-            Err(error) => {
-                self.held.let_go(grip.number);
-                return Err(hung_up(error));
-            }
-        };
+        grip.connection.ready().await.map_err(lost)?;
+        let response = grip.connection.send_request(post).await.map_err(lost)?;
         grip.heard.note(self.clock.now());
         expect_message(response.status(), response.headers())?;
         collect(response.into_body()).await
     }
 }
 
+impl From<Fault> for Lost {
+    fn from(fault: Fault) -> Self {
+        Self::Said(fault)
+    }
+}
+
+impl From<Lost> for Fault {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Stream | Lost::Connection => Self::HUNG_UP,
+            Lost::Said(fault) => fault,
+        }
+    }
+}
+
 /// The whole body.
-async fn collect(body: Incoming) -> Result<Vec<u8>, Fault> {
+async fn collect(body: Incoming) -> Result<Vec<u8>, Lost> {
     match Limited::new(body, LARGEST).collect().await {
         Ok(body) => Ok(body.to_bytes().into()),
         Err(error) => Err(match error.downcast::<hyper::Error>() {
-            Ok(error) => hung_up(*error),
-            Err(_) => Fault::said("its HTTP answer is too long"),
+            Ok(error) => lost(*error),
+            Err(_) => Fault::said("its HTTP answer is too long").into(),
         }),
     }
 }
 
-/// A stream or its connection was lost; a new one tells what is the matter.
-fn hung_up(error: hyper::Error) -> Fault {
+/// What `error` says was lost.
+fn lost(error: hyper::Error) -> Lost {
     tracing::debug!(%error, "HTTP/2 to upstream failed");
-    Fault::HUNG_UP
+    let h2 = error.source().and_then(|it| it.downcast_ref::<h2::Error>());
+    match h2.is_some_and(h2::Error::is_reset) {
+        true => Lost::Stream,
+        false => Lost::Connection,
+    }
+}
+
+/// A connection could not be used; a new one tells.
+fn hung_up(error: hyper::Error) -> Fault {
+    lost(error).into()
 }
 
 #[cfg(test)]

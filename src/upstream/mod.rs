@@ -61,8 +61,8 @@ pub use server::{Health, ServerStatus};
 use crate::clock::{Clock, Moment};
 use crate::config::{self, UpstreamServer};
 use crate::message::{Answer, Question};
-use crate::name::NameRef;
-use bootstrap::Bootstrap;
+use crate::name::{NameBuf, NameRef};
+use bootstrap::{Bootstrap, Patience};
 use checked::Checking;
 use exchange::{First, Found};
 use failure::{Circumstances, Failures, Kept};
@@ -252,6 +252,17 @@ impl Upstreams {
         client: Client,
     ) -> Result<Arc<Answer>, Failure> {
         self.resolve_as(question, client, Shown::No).await
+    }
+
+    /// Where `name` leads by the bootstrap servers, if there are any: for what has to be found before the
+    /// servers of the household can be believed.
+    pub async fn find(&self, name: NameBuf) -> Vec<std::net::IpAddr> {
+        let bootstrap = &self.0.around.bootstrap;
+        if bootstrap.group().servers().is_empty() {
+            return Vec::new();
+        }
+        let found = bootstrap.look_up(name, Patience::Long).await;
+        found.map(|it| it.addresses).unwrap_or_default()
     }
 
     async fn resolve_as(

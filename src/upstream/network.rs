@@ -81,8 +81,9 @@ pub(super) struct Signs {
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// Where the last answers lead, and the names' parents, each once.
-    leads_to: Option<IpAddr>,
+    /// Where the last answers lead, of IPv4 and of IPv6: a login page may have an address of each.
+    leads_to: [Option<Target>; 2],
+    /// The parents of names that lead to an odd one, each once.
     parents: Vec<u64>,
     /// When the first and the last of them came.
     since: Moment,
@@ -91,6 +92,36 @@ struct Seen {
     told: Option<Network>,
     /// Since when and how often something was given out to be forgotten.
     forgotten: (Moment, u32),
+}
+
+/// Where all answers of one kind lead.
+#[derive(Clone, Copy, Debug)]
+struct Target {
+    address: IpAddr,
+    /// Whether that is odd by itself. If not, it is a sign of nothing, and only does not end what the other
+    /// kind is a sign of: each of a login page's names leads there.
+    is_odd: bool,
+}
+
+impl Seen {
+    /// Where it is odd that answers lead, IPv4 first.
+    fn odd(&self) -> Option<IpAddr> {
+        let mut all = self.leads_to.iter().flatten();
+        all.find(|it| it.is_odd).map(|it| it.address)
+    }
+
+    /// Whether an answer that leads to `target` goes on with the row: where its kind led before, or the
+    /// first of its kind beside odd ones of the other.
+    fn goes_on(&self, target: Target) -> bool {
+        let [same, other] = match target.address {
+            IpAddr::V4(_) => self.leads_to,
+            IpAddr::V6(_) => [self.leads_to[1], self.leads_to[0]],
+        };
+        let is_known = same.is_none_or(|it| it.address == target.address);
+        // What was odd and is kept for long now is another.
+        let is_still = target.is_odd || same.is_none_or(|it| !it.is_odd);
+        is_known && is_still && (target.is_odd || other.is_some_and(|it| it.is_odd))
+    }
 }
 
 /// Names of different parents in a row that lead to one odd address.
@@ -124,21 +155,30 @@ impl Signs {
         };
         let is_short = answer.ttl().unwrap_or(0) == 0;
         let leads_nowhere = first.is_unspecified() || first.is_loopback();
-        let is_one = addresses.all(|it| it == first) && !leads_nowhere;
-        let is_odd = !server.is_encrypted() && is_one && (is_inside(first) || is_short);
+        let is_one = addresses.all(|it| it == first) && !leads_nowhere && !server.is_encrypted();
+        let target = Target {
+            address: first,
+            is_odd: is_one && (is_inside(first) || is_short),
+        };
         let mut seen = self.lock();
-        if !is_odd || seen.leads_to.is_some_and(|it| it != first) {
+        let goes_on = is_one && seen.goes_on(target);
+        if !goes_on {
             self.end(&mut seen);
         }
-        if !is_odd {
+        if !goes_on && !target.is_odd {
+            return false;
+        }
+        if seen.odd().is_none() {
+            seen.since = now;
+        }
+        let before = &mut seen.leads_to[usize::from(first.is_ipv6())];
+        *before = Some(target);
+        if !target.is_odd {
             return false;
         }
         let parent = self
             .keys
             .hash_one(question.qname.as_ref().registrable_guess());
-        if seen.leads_to.is_none() {
-            (seen.leads_to, seen.since) = (Some(first), now);
-        }
         seen.last = now;
         if seen.parents.len() < REDIRECTED_AT && !seen.parents.contains(&parent) {
             seen.parents.push(parent);
@@ -157,7 +197,7 @@ impl Signs {
             // Some that were on their way may have been kept.
             self.forget_since(seen.since);
         }
-        seen.leads_to = None;
+        seen.leads_to = [None; 2];
         seen.parents.clear();
     }
 
@@ -218,7 +258,7 @@ impl Signs {
         {
             let seen = self.lock();
             if let Some(address) = seen
-                .leads_to
+                .odd()
                 .filter(|_| seen.parents.len() >= REDIRECTED_AT)
                 .filter(|_| now.since(seen.last) < REDIRECTED)
             {
@@ -316,7 +356,7 @@ mod tests {
     struct Told<'t> {
         server: &'t Server,
         name: &'t str,
-        address: [u8; 4],
+        address: IpAddr,
         ttl: u32,
         via: u8,
         now: Moment,
@@ -326,17 +366,26 @@ mod tests {
     fn note(signs: &Signs, told: &Told<'_>) -> Option<Network> {
         let question = Question {
             qname: NameBuf::parse(told.name).unwrap(),
-            qtype: 1,
+            qtype: if told.address.is_ipv6() { 28 } else { 1 },
             dnssec_ok: false,
             checking_disabled: false,
             via: told.via,
         };
         let mut wire = vec![0, 0, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
         wire.extend_from_slice(question.qname.as_ref().as_wire());
-        wire.extend_from_slice(&[0, 1, 0, 1, 0xc0, 12, 0, 1, 0, 1]);
+        let kind = question.qtype as u8;
+        wire.extend_from_slice(&[0, kind, 0, 1, 0xc0, 12, 0, kind, 0, 1]);
         wire.extend_from_slice(&told.ttl.to_be_bytes());
-        wire.extend_from_slice(&[0, 4]);
-        wire.extend_from_slice(&told.address);
+        match told.address {
+            IpAddr::V4(v4) => {
+                wire.extend_from_slice(&[0, 4]);
+                wire.extend_from_slice(&v4.octets());
+            }
+            IpAddr::V6(v6) => {
+                wire.extend_from_slice(&[0, 16]);
+                wire.extend_from_slice(&v6.octets());
+            }
+        }
         let answer = Answer::from_upstream(&wire, &question).unwrap();
         signs.note_answer(&question, &answer, told.server, told.now);
         let nobody = Group::new(None, []);
@@ -345,11 +394,11 @@ mod tests {
     }
 
     /// The same of a server in the clear, to the household.
-    fn see(signs: &Signs, name: &str, address: [u8; 4], ttl: u32) -> Option<Network> {
+    fn see(signs: &Signs, name: &str, address: impl Into<IpAddr>, ttl: u32) -> Option<Network> {
         let told = Told {
             server: &server("192.0.2.53:53", Transport::Udp, None),
             name,
-            address,
+            address: address.into(),
             ttl,
             via: 0,
             now: millis(1000),
@@ -383,6 +432,66 @@ mod tests {
         );
     }
 
+    /// The second kind of answers ended each row, though it led to the login page as well.
+    #[test]
+    fn a_login_page_with_addresses_of_both_kinds_is_one() {
+        let portal: IpAddr = [10, 0, 0, 1].into();
+        let address = |text: &str| -> IpAddr { text.parse().unwrap() };
+        // Inside, and outside where only that every name leads there is odd.
+        for beside in ["fd00::1", "2001:db8::1"] {
+            let signs = Signs::default();
+            let mut told = None;
+            for index in 0..8 {
+                assert_eq!(told, None);
+                let name = format!("n{index}.test");
+                see(&signs, &name, address(beside), 60);
+                told = see(&signs, &name, portal, 60);
+            }
+            assert_eq!(told, Some(Network::Redirected(portal)), "{beside}");
+            // Who signed in is there with the first answer of the kind that was odd.
+            let signed_in = see(&signs, "n9.test", [192, 0, 2, 1], 60);
+            assert_eq!(signed_in, None);
+        }
+        // One that has only an address of IPv6.
+        let signs = Signs::default();
+        let told = (0..8).map(|it| see(&signs, &format!("n{it}.test"), address("fd00::1"), 60));
+        assert_eq!(
+            told.last().flatten(),
+            Some(Network::Redirected(address("fd00::1")))
+        );
+    }
+
+    #[test]
+    fn sites_of_the_home_between_others_are_no_login_page_by_either_kind() {
+        let signs = Signs::default();
+        let beside = |index: u8| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(index)]);
+        for index in 0..20 {
+            // Inside by IPv4, outside by IPv6, each at its own address.
+            let name = format!("n{index}.test");
+            assert_eq!(see(&signs, &name, [10, 0, 0, 1], 60), None);
+            assert_eq!(see(&signs, &name, beside(index), 60), None);
+        }
+        for index in 0..20 {
+            // Of each kind two addresses in turn.
+            let name = format!("n{index}.test");
+            let last = index % 2 + 1;
+            assert_eq!(see(&signs, &name, [10, 0, 0, last], 60), None);
+            let address = IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, u16::from(last)]);
+            assert_eq!(see(&signs, &name, address, 60), None);
+        }
+        for index in 0..20 {
+            // One of the home, and one of the world that has both.
+            assert_eq!(
+                see(&signs, &format!("h{index}.test"), [10, 0, 0, 1], 60),
+                None
+            );
+            let name = format!("w{index}.test");
+            assert_eq!(see(&signs, &name, beside(1), 60), None);
+            assert_eq!(see(&signs, &name, [192, 0, 2, 1], 60), None);
+        }
+        assert!(!signs.is_doubted());
+    }
+
     #[test]
     fn an_address_outside_is_odd_only_where_it_must_not_be_kept() {
         let signs = Signs::default();
@@ -405,11 +514,11 @@ mod tests {
     fn what_may_be_a_login_page_s_is_forgotten_and_not_kept() {
         let signs = Signs::default();
         let clear = server("192.0.2.53:53", Transport::Udp, None);
-        let see = |index: u64, address| {
+        let see = |index: u64, address: [u8; 4]| {
             let told = Told {
                 server: &clear,
                 name: &format!("n{index}.test"),
-                address,
+                address: address.into(),
                 ttl: 3600,
                 via: 0,
                 now: millis(index),
@@ -439,7 +548,7 @@ mod tests {
                 let told = Told {
                     server: &server("192.0.2.53:53", Transport::Udp, None),
                     name: &format!("{name}.test"),
-                    address: [address, 0, 0, 1],
+                    address: [address, 0, 0, 1].into(),
                     ttl: 60,
                     via: 0,
                     now: millis(100 * round),
@@ -475,7 +584,7 @@ mod tests {
                 let told = Told {
                     server,
                     name: &format!("n{index}.test"),
-                    address: [10, 0, 0, 1],
+                    address: [10, 0, 0, 1].into(),
                     ttl: 60,
                     via,
                     now: millis(1000),

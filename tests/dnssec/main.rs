@@ -13,14 +13,15 @@ mod zones;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use hedgerow::clock::{RELEASED, Timestamp};
 use skip::skip;
-use support::Home;
+use support::{Home, wait_for};
 use zones::Tree;
 
 /// Everything is allowed, and nothing has to be compiled for that.
@@ -480,5 +481,63 @@ fn keys_that_came_too_late_for_one_are_there_for_the_next() {
         dig(&home, "alias.secure.lab", "TXT", &[]).verdict(),
         "secure"
     );
+    assert_eq!(dig(&home, "www.n3.lab", "A", &[]).verdict(), "secure");
+}
+
+/// Time servers on loopback that agree that it is `behind` less than the machine's clock shows; as
+/// `[time]` has them.
+fn time_servers(behind: Duration) -> String {
+    let mut all = String::new();
+    for last in 1..=3 {
+        let socket = UdpSocket::bind(SocketAddr::from(([127, 0, 0, last], 0))).unwrap();
+        write!(all, "\"{}\", ", socket.local_addr().unwrap()).unwrap();
+        // It ends with the process.
+        std::thread::spawn(move || {
+            let mut request = [0; 128];
+            while let Ok((48, from)) = socket.recv_from(&mut request) {
+                let now = Timestamp::now() - behind;
+                let seconds = (now.as_second() + 2_208_988_800) as u32;
+                let mut reply = [0; 48];
+                (reply[0], reply[1]) = (0x24, 2);
+                reply[24..32].copy_from_slice(&request[40..48]);
+                reply[40..44].copy_from_slice(&seconds.to_be_bytes());
+                drop(socket.send_to(&reply, from));
+            }
+        });
+    }
+    format!("[time]\nservers = [{all}]")
+}
+
+/// A router whose clock is ahead had no signed name: here the world is four hours behind it.
+#[test]
+fn a_clock_that_is_ahead_has_its_time_from_the_network() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let now = Timestamp::now();
+    let behind = 4 * HOUR;
+    let truth = now - behind;
+    if truth.as_second().unsigned_abs() < RELEASED {
+        // It is the day of the release, and nothing was before that.
+        return;
+    }
+    let tree = match Tree::grow_between(truth - 24 * HOUR, truth + HOUR) {
+        Ok(tree) => tree,
+        Err(why) => return skip(&why),
+    };
+    let home = home(&tree, &[tree.port], "", &time_servers(behind));
+    assert_eq!(dig(&home, "www.secure.lab", "A", &[]).verdict(), "bogus 7");
+    wait_for("a time from the network", || {
+        let verdict = dig(&home, "www.secure.lab", "A", &[]).verdict();
+        (verdict == "secure").then_some(())
+    });
+    home.has_said("the machine's clock is ahead, so the time of the network is used");
+    let status = home.hedgerow(&[
+        "--socket",
+        home.path("../run/control.sock").to_str().unwrap(),
+        "status",
+    ]);
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(status.contains("own clock is ahead: it shows"), "{status}");
+    // What is over by the true time too stays so.
+    assert_eq!(dig(&home, "www.expired.lab", "A", &[]).verdict(), "bogus 7");
     assert_eq!(dig(&home, "www.n3.lab", "A", &[]).verdict(), "secure");
 }

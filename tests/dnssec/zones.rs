@@ -5,6 +5,7 @@ use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use hedgerow::clock::Timestamp;
 use tempfile::TempDir;
 
 use crate::support::home::{Running, free_port};
@@ -140,6 +141,16 @@ pub(crate) fn plans() -> Vec<Plan> {
 impl Tree {
     /// Signs and serves all of it; none, with the reason, where a tool is missing.
     pub(crate) fn grow() -> Result<Self, String> {
+        Self::grow_with(&[])
+    }
+
+    /// The same, where all that has no dates of its own is signed from `begin` to `end`.
+    pub(crate) fn grow_between(begin: Timestamp, end: Timestamp) -> Result<Self, String> {
+        let text = |at: Timestamp| at.strftime("%Y%m%d%H%M%S").to_string();
+        Self::grow_with(&["-s", &text(begin), "-e", &text(end)])
+    }
+
+    fn grow_with(dates: &[&str]) -> Result<Self, String> {
         for tool in ["dnssec-keygen", "dnssec-signzone", "named", "dig", "delv"] {
             let mut command = Command::new(tool);
             command
@@ -163,7 +174,7 @@ impl Tree {
         });
         all.push(Plan { zone: ".", ..PLAIN });
         for plan in &all {
-            let signed = sign(at, plan, &delegations);
+            let signed = sign(at, plan, dates, &delegations);
             let link = link(at, plan);
             delegations.push((plan.zone.to_owned(), link));
             writeln!(
@@ -253,7 +264,7 @@ impl Tree {
 }
 
 /// Signs the zone of `plan` with what stands in `delegations`; gives the file.
-fn sign(at: &Path, plan: &Plan, delegations: &[(String, String)]) -> PathBuf {
+fn sign(at: &Path, plan: &Plan, dates: &[&str], delegations: &[(String, String)]) -> PathBuf {
     let zone = plan.zone;
     let mut text = format!(
         "$TTL 300\n$ORIGIN {origin}\n@ SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns\n\
@@ -282,7 +293,8 @@ fn sign(at: &Path, plan: &Plan, delegations: &[(String, String)]) -> PathBuf {
     let signed = at.join(format!("signed-{zone}"));
     let out = signed.to_str().unwrap().to_owned();
     let mut arguments = vec!["-q", "-z", "-S", "-P", "-o", zone, "-O", "full", "-f", &out];
-    arguments.extend(plan.how);
+    // The last of each counts.
+    arguments.extend(dates.iter().chain(plan.how));
     arguments.push(file.to_str().unwrap());
     run(at, "dnssec-signzone", &arguments);
     let text = std::fs::read_to_string(&signed).unwrap();

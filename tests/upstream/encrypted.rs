@@ -1,5 +1,6 @@
 //! Asking over TLS, HTTPS, QUIC and HTTP/3.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hedgerow::config::{Transport, UpstreamServer};
@@ -318,6 +319,48 @@ async fn a_server_whose_certificate_is_wrong_does_not_keep_others_from_answering
     assert_eq!((status[0].tier, status[1].tier), (0, 1));
 }
 
+/// The reset of one stream ended a connection on which others were waiting.
+#[tokio::test]
+async fn a_stream_that_is_reset_is_asked_again_on_the_same_connection() {
+    let household = Household::new();
+    let times = AtomicUsize::new(0);
+    let server = household.server(Transport::Https, move |seen| {
+        match times.fetch_add(1, Ordering::SeqCst) % 4 {
+            1 => vec![Act::Reset],
+            _ => vec![Act::Send(seen.reply(0))],
+        }
+    });
+    let upstreams = build(&config(&household, &[&server]));
+    for index in 0..9 {
+        let name = format!("n{index}.test");
+        assert_eq!(timed(&upstreams, &name).await.0, Ok(0), "{name}");
+    }
+    assert!(server.seen().len() > 9, "some were reset");
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_on_which_every_stream_is_reset_is_dead() {
+    let household = Household::new();
+    let times = AtomicUsize::new(0);
+    let server = household.server(Transport::Https, move |seen| {
+        match times.fetch_add(1, Ordering::SeqCst) {
+            0 | 4.. => vec![Act::Send(seen.reply(0))],
+            _ => vec![Act::Reset],
+        }
+    });
+    let upstreams = build(&config(&household, &[&server]));
+    assert_eq!(timed(&upstreams, "a.test").await.0, Ok(0));
+    // Its first attempt and the one that follows at once, and then the first of another.
+    let mut index = 0;
+    while server.connections() == 1 && index < 10 {
+        let _answer = timed(&upstreams, &format!("n{index}.test")).await;
+        index += 1;
+    }
+    assert_eq!(server.connections(), 2);
+    assert_eq!(timed(&upstreams, "z.test").await.0, Ok(0));
+}
+
 #[tokio::test]
 async fn nothing_of_it_is_needed_without_encryption() {
     let plain = Stub::answering();
@@ -397,4 +440,59 @@ async fn a_time_that_is_lent_and_one_that_was_signed_count_for_certificates() {
         ran += 1;
     }
     assert_eq!(ran, 5);
+}
+
+/// Every certificate looked expired on a router whose clock starts years ahead.
+#[tokio::test]
+async fn a_clock_that_is_ahead_is_noticed_and_what_is_lent_in_its_place_counts() {
+    use hedgerow::clock::{ManualTime, Timestamp};
+    let household = Household::new();
+    let certificate = Certificate {
+        years: (2028, 2030),
+        ..Certificate::default()
+    };
+    let answers = |seen: &Seen| vec![Act::Send(seen.reply(0))];
+    let time = |text: &str| -> Timestamp { text.parse().unwrap() };
+    let manual = ManualTime::starting_at(time("2029-01-01T00:00:00Z"));
+    let clock = manual.clock();
+    for transport in [Transport::Tls, Transport::Https] {
+        manual.set_wall(time("2029-01-01T00:00:00Z"));
+        clock.note_jump();
+        let server = household.server_with(transport, &certificate, Door::Open, answers);
+        let config = config(&household, &[&server]);
+        let upstreams = |clock: &hedgerow::clock::Clock| {
+            hedgerow::upstream::Upstreams::new(&config, &crate::limits(), &[], clock.clone())
+        };
+        assert!(ask(&upstreams(&clock), "a.test").await.is_ok());
+        assert_eq!(clock.may_be_ahead(), None);
+        // It began in that year, so that it is not before.
+        let began = clock.signed().unwrap();
+        assert!(began >= time("2028-01-01T00:00:00Z"), "{began}");
+        manual.set_wall(time("2040-01-01T00:00:00Z"));
+        clock.note_jump();
+        let ahead = upstreams(&clock);
+        assert!(ask(&ahead, "a.test").await.is_err());
+        let ended = clock.may_be_ahead().unwrap();
+        assert!(ended < time("2031-01-01T00:00:00Z"), "{ended}");
+        assert!(!clock.lend(time("2027-12-31T00:00:00Z")));
+        assert!(!clock.is_ahead());
+        assert!(clock.lend(time("2029-06-01T00:00:00Z")));
+        // The same servers, once what failed is tried anew.
+        manual.advance(Duration::from_secs(60));
+        let answer = ask(&ahead, "b.test").await;
+        assert!(answer.is_ok(), "{transport:?}: {answer:?}");
+    }
+    // One that is somebody else's says nothing of the clock, whenever it ended.
+    let wrong = Certificate {
+        names: vec!["other.test"],
+        years: (2028, 2030),
+        ..Certificate::default()
+    };
+    let server = household.server_with(Transport::Tls, &wrong, Door::Open, answers);
+    let config = config(&household, &[&server]);
+    let clock = ManualTime::starting_at(time("2040-01-01T00:00:00Z")).clock();
+    let upstreams =
+        hedgerow::upstream::Upstreams::new(&config, &crate::limits(), &[], clock.clone());
+    assert!(ask(&upstreams, "a.test").await.is_err());
+    assert_eq!(clock.may_be_ahead(), None);
 }

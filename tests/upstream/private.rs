@@ -1,7 +1,6 @@
 //! An upstream of the test's own over TLS, HTTPS, QUIC and HTTP/3, with whatever faults the test
 //! wants: before the handshake, in it, after it, and in each answer.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -338,7 +337,7 @@ async fn welcome(
     if transport == Transport::Https {
         let service = hyper::service::service_fn(|request: Request<Incoming>| {
             let shared = Arc::clone(&shared);
-            async move { Ok::<_, Infallible>(respond(request, from, &shared).await) }
+            async move { respond(request, from, &shared).await }
         });
         let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
             .serve_connection(TokioIo::new(stream), service)
@@ -383,7 +382,7 @@ async fn welcome(
                         Ok(())
                     }
                     Act::Close => out.send(None),
-                    Act::Http(..) => panic!("only over HTTP"),
+                    Act::Http(..) | Act::Reset => panic!("only over HTTP"),
                     Act::SendFromElsewhere(_) => panic!("only over UDP"),
                 };
                 // The asker may have closed meanwhile.
@@ -393,25 +392,29 @@ async fn welcome(
     }
 }
 
-/// What the acts make of an HTTP request: the first thing to be sent, or silence.
+/// What the acts make of an HTTP request: the first thing to be sent, or silence; or the stream is reset.
 async fn respond(
     request: Request<Incoming>,
     from: SocketAddr,
     shared: &Shared,
-) -> Response<Full<Bytes>> {
+) -> Result<Response<Full<Bytes>>, io::Error> {
     assert_eq!(request.uri().path(), "/dns-query");
     assert_eq!(request.headers()["content-type"], "application/dns-message");
     let body = request.into_body().collect().await;
     let Ok(body) = body else {
-        return Response::new(Full::default());
+        return Ok(Response::new(Full::default()));
     };
     let acts = shared.ask(body.to_bytes().to_vec(), from);
+    if acts.iter().any(|act| matches!(act, Act::Reset)) {
+        return Err(io::Error::other("reset"));
+    }
     let (status, kind, body) = first_of(acts).await;
-    Response::builder()
+    let response = Response::builder()
         .status(status)
         .header("content-type", kind)
         .body(Full::new(Bytes::from(body)))
-        .unwrap()
+        .unwrap();
+    Ok(response)
 }
 
 /// Status, type and body that the acts come to.
@@ -424,6 +427,7 @@ async fn first_of(acts: Vec<Act>) -> (u16, &'static str, Vec<u8>) {
             Act::Http(status, kind, body) => return (status, kind, body),
             Act::Delay(time) => tokio::time::sleep(time).await,
             Act::Close => return (500, "text/plain", Vec::new()),
+            Act::Reset => panic!("seen before"),
             Act::SendFromElsewhere(_) => panic!("only over UDP"),
         }
     }
@@ -509,7 +513,9 @@ mod quic {
                         }
                         Act::Delay(time) => tokio::time::sleep(time).await,
                         Act::Close => connection.close(0_u32.into(), b""),
-                        Act::Http(..) | Act::SendFromElsewhere(_) => panic!("not over QUIC"),
+                        Act::Http(..) | Act::Reset | Act::SendFromElsewhere(_) => {
+                            panic!("not over QUIC")
+                        }
                     }
                 }
                 // Silence is a stream that stays open.

@@ -37,6 +37,8 @@ pub(crate) enum Act {
     Trickle(Vec<u8>),
     /// Half-closes the connection.
     Close,
+    /// Resets the stream of an HTTP/2 request.
+    Reset,
     /// Answers an HTTP request with this status, type and body.
     Http(u16, &'static str, Vec<u8>),
 }
@@ -259,7 +261,9 @@ fn serve_udp(socket: &UdpSocket, script: &Arc<Script>, seen: &Mutex<Vec<Seen>>, 
                         std::thread::sleep(time);
                         Ok(0)
                     }
-                    Act::Trickle(_) | Act::Close | Act::Http(..) => panic!("not over UDP"),
+                    Act::Trickle(_) | Act::Close | Act::Reset | Act::Http(..) => {
+                        panic!("not over UDP")
+                    }
                 });
             }
         };
@@ -342,7 +346,9 @@ fn serve_connection(
                     Act::Close => {
                         stream.shutdown(Shutdown::Write).unwrap();
                     }
-                    Act::SendFromElsewhere(_) | Act::Http(..) => panic!("not over TCP"),
+                    Act::SendFromElsewhere(_) | Act::Reset | Act::Http(..) => {
+                        panic!("not over TCP")
+                    }
                 }
             }
         }

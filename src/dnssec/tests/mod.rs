@@ -5,7 +5,7 @@ mod world;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::clock::Timestamp;
+use crate::clock::{Standing, Timestamp};
 use crate::message::Ttl;
 use world::{A, CNAME, DNAME, DNSKEY, DS, Denial, NOW, NS, NSEC, NSEC3, RRSIG, SOA, TXT};
 use world::{Message, Rr, TestKey, World, Zone, name, word};
@@ -317,7 +317,7 @@ const DAY: u32 = 24 * HOUR;
 /// A world in which all was signed `days` from now, for two weeks, by a clock that nobody confirmed.
 fn signed_in(days: u32) -> World {
     let mut world = World::new();
-    world.clock.confirm(false);
+    world.clock.confirm(Standing::Unsure);
     for zone in &mut world.zones {
         zone.inception = NOW + days * DAY;
         zone.expiration = zone.inception + 14 * DAY;
@@ -349,15 +349,47 @@ fn a_clock_that_is_months_behind_closes_no_signed_name() {
     assert_eq!(verdicts(&world), ["bogus 10", "bogus 12"]);
     // Somebody set the clock: now it is the signature that is wrong.
     let world = signed_in(90);
-    world.clock.confirm(true);
+    world.clock.confirm(Standing::Set);
     assert_eq!(verdicts(&world), ["bogus 8", "bogus 8"]);
+}
+
+/// A router whose clock starts years ahead.
+#[test]
+fn a_clock_that_is_ahead_is_told_by_what_the_root_signed() {
+    let ended = |world: &World| world.clock.may_be_ahead().map(|it| it.as_second());
+    let world = World::new().at(NOW + 400 * DAY);
+    world.clock.confirm(Standing::Ran);
+    assert_eq!(world.verdict("www.example.test", A), "bogus 7");
+    assert_eq!(ended(&world), Some((NOW + DAY).into()));
+    assert!(!world.clock.needs_time(), "asking comes first");
+    let true_time = Timestamp::from_second(NOW.into()).unwrap();
+    assert!(world.clock.lend(true_time));
+    assert_eq!(world.verdict("www.example.test", A), "secure");
+    // A zone that is over says nothing of the clock, nor does a root that nobody signed.
+    let mut world = World::new();
+    world.clock.confirm(Standing::Unsure);
+    world.zone("example.test").expiration = NOW - DAY;
+    assert_eq!(world.verdict("www.example.test", A), "bogus 7");
+    assert_eq!(ended(&world), None);
+    let world = World::new().at(NOW + 400 * DAY).spoil(|question, message| {
+        if question.qtype == DNSKEY {
+            message.answers[0].data[10] ^= 1;
+        }
+    });
+    world.clock.confirm(Standing::Unsure);
+    assert!(world.verdict("www.example.test", A).starts_with("bogus"));
+    assert_eq!(ended(&world), None);
+    // Nor does anything, of a clock that was seen to be set.
+    let world = World::new().at(NOW + 400 * DAY);
+    assert_eq!(world.verdict("www.example.test", A), "bogus 7");
+    assert_eq!(ended(&world), None);
 }
 
 /// One zone of many that is signed for a time to come says nothing of the clock.
 #[test]
 fn a_zone_of_its_own_time_does_not_tell_ours() {
     let mut world = World::new();
-    world.clock.confirm(false);
+    world.clock.confirm(Standing::Unsure);
     world.zone("example.test").inception = NOW + 40 * DAY;
     world.zone("example.test").expiration = NOW + 50 * DAY;
     assert_eq!(world.verdict("www.example.test", A), "bogus 8");
@@ -386,7 +418,7 @@ fn what_ended_before_a_time_that_is_surely_past_is_over_without_a_clock_too() {
 #[test]
 fn what_was_found_out_without_a_clock_is_looked_at_again_with_one() {
     let mut world = World::new();
-    world.clock.confirm(false);
+    world.clock.confirm(Standing::Unsure);
     world.zone("test").expiration = NOW - 2 * HOUR;
     let world = world.at(1);
     let validator = world.validator();
@@ -402,11 +434,11 @@ fn what_was_found_out_without_a_clock_is_looked_at_again_with_one() {
     assert_eq!(verdict, "bogus 7");
     // And what is found out by a clock that is set later.
     let mut world = World::new();
-    world.clock.confirm(false);
+    world.clock.confirm(Standing::Unsure);
     world.zone("test").expiration = NOW + 100;
     let validator = world.validator();
     assert!(world.judge(&validator, "www.example.test", A).is_ok());
-    world.clock.note_change();
+    world.clock.note_jump();
     let world = world.at(NOW + 2 * HOUR);
     let verdict = word(world.judge(&validator, "www.example.test", A));
     assert_eq!(verdict, "bogus 7");
@@ -627,33 +659,63 @@ fn many_ds_of_keys_that_are_not_there_hide_none_that_is() {
     assert_eq!(world.verdict("www.example.test", A), "secure");
 }
 
-/// Keys that are larger than what is checked are as algorithms that are not known.
-#[test]
-fn keys_that_are_too_large_are_insecure_if_the_parent_vouches_for_them() {
-    // RSA of 8,192 bits.
-    let large = [&[1, 1, 3, 8, 3, 1, 0, 1][..], &[0xc1; 1024]].concat();
-    let data = large.clone();
-    let mut world = World::new().spoil(move |question, message| {
-        if question.qtype == DNSKEY && question.qname == name("example.test") {
-            message.answers.retain(|it| it.kind == RRSIG);
-            message.answers.push(Rr {
-                owner: question.qname,
-                kind: DNSKEY,
-                data: data.clone(),
-            });
-        }
-    });
-    assert_eq!(world.verdict("www.example.test", A), "bogus 9");
+/// RSA of 8,192 bits that signs all but the keys, and the DS with which a parent vouches for it.
+fn too_large() -> (Vec<u8>, Vec<u8>) {
+    let large = [&[1, 0, 3, 8, 3, 1, 0, 1][..], &[0xc1; 1024]].concat();
     let key = key::Key::read(&large).unwrap();
     let apex = name("example.test");
     let wire = [apex.as_ref().as_wire(), &large].concat();
     let mut ds = key.tag.to_be_bytes().to_vec();
     ds.extend([8, 2]);
     ds.extend(ring::digest::digest(&ring::digest::SHA256, &wire).as_ref());
+    (large, ds)
+}
+
+/// Keys that are larger than what is checked are as algorithms that are not known.
+#[test]
+fn keys_that_are_too_large_are_insecure_if_the_parent_vouches_for_them() {
+    let (large, ds) = too_large();
+    let mut world = World::new().spoil(move |question, message| {
+        if question.qtype == DNSKEY && question.qname == name("example.test") {
+            message.answers.retain(|it| it.kind == RRSIG);
+            message.answers.push(Rr {
+                owner: question.qname,
+                kind: DNSKEY,
+                data: large.clone(),
+            });
+        }
+    });
+    assert_eq!(world.verdict("www.example.test", A), "bogus 9");
     let parent = world.parent_of("example.test");
-    let owner = apex.as_ref().to_name();
+    let owner = name("example.test").as_ref().to_name();
+    // It vouches for another as well, and somebody on the way took that out.
+    let other = parent.records[&(owner.clone(), DS)][0].clone();
+    let both = vec![ds.clone(), other];
+    parent.records.insert((owner.clone(), DS), both);
+    assert_eq!(world.verdict("www.example.test", A), "bogus 9");
+    let parent = world.parent_of("example.test");
     parent.records.insert((owner, DS), vec![ds]);
     assert_eq!(world.verdict("www.example.test", A), "insecure 1");
+}
+
+/// One that nobody signed with made its zone insecure.
+#[test]
+fn a_key_that_is_too_large_changes_nothing_beside_one_that_signs() {
+    let (large, ds) = too_large();
+    let mut world = World::new();
+    let zone = world.zone("example.test");
+    let owner = zone.apex.as_ref().to_name();
+    zone.more_keys.push(large);
+    assert_eq!(world.verdict("www.example.test", A), "secure");
+    let parent = world.parent_of("example.test");
+    parent.records.get_mut(&(owner, DS)).unwrap().push(ds);
+    assert_eq!(world.verdict("www.example.test", A), "secure");
+    let world = world.spoil(|question, message| {
+        if question.qtype == A {
+            message.retain(|it| it.kind != RRSIG);
+        }
+    });
+    assert_eq!(world.verdict("www.example.test", A), "bogus 10");
 }
 
 /// One after the other the five questions took five round trips.

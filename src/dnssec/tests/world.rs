@@ -10,7 +10,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 use super::super::crypto::nsec3_hash;
 use super::super::denial::{order, wildcard_of};
 use super::super::{Fetch, Judged, Memory, Stop, Validator};
-use crate::clock::{Clock, ManualTime, Timestamp};
+use crate::clock::{Clock, ManualTime, Standing, Timestamp};
 use crate::config::{TrustAnchor, Validation};
 use crate::message::{Answer, Question};
 use crate::name::{Name, NameBuf};
@@ -129,6 +129,8 @@ impl Message {
 pub(super) struct Zone {
     pub(super) apex: NameBuf,
     pub(super) keys: Vec<TestKey>,
+    /// The RDATA of keys that sign nothing.
+    pub(super) more_keys: Vec<Vec<u8>>,
     pub(super) records: BTreeMap<(Name, u16), Vec<Vec<u8>>>,
     pub(super) denial: Denial,
     pub(super) inception: u32,
@@ -141,6 +143,7 @@ impl Zone {
         let mut zone = Self {
             apex: name(apex),
             keys: vec![TestKey::new(seed)],
+            more_keys: Vec::new(),
             records: BTreeMap::new(),
             denial: Denial::Nsec,
             inception: NOW - DAY,
@@ -167,7 +170,8 @@ impl Zone {
     fn get(&self, owner: &NameBuf, kind: u16) -> Option<Vec<Rr>> {
         let at_apex = *owner == self.apex;
         let data = if kind == DNSKEY && at_apex && self.is_signed {
-            self.keys.iter().map(TestKey::data).collect()
+            let keys = self.keys.iter().map(TestKey::data);
+            keys.chain(self.more_keys.iter().cloned()).collect()
         } else {
             self.records.get(&(owner.as_ref().to_name(), kind))?.clone()
         };
@@ -388,7 +392,7 @@ impl World {
     pub(super) fn new() -> Self {
         let time = ManualTime::starting_at(Timestamp::from_second(NOW.into()).unwrap());
         let clock = time.clock();
-        clock.confirm(true);
+        clock.confirm(Standing::Set);
         let mut world = Self {
             zones: vec![
                 Zone::new(".", 1),
