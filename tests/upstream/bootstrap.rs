@@ -63,14 +63,18 @@ async fn a_name_is_looked_up_once_for_many_questions() {
 
 #[tokio::test]
 async fn what_was_found_is_renewed_beside_the_questions_and_kept_while_nobody_knows() {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     let household = Household::new();
-    let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let count = Arc::clone(&asked);
-    let bootstrap = Stub::start(move |seen| {
-        if count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 4 {
-            knows(seen)
-        } else {
-            Vec::new()
+    let asked = Arc::new(AtomicUsize::new(0));
+    let is_known = Arc::new(AtomicBool::new(true));
+    let bootstrap = Stub::start({
+        let (asked, is_known) = (Arc::clone(&asked), Arc::clone(&is_known));
+        move |seen| {
+            asked.fetch_add(1, Ordering::SeqCst);
+            match is_known.load(Ordering::SeqCst) {
+                true => knows(seen),
+                false => Vec::new(),
+            }
         }
     });
     // Each question needs a connection of its own, and each connection the address.
@@ -80,18 +84,21 @@ async fn what_was_found_is_renewed_beside_the_questions_and_kept_while_nobody_kn
     let time = ManualTime::starting_at(Timestamp::now());
     let config = by_name(&household, &server, &bootstrap);
     let upstreams = Upstreams::new(&config, &limits(), &[], time.clock());
-    let seen = || asked.load(std::sync::atomic::Ordering::SeqCst);
+    let seen = || asked.load(Ordering::SeqCst);
     assert!(ask(&upstreams, "a.test").await.is_ok());
     assert_eq!(seen(), 2);
-    time.advance(Duration::from_secs(59));
+    // Where one kind of addresses came late, on a busy machine, it is looked for after half a minute.
+    time.advance(Duration::from_secs(29));
     assert!(ask(&upstreams, "b.test").await.is_ok());
     assert_eq!(seen(), 2);
-    time.advance(Duration::from_secs(2));
+    time.advance(Duration::from_secs(32));
     assert!(ask(&upstreams, "c.test").await.is_ok());
-    until("the name is looked up again", || seen() == 4).await;
+    until("the name is looked up again", || seen() >= 4).await;
     // Now nobody knows any more; what was known holds.
+    is_known.store(false, Ordering::SeqCst);
+    let known = seen();
     let mut index = 0;
-    while seen() == 4 {
+    while seen() == known {
         assert!(index < 100, "never looked for in vain");
         time.advance(Duration::from_secs(61));
         assert!(ask(&upstreams, &format!("d{index}.test")).await.is_ok());
