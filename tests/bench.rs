@@ -24,7 +24,7 @@ fn what_measures_passes_its_own_tests() {
         ("bench/lists/measure", 15),
         ("bench/serve/measure", 15),
         ("bench/count", 4),
-        ("bench/sizes", 6),
+        ("bench/sizes", 7),
     ] {
         let arguments = ["-B", "-m", "unittest", "discover", "-s", folder];
         let Some(output) = output_of("python3", &arguments) else {

@@ -33,7 +33,8 @@ class Sizes(unittest.TestCase):
             it.chosen_features("no-such-thing", FEATURES)
 
     def test_the_features_of_the_project_are_those_that_are_measured(self):
-        self.assertEqual({f"no-{name}" for name in it.default_features()}, set(it.SETS) - {"all", "router"})
+        names = {name for name in it.SETS if not name.endswith(it.SMALL)}
+        self.assertEqual({f"no-{name}" for name in it.default_features()}, names - {"all", "router"})
         self.assertEqual({build.features for build in it.BUILDS}, set(it.SETS))
         self.assertEqual(len({build.name for build in it.BUILDS}), 2 * len(it.SETS))
 
@@ -46,6 +47,17 @@ class Sizes(unittest.TestCase):
         self.assertEqual(router[router.index("--features") + 1], "")
         program = it.Build("aarch64", "router").program(folder)
         self.assertEqual(program, folder / "aarch64-unknown-linux-musl/release/hedgerow")
+
+    def test_a_small_build_has_the_features_of_the_other_and_its_own_profile(self):
+        folder = Path("/there")
+        for features in ("all", "router"):
+            small, plain = it.Build("aarch64", features + it.SMALL), it.Build("aarch64", features)
+            command = small.command(FEATURES, folder)
+            self.assertEqual(command[command.index("--profile") + 1], "small")
+            self.assertEqual([word.replace("small", "release") for word in command], plain.command(FEATURES, folder))
+            self.assertIn("/small/", str(small.program(folder)))
+        profiles = it.tomllib.loads((it.TOP / "Cargo.toml").read_text())["profile"]
+        self.assertEqual(profiles["small"]["inherits"], "release")
 
     def test_the_table_says_what_is_saved_and_which_goal_is_missed(self):
         table = it.table(FOUND)
