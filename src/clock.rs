@@ -172,14 +172,21 @@ impl Clock {
 
     /// Lends the clock a time, as it is now, for as long as it needs one; whether it is taken: it cannot
     /// be one that cannot be, nor one before [`Self::earliest`]. It turns back a clock that shows a time
-    /// that can be only where that [may be ahead](Self::may_be_ahead), and not before the newest
-    /// certificate began that was seen.
+    /// that can be only where that [may be ahead](Self::may_be_ahead), to a time at which what said so was
+    /// not over yet, and not before the newest certificate began that was seen. A time that is lent is
+    /// renewed by the same one.
     pub fn lend(&self, wall: Timestamp) -> bool {
         let now = i64::try_from(self.now().as_micros()).unwrap_or(i64::MAX);
         let shown = self.shown();
         let turns_back = can_be(shown) && is_far_before(wall, shown);
-        let may_turn_back =
-            || self.may_be_ahead().is_some() && self.signed().is_none_or(|it| it <= wall);
+        let may_turn_back = || {
+            let said = self.may_be_ahead();
+            let is_said = said.is_some_and(|ended| !is_far_before(ended, wall));
+            let lent = self.wall();
+            let is_known =
+                self.is_ahead() && !is_far_before(lent, wall) && !is_far_before(wall, lent);
+            (is_said || is_known) && self.signed().is_none_or(|it| it <= wall)
+        };
         if !can_be(wall) || wall < self.earliest() || turns_back && !may_turn_back() {
             return false;
         }
@@ -251,6 +258,23 @@ impl Clock {
         if can_be(beginning) && beginning <= self.shown() {
             let seconds = beginning.as_second().unsigned_abs();
             self.known.signed.fetch_max(seconds, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that something is right that began at `beginning`, by the time that is shown or after it: what
+    /// is lent is behind then, and does not turn the clock back any more.
+    pub fn note_begun(&self, beginning: Timestamp) {
+        let shown = self.shown();
+        if self.is_ahead_at(shown) && is_far_before(self.wall(), beginning) && beginning <= shown {
+            self.dismiss();
+            self.take_back();
+        }
+    }
+
+    /// Notes that what could have been over is not: nothing says any more that the clock may be ahead.
+    pub fn note_in_force(&self) {
+        if !self.needs_time() {
+            self.dismiss();
         }
     }
 
@@ -579,6 +603,30 @@ mod tests {
         clock.confirm(Standing::Set);
         clock.note_ended(ended);
         assert!(clock.may_be_ahead().is_none() && !clock.lend(truth));
+    }
+
+    /// Old certificates shown again say that a clock is ahead; with forged times it was any time then.
+    #[test]
+    fn what_turns_a_clock_back_was_not_over_by_then_and_what_began_since_ends_it() {
+        const DAY: Duration = Duration::from_hours(24);
+        let time = |text: &str| -> Timestamp { text.parse().unwrap() };
+        let manual = ManualTime::starting_at(time("2040-01-01T00:00:00Z"));
+        let clock = manual.clock();
+        clock.note_ended(time("2027-02-01T00:00:00Z"));
+        assert!(!clock.lend(time("2027-06-01T00:00:00Z")), "it is over then");
+        assert!(clock.lend(time("2027-01-31T00:00:00Z")) && clock.is_ahead());
+        // It goes on past that.
+        manual.advance(2 * DAY);
+        assert!(clock.lend(time("2027-02-02T00:30:00Z")));
+        assert!(!clock.lend(time("2027-06-01T00:00:00Z")));
+        assert_eq!(clock.wall(), time("2027-02-02T00:30:00Z"));
+        // What begins later than the machine's clock shows, or hardly later than what is lent.
+        clock.note_begun(time("2041-01-01T00:00:00Z"));
+        clock.note_begun(time("2027-02-02T01:00:00Z"));
+        assert!(clock.is_ahead());
+        clock.note_begun(time("2027-05-01T00:00:00Z"));
+        assert_eq!((clock.is_ahead(), clock.may_be_ahead()), (false, None));
+        assert_eq!(clock.wall(), clock.shown());
     }
 
     /// A wrong time ahead in the file of the last run was held against a clock that somebody had set.

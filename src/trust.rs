@@ -188,6 +188,8 @@ impl ServerCertVerifier for Verifier {
                 done => {
                     if at == begun {
                         self.note_valid(check);
+                    } else if let Some(beginning) = time_of(at) {
+                        self.clock.note_begun(beginning);
                     }
                     return done;
                 }

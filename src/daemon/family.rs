@@ -201,8 +201,8 @@ impl Families {
         if let Err(error) = self.meters.write(self.clock.now()) {
             warn!(%error, "what is used of quotas could not be written; the next minute tries again");
         }
-        // A lent time is nobody's who set a clock.
-        let is_own = !self.clock.is_lent();
+        // A lent time is nobody's who set a clock, and one that may be ahead is not to be believed later.
+        let is_own = !self.clock.is_lent() && self.clock.may_be_ahead().is_none();
         let signed = self.clock.signed();
         let time = is_own.then(|| locked(&self.known).to_remember(is_end, signed));
         let time = time.flatten();

@@ -202,7 +202,13 @@ impl Validator {
     fn note_inception(&self, inception: u32, dates: &Dates) {
         if let Some(then) = dates.time_of(inception) {
             self.clock.doubt(then);
+            self.clock.note_begun(then);
         }
+    }
+
+    /// Notes that what came from where trust begins is in force.
+    fn note_in_force(&self) {
+        self.clock.note_in_force();
     }
 
     /// Notes that what is over since `expiration` came from where trust begins.

@@ -10,7 +10,7 @@ use super::effort::{DS_PER_ZONE, Effort, KEYS_PER_TAG, SIGNATURES_PER_SET, Spent
 use super::fault::{Fault, Flaw};
 use super::key::{Ds, Key, that_count};
 use super::points::{Context, Point};
-use super::rrset::{self, Rrset};
+use super::rrset::{self, Rrset, Rrsig};
 use super::{Dates, Fetch, Judged, Memory, SKEW, Stop, Validator, crypto};
 use crate::message::{Answer, Question, rcode, rtype};
 use crate::name::{NameBuf, NameRef};
@@ -664,11 +664,15 @@ impl<'a, F: Fetch> Walk<'a, F> {
         if !owner.is_within(zone) {
             return Err(fault(Flaw::Bogus, owner, set.rtype));
         }
-        let by_zone = set
-            .signatures
-            .iter()
-            .filter(|it| it.signer.as_ref() == zone);
-        for signature in by_zone.take(SIGNATURES_PER_SET) {
+        let is_past = |it: &&Rrsig| is_before(it.expiration.wrapping_add(SKEW), self.dates.now);
+        let by_zone = set.signatures.iter();
+        let by_zone = by_zone.filter(|it| it.signer.as_ref() == zone);
+        let mut by_zone: Vec<&Rrsig> = by_zone.take(SIGNATURES_PER_SET).collect();
+        // What may still hold comes first: an old one beside it costs nothing and says nothing.
+        by_zone.sort_by_key(is_past);
+        let tells_all = self.is_anchor(zone) && set.rtype == rtype::DNSKEY;
+        let mut ended = None;
+        for signature in by_zone {
             if usize::from(signature.labels) > labels {
                 worse(Flaw::Bogus);
                 continue;
@@ -682,7 +686,7 @@ impl<'a, F: Fetch> Walk<'a, F> {
                 worse(Flaw::Expired);
                 // Looked at all the same where trust begins: nobody signs there too late, so that the clock
                 // is ahead if it is right.
-                if !self.is_anchor(zone) || set.rtype != rtype::DNSKEY {
+                if !tells_all {
                     continue;
                 }
             }
@@ -718,10 +722,13 @@ impl<'a, F: Fetch> Walk<'a, F> {
                 // A check costs what hundreds of answers cost; they have their turn in between.
                 self.ahead.beside(tokio::task::yield_now()).await;
                 if is_right && is_over {
-                    self.validator.note_end(signature.expiration, &self.dates);
+                    ended = Some(signature.expiration);
                     break;
                 }
                 if is_right {
+                    if tells_all {
+                        self.validator.note_in_force();
+                    }
                     if tells_time {
                         self.validator
                             .note_inception(signature.inception, &self.dates);
@@ -741,6 +748,9 @@ impl<'a, F: Fetch> Walk<'a, F> {
             if data.is_none() {
                 worse(Flaw::KeyMissing);
             }
+        }
+        if let Some(expiration) = ended {
+            self.validator.note_end(expiration, &self.dates);
         }
         Err(fault(flaw, owner, set.rtype))
     }

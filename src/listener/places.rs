@@ -155,12 +155,16 @@ impl Places {
         })
     }
 
-    /// Whether half of all places and half of `client`'s are free: somebody else may come in its name
-    /// then.
+    /// Whether half of all places are free.
     #[cfg(feature = "quic")]
-    pub(super) fn are_half_free(&self, client: Client, bounds: Bounds) -> bool {
-        let taken = self.taken();
-        taken.count() * 2 < bounds.all && taken.count_of(client) * 2 < bounds.each
+    pub(super) fn is_half_free(&self, bounds: Bounds) -> bool {
+        self.taken().count() * 2 < bounds.all
+    }
+
+    /// Whether half of `client`'s places are free: somebody else may come in its name then.
+    #[cfg(feature = "quic")]
+    pub(super) fn is_half_free_of(&self, client: Client, bounds: Bounds) -> bool {
+        self.taken().count_of(client) * 2 < bounds.each
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {

@@ -59,20 +59,25 @@ pub(super) async fn serve(
         let snapshot = hall.resolver.snapshot();
         let bounds = Bounds::encrypted(&snapshot.config.limits);
         let is_home = snapshot.serves(client);
+        let is_validated = incoming.remote_address_validated();
+        // Nothing is looked up for a hello that anybody may have written, but where it is likely that the
+        // client wrote it.
+        let is_likely = is_home && hall.places.is_half_free(bounds);
+        if !is_validated && !is_likely {
+            ask_again(incoming);
+            continue;
+        }
         let ours = incoming.local_ip().map_or(ours, |ip| ip.to_canonical());
         let origin = Origin::new(client, interface_between(ours, client), u16::MAX);
         let is_calm = is_home && {
             snapshot.devices.catch_up();
             // Somebody at home may write a sibling's address, and must not take all the sibling has.
             let client = client_at(&snapshot, &origin);
-            hall.places.are_half_free(client, bounds)
+            hall.places.is_half_free_of(client, bounds)
         };
         drop(snapshot);
-        if !is_calm && !incoming.remote_address_validated() {
-            // It fails only for a client that was told so before, which then is gone.
-            if let Err(error) = incoming.retry() {
-                error.into_incoming().ignore();
-            }
+        if !is_calm && !is_validated {
+            ask_again(incoming);
             continue;
         }
         let Some(place) = hall.admit(&origin, MayShow::Id) else {
@@ -103,6 +108,14 @@ pub(super) async fn serve(
     }
     // Not by anything that came: the socket cannot be read any more.
     Err(io::Error::other("the socket of QUIC is gone"))
+}
+
+/// Has the client show that it hears at the address it writes (RFC 9000 section 8.1.2).
+fn ask_again(incoming: quinn::Incoming) {
+    // It fails only for a client that was told so before, which then is gone.
+    if let Err(error) = incoming.retry() {
+        error.into_incoming().ignore();
+    }
 }
 
 fn server_config(

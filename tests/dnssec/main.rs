@@ -494,7 +494,10 @@ fn time_servers(behind: Duration) -> String {
         // It ends with the process.
         std::thread::spawn(move || {
             let mut request = [0; 128];
-            while let Ok((48, from)) = socket.recv_from(&mut request) {
+            while let Ok((length, from)) = socket.recv_from(&mut request) {
+                if length != 48 {
+                    continue;
+                }
                 let now = Timestamp::now() - behind;
                 let seconds = (now.as_second() + 2_208_988_800) as u32;
                 let mut reply = [0; 48];
@@ -516,8 +519,7 @@ fn a_clock_that_is_ahead_has_its_time_from_the_network() {
     let behind = 4 * HOUR;
     let truth = now - behind;
     if truth.as_second().unsigned_abs() < RELEASED {
-        // It is the day of the release, and nothing was before that.
-        return;
+        return skip("it is the day of the release, and nothing was before that");
     }
     let tree = match Tree::grow_between(truth - 24 * HOUR, truth + HOUR) {
         Ok(tree) => tree,

@@ -20,9 +20,6 @@ pub(crate) const PHONE: &str = "mzxw6ytboi5hk3tpojsxg5dbnq";
 
 /// A family whose members are told apart by names that only they cannot reach.
 const FAMILY: &str = r#"
-[server]
-serve = ["127.0.0.1/32", "::1/128"]
-
 [lists]
 starter = false
 
@@ -60,6 +57,11 @@ pub(crate) struct House {
 impl House {
     /// One with `more` behind the family's configuration.
     pub(crate) fn open(more: &str) -> Self {
+        Self::open_to(&["127.0.0.1/32", "::1/128"], more)
+    }
+
+    /// One whose home is `networks`.
+    pub(crate) fn open_to(networks: &[&str], more: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         // Another name than the server's, or programs take that for its own authority.
@@ -81,7 +83,7 @@ impl House {
             String::new()
         };
         let config = format!(
-            "{FAMILY}\n[encrypted]\nname = \"{NAME}\"\ndot = [\"127.0.0.1:{tls}\"]\n\
+            "[server]\nserve = {networks:?}\n{FAMILY}\n[encrypted]\nname = \"{NAME}\"\ndot = [\"127.0.0.1:{tls}\"]\n\
              doh = [\"127.0.0.1:{https}\"]\n{quic}certificate = \"cert.pem\"\n\
              key = \"key.pem\"\n\n{more}"
         );

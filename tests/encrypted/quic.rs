@@ -217,7 +217,9 @@ impl ServerCertVerifier for Pause {
 fn a_handshake_ends_with_the_place_it_is_made_at() {
     // APPLICATION_ERROR (RFC 9000 section 20.1): an end before the handshake's, which says no more.
     const ENDED_BEFORE: u64 = 0x0c;
-    let house = House::open("[limits]\nencrypted-connections = 4\nencrypted-per-client = 2\n");
+    let house = House::open(
+        "[limits]\ntcp-read = \"1m\"\nencrypted-connections = 4\nencrypted-per-client = 2\n",
+    );
     let own = format!("{PHONE}.{NAME}");
     let slow = Hesitant::from(&house, "127.0.0.3", &own);
     let mut next = house.http("127.9.0.2", NAME);
@@ -237,7 +239,9 @@ fn a_handshake_ends_with_the_place_it_is_made_at() {
 fn a_hello_with_the_id_of_a_device_takes_nothing_from_it() {
     const EXCESSIVE_LOAD: u64 = 4;
     // One place for each outside.
-    let house = House::open("[limits]\nencrypted-connections = 16\nencrypted-per-client = 2\n");
+    let house = House::open(
+        "[limits]\ntcp-read = \"1m\"\nencrypted-connections = 16\nencrypted-per-client = 2\n",
+    );
     let own = format!("{PHONE}.{NAME}");
     run(async {
         let phone = doq(&house, "127.0.0.3", &own).await;
@@ -273,7 +277,9 @@ async fn hello_of_another(house: &House) -> u8 {
 fn whoever_writes_the_address_of_another_leaves_him_half_of_his_places() {
     const INITIAL: u8 = 0;
     const RETRY: u8 = 3;
-    let house = House::open("[limits]\nencrypted-connections = 64\nencrypted-per-client = 4\n");
+    let house = House::open(
+        "[limits]\ntcp-read = \"1m\"\nencrypted-connections = 64\nencrypted-per-client = 4\n",
+    );
     run(async {
         let mut said = Vec::new();
         for _ in 0..8 {

@@ -81,7 +81,7 @@ fn a_machine_with_many_addresses_is_one_where_connections_are_short() {
     street.router.configure("");
     let file = street.router.path("hedgerow.toml");
     let config = std::fs::read_to_string(&file).unwrap();
-    let few = "[limits]\ntcp-connections = 8\ntcp-per-client = 4\n";
+    let few = "[limits]\ntcp-idle = \"1h\"\ntcp-connections = 8\ntcp-per-client = 4\n";
     std::fs::write(&file, config.replace("[limits]\n", few)).unwrap();
     street.router.start(&[]);
     // It answers, and so it has found out who is there.

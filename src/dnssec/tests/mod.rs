@@ -385,6 +385,34 @@ fn a_clock_that_is_ahead_is_told_by_what_the_root_signed() {
     assert_eq!(ended(&world), None);
 }
 
+/// The root's keys live longer than a signature of them: whoever shows an old one beside the one that holds
+/// shows nothing.
+#[test]
+fn an_old_signature_of_the_root_beside_one_that_holds_says_nothing_of_the_clock() {
+    let mut older = World::new();
+    older.zone(".").expiration = NOW - 2 * DAY;
+    let keys = World::question(".", DNSKEY);
+    let old = older.message(&keys).answers;
+    let old: Vec<Rr> = old.into_iter().filter(|it| it.kind == RRSIG).collect();
+    assert_eq!(old.len(), 1);
+    for is_alone in [false, true] {
+        let old = old.clone();
+        let world = World::new().spoil(move |question, message| {
+            if (question.qtype, question.qname) == (DNSKEY, keys.qname) {
+                message.retain(|it| !is_alone || it.kind != RRSIG);
+                message.answers.splice(0..0, old.clone());
+            }
+        });
+        world.clock.confirm(Standing::Ran);
+        let before = Timestamp::from_second((NOW - 3 * DAY).into()).unwrap();
+        world.clock.note_ended(before);
+        assert_eq!(world.clock.may_be_ahead(), Some(before));
+        let verdict = world.verdict("www.example.test", A);
+        assert_eq!(verdict, if is_alone { "bogus 7" } else { "secure" });
+        assert_eq!(world.clock.may_be_ahead().is_some(), is_alone);
+    }
+}
+
 /// One zone of many that is signed for a time to come says nothing of the clock.
 #[test]
 fn a_zone_of_its_own_time_does_not_tell_ours() {
