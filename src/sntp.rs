@@ -3,8 +3,9 @@
 //!
 //! Nobody proves anything here: whoever sits on the line can answer in place of every server, and then
 //! all that is left is the bound that no time may be before. So what comes of it is used only as long as
-//! the machine's own clock shows a time that cannot be or is behind, and is never remembered. A single server that is
-//! wrong, or lies, changes nothing: [`AGREE`] of them have to say the same.
+//! the machine's own clock shows a time that cannot be, is behind, or is ahead and something else says so
+//! too, and is never remembered. A single server that is wrong, or lies, changes nothing: [`AGREE`] of them
+//! have to say the same.
 //!
 //! Nothing here waits or opens a socket; the daemon does.
 

@@ -157,7 +157,8 @@ impl Config {
     const ENCRYPTED: u64 = 16 << 10;
 
     /// Lowers what would not fit under the ceiling [`Limits::memory`]: half of it goes to questions
-    /// in flight at most, a quarter to connections, an eighth to encrypted ones if there are any, and the cache gets no more than the rest.
+    /// in flight at most, a quarter to connections, an eighth to encrypted ones if there are any, and the
+    /// cache gets no more than the rest.
     ///
     /// Gives what was lowered, in words.
     fn fit_memory(&mut self) -> Vec<String> {

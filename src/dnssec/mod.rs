@@ -6,8 +6,9 @@
 //! or bogus, with the [`Fault`]. Nothing here sends or waits for anything else.
 //!
 //! Read `walk` first: the way down and the verdict. `rrset` takes messages apart, `denial` has the
-//! proofs that something does not exist, `ahead` what is asked before it is needed, `key` and `crypto` have keys and signatures, `anchors` where
-//! trust begins, `points` what was found out before. What all of it may cost stands in `effort`.
+//! proofs that something does not exist, `ahead` what is asked before it is needed, `key` and `crypto` have
+//! keys and signatures, `anchors` where trust begins, `points` what was found out before. What all of it
+//! may cost stands in `effort`.
 
 mod ahead;
 mod anchors;

@@ -2,8 +2,8 @@
 //!
 //! A datagram can come from anywhere and say anything of where it came from. So who is not at home,
 //! and when many are here already, or many in the name of one, everybody, has to show first that it is
-//! where it says (Retry, RFC 9000 section 8.1.2), before a place is taken or a key computed; and whether a handshake is worth its
-//! price is asked as soon as the name is known that he came for ([`Doorkeeper`]).
+//! where it says (Retry, RFC 9000 section 8.1.2), before a place is taken or a key computed; and whether
+//! a handshake is worth its price is asked as soon as the name is known that he came for ([`Doorkeeper`]).
 
 use std::io;
 use std::sync::Arc;

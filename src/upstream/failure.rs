@@ -228,8 +228,8 @@ fn list(servers: &[Arc<str>]) -> String {
     servers.join(" and ")
 }
 
-/// The questions that failed lately: kept 5 s, or 1 s where nobody was heard meanwhile, twice as long each time they fail again, 60 s at
-/// most (RFC 9520 section 3.2).
+/// The questions that failed lately: kept 5 s, or 1 s where nobody was heard meanwhile, twice as long
+/// each time they fail again, 60 s at most (RFC 9520 section 3.2).
 ///
 /// A fixed number of places, found by keyed hash: a flood of failing names pushes out older
 /// failures and nothing else. The hash stands for the question; with 64 keyed bits nobody can make

@@ -4,8 +4,9 @@
 //! [`Failure`] within the budget. [`Upstreams::resolve`] is the whole way: what failed a moment
 //! ago is not asked again (`failure`), equal questions share one exchange and nobody takes all
 //! the places (`flight`), the servers for the domain (`group`, `system`) are raced against
-//! each other (`exchange`), their answers checked where that is wanted (`checked`), over whatever leads there (`way`), and what that teaches about them is
-//! kept (`server`, `latency`). Read `exchange` after this file.
+//! each other (`exchange`), over whatever leads there (`way`), their answers checked where that is
+//! wanted (`checked`), and what that teaches about them is kept (`server`, `latency`). Read `exchange`
+//! after this file.
 //!
 //! The ways are `udp`, `tcp` with TLS on it or without, `https`, and with the feature `quic` also
 //! `quic` and `h3`. Each brings a wire image there and one back. `place` knows where a server is,
