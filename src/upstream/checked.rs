@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::exchange::{self, exchange_among};
-use super::failure::{Circumstances, Failure};
+use super::failure::Failure;
 use super::flight::{Client, Lead, Table};
 use super::group::{Group, Ranked};
 use super::server::{Server, Shown};
@@ -305,12 +305,7 @@ async fn fetch(
         .await
         .map(|(answer, _)| Arc::new(answer));
     if let Err(failure) = &outcome {
-        let then = Circumstances {
-            at: shared.clock.now(),
-            revivals: shared.revivals.load(Ordering::Relaxed),
-            is_quiet: shared.group(&question).is_quiet_since(asked),
-        };
-        shared.failures.keep(&question, failure, then);
+        shared.keep(&shared.group(&question), &question, failure, asked);
     }
     lead.finish(&outcome);
 }

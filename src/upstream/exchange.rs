@@ -39,6 +39,9 @@ const REPEATS: usize = 3;
 /// How long a folded reply may take to be confirmed over TCP.
 const CONFIRMATION: Duration = Duration::from_millis(500);
 
+/// The least that is listened to an attempt that went on here.
+pub(super) const LAST_LOOK: Duration = Duration::from_millis(30);
+
 /// What a server said.
 #[derive(Debug)]
 pub(super) enum Said {
@@ -127,7 +130,8 @@ pub(super) async fn exchange_among(
     // When those that are waited for are doubted.
     let mut doubt = None;
     if let Some(begun) = begun {
-        deadline = begun.started + budget;
+        // Where we were held up, what came meanwhile is there to be read.
+        deadline = deadline.min(begun.started + budget).max(due + LAST_LOOK);
         // Whoever was heard is alive, and has its time for the detour it needs.
         let since = if begun.heard.is_some() {
             due

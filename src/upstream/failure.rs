@@ -152,6 +152,15 @@ impl Failure {
         }
     }
 
+    /// The server without which there would have been no failure: it was not there, or is not what it
+    /// should be, whatever it is asked.
+    pub(super) fn is_fault_of(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Unreachable { server, .. } | Self::Unusable { server, .. } => Some(server),
+            _ => None,
+        }
+    }
+
     /// Whether the network was at fault, so that it is void when a silent server speaks again.
     pub(super) fn is_of_network(&self) -> bool {
         matches!(
@@ -228,7 +237,7 @@ fn list(servers: &[Arc<str>]) -> String {
     servers.join(" and ")
 }
 
-/// The questions that failed lately: kept 5 s, or 1 s where nobody was heard meanwhile, twice as long
+/// The questions that failed lately: kept 5 s, or 1 s where that was not their fault, twice as long
 /// each time they fail again, 60 s at most (RFC 9520 section 3.2).
 ///
 /// A fixed number of places, found by keyed hash: a flood of failing names pushes out older
@@ -249,7 +258,7 @@ struct Slot {
     wait: Duration,
     /// How often a silent server had spoken again by then.
     revivals: u64,
-    /// Nobody was heard while it was asked, so that it was not the question's fault.
+    /// It was not the question's fault.
     is_hiccup: bool,
     failure: Option<Failure>,
 }
@@ -258,19 +267,31 @@ struct Slot {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Kept {
     pub(super) failure: Failure,
-    /// Nobody was heard then, and nobody since.
+    /// It was not the question's fault, and nobody at fault was heard since.
     pub(super) is_hiccup: bool,
 }
 
 /// How a question failed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Circumstances {
+    /// When it was first asked.
+    pub(super) asked: Moment,
     /// When it failed.
     pub(super) at: Moment,
     /// How often a silent server had spoken again by then.
     pub(super) revivals: u64,
-    /// Whether nobody was heard while it was asked.
-    pub(super) is_quiet: bool,
+    /// When somebody was last heard who is at fault.
+    pub(super) heard: Moment,
+}
+
+impl Circumstances {
+    /// Whether it says nothing of the question: nobody was at the place, or whoever answered before was
+    /// silent for the latter half of the time, whatever it was asked.
+    fn is_hiccup(&self, failure: &Failure) -> bool {
+        let half = self.at.since(self.asked) / 2;
+        let is_quiet = self.heard <= self.asked.after(half);
+        failure.is_of_network() && (failure.is_fault_of().is_some() || is_quiet)
+    }
 }
 
 const SETS: usize = 256;
@@ -305,13 +326,13 @@ impl Failures {
     }
 
     /// The failure of `question` that still holds at `now`. `heard` says when somebody was last heard
-    /// who could answer it.
+    /// who is at fault for it.
     pub(super) fn find(
         &self,
         question: &Question,
         now: Moment,
         revivals: u64,
-        heard: impl FnOnce() -> Moment,
+        heard: impl FnOnce(&Failure) -> Moment,
     ) -> Option<Kept> {
         // Nearly always nothing failed lately.
         if now.as_micros() >= self.last_ends.load(Ordering::Acquire) {
@@ -329,19 +350,21 @@ impl Failures {
             is_hiccup: slot.is_hiccup,
         };
         // One answer to whatever question, and the hiccup is over.
-        let is_over = slot.is_hiccup && heard() > slot.at;
+        let is_over = slot.is_hiccup && heard(failure) > slot.at;
         (!is_over).then_some(kept)
     }
 
     /// Keeps `failure` if it says something of the question.
     pub(super) fn keep(&self, question: &Question, failure: &Failure, then: Circumstances) {
-        if !failure.is_worth_keeping() {
+        // Who was heard after all is there by now.
+        let is_over = failure.is_fault_of().is_some() && then.heard > then.asked;
+        if is_over || !failure.is_worth_keeping() {
             return;
         }
         let Circumstances {
             at: now, revivals, ..
         } = then;
-        let is_hiccup = then.is_quiet && failure.is_of_network();
+        let is_hiccup = then.is_hiccup(failure);
         let key = self.keys.hash_one(question);
         let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
         let set = &mut sets[index(key)];
@@ -424,14 +447,15 @@ mod tests {
 
     fn then(at: Moment, revivals: u64) -> Circumstances {
         Circumstances {
+            asked: at,
             at,
             revivals,
-            is_quiet: false,
+            heard: at.after(Duration::from_micros(1)),
         }
     }
 
     fn find(failures: &Failures, q: &Question, now: Moment, revivals: u64) -> Option<Failure> {
-        let kept = failures.find(q, now, revivals, || now)?;
+        let kept = failures.find(q, now, revivals, |_| now)?;
         assert!(!kept.is_hiccup);
         Some(kept.failure)
     }
@@ -477,11 +501,12 @@ mod tests {
         let failures = Failures::new();
         let q = question("a.test");
         let quiet = Circumstances {
-            is_quiet: true,
+            asked: secs(8),
+            heard: secs(9),
             ..then(secs(10), 0)
         };
         failures.keep(&q, &timeout(), quiet);
-        let found = |now, heard| failures.find(&q, now, 0, || heard);
+        let found = |now, heard| failures.find(&q, now, 0, |_| heard);
         let kept = Kept {
             failure: timeout(),
             is_hiccup: true,
@@ -496,8 +521,50 @@ mod tests {
             rcode: 2,
         };
         failures.keep(&question("b.test"), &refused, quiet);
-        let b = failures.find(&question("b.test"), secs(14), 0, || secs(13));
+        let b = failures.find(&question("b.test"), secs(14), 0, |_| secs(13));
         assert_eq!(b.map(|kept| kept.is_hiccup), Some(false));
+    }
+
+    #[test]
+    fn who_was_heard_in_the_latter_half_was_silent_about_the_question() {
+        let q = question("a.test");
+        for (heard, is_hiccup) in [(8500, true), (9000, true), (9001, false), (9900, false)] {
+            let failures = Failures::new();
+            let heard = Moment::from_micros(heard * 1000);
+            let circumstances = Circumstances {
+                asked: secs(8),
+                heard,
+                ..then(secs(10), 0)
+            };
+            failures.keep(&q, &timeout(), circumstances);
+            let kept = failures.find(&q, secs(10), 0, |_| heard).unwrap();
+            assert_eq!(kept.is_hiccup, is_hiccup, "{heard:?}");
+        }
+    }
+
+    #[test]
+    fn that_a_server_was_not_there_is_over_when_it_is() {
+        let q = question("a.test");
+        let gone = Failure::Unreachable {
+            server: "192.0.2.1:53".into(),
+            error: io::ErrorKind::ConnectionRefused,
+        };
+        let heard_at = |heard| Circumstances {
+            asked: secs(8),
+            heard,
+            ..then(secs(10), 0)
+        };
+        let failures = Failures::new();
+        failures.keep(&q, &gone, heard_at(secs(9)));
+        assert_eq!(
+            failures.find(&q, secs(10), 0, |_| secs(9)),
+            None,
+            "it came while we asked"
+        );
+        failures.keep(&q, &gone, heard_at(secs(7)));
+        let found = |heard| failures.find(&q, secs(10), 0, |_| heard);
+        assert!(found(secs(7)).unwrap().is_hiccup);
+        assert_eq!(found(secs(11)), None);
     }
 
     #[test]

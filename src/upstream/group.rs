@@ -33,7 +33,7 @@ pub(super) struct Ranked {
 }
 
 /// While all servers are dead, one question in this time is sent all the same.
-const LET_THROUGH: Duration = Duration::from_millis(250);
+pub(super) const LET_THROUGH: Duration = Duration::from_millis(250);
 /// SOA and NS, which every zone has at its apex.
 const TYPE_SOA: u16 = 6;
 const TYPE_NS: u16 = 2;
@@ -128,17 +128,13 @@ impl Group {
         self.tiers.get(index).copied().unwrap_or_default()
     }
 
-    /// When one of them was last heard.
-    pub(super) fn heard(&self) -> Moment {
-        let heard = self.servers.iter().map(|server| server.heard());
+    /// When one of those was last heard who are at fault for `failure`.
+    pub(super) fn heard(&self, failure: &Failure) -> Moment {
+        let at_fault = failure.is_fault_of();
+        let servers = self.servers.iter();
+        let servers = servers.filter(|it| at_fault.is_none_or(|label| it.label == *label));
+        let heard = servers.map(|server| server.heard());
         heard.max().unwrap_or_default()
-    }
-
-    /// Whether nobody was heard since `asked` who can have had that question by then: what was on its
-    /// way already says nothing of the line.
-    pub(super) fn is_quiet_since(&self, asked: Moment) -> bool {
-        let mut servers = self.servers.iter();
-        !servers.any(|server| server.was_heard_after(asked))
     }
 
     /// Whether a tier is behind that of the server at `index`.
@@ -153,10 +149,10 @@ impl Group {
         !self.servers.is_empty() && self.servers.iter().all(|server| server.is_dead())
     }
 
-    /// Whether a question would be let through though all are dead.
-    pub(super) fn would_let_through(&self, now: Moment) -> bool {
+    /// How long it is until a question is let through though nobody answers.
+    pub(super) fn until_let_through(&self, now: Moment) -> Duration {
         let last = Moment::from_micros(self.let_through.load(Ordering::Relaxed));
-        now.since(last) >= LET_THROUGH
+        LET_THROUGH.saturating_sub(now.since(last))
     }
 
     /// Whether the caller's question is the one that is let through.

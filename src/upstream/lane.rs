@@ -29,7 +29,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::exchange::First;
+use super::exchange::{First, LAST_LOOK};
 use super::flight::{Client, Lead, Outcome};
 use super::group::Group;
 use super::port;
@@ -148,7 +148,8 @@ impl Late {
             first,
         } = self;
         let wait = shared.table.listen(wait);
-        let deadline = first.started + shared.budget;
+        // Where we were held up there is time to look what came meanwhile.
+        let deadline = (first.started + shared.budget).max(Instant::now() + LAST_LOOK);
         let servers = Arc::clone(&group);
         // For whoever joined, though this errand may have lost its place.
         shared.set_out(group, question, lead, Shown::Yes, Some(first));

@@ -31,6 +31,7 @@ mod held;
 mod https;
 mod lane;
 mod latency;
+mod life;
 mod network;
 mod place;
 mod port;
@@ -69,6 +70,7 @@ use exchange::{First, Found};
 use failure::{Circumstances, Failures, Kept};
 use flight::{Lead, Table};
 use group::Group;
+use life::Life;
 use network::Signs;
 use secure::Secure;
 use server::{Server, Shown};
@@ -100,7 +102,7 @@ struct Shared {
     /// What the network looks like.
     signs: Signs,
     table: Arc<Table>,
-    revivals: Arc<AtomicU64>,
+    life: Arc<Life>,
     /// Questions being asked of which nobody is told.
     untold: Arc<AtomicUsize>,
 }
@@ -118,6 +120,14 @@ pub struct Checks {
     pub signatures: u64,
     /// Questions whose answer was wrong from one server and right from another.
     pub elsewhere: u64,
+}
+
+/// Why a question would fail if it were not asked.
+#[derive(Debug)]
+struct Doubt {
+    failure: Failure,
+    /// It is for want of somebody who answers, and somebody may again.
+    may_be_over: bool,
 }
 
 /// The file that lists the system's resolvers.
@@ -141,6 +151,9 @@ const PROBE: Duration = Duration::from_millis(1500);
 /// The shortest budget with which anything can be resolved.
 const SHORTEST_BUDGET: Duration = Duration::from_millis(10);
 
+/// How much later than its budget a question ends only where this machine was held up.
+const HELD_UP: Duration = Duration::from_millis(250);
+
 /// How much later than its exchange a query gives up that did not wait for a place: the exchange knows
 /// better what went wrong.
 const GRACE: Duration = Duration::from_millis(20);
@@ -155,9 +168,9 @@ impl Upstreams {
         clock: Clock,
     ) -> Self {
         let budget = config.budget.max(SHORTEST_BUDGET);
-        let revivals = Arc::default();
+        let life = Arc::default();
         let mut shared = Shared {
-            around: around(config, budget, &clock, &revivals),
+            around: around(config, budget, &clock, &life),
             checking: Checking::new(config, limits, &clock),
             clock,
             budget,
@@ -170,7 +183,7 @@ impl Upstreams {
             failures: Failures::new(),
             signs: Signs::default(),
             table: Table::new(limits.in_flight, limits.in_flight_per_client),
-            revivals,
+            life,
             untold: Arc::default(),
         };
         let mut known = Vec::new();
@@ -205,12 +218,13 @@ impl Upstreams {
         Self(Arc::new(shared))
     }
 
-    /// Why `question` would fail if it were asked now, as far as that is known without waiting.
+    /// Why `question` fails, whatever is waited for.
     pub fn recent_failure(&self, question: &Question, now: Moment) -> Option<Failure> {
         let shared = &*self.0;
         let group = shared.group(question);
-        let failure = shared.failure(&group, question, now, |it| it.would_let_through(now));
-        failure.map(|failure| failure.in_network(shared.signs.told()))
+        let doubt = shared.doubt(&group, question, now);
+        let failure = doubt.filter(|it| !it.may_be_over)?.failure;
+        Some(failure.in_network(shared.signs.told()))
     }
 
     /// The same for a question to which there is an answer of the past: while all servers are dead
@@ -285,11 +299,7 @@ impl Upstreams {
         let shared = &self.0;
         let deadline = tokio::time::Instant::now() + shared.budget;
         shared.look_at_system().await;
-        let now = shared.clock.now();
-        let group = shared.group(question);
-        if let Some(failure) = shared.failure(&group, question, now, |it| it.let_through(now)) {
-            return Err(failure);
-        }
+        let group = shared.admit(question, client).await?;
         if group.servers().is_empty() {
             return Err(Failure::NoServers);
         }
@@ -398,12 +408,7 @@ impl Upstreams {
 }
 
 /// What the servers of `config` have in common.
-fn around(
-    config: &config::Upstream,
-    budget: Duration,
-    clock: &Clock,
-    revivals: &Arc<AtomicU64>,
-) -> Around {
+fn around(config: &config::Upstream, budget: Duration, clock: &Clock, life: &Arc<Life>) -> Around {
     let mut everybody = config.all_servers().chain(&config.bootstrap);
     let is_encrypted = everybody.any(|server| server.transport.is_encrypted());
     let secure = is_encrypted.then(|| Secure::new(&config.authorities, clock));
@@ -414,7 +419,7 @@ fn around(
     let around = Around {
         clock: clock.clone(),
         mixed_case: config.mixed_case,
-        revivals: Arc::clone(revivals),
+        life: Arc::clone(life),
         // Bootstrap servers are given by address.
         bootstrap: bootstrap(Vec::new()),
         secure: secure.flatten().map(Arc::new),
@@ -487,18 +492,12 @@ impl Shared {
             Err(failure) => (Err(failure), None),
         };
         let now = self.clock.now();
-        let revivals = self.revivals.load(Ordering::Relaxed);
         match &outcome {
             Ok(_) => self.failures.forget(&question, now),
             // That a question failed of which nobody is told, nobody is told either.
             Err(_) if shown == Shown::No => {}
             Err(failure) => {
-                let then = Circumstances {
-                    at: now,
-                    revivals,
-                    is_quiet: group.is_quiet_since(asked),
-                };
-                self.failures.keep(&question, failure, then);
+                self.keep(&group, &question, failure, asked);
                 if failure.is_of_network() {
                     // Whoever asks again at once is told; the next one after that finds out.
                     let _now = group.let_through(now);
@@ -524,30 +523,42 @@ impl Shared {
 
     /// The failure of `question` that still holds.
     fn kept(&self, group: &Group, question: &Question, now: Moment) -> Option<Kept> {
-        let revivals = self.revivals.load(Ordering::Relaxed);
+        let revivals = self.life.revivals();
         self.failures
-            .find(question, now, revivals, || group.heard())
+            .find(question, now, revivals, |failure| group.heard(failure))
     }
 
-    /// Why `question` fails without being asked. While nobody was heard, a question that failed for
-    /// want of a server is as good as any to find out that one has returned: `lets_through` says
-    /// whether it is its turn.
-    fn failure(
-        &self,
-        group: &Group,
-        question: &Question,
-        now: Moment,
-        lets_through: impl FnOnce(&Group) -> bool,
-    ) -> Option<Failure> {
-        let is_dead = group.is_dead();
-        match self.kept(group, question, now) {
-            Some(kept) if !(is_dead || kept.is_hiccup) || !kept.failure.is_of_network() => {
-                Some(Failure::Recent(Box::new(kept.failure)))
-            }
-            _ if is_dead => (!lets_through(group)).then_some(Failure::Down),
-            Some(kept) => (!lets_through(group)).then(|| Failure::Recent(Box::new(kept.failure))),
-            None => None,
+    /// Keeps in mind that `question`, first asked of `group` at `asked`, has failed just now.
+    fn keep(&self, group: &Group, question: &Question, failure: &Failure, asked: Moment) {
+        let at = self.clock.now();
+        if at.since(asked) > self.budget + HELD_UP {
+            // It is we who were held up, and who knows what came meanwhile.
+            return;
         }
+        let then = Circumstances {
+            asked,
+            at,
+            revivals: self.life.revivals(),
+            heard: group.heard(failure),
+        };
+        self.failures.keep(question, failure, then);
+    }
+
+    /// Why `question` would fail if it were not asked.
+    fn doubt(&self, group: &Group, question: &Question, now: Moment) -> Option<Doubt> {
+        let is_dead = group.is_dead();
+        let (failure, may_be_over) = match self.kept(group, question, now) {
+            Some(kept) if !(is_dead || kept.is_hiccup) || !kept.failure.is_of_network() => {
+                (Failure::Recent(Box::new(kept.failure)), false)
+            }
+            _ if is_dead => (Failure::Down, true),
+            Some(kept) => (Failure::Recent(Box::new(kept.failure)), true),
+            None => return None,
+        };
+        Some(Doubt {
+            failure,
+            may_be_over,
+        })
     }
 
     /// Sends probes to the servers of `group` that need one.
@@ -720,7 +731,7 @@ impl Shared {
         }
         self.default.store(Arc::new(group));
         // What the old ones were silent about, the new ones may know.
-        self.revivals.fetch_add(1, Ordering::Relaxed);
+        self.life.note_revival();
         *known = servers;
     }
 }

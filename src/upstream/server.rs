@@ -1,10 +1,10 @@
 //! One resolver we ask: what real traffic taught us about it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::latency::Latency;
+use super::life::Life;
 use super::way::{Around, Way};
 use super::wire::{Dress, rcode};
 use crate::clock::Moment;
@@ -20,8 +20,8 @@ pub(super) struct Server {
     /// How to reach it.
     pub(super) way: Way,
     mixed_case: bool,
-    /// Counts the silent servers that spoke again; shared by all.
-    revivals: Arc<AtomicU64>,
+    /// Who is told that it speaks again; shared by all.
+    life: Arc<Life>,
     state: Mutex<State>,
 }
 
@@ -177,7 +177,7 @@ impl Server {
             way: Way::new(server, around),
             config: server.clone(),
             mixed_case: around.mixed_case && !server.transport.is_encrypted(),
-            revivals: Arc::clone(&around.revivals),
+            life: Arc::clone(&around.life),
             state: Mutex::new(State {
                 health: Health::Unknown,
                 answered: 0,
@@ -371,6 +371,7 @@ impl Server {
     }
 
     fn take_reply(&self, state: &mut State, rcode: u16, rtt: Duration, now: Moment, shown: Shown) {
+        let was_silent = state.silent > 0;
         (state.silent, state.unreachable) = (0, 0);
         state.rest = FIRST_REST;
         state.heard = now;
@@ -385,8 +386,10 @@ impl Server {
         }
         if state.is_dead {
             state.is_dead = false;
-            self.revivals.fetch_add(1, Ordering::Relaxed);
+            self.life.note_revival();
             tracing::info!(server = %self.label, "upstream answers again");
+        } else if was_silent {
+            self.life.note_sign();
         }
         if is_answer(rcode) {
             state.health = Health::Healthy;
@@ -617,7 +620,7 @@ pub(super) mod tests {
             bootstrap: Bootstrap::new(nobody, clock.clone(), Duration::ZERO),
             clock,
             mixed_case: true,
-            revivals: Arc::default(),
+            life: Arc::default(),
             secure: None,
         };
         Server::new(config, &around)
@@ -768,7 +771,7 @@ pub(super) mod tests {
         assert!(server.is_dead() && server.is_failing() && !server.is_suspect(millis(2500)));
         server.note_reply(2, Duration::from_millis(2), millis(0), Shown::Yes);
         assert!(!server.is_dead(), "even SERVFAIL is a sign of life");
-        assert_eq!(server.revivals.load(Ordering::Relaxed), 1);
+        assert_eq!(server.life.revivals(), 1);
         server.note_dead(millis(3000));
         assert!(!server.is_dead(), "a late probe does not kill");
     }

@@ -2,11 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use super::bootstrap::Bootstrap;
 use super::fault::Fault;
 use super::https::{self, Url};
+use super::life::Life;
 use super::place::Place;
 use super::secure::{Identity, Secure};
 use super::tcp::Pool;
@@ -21,8 +21,8 @@ use crate::config::{Host, Transport, UpstreamServer};
 pub(super) struct Around {
     pub(super) clock: Clock,
     pub(super) mixed_case: bool,
-    /// Counts the silent servers that spoke again.
-    pub(super) revivals: Arc<AtomicU64>,
+    /// Who is told that a silent server speaks again.
+    pub(super) life: Arc<Life>,
     /// Who knows where servers are that are given by name.
     pub(super) bootstrap: Arc<Bootstrap>,
     /// Whom to believe; none if nobody has to be, or nobody can.

@@ -9,7 +9,7 @@ use hedgerow::upstream::{Failure, Upstreams};
 
 use crate::private::{Household, Private, config};
 use crate::stub::{Act, Seen, Stub};
-use crate::{ask, build, limits, until};
+use crate::{ask, build, limits};
 
 /// A bootstrap server that says where `dns.test` is: on loopback, for a minute.
 fn knows(seen: &Seen) -> Vec<Act> {
@@ -92,8 +92,13 @@ async fn what_was_found_is_renewed_beside_the_questions_and_kept_while_nobody_kn
     assert!(ask(&upstreams, "b.test").await.is_ok());
     assert_eq!(seen(), 2);
     time.advance(Duration::from_secs(32));
-    assert!(ask(&upstreams, "c.test").await.is_ok());
-    until("the name is looked up again", || seen() >= 4).await;
+    // On a busy machine a connection may be open that somebody has not used yet.
+    let mut index = 0;
+    while seen() < 4 {
+        assert!(index < 1000, "never looked up again");
+        assert!(ask(&upstreams, &format!("c{index}.test")).await.is_ok());
+        index += 1;
+    }
     // Now nobody knows any more; what was known holds.
     is_known.store(false, Ordering::SeqCst);
     let known = seen();

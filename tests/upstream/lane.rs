@@ -157,6 +157,43 @@ async fn a_late_reply_to_the_first_attempt_still_counts() {
     assert_eq!(upstreams.load(), Load::default());
 }
 
+/// A router that writes to its flash may do nothing else for seconds.
+#[tokio::test]
+async fn what_came_while_this_machine_stood_still_is_read_all_the_same() {
+    let mute = Mute::new();
+    let mut config = config(&[mute.0.local_addr().unwrap()]);
+    config.budget = Duration::from_millis(20);
+    let upstreams = build(&config);
+    let mut lane = lane_with(&upstreams, "www.example");
+    lane.set_out(|_, _| panic!("it cannot be sent"));
+    let seen = mute.hear();
+    mute.0.send_to(&seen.reply(0), seen.from).unwrap();
+    std::thread::sleep(Duration::from_millis(60));
+    let mut ended = Vec::new();
+    // That the time is over is noticed first.
+    lane.send_on(|_, what| ended.push(what));
+    let answer = outcome(ended.remove(0)).await.unwrap();
+    assert_eq!(answer.rcode(), 0);
+}
+
+#[tokio::test]
+async fn that_this_machine_stood_still_is_no_failure_to_remember() {
+    let mute = Mute::new();
+    let mut config = config(&[mute.0.local_addr().unwrap()]);
+    config.budget = Duration::from_millis(20);
+    let upstreams = build(&config);
+    let mut lane = lane_with(&upstreams, "www.example");
+    lane.set_out(|_, _| panic!("it cannot be sent"));
+    mute.hear();
+    std::thread::sleep(Duration::from_millis(300));
+    let mut ended = Vec::new();
+    lane.send_on(|_, what| ended.push(what));
+    assert!(outcome(ended.remove(0)).await.is_err());
+    // With a machine that runs the same question waits for its turn, since it has failed.
+    lane.ask(&upstreams, ME, Asks(question("www.example")))
+        .unwrap();
+}
+
 #[tokio::test]
 async fn that_nobody_listens_is_said_at_once() {
     let upstreams = build(&config(&[nobody()]));

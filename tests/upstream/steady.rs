@@ -248,10 +248,6 @@ async fn a_hiccup_of_the_line_is_over_with_the_first_answer() {
     assert!(ask(&upstreams, "b.test").await.is_err());
     assert!(ask(&upstreams, "c.test").await.is_err());
     speaks.store(true, Ordering::SeqCst);
-    // Whoever asks at once is told, and sends nothing.
-    let sent = server.seen().len();
-    assert!(ask(&upstreams, "c.test").await.is_err());
-    assert_eq!(server.seen().len(), sent);
     assert_eq!(timed(&upstreams, "d.test").await.0, Ok(0));
     assert_eq!(timed(&upstreams, "b.test").await.0, Ok(0));
     assert_eq!(timed(&upstreams, "c.test").await.0, Ok(0));
@@ -267,10 +263,8 @@ async fn the_question_that_failed_is_itself_as_good_as_any_to_find_that_out() {
     let begun = Instant::now();
     assert!(ask(&upstreams, "a.test").await.is_err());
     speaks.store(true, Ordering::SeqCst);
-    while ask(&upstreams, "a.test").await.is_err() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        assert!(begun.elapsed() < Duration::from_secs(5), "never");
-    }
+    // The very next query, which waits for its turn.
+    assert_eq!(timed(&upstreams, "a.test").await.0, Ok(0));
     // A budget and a quarter of a second, and not a second.
     let took = begun.elapsed();
     assert!(took < Duration::from_millis(900), "{took:?}");
@@ -285,11 +279,13 @@ async fn a_name_that_fails_while_others_are_answered_is_its_own_fault() {
     let mut config = crate::config(&[server.address]);
     config.budget = Duration::from_millis(300);
     let upstreams = build(&config);
-    let (dead, live) = tokio::join!(ask(&upstreams, "dead.test"), async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        ask(&upstreams, "live.test").await
+    let (dead, ()) = tokio::join!(ask(&upstreams, "dead.test"), async {
+        for index in 0..5 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            assert!(ask(&upstreams, &format!("live{index}.test")).await.is_ok());
+        }
     });
-    assert!(dead.is_err() && live.is_ok());
+    assert!(dead.is_err());
     let sent = |name: &str| server.names().iter().filter(|(it, _)| it == name).count();
     let before = sent("dead.test.");
     tokio::time::sleep(Duration::from_millis(300)).await;
