@@ -1,4 +1,4 @@
-//! Giving back the code that only starting needed.
+//! Giving back the code that only starting needed, and the constants.
 //!
 //! A daemon reads most of its program once, to read its configuration and open its lists, and then
 //! answers out of a small part of it. The rest stays in its resident memory, on a router a good part
@@ -18,21 +18,26 @@ const MAPPINGS: &str = "/proc/self/smaps";
 /// The most octets of that; a mapping takes some 700, and there are a hundred.
 const MOST_TEXT: u64 = 1 << 20;
 
-/// Lets go of the code of this program and its libraries, where nobody has written to it. What is
-/// needed again is taken from the kernel's cache, or the disk. Gives the octets that were mapped, 0
-/// where the kernel does not tell.
+/// One of this program's constants: where it stands, the others do.
+static CONSTANT: [u8; 16] = *b"a constant of it";
+
+/// Lets go of the code of this program and its libraries, and of this program's constants, where nobody
+/// has written to them. What is needed again is taken from the kernel's cache, or the disk. Gives the
+/// octets that were mapped, 0 where the kernel does not tell.
 pub fn let_go_of_code() -> usize {
+    let constant = std::hint::black_box(&CONSTANT).as_ptr().addr();
     let text = Files::disk().read(MAPPINGS.as_ref(), MOST_TEXT);
     let text = text.unwrap_or_default();
     let mut octets = 0;
-    for range in unwritten_code(&String::from_utf8_lossy(&text)) {
+    for range in unwritten(&String::from_utf8_lossy(&text), constant) {
         let begin = std::ptr::without_provenance_mut::<c_void>(range.start);
         // SAFETY: the pages of this range are those of a file, mapped for us alone, that we may
-        // execute and not write, and none of them is a copy, in memory or in swap: not one was
-        // written to by whoever may (a loader, a debugger). So they are the same when they are read
-        // in again, which the kernel does at the next access, also of the code that runs here. Where
-        // the mapping is gone meanwhile the call fails and does nothing; code is unmapped only by
-        // `dlclose`, which nobody calls here.
+        // not write, and none of them is a copy, in memory or in swap: not one was written to by whoever
+        // may (a loader, a debugger). So they are the same when they are read in again, which the kernel
+        // does at the next access, also of the code that runs here. Where the mapping is gone meanwhile
+        // the call fails and does nothing; code is unmapped only by `dlclose`, which nobody calls here.
+        // What we may execute is written to by nobody later, and what holds this program's constants was
+        // mapped and, if it had to be, relocated before its first instruction.
         if unsafe { madvise(begin, range.len(), Advice::LinuxDontNeed) }.is_ok() {
             octets += range.len();
         }
@@ -40,24 +45,25 @@ pub fn let_go_of_code() -> usize {
     octets
 }
 
-/// Where the mappings stand that hold code of files as it is there. What is not code may be relocated
-/// by a loader at any time of a program's life.
-fn unwritten_code(smaps: &str) -> Vec<Range<usize>> {
+/// Where the mappings stand that hold code of files as it is there, and the one with `constant` in it.
+/// What else is not code may be a library's, which a loader may relocate at any time of a program's life.
+fn unwritten(smaps: &str, constant: usize) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    let mut code = None;
+    let mut unwritten = None;
     for line in smaps.lines() {
         let mut words = line.split_ascii_whitespace();
         match (words.next(), words.next()) {
             // Together they say that nothing in it is a copy, in memory or swapped out.
-            (Some("Anonymous:"), Some(octets)) if octets != "0" => code = None,
-            (Some("Swap:"), Some("0")) => found.extend(code.take()),
+            (Some("Anonymous:"), Some(octets)) if octets != "0" => unwritten = None,
+            (Some("Swap:"), Some("0")) => found.extend(unwritten.take()),
             (Some(field), _) if field.ends_with(':') => {}
-            (Some(range), Some("r-xp")) => {
+            (Some(range), Some(access @ ("r-xp" | "r--p"))) => {
                 let path = words.nth(3);
                 let is_file = path.is_some_and(|path| path.starts_with('/'));
-                code = range_of(range).filter(|_| is_file);
+                let range = range_of(range).filter(|_| is_file);
+                unwritten = range.filter(|it| access == "r-xp" || it.contains(&constant));
             }
-            _ => code = None,
+            _ => unwritten = None,
         }
     }
     found
@@ -98,16 +104,24 @@ d000-f000 r-xp 00000000 fe:00 79 /usr/lib/libc.so.6 (deleted)\n\
 Rss: 4 kB\nAnonymous: 0 kB\nSwap: 0 kB\n\
 f000-e000 r-xp 00000000 fe:00 79 /usr/lib/odd.so\n\
 Rss: 4 kB\nAnonymous: 0 kB\nSwap: 0 kB\n";
-        assert_eq!(unwritten_code(smaps), [0x3000..0x9000, 0xd000..0xf000]);
-        assert_eq!(unwritten_code("no such thing\n\n-\nr-xp r-xp\n"), []);
+        let code = [0x3000..0x9000, 0xd000..0xf000];
+        assert_eq!(unwritten(smaps, 0x100), code);
+        let constants = [0x1000..0x3000, 0x3000..0x9000, 0xd000..0xf000];
+        assert_eq!(unwritten(smaps, 0x1fff), constants);
+        // Relocated, or shared.
+        assert_eq!(unwritten(smaps, 0x9000), code);
+        assert_eq!(unwritten(smaps, 0xe000), code);
+        assert_eq!(unwritten("no such thing\n\n-\nr-xp r-xp\n", 0), []);
     }
 
     #[test]
     fn what_runs_goes_on_running() {
-        // This very code is let go of, by several at once.
+        // This very code is let go of, by several at once, and what it reads.
         let threads = [(); 4].map(|()| std::thread::spawn(let_go_of_code));
         for thread in threads {
             assert!(thread.join().unwrap() > 0);
         }
+        assert_eq!(std::hint::black_box(&CONSTANT), b"a constant of it");
+        assert_eq!(range_of("55d0c0de1000-55d0c0de2000").unwrap().len(), 4096);
     }
 }

@@ -61,13 +61,18 @@ fn golden_reports() {
 /// A hit in words: list, reach, effect, labels.
 type Told = (u16, Reach, Effect, u8);
 
-/// What the index tells of a name.
+/// What the index tells of a name, and tells again when it remembers it.
 fn told(index: &Index, name: &str) -> Vec<Told> {
-    let mut hits = Vec::new();
-    index.look_up(Name::parse(name).unwrap().as_ref(), |hit| {
-        hits.push((hit.list.0, hit.reach, hit.effect, hit.labels));
+    let asked = Name::parse(name).unwrap();
+    let [first, second] = [(); 2].map(|()| {
+        let mut hits = Vec::new();
+        index.look_up(asked.as_ref(), |hit| {
+            hits.push((hit.list.0, hit.reach, hit.effect, hit.labels));
+        });
+        hits
     });
-    hits
+    assert_eq!(first, second, "{name} the second time");
+    first
 }
 
 /// Which lists say something of a name, and what.

@@ -5,6 +5,10 @@
 //! kernel says that something came, so that a single query costs three calls: one that waits, one that
 //! takes it, one that answers.
 //!
+//! While one full batch follows another the kernel is not asked to say so: as long as somebody wants to
+//! be told of a socket, the kernel looks for them with each answer that leaves, which is a tenth of what
+//! a cached answer costs. So a busy socket is just read, and watched again when a batch is not full.
+//!
 //! What has to be asked of upstream goes by a [`Lane`] of this task, and the answers to all replies that
 //! came together leave together; what is out of the ordinary has a task of its own.
 
@@ -14,6 +18,7 @@ use std::net::UdpSocket;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tokio::io::{Interest, unix::AsyncFd};
 use tracing::{debug, warn};
@@ -24,14 +29,28 @@ use crate::device::Origin;
 use crate::journal::{Outcome, Transport};
 use crate::message::Question;
 use crate::resolve::{Pending, Step};
-use crate::socket;
 use crate::socket::batch::{self, BATCH, Envelope, Inbox, Outbox, send_one};
+use crate::socket::{self, Shared};
 use crate::upstream::{Ended, Errand, Lane, Late};
 
-/// A socket of one worker. Only what arrives wakes it: the kernel would also tell of each answer that
-/// has left.
+/// A socket of one worker, for whoever answers by it.
+#[derive(Clone, Debug)]
+struct Datagrams(Arc<UdpSocket>);
+
+/// Whether a socket is watched. Only what arrives wakes it: the kernel would also tell of each answer
+/// that has left.
 #[derive(Debug)]
-struct Datagrams(AsyncFd<UdpSocket>);
+enum Watch {
+    On(AsyncFd<Shared>),
+    /// It is busy: there is something to read, or soon will be.
+    Off,
+}
+
+/// Full batches one after the other before a socket is not watched. Watching it again costs as much as
+/// is saved with some five answers.
+const BUSY_AFTER: u32 = 2;
+/// How long to wait before a socket is looked at again that cannot be watched.
+const UNWATCHED: Duration = Duration::from_millis(5);
 
 /// Answers everything that arrives at `socket` until `stopped`, and then, while it is polled, those
 /// that wait for upstream; ends once there are none.
@@ -47,9 +66,11 @@ pub async fn serve(
     batch::prepare(&socket)?;
     // A socket of one address answers from that without being told, which costs the kernel less.
     let has_one_address = !socket.local_addr()?.ip().is_unspecified();
-    let datagrams = socket::watch(socket, Interest::READABLE)?;
+    let datagrams = Datagrams(Arc::new(socket));
     let mut server = Server {
-        datagrams: Arc::new(Datagrams(datagrams)),
+        watch: datagrams.watch()?,
+        full: 0,
+        datagrams,
         resolver,
         listener,
         has_one_address,
@@ -66,16 +87,18 @@ pub async fn serve(
         let stopped = (!is_ending).then_some(stopped.as_mut());
         match server.wait(stopped).await {
             Some(Came::End) => is_ending = true,
-            Some(Came::Queries) => match server.datagrams.receive(&mut inbox) {
+            Some(Came::Queries) => match server.receive(&mut inbox) {
                 Ok(true) => {
                     server.answer(&mut inbox).await;
                     is_full = inbox.is_full();
+                    server.watch_by(is_full).await;
                 }
-                Ok(false) => {}
+                Ok(false) => server.watch_by(false).await,
                 Err(error) => {
                     // An ICMP message about an answer of ours, or a passing lack of memory: it costs
                     // one datagram at most.
                     warn_rarely(&error);
+                    server.watch_by(false).await;
                     is_full = true;
                 }
             },
@@ -123,7 +146,10 @@ impl Errand for Waiting {
 
 /// One socket of one worker, and what waits for its turn there.
 struct Server {
-    datagrams: Arc<Datagrams>,
+    datagrams: Datagrams,
+    watch: Watch,
+    /// Full batches since one was not.
+    full: u32,
     resolver: Arc<Resolver>,
     listener: u16,
     has_one_address: bool,
@@ -142,9 +168,7 @@ impl Server {
         &mut self,
         mut stopped: Option<Pin<&mut impl Future<Output = ()>>>,
     ) -> Option<Came> {
-        let Self {
-            datagrams, lane, ..
-        } = self;
+        let Self { watch, lane, .. } = self;
         poll_fn(|context| {
             if let Some(stopped) = &mut stopped
                 && stopped.as_mut().poll(context).is_ready()
@@ -158,14 +182,65 @@ impl Server {
             if lane.poll_overdue(context).is_ready() {
                 return Poll::Ready(Some(Came::Look));
             }
-            if stopped.is_some()
-                && let Poll::Ready(ready) = datagrams.0.poll_read_ready(context)
-            {
-                return Poll::Ready(ready.ok().map(|_guard| Came::Queries));
+            match watch {
+                _ if stopped.is_none() => Poll::Pending,
+                Watch::On(watched) => watched
+                    .poll_read_ready(context)
+                    .map(|ready| ready.ok().map(|_guard| Came::Queries)),
+                Watch::Off => Poll::Ready(Some(Came::Queries)),
             }
-            Poll::Pending
         })
         .await
+    }
+
+    /// Takes what has come; whether there was anything.
+    fn receive(&self, inbox: &mut Inbox) -> io::Result<bool> {
+        let socket = &*self.datagrams.0;
+        let Watch::On(watched) = &self.watch else {
+            return match inbox.receive(socket) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+                other => other.map(|()| true),
+            };
+        };
+        let mut context = Context::from_waker(Waker::noop());
+        let Poll::Ready(ready) = watched.poll_read_ready(&mut context) else {
+            return Ok(false);
+        };
+        let mut ready = ready?;
+        match ready.try_io(|_| inbox.receive(socket)) {
+            Ok(Ok(())) => {
+                if !inbox.is_full() {
+                    // With what it was ready by, not later: what comes from now on makes it ready
+                    // anew, and must not be forgotten by this.
+                    ready.clear_ready();
+                }
+                Ok(true)
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_would_block) => Ok(false),
+        }
+    }
+
+    /// Has the socket watched, or not, by whether the last batch was full.
+    async fn watch_by(&mut self, is_full: bool) {
+        if is_full {
+            self.full = self.full.saturating_add(1);
+            if self.full >= BUSY_AFTER {
+                self.watch = Watch::Off;
+            }
+            return;
+        }
+        self.full = 0;
+        if matches!(self.watch, Watch::Off) {
+            match self.datagrams.watch() {
+                Ok(watch) => self.watch = watch,
+                Err(error) => {
+                    // There is no memory for it just now; what comes is answered all the same.
+                    warn_rarely(&error);
+                    tokio::time::sleep(UNWATCHED).await;
+                }
+            }
+        }
     }
 
     /// Answers what came in.
@@ -198,7 +273,7 @@ impl Server {
         };
         let waiting = Waiting { pending, envelope };
         if let Err(Waiting { pending, envelope }) = Resolver::ask_by(&mut self.lane, waiting) {
-            let datagrams = Arc::clone(&self.datagrams);
+            let datagrams = self.datagrams.clone();
             let resolver = Arc::clone(&self.resolver);
             tokio::spawn(finish(pending, envelope, None, datagrams, resolver));
         }
@@ -241,7 +316,7 @@ impl Server {
                 self.take(step, envelope);
             }
             Ended::Late(late) => {
-                let datagrams = Arc::clone(&self.datagrams);
+                let datagrams = self.datagrams.clone();
                 let resolver = Arc::clone(&self.resolver);
                 tokio::spawn(finish(pending, envelope, Some(late), datagrams, resolver));
             }
@@ -277,7 +352,7 @@ async fn finish(
     pending: Box<Pending>,
     envelope: Envelope,
     late: Option<Box<Late>>,
-    datagrams: Arc<Datagrams>,
+    datagrams: Datagrams,
     resolver: Arc<Resolver>,
 ) {
     let mut answer = Vec::with_capacity(512);
@@ -300,30 +375,14 @@ async fn finish(
 }
 
 impl Datagrams {
-    /// Takes what has come; whether there was anything.
-    fn receive(&self, inbox: &mut Inbox) -> io::Result<bool> {
-        let mut context = Context::from_waker(Waker::noop());
-        let Poll::Ready(ready) = self.0.poll_read_ready(&mut context) else {
-            return Ok(false);
-        };
-        let mut ready = ready?;
-        match ready.try_io(|socket| inbox.receive(socket.get_ref())) {
-            Ok(Ok(())) => {
-                if !inbox.is_full() {
-                    // With what it was ready by, not later: what comes from now on makes it ready
-                    // anew, and must not be forgotten by this.
-                    ready.clear_ready();
-                }
-                Ok(true)
-            }
-            Ok(Err(error)) => Err(error),
-            Err(_would_block) => Ok(false),
-        }
+    /// Has the runtime watch it for what arrives; what waits already is told of at once.
+    fn watch(&self) -> io::Result<Watch> {
+        socket::watch_shared(Arc::clone(&self.0), Interest::READABLE).map(Watch::On)
     }
 
     /// Sends all of `outbox`.
     async fn send(&self, outbox: &mut Outbox) {
-        while let Err(error) = outbox.send(self.0.get_ref()) {
+        while let Err(error) = outbox.send(&self.0) {
             if self.is_for_good(&error).await {
                 outbox.skip();
             }
@@ -331,7 +390,7 @@ impl Datagrams {
     }
 
     async fn send_one(&self, answer: &[u8], envelope: Envelope) {
-        while let Err(error) = send_one(self.0.get_ref(), answer, envelope) {
+        while let Err(error) = send_one(&self.0, answer, envelope) {
             if self.is_for_good(&error).await {
                 return;
             }
@@ -343,7 +402,7 @@ impl Datagrams {
         match error.kind() {
             io::ErrorKind::Interrupted => false,
             io::ErrorKind::WouldBlock => {
-                let twin = self.0.get_ref().try_clone();
+                let twin = self.0.try_clone();
                 let twin = twin.and_then(|it| socket::watch(it, Interest::WRITABLE));
                 match twin {
                     Ok(twin) => twin.writable().await.is_err(),

@@ -20,6 +20,7 @@ use crate::clock::{Clock, Moment, Timestamp};
 use crate::config::{self, Config, DevicesRead, Diagnostic, GivenDevices, Loaded, Overrides};
 use crate::device::Neighbours;
 use crate::files::{FileError, Files, Stamp};
+use crate::footprint;
 use crate::lists::sealed::Day;
 use crate::lists::{Accepted, CompileError, Index, ListKind, ListSource, ListSpec, services};
 use crate::policy::{SafeSearch, SafeSearchError};
@@ -253,6 +254,7 @@ impl Reloader {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let started = self.clock.now();
         let loaded = self.try_all();
+        self.let_go();
         let current = resolver.snapshot();
         let mut report = Report {
             at: self.clock.wall(),
@@ -290,7 +292,16 @@ impl Reloader {
             state.last = Some(report.clone());
         }
         self.show(&state);
+        self.let_go();
         report
+    }
+
+    /// Each part of a reload runs through code of its own: what one has used makes room for the next.
+    /// Whoever compiles in this process is no daemon that lasts.
+    fn let_go(&self) {
+        if self.apart.is_some() {
+            footprint::let_go_of_code();
+        }
     }
 
     /// Keeps a copy of what the devices file said, since it was right.

@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::apart::{Apart, ApartError, IndexMark, Made, Work};
 use crate::config::ListStore;
 use crate::files::{FileError, Files, Stamp};
+use crate::footprint;
 use crate::lists::sealed::{Day, FeedHead, KEYS_FILE, MAX_KEYS_FILE, SealKeys, is_feed};
 use crate::lists::{
     self, Accepted, CompileError, Index, IndexError, ListFormat, ListKind, ListSource, ListSpec,
@@ -212,6 +213,10 @@ impl<'a> Shelf<'a> {
         let path = self.store.index();
         let sources = lists::recipe(specs, self.files);
         let made = self.compile_to(&path, specs, before)?;
+        if self.apart.is_some() {
+            // The daemon's: what it read the configuration with makes room for the new index.
+            footprint::let_go_of_code();
+        }
         let index = Index::open(self.files, &path)?;
         // Somebody else may have compiled other lists to the same place since.
         if !made.index.is_of(&index) {

@@ -12,7 +12,9 @@
 pub mod batch;
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::net::UdpSocket;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -29,4 +31,24 @@ where
     // SAFETY: the socket owns its descriptor and lives in what is returned, so that nobody closes it
     // while it is watched.
     Ok(unsafe { AsyncFd::register_with_interest(socket, interest) }?)
+}
+
+/// A socket that others have too, while it is watched.
+#[derive(Debug)]
+pub struct Shared(Arc<UdpSocket>);
+
+impl AsRawFd for Shared {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// [`watch`] for a socket that others send by meanwhile.
+///
+/// # Errors
+/// What the kernel said.
+pub fn watch_shared(socket: Arc<UdpSocket>, interest: Interest) -> io::Result<AsyncFd<Shared>> {
+    // SAFETY: what is returned holds the socket, which closes its descriptor when nobody does, and gives
+    // it to nobody; so nobody closes it while it is watched.
+    Ok(unsafe { AsyncFd::register_with_interest(Shared(socket), interest) }?)
 }

@@ -41,6 +41,39 @@ fn both_families_over_both_transports() {
     }
 }
 
+/// A busy socket is read without being watched: then it must be watched again.
+#[test]
+fn after_a_flood_a_single_query_is_answered() {
+    let home = home();
+    home.look_up("127.0.0.1", "www.example.org", rtype::A);
+    let asked = ask("www.example.org", rtype::A);
+    let socket = wire::udp(asked.from, home.v4);
+    let stat = format!("/proc/{}/stat", home.pid());
+    for _ in 0..3 {
+        home.signal("STOP");
+        wait_for("it to stand still", || {
+            let stat = std::fs::read_to_string(&stat).unwrap();
+            let (_, state) = stat.rsplit_once(')')?;
+            state.starts_with(" T").then_some(())
+        });
+        // Six batches and a part of one, all to the same worker.
+        for _ in 0..200 {
+            socket.send(&asked.octets()).unwrap();
+        }
+        home.signal("CONT");
+        for count in [200, 1, 1] {
+            if count == 1 {
+                socket.send(&asked.octets()).unwrap();
+            }
+            for number in 0..count {
+                let octets = wire::receive(&socket);
+                let reply = Reply::read(octets.unwrap_or_else(|| panic!("none to {number}")));
+                assert_eq!(reply.answers(), ["A 192.0.2.1"]);
+            }
+        }
+    }
+}
+
 #[test]
 fn an_answer_comes_from_the_address_that_was_asked() {
     // Bound to every address of the loopback: 127.0.0.77 must answer as 127.0.0.77.

@@ -161,8 +161,14 @@ pub(crate) fn lists(count: usize) -> Vec<ListInfo> {
     (0..count).map(list).collect()
 }
 
-/// What an index tells of a name.
+/// What an index tells of a name, and tells again when it remembers it.
 pub(crate) fn told(index: &Index, name: NameRef<'_>) -> Vec<(Said, usize)> {
+    let first = told_once(index, name);
+    assert_eq!(told_once(index, name), first, "{name} the second time");
+    first
+}
+
+fn told_once(index: &Index, name: NameRef<'_>) -> Vec<(Said, usize)> {
     let mut told = Vec::new();
     index.look_up(name, |hit: Hit| {
         assert_eq!(hit.by, Matcher::Name);

@@ -132,7 +132,7 @@ impl Index {
     /// Gives the sealed lists their keys. Gives those whose key is not among them: they find
     /// nothing, which somebody must be told.
     pub fn set_seal_keys(&mut self, keys: &SealKeys) -> Vec<SealedInfo> {
-        self.quiet.forget();
+        self.remembered.forget();
         self.sealed.unlock(keys)
     }
 

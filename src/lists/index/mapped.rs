@@ -84,7 +84,7 @@ impl Octets {
 }
 
 /// Octets that are read before they are let go.
-const WINDOW: usize = 1 << 20;
+const WINDOW: usize = 256 << 10;
 
 impl std::ops::Deref for Octets {
     type Target = [u8];

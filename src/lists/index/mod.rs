@@ -17,8 +17,8 @@ mod layout;
 mod mapped;
 mod meta;
 mod model;
-mod quiet;
 mod record;
+mod remembered;
 mod sets;
 mod spool;
 mod tokens;
@@ -39,7 +39,7 @@ use dictionary::{Dictionary, LIKELY_TOPS};
 use layout::{HEADER, Header, PARTS, Part};
 use mapped::Octets;
 use model::{ModelDecoder, SetCode};
-use quiet::Quiet;
+use remembered::{Finding, Found, Remembered};
 use sets::SetReader;
 
 pub use fault::{IndexError, IndexFault, WriteError};
@@ -89,7 +89,7 @@ pub struct Index {
     strides: Box<[u64]>,
     likely_tops: Box<[u16; LIKELY_TOPS]>,
     /// Names that were looked up and are on no list.
-    quiet: Quiet,
+    remembered: Remembered,
     patterns: Patterns,
     addresses: Addresses,
     sealed: Sealed,
@@ -112,7 +112,7 @@ impl Index {
             model: None,
             strides: Box::default(),
             likely_tops: Box::new([0; LIKELY_TOPS]),
-            quiet: Quiet::new(),
+            remembered: Remembered::new(),
             patterns: Patterns::default(),
             addresses: Addresses::default(),
             sealed: Sealed::default(),
@@ -201,7 +201,7 @@ impl Index {
             model,
             strides,
             likely_tops: Box::new([0; LIKELY_TOPS]),
-            quiet: Quiet::new(),
+            remembered: Remembered::new(),
             patterns,
             addresses,
             sealed,
@@ -240,23 +240,21 @@ impl Index {
     ///
     /// What is sealed is found once [`Self::set_seal_keys`] was given the keys.
     pub fn look_up(&self, name: NameRef<'_>, mut each: impl FnMut(Hit)) {
-        let mark = self.quiet.mark(name);
-        if self.quiet.has(mark) {
+        let mark = self.remembered.mark(name);
+        if let Some(finding) = self.remembered.find(mark) {
+            for found in finding.sets() {
+                self.tell(found, &mut each);
+            }
             return;
         }
-        let mut is_quiet = true;
-        self.look_up_anew(name, |hit| {
-            is_quiet = false;
-            each(hit);
-        });
-        if is_quiet {
-            self.quiet.remember(mark);
+        if let Some(finding) = self.look_up_anew(name, &mut each) {
+            self.remembered.remember(mark, finding);
         }
     }
 
-    /// [`Self::look_up`] of what is not remembered.
+    /// [`Self::look_up`] of what is not remembered; what there is to remember, if it can be.
     #[inline(always)]
-    fn look_up_anew(&self, name: NameRef<'_>, mut each: impl FnMut(Hit)) {
+    fn look_up_anew(&self, name: NameRef<'_>, each: &mut impl FnMut(Hit)) -> Option<Finding> {
         let (filter, _) = self.part(Part::Filter).as_chunks();
         let wire = name.as_wire();
         // Where each label begins, from left to right.
@@ -280,18 +278,35 @@ impl Index {
             at,
             self.header.fewest_labels.into(),
         );
+        let mut finding = Finding::default();
+        let mut is_all = true;
         if maybe != 0 {
-            self.look_up_exactly(name, begins, maybe, &mut each);
+            self.look_up_exactly(name, begins, maybe, |found| {
+                is_all &= finding.add(found);
+                self.tell(found, each);
+            });
         }
         if let Some(root) = self.header.root.checked_sub(1) {
-            self.tell(root as usize, 0, labels, &mut each);
+            let found = Found {
+                place: root as usize,
+                count: 0,
+                itself: labels == 0,
+            };
+            is_all &= finding.add(found);
+            self.tell(found, each);
         }
+        // What patterns and sealed lists say stands in no set.
+        let mut each = |hit| {
+            is_all = false;
+            each(hit);
+        };
         if !self.patterns.is_empty() {
             self.look_up_patterns(name, labels, &mut each);
         }
         if !self.sealed.is_empty() {
             self.look_up_sealed(name, &mut each);
         }
+        is_all.then_some(finding)
     }
 
     /// Looks for the parents of a name whose bits are set; `begins` is where its labels begin.
@@ -301,7 +316,7 @@ impl Index {
         name: NameRef<'_>,
         begins: &[u8],
         mut maybe: u128,
-        each: &mut impl FnMut(Hit),
+        mut each: impl FnMut(Found),
     ) {
         let Some(dictionary) = self.dictionary() else {
             return;
@@ -323,14 +338,23 @@ impl Index {
             let found =
                 spelled.with_row(usize::from(*begin), |wanted| dictionary.find(&top, wanted));
             if let Some(place) = found.flatten().and_then(|set| self.set_place(set)) {
-                self.tell(place, count, begins.len(), each);
+                let itself = count == begins.len();
+                each(Found {
+                    place,
+                    count,
+                    itself,
+                });
             }
         }
     }
 
-    /// Tells what a set says about a name of `labels` labels, whose parent with `count` it is for.
-    fn tell(&self, place: usize, count: usize, labels: usize, each: &mut impl FnMut(Hit)) {
-        let itself = count == labels;
+    /// Tells what a set says about a name.
+    fn tell(&self, found: Found, each: &mut impl FnMut(Hit)) {
+        let Found {
+            place,
+            count,
+            itself,
+        } = found;
         for (posting, rule) in SetReader::new(self.part(Part::Sets), place) {
             let matches = match posting.reach {
                 Reach::Subtree => true,
@@ -446,7 +470,7 @@ impl Index {
     pub fn memory_bytes(&self) -> usize {
         let model = self.model.as_ref().map_or(0, |model| model.memory_bytes());
         let tables = size_of_val(&*self.strides) + size_of_val(&*self.likely_tops);
-        size_of::<Self>() + model + tables + Quiet::memory_bytes()
+        size_of::<Self>() + model + tables + Remembered::memory_bytes()
     }
 
     /// What tells this compilation from another, as it was given.
