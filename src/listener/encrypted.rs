@@ -30,11 +30,11 @@ use tokio_rustls::LazyConfigAcceptor;
 use tracing::{debug, warn};
 
 use super::http::Pages;
-use super::places::{Bounds, Place, Places};
+use super::places::{Bounds, Comer, Place, Places};
 use super::strangers::Strangers;
 use super::stream::{Patience, Talk};
 use super::tcp::{self, ACCEPT_PAUSE};
-use super::{BindError, Resolver, client_at, https, machine_at};
+use super::{BindError, Resolver, client_at, comer_at, https};
 use crate::certificate::{CHALLENGE, Certificates, Outside};
 use crate::clock::Clock;
 use crate::config::{self, Limits};
@@ -220,21 +220,24 @@ impl Hall {
         }
         snapshot.devices.catch_up();
         let bounds = Bounds::encrypted(&snapshot.config.limits);
-        let (places, client, bounds) = match is_served {
-            true => (&self.places, client_at(&snapshot, origin), bounds),
+        let (places, who, bounds) = match is_served {
+            true => (&self.places, comer_at(&snapshot, origin), bounds),
             // Who it is will be known behind the handshake.
             false => {
                 if !self.strangers.may_come(origin.client) {
                     debug!(client = %origin.client, "too many connections");
                     return None;
                 }
-                let client = self.strangers.client_at(origin.client);
-                (&self.outside, client, bounds.outside())
+                let who = Comer::Stranger {
+                    client: self.strangers.client_at(origin.client),
+                    familiarity: 0,
+                };
+                (&self.outside, who, bounds.outside())
             }
         };
-        let place = places.take(client, machine_at(&snapshot, origin), bounds);
+        let place = places.take(who, bounds);
         if place.is_none() {
-            debug!(?client, "too many encrypted connections");
+            debug!(?who, "too many encrypted connections");
         }
         place
     }

@@ -8,6 +8,7 @@
 
 #[cfg(feature = "quic")]
 mod bounded;
+mod crowd;
 #[cfg(feature = "quic")]
 mod doq;
 pub mod encrypted;
@@ -24,19 +25,20 @@ mod strangers;
 mod stream;
 pub mod tcp;
 pub mod udp;
+mod waiting;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use self::places::Comer;
 pub use self::places::Places;
 pub use http::Pages;
 
 use crate::config::Listen;
 use crate::device::{Origin, Via, Witness};
 use crate::limit::Client;
-use crate::mac::Mac;
 use crate::resolve::Resolver;
 use crate::snapshot::Snapshot;
 
@@ -150,11 +152,16 @@ fn client_at(snapshot: &Snapshot, origin: &Origin) -> Client {
     })
 }
 
-/// The machine that the kernel sees behind the address of a connection from `origin`.
-fn machine_at(snapshot: &Snapshot, origin: &Origin) -> Option<Mac> {
+/// Who comes from `origin` and may ask, with the machine that the kernel sees behind the address.
+fn comer_at(snapshot: &Snapshot, origin: &Origin) -> Comer {
     let seen = snapshot.devices.mac_of(origin);
-    seen.filter(|(_, witness)| origin.via == Via::Nothing && *witness == Witness::Kernel)
-        .map(|(mac, _)| mac)
+    let seen = seen
+        .filter(|(_, witness)| origin.via == Via::Nothing && *witness == Witness::Kernel)
+        .map(|(mac, _)| mac);
+    Comer::Known {
+        client: client_at(snapshot, origin),
+        mac: seen,
+    }
 }
 
 /// The kernel's number of the interface by which a connection between `ours` and `client` goes: that

@@ -21,7 +21,7 @@ use tracing::debug;
 use super::encrypted::{Hall, MayShow, known, may_stay, patience, shown_by_name};
 use super::https::Visit;
 use super::places::{Bounds, Place};
-use super::{client_at, doq, http3, interface_between};
+use super::{comer_at, doq, http3, interface_between};
 use crate::config::Limits;
 use crate::device::Origin;
 use crate::journal::Transport;
@@ -72,8 +72,8 @@ pub(super) async fn serve(
         let is_calm = is_home && {
             snapshot.devices.catch_up();
             // Somebody at home may write a sibling's address, and must not take all the sibling has.
-            let client = client_at(&snapshot, &origin);
-            hall.places.is_half_free_of(client, bounds)
+            hall.places
+                .is_half_free_of(comer_at(&snapshot, &origin), bounds)
         };
         drop(snapshot);
         if !is_calm && !is_validated {

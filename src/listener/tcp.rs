@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::Resolver;
-use super::places::{Bounds, Places};
+use super::places::{Bounds, Comer, Places};
 use super::proxy::Header;
 use super::stream::{Patience, Talk};
 use crate::device::{Origin, Via};
@@ -106,10 +106,9 @@ impl Newcomer {
         let for_many = Bounds {
             all: limits.tcp_connections,
             each: limits.tcp_connections,
-            strangers_yield: false,
         };
         let client = Client::Address(self.origin.client);
-        let Some(place) = self.places.take(client, None, for_many) else {
+        let Some(place) = self.places.take(Comer::alone(client), for_many) else {
             debug!(?client, "too many connections");
             return;
         };
@@ -173,11 +172,9 @@ impl Newcomer {
             return;
         }
         let limits = &snapshot.config.limits;
-        let client = super::client_at(&snapshot, &origin);
-        let bounds = Bounds::tcp(limits);
-        let mac = super::machine_at(&snapshot, &origin);
-        let Some(place) = self.places.take(client, mac, bounds) else {
-            debug!(?client, "too many connections");
+        let who = super::comer_at(&snapshot, &origin);
+        let Some(place) = self.places.take(who, Bounds::tcp(limits)) else {
+            debug!(?who, "too many connections");
             return;
         };
         let talk = Talk {
@@ -192,7 +189,7 @@ impl Newcomer {
         };
         tokio::spawn(async move {
             if let Err(error) = talk.run(self.stream, self.unread).await {
-                debug!(?client, %error, "a connection ended");
+                debug!(?who, %error, "a connection ended");
             }
         });
     }
