@@ -30,7 +30,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use tracing::{debug, warn};
 
 use super::http::Pages;
-use super::places::{Bounds, Comer, Place, Places};
+use super::places::{Bounds, Place, Places};
 use super::strangers::Strangers;
 use super::stream::{Patience, Talk};
 use super::tcp::{self, ACCEPT_PAUSE};
@@ -228,10 +228,7 @@ impl Hall {
                     debug!(client = %origin.client, "too many connections");
                     return None;
                 }
-                let who = Comer::Stranger {
-                    client: self.strangers.client_at(origin.client),
-                    familiarity: 0,
-                };
+                let who = self.strangers.comer_at(origin.client);
                 (&self.outside, who, bounds.outside())
             }
         };

@@ -12,6 +12,7 @@ mod crowd;
 #[cfg(feature = "quic")]
 mod doq;
 pub mod encrypted;
+mod familiar;
 mod http;
 #[cfg(feature = "quic")]
 mod http3;
@@ -26,6 +27,7 @@ mod stream;
 pub mod tcp;
 pub mod udp;
 mod waiting;
+mod widths;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -7,8 +7,11 @@
 //!
 //! Strangers from outside have as many addresses as they like, and one of them is many clients. So there
 //! it is not the client that gives up its oldest for the next, but, at each width of a network from a
-//! provider's down ([`WIDTHS`]), that network which holds most: with a hundred sites somebody at one
-//! provider displaces himself, and a phone at another has the time it needs to say who it is.
+//! provider's down ([`super::widths`]), that network which holds most: with a hundred sites somebody at one
+//! provider displaces himself, and a phone at another has the time it needs to say who it is. Somebody at
+//! many providers would still be many; so those from networks where a device of ours was seen are not of
+//! one crowd with those from elsewhere ([`super::familiar`]), and of those too the one that holds most
+//! gives up.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,8 +19,8 @@ use hyper::body::Bytes;
 use tokio::sync::Notify;
 
 use super::crowd::{Crowd, Label, Seat};
-use super::strangers::{WIDTHS, network};
 use super::waiting::{Party, Waiting, room};
+use super::widths::networks;
 use crate::config::Limits;
 use crate::limit::Client;
 use crate::mac::Mac;
@@ -84,7 +87,7 @@ impl Comer {
             } => {
                 let mut path = vec![Label::Strangers, Label::Familiar(familiarity)];
                 if let Client::Address(address) = client {
-                    let nets = WIDTHS.map(|width| network(address, width));
+                    let nets = networks(address);
                     path.extend(nets.map(|net| Label::Party(Client::Address(net))));
                 }
                 path.push(Label::Party(client));
@@ -416,7 +419,7 @@ mod tests {
         let bounds = bounds(16, 8);
         let from = |address: &str| {
             let address: IpAddr = address.parse().unwrap();
-            Client::Address(network(address, WIDTHS[WIDTHS.len() - 1]))
+            Client::Address(crate::listener::widths::narrowest(address))
         };
         // Two sites at two providers, a household at one of them, and a network of IPv4.
         let few = |number: usize| {
@@ -447,6 +450,39 @@ mod tests {
             assert!(!is_told(&phone), "{phone:?}");
             assert_eq!(places.taken().count(), 16);
         }
+    }
+
+    /// Strangers at as many providers as there are places once displaced a phone at any other.
+    #[test]
+    fn outside_those_at_many_providers_displace_nobody_from_a_network_that_is_known() {
+        let bounds = bounds(16, 8);
+        let places = Arc::new(Places::default());
+        let take = |client, familiarity| {
+            let who = Comer::Stranger {
+                client: Client::Address(client),
+                familiarity,
+            };
+            places.take(who, bounds).unwrap()
+        };
+        let from = |provider: u8, number: u8| IpAddr::from([provider, 1, number, 0]);
+        let crowd = |provider| (0..255).map(move |number| from(provider + number % 64, number));
+        // Each better known than the next, and at the end one nobody knows.
+        let mut held: Vec<Place> = crowd(20).map(|it| take(it, 0)).collect();
+        let phone = take(from(10, 1), 1);
+        held.extend(crowd(20).map(|it| take(it, 0)));
+        assert!(!is_told(&phone));
+        // Not even where they are at a provider that is known too.
+        let school = take(from(10, 2), 2);
+        held.extend(crowd(10).map(|it| take(it, 1)));
+        held.extend(crowd(20).map(|it| take(it, 0)));
+        assert!(!is_told(&school));
+        assert_eq!(places.taken().count(), 16);
+        // And those that are known leave others their part.
+        drop(held);
+        let mut held: Vec<Place> = crowd(20).map(|it| take(it, 1)).collect();
+        let newcomer = take(from(99, 1), 0);
+        held.extend(crowd(20).map(|it| take(it, 1)));
+        assert!(!is_told(&newcomer));
     }
 
     #[test]
