@@ -31,6 +31,7 @@ use tracing::{debug, warn};
 
 use super::http::Pages;
 use super::places::{Bounds, Place, Places};
+use super::residents::Residents;
 use super::strangers::Strangers;
 use super::stream::{Patience, Talk};
 use super::tcp::{self, ACCEPT_PAUSE};
@@ -40,7 +41,7 @@ use crate::clock::Clock;
 use crate::config::{self, Limits};
 use crate::device::{ForeignId, IdKind, Origin};
 use crate::journal::Transport;
-use crate::limit::Client;
+use crate::limit::{Client, Whereabouts};
 use crate::snapshot::Snapshot;
 
 /// Octets that TLS keeps of a connection until they can be written: one record (RFC 8446 section 5.1).
@@ -124,6 +125,8 @@ pub(super) struct Hall {
     certificates: Arc<Certificates>,
     /// What handshakes cost whoever comes from outside.
     pub(super) strangers: Arc<Strangers>,
+    /// What they cost who is at home.
+    residents: Residents,
 }
 
 /// Serves at `doors` until the task is dropped. Each newcomer sees the one of `certificates` that is in
@@ -144,6 +147,7 @@ pub async fn serve(
         pages,
         certificates,
         strangers: Arc::new(Strangers::new(Clock::system())),
+        residents: Residents::new(Clock::system()),
     });
     let challenge = Arc::new(hall.tls(&[CHALLENGE], false, Shown::AtHome)?);
     let mut serving = tokio::task::JoinSet::new();
@@ -242,13 +246,29 @@ impl Hall {
 
 impl Hall {
     /// Whether a handshake is worth its price for who comes from `origin` with what he has shown; who
-    /// pays for it is seen here. At home it always is.
+    /// pays for it is seen here.
     pub(super) fn may_shake_hands(&self, snapshot: &Snapshot, origin: &Origin) -> bool {
         if snapshot.serves(origin.client) {
-            return true;
+            return self.may_shake_hands_at_home(snapshot, origin, Whereabouts::Shown);
         }
         let device = known(snapshot, origin);
         let may = self.strangers.may_shake_hands(origin.client, device);
+        if !may {
+            debug!(client = %origin.client, "too many handshakes");
+        }
+        may
+    }
+
+    /// The same for who is at home, or says so.
+    pub(super) fn may_shake_hands_at_home(
+        &self,
+        snapshot: &Snapshot,
+        origin: &Origin,
+        whereabouts: Whereabouts,
+    ) -> bool {
+        let machine = comer_at(snapshot, origin).machine();
+        let most = snapshot.config.limits.encrypted_per_client;
+        let may = (self.residents).may_shake_hands(machine, whereabouts, most);
         if !may {
             debug!(client = %origin.client, "too many handshakes");
         }
@@ -423,9 +443,12 @@ impl Caller {
                 // The path may still tell.
                 _ => is_home || snapshot.devices.has_ids(),
             };
-            if !is_welcome || !hall.may_shake_hands(&snapshot, &origin) {
+            if !is_welcome {
                 // A stranger does not get the work of a handshake.
                 return Err(io::Error::other("nobody that is known, from outside"));
+            }
+            if !hall.may_shake_hands(&snapshot, &origin) {
+                return Err(io::Error::other("too many handshakes"));
             }
             let config = match is_home {
                 true => tls.own,

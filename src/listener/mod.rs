@@ -22,6 +22,7 @@ mod places;
 pub mod proxy;
 #[cfg(feature = "quic")]
 mod quic;
+mod residents;
 mod strangers;
 mod stream;
 pub mod tcp;

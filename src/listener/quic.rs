@@ -25,6 +25,7 @@ use super::{comer_at, doq, http3, interface_between};
 use crate::config::Limits;
 use crate::device::Origin;
 use crate::journal::Transport;
+use crate::limit::Whereabouts;
 
 /// Datagrams of connections that were not looked at yet, and octets of those.
 const MAX_INCOMING: usize = 256;
@@ -75,9 +76,19 @@ pub(super) async fn serve(
             hall.places
                 .is_half_free_of(comer_at(&snapshot, &origin), bounds)
         };
+        let whereabouts = match is_validated {
+            true => Whereabouts::Shown,
+            false => Whereabouts::Claimed,
+        };
+        // Who comes from outside is asked when it is known which name he came for.
+        let may_try = (is_calm || is_validated)
+            && (!is_home || hall.may_shake_hands_at_home(&snapshot, &origin, whereabouts));
         drop(snapshot);
-        if !is_calm && !is_validated {
-            ask_again(incoming);
+        if !may_try {
+            match is_validated {
+                true => incoming.refuse(),
+                false => ask_again(incoming),
+            }
             continue;
         }
         let Some(place) = hall.admit(&origin, MayShow::Id) else {
