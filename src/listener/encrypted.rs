@@ -30,6 +30,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use tracing::{debug, warn};
 
 use super::http::Pages;
+use super::interfaces::Interfaces;
 use super::places::{Bounds, Place, Places};
 use super::residents::Residents;
 use super::strangers::Strangers;
@@ -127,6 +128,7 @@ pub(super) struct Hall {
     pub(super) strangers: Arc<Strangers>,
     /// What they cost who is at home.
     residents: Residents,
+    pub(super) interfaces: Interfaces,
 }
 
 /// Serves at `doors` until the task is dropped. Each newcomer sees the one of `certificates` that is in
@@ -148,6 +150,7 @@ pub async fn serve(
         certificates,
         strangers: Arc::new(Strangers::new(Clock::system())),
         residents: Residents::new(Clock::system()),
+        interfaces: Interfaces::new(Clock::system()),
     });
     let challenge = Arc::new(hall.tls(&[CHALLENGE], false, Shown::AtHome)?);
     let mut serving = tokio::task::JoinSet::new();
@@ -378,7 +381,11 @@ async fn take_connections(
             }
         };
         let client = peer.ip().to_canonical();
-        let origin = Origin::new(client, tcp::interface_of(&stream, &peer), u16::MAX);
+        let origin = Origin::new(
+            client,
+            tcp::interface_of(&stream, &peer, &hall.interfaces),
+            u16::MAX,
+        );
         let Some(place) = hall.admit(&origin, MayShow::IdOrChallenge) else {
             continue;
         };

@@ -18,6 +18,7 @@ mod http;
 mod http3;
 mod https;
 mod idle;
+mod interfaces;
 mod places;
 pub mod proxy;
 #[cfg(feature = "quic")]
@@ -31,7 +32,7 @@ mod waiting;
 mod widths;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -165,38 +166,4 @@ fn comer_at(snapshot: &Snapshot, origin: &Origin) -> Comer {
         client: client_at(snapshot, origin),
         mac: seen,
     }
-}
-
-/// The kernel's number of the interface by which a connection between `ours` and `client` goes: that
-/// on whose link the client's address lies, which is where our packets leave, whichever of our
-/// addresses it asked; for a client behind a router that which has our address; 0 if none has.
-fn interface_between(ours: IpAddr, client: IpAddr) -> u32 {
-    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else {
-        return 0;
-    };
-    let ip_of = |storage: &nix::sys::socket::SockaddrStorage| {
-        let v4 = storage.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-        v4.or_else(|| storage.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
-    };
-    let mut on_link: Option<(u8, String)> = None;
-    let mut of_ours = None;
-    for interface in interfaces {
-        let Some(address) = interface.address.as_ref().and_then(ip_of) else {
-            continue;
-        };
-        let mask = interface.netmask.as_ref().and_then(ip_of);
-        let net = mask.and_then(|mask| ipnet::IpNet::with_netmask(address, mask).ok());
-        if address == ours {
-            of_ours.get_or_insert_with(|| interface.interface_name.clone());
-        }
-        // Of several the longest prefix counts, as for the kernel.
-        if let Some(net) = net.filter(|net| net.contains(&client))
-            && on_link.as_ref().is_none_or(|it| it.0 < net.prefix_len())
-        {
-            on_link = Some((net.prefix_len(), interface.interface_name));
-        }
-    }
-    let name = on_link.map(|it| it.1).or(of_ours);
-    name.and_then(|name| nix::net::if_::if_nametoindex(name.as_str()).ok())
-        .unwrap_or(0)
 }

@@ -21,7 +21,7 @@ use tracing::debug;
 use super::encrypted::{Hall, MayShow, known, may_stay, patience, shown_by_name};
 use super::https::Visit;
 use super::places::{Bounds, Place};
-use super::{comer_at, doq, http3, interface_between};
+use super::{comer_at, doq, http3};
 use crate::config::Limits;
 use crate::device::Origin;
 use crate::journal::Transport;
@@ -69,7 +69,7 @@ pub(super) async fn serve(
             continue;
         }
         let ours = incoming.local_ip().map_or(ours, |ip| ip.to_canonical());
-        let origin = Origin::new(client, interface_between(ours, client), u16::MAX);
+        let origin = Origin::new(client, hall.interfaces.between(ours, client), u16::MAX);
         let is_calm = is_home && {
             snapshot.devices.catch_up();
             // Somebody at home may write a sibling's address, and must not take all the sibling has.

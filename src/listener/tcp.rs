@@ -14,9 +14,11 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::Resolver;
+use super::interfaces::Interfaces;
 use super::places::{Bounds, Comer, Places};
 use super::proxy::Header;
 use super::stream::{Patience, Talk};
+use crate::clock::Clock;
 use crate::device::{Origin, Via};
 use crate::journal::Transport;
 use crate::limit::Client;
@@ -59,6 +61,7 @@ pub async fn serve(
     places: Arc<Places>,
 ) -> io::Result<()> {
     let socket = TcpListener::from_std(socket)?;
+    let interfaces = Interfaces::new(Clock::system());
     loop {
         let (stream, peer) = match socket.accept().await {
             Ok(accepted) => accepted,
@@ -70,7 +73,7 @@ pub async fn serve(
         };
         let client = peer.ip().to_canonical();
         let newcomer = Newcomer {
-            origin: Origin::new(client, interface_of(&stream, &peer), listener),
+            origin: Origin::new(client, interface_of(&stream, &peer, &interfaces), listener),
             stream,
             resolver: Arc::clone(&resolver),
             places: Arc::clone(&places),
@@ -205,11 +208,12 @@ fn warn_rarely(origin: &Origin, error: &io::Error) {
     }
 }
 
-pub(super) fn interface_of(stream: &TcpStream, peer: &SocketAddr) -> u32 {
+/// The number of the interface by which `peer` came.
+pub(super) fn interface_of(stream: &TcpStream, peer: &SocketAddr, interfaces: &Interfaces) -> u32 {
     match peer {
         SocketAddr::V6(v6) if v6.scope_id() != 0 => v6.scope_id(),
         _ => stream.local_addr().map_or(0, |ours| {
-            super::interface_between(ours.ip().to_canonical(), peer.ip().to_canonical())
+            interfaces.between(ours.ip().to_canonical(), peer.ip().to_canonical())
         }),
     }
 }
