@@ -217,7 +217,7 @@ impl Hall {
 
     /// Takes a place for who comes from `origin`, if anybody may come from there: whom we serve, and
     /// who may yet show what makes him welcome.
-    pub(super) fn admit(&self, origin: &Origin, may_show: MayShow) -> Option<Place> {
+    pub(super) fn admit(&self, origin: &Origin, may_show: MayShow) -> Option<Arc<Place>> {
         let snapshot = self.resolver.snapshot();
         let is_served = snapshot.serves(origin.client);
         let is_awaited = may_show == MayShow::IdOrChallenge && self.certificates.is_challenged();
@@ -412,7 +412,7 @@ struct Caller {
     stream: TcpStream,
     origin: Origin,
     transport: Transport,
-    place: Place,
+    place: Arc<Place>,
     hall: Arc<Hall>,
     tls: Sides,
 }
@@ -497,7 +497,7 @@ impl Caller {
             transport,
             patience,
             resolver,
-            place: Arc::new(place),
+            place,
         };
         // The task is as large as the largest thing it ever holds.
         Box::pin(talk.run(stream, Vec::new())).await

@@ -155,7 +155,7 @@ impl Places {
     /// Takes a place for `who` comes. When all are taken, whoever has most gives up his oldest, if he has
     /// more than the newcomer would have, or, outside, is a stranger like him: what is new may yet show
     /// who it is.
-    pub(super) fn take(self: &Arc<Self>, who: Comer, bounds: Bounds) -> Option<Place> {
+    pub(super) fn take(self: &Arc<Self>, who: Comer, bounds: Bounds) -> Option<Arc<Place>> {
         let path = who.path();
         let is_stranger = matches!(who, Comer::Stranger { .. });
         let mut taken = self.taken();
@@ -174,12 +174,13 @@ impl Places {
         let give_up = Arc::default();
         let seat = taken.add(&path, Arc::clone(&give_up));
         drop(taken);
-        Some(Place {
+        // What passes a place on is small by that.
+        Some(Arc::new(Place {
             places: Arc::clone(self),
             bounds,
             holder: Mutex::new(Holder { who, seat }),
             give_up,
-        })
+        }))
     }
 
     /// Whether half of all places are free.
@@ -407,7 +408,7 @@ mod tests {
         assert_eq!(held.each_ref().map(is_told), [true, false, false]);
     }
 
-    fn is_told(place: &Place) -> bool {
+    fn is_told(place: &Arc<Place>) -> bool {
         use std::task::{Context, Poll, Waker};
         let notified = std::pin::pin!(place.give_up.notified());
         notified.poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
@@ -439,7 +440,7 @@ mod tests {
             "198.51.100.1",
         ] {
             let places = Arc::new(Places::default());
-            let mut crowd: Vec<Place> = (0..100)
+            let mut crowd: Vec<Arc<Place>> = (0..100)
                 .map(|number| places.take(stranger(few(number)), bounds).unwrap())
                 .collect();
             assert_eq!(places.taken().count(), 16);
@@ -467,7 +468,7 @@ mod tests {
         let from = |provider: u8, number: u8| IpAddr::from([provider, 1, number, 0]);
         let crowd = |provider| (0..255).map(move |number| from(provider + number % 64, number));
         // Each better known than the next, and at the end one nobody knows.
-        let mut held: Vec<Place> = crowd(20).map(|it| take(it, 0)).collect();
+        let mut held: Vec<Arc<Place>> = crowd(20).map(|it| take(it, 0)).collect();
         let phone = take(from(10, 1), 1);
         held.extend(crowd(20).map(|it| take(it, 0)));
         assert!(!is_told(&phone));
@@ -479,7 +480,7 @@ mod tests {
         assert_eq!(places.taken().count(), 16);
         // And those that are known leave others their part.
         drop(held);
-        let mut held: Vec<Place> = crowd(20).map(|it| take(it, 1)).collect();
+        let mut held: Vec<Arc<Place>> = crowd(20).map(|it| take(it, 1)).collect();
         let newcomer = take(from(99, 1), 0);
         held.extend(crowd(20).map(|it| take(it, 1)));
         assert!(!is_told(&newcomer));

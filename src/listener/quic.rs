@@ -172,7 +172,7 @@ async fn attend(
     connecting: Result<Connecting, ConnectionError>,
     mut origin: Origin,
     transport: Transport,
-    place: Place,
+    place: Arc<Place>,
     hall: &Hall,
 ) -> io::Result<()> {
     let limits = hall.resolver.snapshot().config.limits.clone();

@@ -188,7 +188,7 @@ impl Newcomer {
                 idle: limits.tcp_idle,
             },
             resolver: self.resolver,
-            place: Arc::new(place),
+            place,
         };
         tokio::spawn(async move {
             if let Err(error) = talk.run(self.stream, self.unread).await {
