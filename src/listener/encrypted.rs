@@ -29,6 +29,8 @@ use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 use tracing::{debug, warn};
 
+pub use super::doors::Closed;
+use super::doors::keep_open;
 use super::http::Pages;
 use super::interfaces::Interfaces;
 use super::places::{Bounds, Place, Places};
@@ -131,16 +133,18 @@ pub(super) struct Hall {
     pub(super) interfaces: Interfaces,
 }
 
-/// Serves at `doors` until the task is dropped. Each newcomer sees the one of `certificates` that is in
-/// force at that moment; over HTTPS there are `pages` beside DNS.
+/// Serves at `doors` until the task is dropped; those that cannot be for a while are in `closed`. Each newcomer
+/// sees the one of `certificates` that is in force at that moment; over HTTPS there are `pages` beside
+/// DNS.
 ///
 /// # Errors
-/// When TLS or a socket cannot be used at all.
+/// When TLS cannot be used at all.
 pub async fn serve(
     doors: Vec<Door>,
     certificates: Arc<Certificates>,
     pages: Arc<dyn Pages>,
     resolver: Arc<Resolver>,
+    closed: Arc<Closed>,
 ) -> io::Result<()> {
     let hall = Arc::new(Hall {
         resolver,
@@ -155,7 +159,8 @@ pub async fn serve(
     let challenge = Arc::new(hall.tls(&[CHALLENGE], false, Shown::AtHome)?);
     let mut serving = tokio::task::JoinSet::new();
     for door in doors {
-        let hall = Arc::clone(&hall);
+        let (hall, closed) = (Arc::clone(&hall), Arc::clone(&closed));
+        let place = format!("{} at {}", door.transport.label(), door.address);
         match (door.socket, door.transport) {
             (Socket::Tcp(socket), transport) => {
                 let alpn: &[&[u8]] = match transport {
@@ -167,7 +172,15 @@ pub async fn serve(
                     outside: Arc::new(hall.tls(alpn, false, Shown::Outside)?),
                     challenge: Arc::clone(&challenge),
                 };
-                serving.spawn(take_connections(socket, transport, tls, hall));
+                let open = move || {
+                    take_connections(
+                        socket.try_clone(),
+                        transport,
+                        tls.clone(),
+                        Arc::clone(&hall),
+                    )
+                };
+                serving.spawn(async move { keep_open(place, &closed, open).await });
             }
             #[cfg(feature = "quic")]
             (Socket::Udp(socket), transport) => {
@@ -178,19 +191,22 @@ pub async fn serve(
                 let at_home = hall.tls(&[alpn], true, Shown::AtHome)?;
                 let outside = hall.tls(&[alpn], true, Shown::Outside)?;
                 let tls = [at_home, outside];
-                serving.spawn(super::quic::serve(socket, transport, tls, hall));
+                let open = move || {
+                    super::quic::serve(
+                        socket.try_clone(),
+                        transport,
+                        tls.clone(),
+                        Arc::clone(&hall),
+                    )
+                };
+                serving.spawn(async move { keep_open(place, &closed, open).await });
             }
             #[cfg(not(feature = "quic"))]
             (Socket::Udp(_), _) => {}
         }
     }
-    while let Some(ended) = serving.join_next().await {
-        match ended {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(%error, "one way of encrypted DNS is closed"),
-            Err(error) => warn!(%error, "one way of encrypted DNS broke"),
-        }
-    }
+    // None ends by itself.
+    serving.join_all().await;
     Ok(())
 }
 
@@ -365,12 +381,12 @@ pub(super) fn may_stay(snapshot: &Snapshot, client: IpAddr, id: Option<ForeignId
 }
 
 async fn take_connections(
-    socket: std::net::TcpListener,
+    socket: io::Result<std::net::TcpListener>,
     transport: Transport,
     tls: Sides,
     hall: Arc<Hall>,
 ) -> io::Result<()> {
-    let socket = TcpListener::from_std(socket)?;
+    let socket = TcpListener::from_std(socket?)?;
     loop {
         let (stream, peer) = match socket.accept().await {
             Ok(accepted) => accepted,

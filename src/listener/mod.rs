@@ -9,6 +9,7 @@
 #[cfg(feature = "quic")]
 mod bounded;
 mod crowd;
+mod doors;
 #[cfg(feature = "quic")]
 mod doq;
 pub mod encrypted;

@@ -42,13 +42,14 @@ const SEND_WINDOW: u64 = 16 << 10;
 /// Serves `transport` at `socket` until the task is dropped.
 ///
 /// # Errors
-/// When the socket cannot be used at all.
+/// When the socket cannot be used, or not any more.
 pub(super) async fn serve(
-    socket: std::net::UdpSocket,
+    socket: io::Result<std::net::UdpSocket>,
     transport: Transport,
     tls: [ServerConfig; 2],
     hall: Arc<Hall>,
 ) -> io::Result<()> {
+    let socket = socket?;
     let ours = socket.local_addr()?.ip().to_canonical();
     let [config, outside] = tls;
     let config = server_config(config, transport, &hall)?;
