@@ -337,6 +337,13 @@ mod tests {
         strangers.introduce(at(3), PHONE);
         // What it had as an address is over, where it was is not.
         time.advance(Duration::from_hours(48));
+        let familiarity = |address| match strangers.comer_at(address) {
+            Comer::Stranger { familiarity, .. } => familiarity,
+            Comer::Known { .. } => panic!("nobody is known"),
+        };
+        assert_eq!(familiarity(at(77)), 4);
+        assert_eq!(familiarity([192, 0, 77, 77].into()), 1);
+        assert_eq!(familiarity([192, 1, 2, 77].into()), 0);
         for second in 0..60_u8 {
             let from = |provider: u8, site: u8| IpAddr::from([20 + provider, 1, 16 * site, second]);
             for site in 0..16 {
