@@ -285,6 +285,10 @@ impl Hall {
         origin: &Origin,
         whereabouts: Whereabouts,
     ) -> bool {
+        // A forwarder speaks for many, and some open a connection for each question.
+        if whereabouts == Whereabouts::Shown && snapshot.devices.forwarder(origin).is_some() {
+            return true;
+        }
         let machine = comer_at(snapshot, origin).machine();
         let most = snapshot.config.limits.encrypted_per_client;
         let may = (self.residents).may_shake_hands(machine, whereabouts, most);
