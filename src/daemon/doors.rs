@@ -16,7 +16,7 @@ use crate::config::{self, Config};
 use crate::control::api;
 use crate::journal::Transport;
 use crate::listener::Pages;
-use crate::listener::encrypted::{self, Door};
+use crate::listener::encrypted::{self, Closed, Door};
 
 /// Sockets that are bound, before there is a certificate for them.
 pub(super) struct Bound(Vec<Door>);
@@ -25,6 +25,7 @@ pub(super) struct Bound(Vec<Door>);
 pub(super) struct Doors {
     doors: Vec<Door>,
     certificates: Arc<Certificates>,
+    closed: Arc<Closed>,
 }
 
 impl Doors {
@@ -40,6 +41,11 @@ impl Doors {
             transport: door.transport.label().to_owned(),
             name: None,
         })
+    }
+
+    /// Those that are closed at the moment, as they come and go.
+    pub(super) fn closed(&self) -> Arc<Closed> {
+        Arc::clone(&self.closed)
     }
 
     /// Starts the thread; gives it with its pulse.
@@ -66,6 +72,7 @@ impl Doors {
             self.certificates,
             Arc::clone(&daemon) as Arc<dyn Pages>,
             Arc::clone(&daemon.resolver),
+            self.closed,
         ));
         let mut beat = tokio::time::interval(Duration::from_secs(1));
         let mut stopped = std::pin::pin!(wait_for(stopped));
@@ -93,6 +100,7 @@ impl Bound {
         (!self.0.is_empty()).then(|| Doors {
             doors: self.0,
             certificates: Arc::clone(certificates),
+            closed: Arc::default(),
         })
     }
 

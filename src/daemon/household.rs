@@ -23,6 +23,7 @@ use crate::evidence::leases::{LeaseFile, Leases};
 use crate::evidence::{Condition, State};
 use crate::files::Files;
 use crate::journal::{Journal, LogFilter, LogPage, Top};
+use crate::listener::encrypted::Closed;
 use crate::lists::Index;
 use crate::logging::Logging;
 use crate::name::NameBuf;
@@ -42,6 +43,8 @@ pub struct Daemon {
     pub(super) clock: Clock,
     pub(super) started: Moment,
     pub(super) listeners: Vec<api::Listener>,
+    /// Doors of encrypted DNS that are closed for a while.
+    pub(super) closed: Option<Arc<Closed>>,
     pub(super) workers: usize,
     pub(super) logging: Logging,
     /// What the household said for a while, and what is used of its quotas.
@@ -194,6 +197,7 @@ impl Daemon {
         warnings.extend(self.families.clock_doubt());
         warnings.extend(snapshot.upstream.network().map(|it| it.advice()));
         warnings.extend(self.certificate_warning());
+        warnings.extend(self.closed.iter().flat_map(|it| it.warnings()));
         let refused = &self.resolver.refused().last_foreign;
         if let Some(client) = *refused.lock().unwrap_or_else(PoisonError::into_inner) {
             warnings.push(format!(

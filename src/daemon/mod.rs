@@ -257,6 +257,7 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         journal,
         started: clock.now(),
         clock,
+        closed: doors.as_ref().map(doors::Doors::closed),
         listeners: {
             let mut texts = listener_texts(&bound, &snapshot.config.server.listen);
             texts.extend(doors.iter().flat_map(doors::Doors::texts));

@@ -29,18 +29,22 @@ use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 use tracing::{debug, warn};
 
+pub use super::doors::Closed;
+use super::doors::keep_open;
 use super::http::Pages;
+use super::interfaces::Interfaces;
 use super::places::{Bounds, Place, Places};
+use super::residents::Residents;
 use super::strangers::Strangers;
 use super::stream::{Patience, Talk};
 use super::tcp::{self, ACCEPT_PAUSE};
-use super::{BindError, Resolver, client_at, https, machine_at};
+use super::{BindError, Resolver, client_at, comer_at, https};
 use crate::certificate::{CHALLENGE, Certificates, Outside};
 use crate::clock::Clock;
 use crate::config::{self, Limits};
 use crate::device::{ForeignId, IdKind, Origin};
 use crate::journal::Transport;
-use crate::limit::Client;
+use crate::limit::{Client, Whereabouts};
 use crate::snapshot::Snapshot;
 
 /// Octets that TLS keeps of a connection until they can be written: one record (RFC 8446 section 5.1).
@@ -124,18 +128,23 @@ pub(super) struct Hall {
     certificates: Arc<Certificates>,
     /// What handshakes cost whoever comes from outside.
     pub(super) strangers: Arc<Strangers>,
+    /// What they cost who is at home.
+    residents: Residents,
+    pub(super) interfaces: Interfaces,
 }
 
-/// Serves at `doors` until the task is dropped. Each newcomer sees the one of `certificates` that is in
-/// force at that moment; over HTTPS there are `pages` beside DNS.
+/// Serves at `doors` until the task is dropped; those that cannot be for a while are in `closed`. Each newcomer
+/// sees the one of `certificates` that is in force at that moment; over HTTPS there are `pages` beside
+/// DNS.
 ///
 /// # Errors
-/// When TLS or a socket cannot be used at all.
+/// When TLS cannot be used at all.
 pub async fn serve(
     doors: Vec<Door>,
     certificates: Arc<Certificates>,
     pages: Arc<dyn Pages>,
     resolver: Arc<Resolver>,
+    closed: Arc<Closed>,
 ) -> io::Result<()> {
     let hall = Arc::new(Hall {
         resolver,
@@ -144,11 +153,14 @@ pub async fn serve(
         pages,
         certificates,
         strangers: Arc::new(Strangers::new(Clock::system())),
+        residents: Residents::new(Clock::system()),
+        interfaces: Interfaces::new(Clock::system()),
     });
     let challenge = Arc::new(hall.tls(&[CHALLENGE], false, Shown::AtHome)?);
     let mut serving = tokio::task::JoinSet::new();
     for door in doors {
-        let hall = Arc::clone(&hall);
+        let (hall, closed) = (Arc::clone(&hall), Arc::clone(&closed));
+        let place = format!("{} at {}", door.transport.label(), door.address);
         match (door.socket, door.transport) {
             (Socket::Tcp(socket), transport) => {
                 let alpn: &[&[u8]] = match transport {
@@ -160,7 +172,15 @@ pub async fn serve(
                     outside: Arc::new(hall.tls(alpn, false, Shown::Outside)?),
                     challenge: Arc::clone(&challenge),
                 };
-                serving.spawn(take_connections(socket, transport, tls, hall));
+                let open = move || {
+                    take_connections(
+                        socket.try_clone(),
+                        transport,
+                        tls.clone(),
+                        Arc::clone(&hall),
+                    )
+                };
+                serving.spawn(async move { keep_open(place, &closed, open).await });
             }
             #[cfg(feature = "quic")]
             (Socket::Udp(socket), transport) => {
@@ -171,19 +191,22 @@ pub async fn serve(
                 let at_home = hall.tls(&[alpn], true, Shown::AtHome)?;
                 let outside = hall.tls(&[alpn], true, Shown::Outside)?;
                 let tls = [at_home, outside];
-                serving.spawn(super::quic::serve(socket, transport, tls, hall));
+                let open = move || {
+                    super::quic::serve(
+                        socket.try_clone(),
+                        transport,
+                        tls.clone(),
+                        Arc::clone(&hall),
+                    )
+                };
+                serving.spawn(async move { keep_open(place, &closed, open).await });
             }
             #[cfg(not(feature = "quic"))]
             (Socket::Udp(_), _) => {}
         }
     }
-    while let Some(ended) = serving.join_next().await {
-        match ended {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(%error, "one way of encrypted DNS is closed"),
-            Err(error) => warn!(%error, "one way of encrypted DNS broke"),
-        }
-    }
+    // None ends by itself.
+    serving.join_all().await;
     Ok(())
 }
 
@@ -210,7 +233,7 @@ impl Hall {
 
     /// Takes a place for who comes from `origin`, if anybody may come from there: whom we serve, and
     /// who may yet show what makes him welcome.
-    pub(super) fn admit(&self, origin: &Origin, may_show: MayShow) -> Option<Place> {
+    pub(super) fn admit(&self, origin: &Origin, may_show: MayShow) -> Option<Arc<Place>> {
         let snapshot = self.resolver.snapshot();
         let is_served = snapshot.serves(origin.client);
         let is_awaited = may_show == MayShow::IdOrChallenge && self.certificates.is_challenged();
@@ -220,21 +243,21 @@ impl Hall {
         }
         snapshot.devices.catch_up();
         let bounds = Bounds::encrypted(&snapshot.config.limits);
-        let (places, client, bounds) = match is_served {
-            true => (&self.places, client_at(&snapshot, origin), bounds),
+        let (places, who, bounds) = match is_served {
+            true => (&self.places, comer_at(&snapshot, origin), bounds),
             // Who it is will be known behind the handshake.
             false => {
                 if !self.strangers.may_come(origin.client) {
                     debug!(client = %origin.client, "too many connections");
                     return None;
                 }
-                let client = self.strangers.client_at(origin.client);
-                (&self.outside, client, bounds.outside())
+                let who = self.strangers.comer_at(origin.client);
+                (&self.outside, who, bounds.outside())
             }
         };
-        let place = places.take(client, machine_at(&snapshot, origin), bounds);
+        let place = places.take(who, bounds);
         if place.is_none() {
-            debug!(?client, "too many encrypted connections");
+            debug!(?who, "too many encrypted connections");
         }
         place
     }
@@ -242,13 +265,33 @@ impl Hall {
 
 impl Hall {
     /// Whether a handshake is worth its price for who comes from `origin` with what he has shown; who
-    /// pays for it is seen here. At home it always is.
+    /// pays for it is seen here.
     pub(super) fn may_shake_hands(&self, snapshot: &Snapshot, origin: &Origin) -> bool {
         if snapshot.serves(origin.client) {
-            return true;
+            return self.may_shake_hands_at_home(snapshot, origin, Whereabouts::Shown);
         }
         let device = known(snapshot, origin);
         let may = self.strangers.may_shake_hands(origin.client, device);
+        if !may {
+            debug!(client = %origin.client, "too many handshakes");
+        }
+        may
+    }
+
+    /// The same for who is at home, or says so.
+    pub(super) fn may_shake_hands_at_home(
+        &self,
+        snapshot: &Snapshot,
+        origin: &Origin,
+        whereabouts: Whereabouts,
+    ) -> bool {
+        // A forwarder speaks for many, and some open a connection for each question.
+        if whereabouts == Whereabouts::Shown && snapshot.devices.forwarder(origin).is_some() {
+            return true;
+        }
+        let machine = comer_at(snapshot, origin).machine();
+        let most = snapshot.config.limits.encrypted_per_client;
+        let may = (self.residents).may_shake_hands(machine, whereabouts, most);
         if !may {
             debug!(client = %origin.client, "too many handshakes");
         }
@@ -342,12 +385,12 @@ pub(super) fn may_stay(snapshot: &Snapshot, client: IpAddr, id: Option<ForeignId
 }
 
 async fn take_connections(
-    socket: std::net::TcpListener,
+    socket: io::Result<std::net::TcpListener>,
     transport: Transport,
     tls: Sides,
     hall: Arc<Hall>,
 ) -> io::Result<()> {
-    let socket = TcpListener::from_std(socket)?;
+    let socket = TcpListener::from_std(socket?)?;
     loop {
         let (stream, peer) = match socket.accept().await {
             Ok(accepted) => accepted,
@@ -358,7 +401,11 @@ async fn take_connections(
             }
         };
         let client = peer.ip().to_canonical();
-        let origin = Origin::new(client, tcp::interface_of(&stream, &peer), u16::MAX);
+        let origin = Origin::new(
+            client,
+            tcp::interface_of(&stream, &peer, &hall.interfaces),
+            u16::MAX,
+        );
         let Some(place) = hall.admit(&origin, MayShow::IdOrChallenge) else {
             continue;
         };
@@ -385,7 +432,7 @@ struct Caller {
     stream: TcpStream,
     origin: Origin,
     transport: Transport,
-    place: Place,
+    place: Arc<Place>,
     hall: Arc<Hall>,
     tls: Sides,
 }
@@ -423,9 +470,12 @@ impl Caller {
                 // The path may still tell.
                 _ => is_home || snapshot.devices.has_ids(),
             };
-            if !is_welcome || !hall.may_shake_hands(&snapshot, &origin) {
+            if !is_welcome {
                 // A stranger does not get the work of a handshake.
                 return Err(io::Error::other("nobody that is known, from outside"));
+            }
+            if !hall.may_shake_hands(&snapshot, &origin) {
+                return Err(io::Error::other("too many handshakes"));
             }
             let config = match is_home {
                 true => tls.own,
@@ -467,7 +517,7 @@ impl Caller {
             transport,
             patience,
             resolver,
-            place: Arc::new(place),
+            place,
         };
         // The task is as large as the largest thing it ever holds.
         Box::pin(talk.run(stream, Vec::new())).await

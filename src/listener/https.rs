@@ -54,7 +54,7 @@ pub(super) struct Visit {
     pub(super) patience: Patience,
     pub(super) pulse: Arc<Pulse>,
     /// Given back when nothing of the connection is left, answers on their way included.
-    pub(super) place: Place,
+    pub(super) place: Arc<Place>,
     strangers: Arc<Strangers>,
     /// Whether it is known whose connection it is, or does not matter.
     is_known: AtomicBool,
@@ -69,7 +69,7 @@ impl Visit {
         transport: Transport,
         hall: &Hall,
         limits: &Limits,
-        place: Place,
+        place: Arc<Place>,
     ) -> Arc<Self> {
         let patience = patience(limits);
         let is_home = hall.resolver.snapshot().serves(origin.client);

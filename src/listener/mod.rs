@@ -8,35 +8,42 @@
 
 #[cfg(feature = "quic")]
 mod bounded;
+mod crowd;
+mod doors;
 #[cfg(feature = "quic")]
 mod doq;
 pub mod encrypted;
+mod familiar;
 mod http;
 #[cfg(feature = "quic")]
 mod http3;
 mod https;
 mod idle;
+mod interfaces;
 mod places;
 pub mod proxy;
 #[cfg(feature = "quic")]
 mod quic;
+mod residents;
 mod strangers;
 mod stream;
 pub mod tcp;
 pub mod udp;
+mod waiting;
+mod widths;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use self::places::Comer;
 pub use self::places::Places;
 pub use http::Pages;
 
 use crate::config::Listen;
 use crate::device::{Origin, Via, Witness};
 use crate::limit::Client;
-use crate::mac::Mac;
 use crate::resolve::Resolver;
 use crate::snapshot::Snapshot;
 
@@ -150,43 +157,14 @@ fn client_at(snapshot: &Snapshot, origin: &Origin) -> Client {
     })
 }
 
-/// The machine that the kernel sees behind the address of a connection from `origin`.
-fn machine_at(snapshot: &Snapshot, origin: &Origin) -> Option<Mac> {
+/// Who comes from `origin` and may ask, with the machine that the kernel sees behind the address.
+fn comer_at(snapshot: &Snapshot, origin: &Origin) -> Comer {
     let seen = snapshot.devices.mac_of(origin);
-    seen.filter(|(_, witness)| origin.via == Via::Nothing && *witness == Witness::Kernel)
-        .map(|(mac, _)| mac)
-}
-
-/// The kernel's number of the interface by which a connection between `ours` and `client` goes: that
-/// on whose link the client's address lies, which is where our packets leave, whichever of our
-/// addresses it asked; for a client behind a router that which has our address; 0 if none has.
-fn interface_between(ours: IpAddr, client: IpAddr) -> u32 {
-    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else {
-        return 0;
-    };
-    let ip_of = |storage: &nix::sys::socket::SockaddrStorage| {
-        let v4 = storage.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-        v4.or_else(|| storage.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
-    };
-    let mut on_link: Option<(u8, String)> = None;
-    let mut of_ours = None;
-    for interface in interfaces {
-        let Some(address) = interface.address.as_ref().and_then(ip_of) else {
-            continue;
-        };
-        let mask = interface.netmask.as_ref().and_then(ip_of);
-        let net = mask.and_then(|mask| ipnet::IpNet::with_netmask(address, mask).ok());
-        if address == ours {
-            of_ours.get_or_insert_with(|| interface.interface_name.clone());
-        }
-        // Of several the longest prefix counts, as for the kernel.
-        if let Some(net) = net.filter(|net| net.contains(&client))
-            && on_link.as_ref().is_none_or(|it| it.0 < net.prefix_len())
-        {
-            on_link = Some((net.prefix_len(), interface.interface_name));
-        }
+    let seen = seen
+        .filter(|(_, witness)| origin.via == Via::Nothing && *witness == Witness::Kernel)
+        .map(|(mac, _)| mac);
+    Comer::Known {
+        client: client_at(snapshot, origin),
+        mac: seen,
     }
-    let name = on_link.map(|it| it.1).or(of_ours);
-    name.and_then(|name| nix::net::if_::if_nametoindex(name.as_str()).ok())
-        .unwrap_or(0)
 }

@@ -21,10 +21,11 @@ use tracing::debug;
 use super::encrypted::{Hall, MayShow, known, may_stay, patience, shown_by_name};
 use super::https::Visit;
 use super::places::{Bounds, Place};
-use super::{client_at, doq, http3, interface_between};
+use super::{comer_at, doq, http3};
 use crate::config::Limits;
 use crate::device::Origin;
 use crate::journal::Transport;
+use crate::limit::Whereabouts;
 
 /// Datagrams of connections that were not looked at yet, and octets of those.
 const MAX_INCOMING: usize = 256;
@@ -41,13 +42,14 @@ const SEND_WINDOW: u64 = 16 << 10;
 /// Serves `transport` at `socket` until the task is dropped.
 ///
 /// # Errors
-/// When the socket cannot be used at all.
+/// When the socket cannot be used, or not any more.
 pub(super) async fn serve(
-    socket: std::net::UdpSocket,
+    socket: io::Result<std::net::UdpSocket>,
     transport: Transport,
     tls: [ServerConfig; 2],
     hall: Arc<Hall>,
 ) -> io::Result<()> {
+    let socket = socket?;
     let ours = socket.local_addr()?.ip().to_canonical();
     let [config, outside] = tls;
     let config = server_config(config, transport, &hall)?;
@@ -68,16 +70,26 @@ pub(super) async fn serve(
             continue;
         }
         let ours = incoming.local_ip().map_or(ours, |ip| ip.to_canonical());
-        let origin = Origin::new(client, interface_between(ours, client), u16::MAX);
+        let origin = Origin::new(client, hall.interfaces.between(ours, client), u16::MAX);
         let is_calm = is_home && {
             snapshot.devices.catch_up();
             // Somebody at home may write a sibling's address, and must not take all the sibling has.
-            let client = client_at(&snapshot, &origin);
-            hall.places.is_half_free_of(client, bounds)
+            hall.places
+                .is_half_free_of(comer_at(&snapshot, &origin), bounds)
         };
+        let whereabouts = match is_validated {
+            true => Whereabouts::Shown,
+            false => Whereabouts::Claimed,
+        };
+        // Who comes from outside is asked when it is known which name he came for.
+        let may_try = (is_calm || is_validated)
+            && (!is_home || hall.may_shake_hands_at_home(&snapshot, &origin, whereabouts));
         drop(snapshot);
-        if !is_calm && !is_validated {
-            ask_again(incoming);
+        if !may_try {
+            match is_validated {
+                true => incoming.refuse(),
+                false => ask_again(incoming),
+            }
             continue;
         }
         let Some(place) = hall.admit(&origin, MayShow::Id) else {
@@ -161,7 +173,7 @@ async fn attend(
     connecting: Result<Connecting, ConnectionError>,
     mut origin: Origin,
     transport: Transport,
-    place: Place,
+    place: Arc<Place>,
     hall: &Hall,
 ) -> io::Result<()> {
     let limits = hall.resolver.snapshot().config.limits.clone();

@@ -7,24 +7,21 @@
 //! cannot use up what it needs to show it again. Only the others pay as strangers, and who has used up what
 //! is his own: first with all of their provider, then with fewer and fewer neighbours, and at last with all
 //! strangers there are. Addresses cost nobody anything, and somebody with a site of IPv6 has 65,536
-//! networks; so each width has a rate that leaves most of the next wider one's to others ([`WIDTHS`]).
+//! networks; so each width has a rate that leaves most of the next wider one's to others ([`WIDTHS`]). Whoever
+//! is at many providers uses up what there is for all strangers, but not for those from networks where a
+//! device was seen before, which have some for each width ([`Familiar`]).
 //!
 //! None of the rates is a setting. What grows with the number of a provider's customers, devices that
 //! are known, has a rate for each; and that of strangers bounds what nobody asked for.
 
-use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::familiar::{Familiar, GRADES};
+use super::places::Comer;
+use super::widths::{WIDTHS, narrowest, networks};
 use crate::clock::{Clock, Moment};
 use crate::limit::{Bucket, Client, Rate, RateLimiter, Whereabouts};
-
-/// Networks by how long their prefixes are, of IPv4 and of IPv6, the widest first: a part of a provider,
-/// a site, a household, and what one stranger can have all addresses of, 256 neighbours or the network of
-/// one link.
-pub(super) const WIDTHS: [(u8, u8); 4] = [(16, 32), (20, 48), (22, 56), (24, 64)];
 
 /// Handshakes of one device, or of one address where a device is known: a family's devices that are away
 /// need some a minute.
@@ -41,10 +38,8 @@ const ARRIVALS: [Rate; WIDTHS.len()] = [
 ];
 /// Handshakes of all strangers: a router's core can do some hundred a second.
 const TOGETHER: Rate = rate(20, 100);
-/// How long an address is known after a device has shown its id there.
-const MEMORY: Duration = Duration::from_hours(24);
-/// Addresses that are known.
-const MAX_KNOWN: usize = 1024;
+/// Those that all from networks which are known equally well have before that.
+const FAMILIAR: Rate = rate(5, 30);
 
 /// What handshakes from outside may cost.
 #[derive(Debug)]
@@ -54,33 +49,37 @@ pub(super) struct Strangers {
     handshakes: Purses,
     /// Their connections, before they have shown anything.
     arrivals: Purses,
-    /// All handshakes of those networks.
-    together: Mutex<Bucket>,
+    /// All handshakes of those networks, by how well they are known.
+    together: Mutex<[Bucket; GRADES]>,
     /// Devices, and addresses where one is known.
     known: RateLimiter,
-    /// Where a device showed its id, which one, and when it did so last.
-    addresses: Mutex<HashMap<IpAddr, (Client, Moment)>>,
+    /// Where a device showed its id.
+    familiar: Mutex<Familiar>,
 }
 
 impl Strangers {
     /// Those that have not come yet.
     pub(super) fn new(clock: Clock) -> Self {
-        let together = Mutex::new(Bucket::full(TOGETHER, clock.now()));
+        let now = clock.now();
+        let together = std::array::from_fn(|grade| Bucket::full(together(grade), now));
         Self {
             clock,
             handshakes: Purses::new(HANDSHAKES),
             arrivals: Purses::new(ARRIVALS),
-            together,
+            together: Mutex::new(together),
             known: RateLimiter::growing(),
-            addresses: Mutex::default(),
+            familiar: Mutex::default(),
         }
     }
 
-    /// Who is counted for a connection from `address` that has shown nothing yet.
-    pub(super) fn client_at(&self, address: IpAddr) -> Client {
-        match self.is_known(address) {
-            true => Client::Address(address),
-            false => Client::Address(network(address, WIDTHS[WIDTHS.len() - 1])),
+    /// Who comes from `address` and has shown nothing yet.
+    pub(super) fn comer_at(&self, address: IpAddr) -> Comer {
+        Comer::Stranger {
+            client: match self.is_known(address) {
+                true => Client::Address(address),
+                false => Client::Address(narrowest(address)),
+            },
+            familiarity: self.familiarity(address),
         }
     }
 
@@ -98,8 +97,11 @@ impl Strangers {
         if !self.handshakes.take(address, now) {
             return false;
         }
-        let mut together = self.together.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = together.take(TOGETHER, now);
+        let grade = usize::from(self.familiarity(address));
+        let mut purses = self.together();
+        // Who has used up what is for those from such networks is one of all strangers.
+        let mut grades = [grade, 0].into_iter();
+        let may = grades.any(|grade| purses[grade].take(together(grade), now));
         if !may {
             self.handshakes.give_back(address);
         }
@@ -114,48 +116,47 @@ impl Strangers {
     /// Somebody at `address` has shown that he is `device`: what he paid as a stranger he pays as that.
     pub(super) fn introduce(&self, address: IpAddr, device: Client) {
         let now = self.clock.now();
+        // As it was when he paid.
+        let grade = usize::from(self.familiarity(address));
         if !self.remember(address, device)
             || !self.known.admit(device, Whereabouts::Shown, EACH, now)
         {
             return;
         }
         self.handshakes.give_back(address);
-        let mut together = self.together.lock().unwrap_or_else(PoisonError::into_inner);
-        together.give_back(TOGETHER);
+        self.together()[grade].give_back(together(grade));
     }
 
-    /// Knows `address` as `device`'s for a day; whether it was not known before. Where there is no room,
-    /// the device with most addresses loses its oldest: whoever has an id has as many as he likes.
+    /// Knows `address` as `device`'s for a day, and its networks for longer; whether it was not known before.
     pub(super) fn remember(&self, address: IpAddr, device: Client) -> bool {
         let now = self.clock.now();
-        let mut addresses = self
-            .addresses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if addresses.len() >= MAX_KNOWN && !addresses.contains_key(&address) {
-            let mut counts: HashMap<Client, usize> = HashMap::new();
-            for (device, _) in addresses.values() {
-                *counts.entry(*device).or_default() += 1;
-            }
-            let weight = |(_, (device, shown)): &(&IpAddr, &(Client, Moment))| {
-                (counts.get(device).copied(), Reverse(*shown))
-            };
-            let oldest = addresses.iter().max_by_key(weight).map(|it| *it.0);
-            if let Some(oldest) = oldest {
-                addresses.remove(&oldest);
-            }
-        }
-        let before = addresses.insert(address, (device, now));
-        before.is_none_or(|(_, shown)| now.since(shown) > MEMORY)
+        self.familiar().note(address, device, now)
     }
 
     fn is_known(&self, address: IpAddr) -> bool {
-        let addresses = self
-            .addresses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let shown = addresses.get(&address);
-        shown.is_some_and(|(_, shown)| self.clock.now().since(*shown) <= MEMORY)
+        let now = self.clock.now();
+        self.familiar().knows(address, now)
+    }
+
+    fn familiarity(&self, address: IpAddr) -> u8 {
+        let now = self.clock.now();
+        self.familiar().familiarity(address, now)
+    }
+
+    fn familiar(&self) -> MutexGuard<'_, Familiar> {
+        self.familiar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn together(&self) -> MutexGuard<'_, [Bucket; GRADES]> {
+        self.together.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What all have together whose networks are so well known.
+const fn together(grade: usize) -> Rate {
+    match grade {
+        0 => TOGETHER,
+        _ => FAMILIAR,
     }
 }
 
@@ -171,9 +172,9 @@ impl Purses {
     /// Whether all networks that `address` is in may do one thing more. The widest is asked first, so that
     /// one site does not fill the tables of those that are narrower.
     fn take(&self, address: IpAddr, now: Moment) -> bool {
-        let mut purses = self.0.iter().zip(WIDTHS).enumerate();
-        let refused = purses.find(|(_, ((limiter, rate), width))| {
-            let client = Client::Address(network(address, *width));
+        let mut purses = self.0.iter().zip(networks(address)).enumerate();
+        let refused = purses.find(|(_, ((limiter, rate), network))| {
+            let client = Client::Address(*network);
             !limiter.admit(client, Whereabouts::Shown, *rate, now)
         });
         if let Some((wider, _)) = refused {
@@ -189,8 +190,8 @@ impl Purses {
 
     /// The same to its so many widest networks.
     fn give_back_first(&self, count: usize, address: IpAddr) {
-        for ((limiter, rate), width) in self.0.iter().zip(WIDTHS).take(count) {
-            let client = Client::Address(network(address, width));
+        for ((limiter, rate), network) in self.0.iter().zip(networks(address)).take(count) {
+            let client = Client::Address(network);
             limiter.give_back(client, Whereabouts::Shown, *rate);
         }
     }
@@ -200,22 +201,10 @@ const fn rate(per_second: u32, burst: u32) -> Rate {
     Rate { per_second, burst }
 }
 
-/// The first address of `client`'s network whose prefix is so long, of IPv4 or of IPv6.
-pub(super) fn network(client: IpAddr, width: (u8, u8)) -> IpAddr {
-    match client {
-        IpAddr::V4(v4) => {
-            let rest = u32::MAX.checked_shr(width.0.into()).unwrap_or(0);
-            IpAddr::V4((u32::from(v4) & !rest).into())
-        }
-        IpAddr::V6(v6) => {
-            let rest = u128::MAX.checked_shr(width.1.into()).unwrap_or(0);
-            IpAddr::V6((u128::from(v6) & !rest).into())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::clock::{ManualTime, Timestamp};
 
@@ -246,9 +235,9 @@ mod tests {
         // One that shows its id in a path has been here before.
         strangers.introduce(at(3), PHONE);
         assert!(strangers.may_shake_hands(at(3), None));
-        assert_ne!(strangers.client_at(at(3)), strangers.client_at(at(1)));
-        time.advance(MEMORY + Duration::from_secs(1));
-        assert_eq!(strangers.client_at(at(3)), strangers.client_at(at(1)));
+        assert_ne!(strangers.comer_at(at(3)), strangers.comer_at(at(1)));
+        time.advance(super::super::familiar::MEMORY + Duration::from_secs(1));
+        assert_eq!(strangers.comer_at(at(3)), strangers.comer_at(at(1)));
     }
 
     #[test]
@@ -341,42 +330,32 @@ mod tests {
         assert_eq!(phones.len(), 6);
     }
 
+    /// Strangers at sixteen providers once used up what a phone needs that shows its id in a path.
     #[test]
-    fn networks_nest() {
-        let of = |address: &str, width| network(address.parse().unwrap(), width).to_string();
-        let v6 = "2001:db8:1234:5678:9abc::1";
-        let wide = WIDTHS.map(|width| of(v6, width));
-        assert_eq!(
-            wide,
-            [
-                "2001:db8::",
-                "2001:db8:1234::",
-                "2001:db8:1234:5600::",
-                "2001:db8:1234:5678::"
-            ]
-        );
-        let wide = WIDTHS.map(|width| of("198.51.253.7", width));
-        assert_eq!(
-            wide,
-            ["198.51.0.0", "198.51.240.0", "198.51.252.0", "198.51.253.0"]
-        );
-        assert_eq!(of(v6, (32, 128)), v6);
-        assert_eq!(of("192.0.2.1", (0, 0)), "0.0.0.0");
-    }
-
-    #[test]
-    fn what_is_known_is_bounded() {
+    fn strangers_at_many_providers_leave_handshakes_to_those_whose_networks_are_known() {
         let (strangers, time) = strangers();
-        // Whoever moves about as one device once made all others forgotten.
-        strangers.remember(at(1), PHONE);
-        time.advance(Duration::from_millis(1));
-        for number in 0..MAX_KNOWN as u32 + 9 {
-            strangers.remember(IpAddr::V4(number.into()), Client::Device("laptop"));
-            time.advance(Duration::from_millis(1));
+        strangers.introduce(at(3), PHONE);
+        // What it had as an address is over, where it was is not.
+        time.advance(Duration::from_hours(48));
+        let familiarity = |address| match strangers.comer_at(address) {
+            Comer::Stranger { familiarity, .. } => familiarity,
+            Comer::Known { .. } => panic!("nobody is known"),
+        };
+        assert_eq!(familiarity(at(77)), 4);
+        assert_eq!(familiarity([192, 0, 77, 77].into()), 1);
+        assert_eq!(familiarity([192, 1, 2, 77].into()), 0);
+        for second in 0..60_u8 {
+            let from = |provider: u8, site: u8| IpAddr::from([20 + provider, 1, 16 * site, second]);
+            for site in 0..16 {
+                for provider in 0..16 {
+                    strangers.may_shake_hands(from(provider, site), None);
+                }
+            }
+            assert!(!strangers.may_shake_hands(IpAddr::from([99, second, 0, 1]), None));
+            // A neighbour's address, then others of the same provider.
+            let phone = IpAddr::from([192, 0, second, 77]);
+            assert!(strangers.may_shake_hands(phone, None), "{second}");
+            time.advance(Duration::from_secs(1));
         }
-        assert!(strangers.is_known(at(1)));
-        assert_eq!(strangers.addresses.lock().unwrap().len(), MAX_KNOWN);
-        assert!(!strangers.is_known(IpAddr::V4(9.into())), "the oldest go");
-        assert!(strangers.is_known(IpAddr::V4(10.into())));
     }
 }

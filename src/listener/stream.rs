@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Resolver;
-use super::places::{HELD_FOR_EACH, Held, Place};
+use super::places::{Held, Place};
+use super::waiting::HELD_FOR_EACH;
 use crate::device::Origin;
 use crate::journal::Transport;
 use crate::resolve::Step;

@@ -14,9 +14,11 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::Resolver;
-use super::places::{Bounds, Places};
+use super::interfaces::Interfaces;
+use super::places::{Bounds, Comer, Places};
 use super::proxy::Header;
 use super::stream::{Patience, Talk};
+use crate::clock::Clock;
 use crate::device::{Origin, Via};
 use crate::journal::Transport;
 use crate::limit::Client;
@@ -59,6 +61,7 @@ pub async fn serve(
     places: Arc<Places>,
 ) -> io::Result<()> {
     let socket = TcpListener::from_std(socket)?;
+    let interfaces = Interfaces::new(Clock::system());
     loop {
         let (stream, peer) = match socket.accept().await {
             Ok(accepted) => accepted,
@@ -70,7 +73,7 @@ pub async fn serve(
         };
         let client = peer.ip().to_canonical();
         let newcomer = Newcomer {
-            origin: Origin::new(client, interface_of(&stream, &peer), listener),
+            origin: Origin::new(client, interface_of(&stream, &peer, &interfaces), listener),
             stream,
             resolver: Arc::clone(&resolver),
             places: Arc::clone(&places),
@@ -106,10 +109,9 @@ impl Newcomer {
         let for_many = Bounds {
             all: limits.tcp_connections,
             each: limits.tcp_connections,
-            strangers_yield: false,
         };
         let client = Client::Address(self.origin.client);
-        let Some(place) = self.places.take(client, None, for_many) else {
+        let Some(place) = self.places.take(Comer::alone(client), for_many) else {
             debug!(?client, "too many connections");
             return;
         };
@@ -173,11 +175,9 @@ impl Newcomer {
             return;
         }
         let limits = &snapshot.config.limits;
-        let client = super::client_at(&snapshot, &origin);
-        let bounds = Bounds::tcp(limits);
-        let mac = super::machine_at(&snapshot, &origin);
-        let Some(place) = self.places.take(client, mac, bounds) else {
-            debug!(?client, "too many connections");
+        let who = super::comer_at(&snapshot, &origin);
+        let Some(place) = self.places.take(who, Bounds::tcp(limits)) else {
+            debug!(?who, "too many connections");
             return;
         };
         let talk = Talk {
@@ -188,11 +188,11 @@ impl Newcomer {
                 idle: limits.tcp_idle,
             },
             resolver: self.resolver,
-            place: Arc::new(place),
+            place,
         };
         tokio::spawn(async move {
             if let Err(error) = talk.run(self.stream, self.unread).await {
-                debug!(?client, %error, "a connection ended");
+                debug!(?who, %error, "a connection ended");
             }
         });
     }
@@ -208,11 +208,12 @@ fn warn_rarely(origin: &Origin, error: &io::Error) {
     }
 }
 
-pub(super) fn interface_of(stream: &TcpStream, peer: &SocketAddr) -> u32 {
+/// The number of the interface by which `peer` came.
+pub(super) fn interface_of(stream: &TcpStream, peer: &SocketAddr, interfaces: &Interfaces) -> u32 {
     match peer {
         SocketAddr::V6(v6) if v6.scope_id() != 0 => v6.scope_id(),
         _ => stream.local_addr().map_or(0, |ours| {
-            super::interface_between(ours.ip().to_canonical(), peer.ip().to_canonical())
+            interfaces.between(ours.ip().to_canonical(), peer.ip().to_canonical())
         }),
     }
 }

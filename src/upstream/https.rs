@@ -26,10 +26,16 @@ pub(super) struct Line {
     place: Arc<Place>,
     identity: Identity,
     url: Url,
-    held: Held<http2::SendRequest<Full<Bytes>>>,
-    /// Streams in a row that the server reset.
-    resets: AtomicU32,
+    held: Held<Open>,
     clock: Clock,
+}
+
+/// An open one.
+#[derive(Clone, Debug)]
+struct Open {
+    requests: http2::SendRequest<Full<Bytes>>,
+    /// Streams in a row that the server reset.
+    resets: Arc<AtomicU32>,
 }
 
 /// What a question was lost with.
@@ -63,9 +69,9 @@ const RESETS: u32 = 3;
 /// Octets of header fields we take.
 const HEADERS: u32 = 16 << 10;
 
-impl Alive for http2::SendRequest<Full<Bytes>> {
+impl Alive for Open {
     fn is_alive(&self) -> bool {
-        !self.is_closed()
+        !self.requests.is_closed()
     }
 }
 
@@ -138,7 +144,6 @@ impl Line {
             identity,
             url,
             held: Held::new(clock.clone()),
-            resets: AtomicU32::new(0),
             clock,
         }
     }
@@ -176,16 +181,14 @@ impl Line {
         self.held.warm(|| self.open());
     }
 
-    fn open(
-        &self,
-    ) -> impl Future<Output = Result<http2::SendRequest<Full<Bytes>>, Fault>> + Send + use<> {
+    fn open(&self) -> impl Future<Output = Result<Open, Fault>> + Send + use<> {
         let (place, identity) = (Arc::clone(&self.place), self.identity.clone());
         async move {
             let stream = place.tls(&identity).await?;
             if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
                 return Err(Fault::said("it does not speak HTTP/2"));
             }
-            let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+            let (requests, connection) = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .keep_alive_interval(PING.0)
                 .keep_alive_timeout(PING.1)
@@ -198,44 +201,40 @@ impl Line {
                     tracing::debug!(%error, "connection to upstream ended");
                 }
             });
-            Ok(sender)
+            Ok(Open {
+                requests,
+                resets: Arc::default(),
+            })
         }
     }
 
-    async fn post(
-        &self,
-        grip: Grip<http2::SendRequest<Full<Bytes>>>,
-        request: &Request,
-    ) -> Result<Vec<u8>, Lost> {
+    async fn post(&self, grip: Grip<Open>, request: &Request) -> Result<Vec<u8>, Lost> {
         let (number, heard) = (grip.number, grip.heard.clone());
+        let resets = Arc::clone(&grip.connection.resets);
         let said = self.talk(grip, request).await;
         match &said {
             Err(Lost::Connection) => self.held.let_go(number),
             Err(Lost::Stream) => {
                 // Who resets is there, but not for ever.
                 heard.note(self.clock.now());
-                if self.resets.fetch_add(1, Ordering::Relaxed) + 1 >= RESETS {
-                    self.resets.store(0, Ordering::Relaxed);
+                if resets.fetch_add(1, Ordering::Relaxed) + 1 >= RESETS {
                     self.held.let_go(number);
                 }
             }
-            Ok(_) | Err(Lost::Said(_)) => self.resets.store(0, Ordering::Relaxed),
+            Ok(_) | Err(Lost::Said(_)) => resets.store(0, Ordering::Relaxed),
         }
         said
     }
 
-    async fn talk(
-        &self,
-        mut grip: Grip<http2::SendRequest<Full<Bytes>>>,
-        request: &Request,
-    ) -> Result<Vec<u8>, Lost> {
+    async fn talk(&self, mut grip: Grip<Open>, request: &Request) -> Result<Vec<u8>, Lost> {
         let message = Bytes::copy_from_slice(request.bytes());
         let length = message.len();
         let post = self.url.post(Version::HTTP_2, Full::new(message), length);
         // The configuration takes no URL that cannot be one.
         let post = post.ok_or_else(|| Fault::said("its URL cannot be asked"))?;
-        grip.connection.ready().await.map_err(lost)?;
-        let response = grip.connection.send_request(post).await.map_err(lost)?;
+        let requests = &mut grip.connection.requests;
+        requests.ready().await.map_err(lost)?;
+        let response = requests.send_request(post).await.map_err(lost)?;
         grip.heard.note(self.clock.now());
         expect_message(response.status(), response.headers())?;
         collect(response.into_body()).await

@@ -169,6 +169,26 @@ fn strangers_that_hold_connections_give_way_to_a_device() {
     drop((held, more));
 }
 
+/// Strangers at more providers than there are places once displaced a phone before it had shown its id.
+#[test]
+fn strangers_at_many_providers_give_way_to_who_comes_from_where_a_device_was() {
+    let house = House::open("[limits]\nencrypted-connections = 16\nencrypted-per-client = 4\n");
+    let asked = ask("phone.example", rtype::A);
+    let request = post(&format!("/dns-query/{PHONE}"), &asked.octets());
+    assert_eq!(house.http("127.50.0.2", NAME).request(&request).0, 200);
+    // Somewhere else at the same provider.
+    let mut phone = house.http("127.50.99.7", NAME);
+    let crowd = (0..40).map(|provider| {
+        let from = format!("127.{}.0.2", 100 + provider);
+        Connection::open_from(house.https, &from).stream
+    });
+    let mut crowd: Vec<_> = crowd.collect();
+    // It has made room for those behind it.
+    let ended = std::io::Read::read(&mut crowd[35], &mut [0]);
+    assert!(matches!(ended, Ok(0)), "{ended:?}");
+    assert_eq!(phone.request(&request).0, 200);
+}
+
 #[test]
 fn a_revoked_id_ends_with_the_next_question() {
     let house = House::open("");

@@ -189,3 +189,39 @@ fn idle_connections_take_little_memory() {
     house.dot().ask(&ask("desk.example", rtype::A));
     assert!(start.elapsed() < Duration::from_secs(1));
 }
+
+/// One device at home could once have the server sign as often as it liked.
+#[test]
+fn one_machine_at_home_has_a_rate_of_handshakes() {
+    let house = House::open_to(
+        &["127.0.0.1/32", "127.0.0.4/30"],
+        "[limits]\nencrypted-connections = 200\nencrypted-per-client = 50\nmemory = \"64 MiB\"\n\
+         [[forwarder]]\naddress = [\"127.0.0.7\"]\ntrust = [\"mac\"]\n",
+    );
+    let shaken = |from| {
+        let shaken = (0..600).take_while(|_| {
+            let mut talk = house.dot_from(from, NAME);
+            talk.stream.conn.complete_io(&mut talk.stream.sock).is_ok()
+        });
+        shaken.count()
+    };
+    let one = shaken("127.0.0.5");
+    assert!((100..600).contains(&one), "{one}");
+    assert_eq!(shaken("127.0.0.7"), 600, "it speaks for many");
+    house.dot().ask(&ask("desk.example", rtype::A));
+    #[cfg(feature = "quic")]
+    crate::quic::run(async {
+        let from = |address: &'static str| {
+            let window = quinn::TransportConfig::default();
+            crate::quic::connecting_with(&house, house.tls, b"doq", address, NAME, window)
+        };
+        let mut shaken = 0;
+        while shaken < 600 && from("127.0.0.6").await.is_ok() {
+            shaken += 1;
+        }
+        // Those that show where they are have as many beside those that only say so.
+        assert!((100..600).contains(&shaken), "{shaken}");
+        assert!(from("127.0.0.5").await.is_ok(), "by another way");
+        assert!(from("127.0.0.1").await.is_ok());
+    });
+}

@@ -1,5 +1,6 @@
 //! Asking over TLS, HTTPS, QUIC and HTTP/3.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ async fn a_hundred_questions_share_a_connection_and_come_back_in_any_order() {
         let upstreams = build(&config(&household, &[&server]));
         let mut tasks = Vec::new();
         for index in 0..60_u16 {
-            let upstreams = std::sync::Arc::clone(&upstreams);
+            let upstreams = Arc::clone(&upstreams);
             tasks.push(tokio::spawn(async move {
                 let name = format!("n{index}.n{index}.test");
                 (index % 2 * 3, ask(&upstreams, &name).await)
@@ -359,6 +360,30 @@ async fn a_connection_on_which_every_stream_is_reset_is_dead() {
     }
     assert_eq!(server.connections(), 2);
     assert_eq!(timed(&upstreams, "z.test").await.0, Ok(0));
+}
+
+/// Resets were once counted over all connections to a server, and a new one ended for those of the old.
+#[tokio::test]
+async fn a_connection_does_not_end_for_streams_that_another_lost() {
+    let household = Household::new();
+    let times = Arc::new(AtomicUsize::new(0));
+    let asked = Arc::clone(&times);
+    let server = household.server(Transport::Https, move |seen| {
+        match times.fetch_add(1, Ordering::SeqCst) {
+            1 | 2 | 4 => vec![Act::Reset],
+            3 => vec![Act::Reset, Act::Close],
+            _ => vec![Act::Send(seen.reply(0))],
+        }
+    });
+    let upstreams = build(&config(&household, &[&server]));
+    let mut index = 0;
+    while asked.load(Ordering::SeqCst) < 5 && index < 10 {
+        let _answer = timed(&upstreams, &format!("n{index}.test")).await;
+        index += 1;
+    }
+    assert_eq!(timed(&upstreams, "z.test").await.0, Ok(0));
+    assert!(asked.load(Ordering::SeqCst) > 5);
+    assert_eq!(server.connections(), 2);
 }
 
 #[tokio::test]

@@ -335,14 +335,17 @@ async fn welcome(
         _ => {}
     }
     if transport == Transport::Https {
+        let end = Arc::new(tokio::sync::Notify::new());
         let service = hyper::service::service_fn(|request: Request<Incoming>| {
-            let shared = Arc::clone(&shared);
-            async move { respond(request, from, &shared).await }
+            let (shared, end) = (Arc::clone(&shared), Arc::clone(&end));
+            async move { respond(request, from, &shared, &end).await }
         });
-        let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-            .serve_connection(TokioIo::new(stream), service)
-            .await;
-        return served.map_err(io::Error::other);
+        let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .serve_connection(TokioIo::new(stream), service);
+        return tokio::select! {
+            served = serving => served.map_err(io::Error::other),
+            () = end.notified() => Ok(()),
+        };
     }
     let (mut read, mut write) = tokio::io::split(stream);
     let (out, mut ready) = mpsc::unbounded_channel::<Option<Vec<u8>>>();
@@ -397,6 +400,7 @@ async fn respond(
     request: Request<Incoming>,
     from: SocketAddr,
     shared: &Shared,
+    end: &tokio::sync::Notify,
 ) -> Result<Response<Full<Bytes>>, io::Error> {
     assert_eq!(request.uri().path(), "/dns-query");
     assert_eq!(request.headers()["content-type"], "application/dns-message");
@@ -405,6 +409,10 @@ async fn respond(
         return Ok(Response::new(Full::default()));
     };
     let acts = shared.ask(body.to_bytes().to_vec(), from);
+    if let [Act::Reset, Act::Close] = acts.as_slice() {
+        end.notify_one();
+        return std::future::pending().await;
+    }
     if acts.iter().any(|act| matches!(act, Act::Reset)) {
         return Err(io::Error::other("reset"));
     }

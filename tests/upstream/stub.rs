@@ -37,7 +37,7 @@ pub(crate) enum Act {
     Trickle(Vec<u8>),
     /// Half-closes the connection.
     Close,
-    /// Resets the stream of an HTTP/2 request.
+    /// Resets the stream of an HTTP/2 request, or, before `Close`, its connection.
     Reset,
     /// Answers an HTTP request with this status, type and body.
     Http(u16, &'static str, Vec<u8>),

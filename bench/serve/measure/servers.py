@@ -137,6 +137,8 @@ class Hedgerow(Server):
             # An eighth of the memory is theirs, 16 KiB for each.
             size = size.replace("512 MiB", "2 GiB")
             size += f"encrypted-connections = {CONNECTIONS}\n"
+            # One client makes 50 new ones a second, a fifth of what it may have at a time.
+            size += "encrypted-per-client = 256\n"
             size += f'encrypted-idle = "{site.encrypted.idle}"\n' if site.encrypted.idle else ""
             encrypted = (
                 f'[encrypted]\nname = "{NAME}"\n'
