@@ -264,17 +264,13 @@ async fn ask(clock: &Clock, address: SocketAddr, begun: Moment) -> Option<Timest
 }
 
 #[cfg(test)]
-#[path = "../../tests/support/ports.rs"]
-mod ports;
-
-#[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::ports::free_port;
     use super::*;
     use crate::clock::{ManualTime, can_be};
     use crate::config;
+    use crate::ports::free_port;
 
     /// A time server on loopback that says `wall`, as long as it is held.
     struct Server {
