@@ -11,8 +11,8 @@
 )]
 
 use std::fmt::Debug;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use jiff::Timestamp;
@@ -99,12 +99,55 @@ struct Known {
     vouched: AtomicU64,
     /// Whether what is lent turns a clock back that is ahead.
     is_ahead: AtomicBool,
-    /// Seconds since 1970 at which the newest certificate began that was seen; 0 if there is none.
-    signed: AtomicU64,
+    /// The newest certificate that was seen.
+    signed: Mutex<Option<Signed>>,
     /// A [`Standing`].
     standing: AtomicU8,
     /// How often any of that changed.
     generation: AtomicU64,
+}
+
+/// A certificate that was valid.
+#[derive(Clone, Debug)]
+struct Signed {
+    beginning: Timestamp,
+    /// Whose it is; none for one of the last run.
+    name: Option<Box<str>>,
+}
+
+/// Why a time is not lent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Nobody uses this program then.
+    #[error("it cannot be, for this version")]
+    Impossible,
+    /// It was later already.
+    #[error("it was {earliest:.0} already")]
+    Past {
+        /// How late it was.
+        earliest: Timestamp,
+    },
+    /// It is before the machine's clock, and that may be right.
+    #[error("nothing says that the machine's clock is ahead")]
+    Unasked,
+    /// It is later than what says that the machine's clock is ahead, which proves nothing then.
+    #[error("what says that the machine's clock is ahead was over at {ended:.0}, before that")]
+    Over {
+        /// When that ended.
+        ended: Timestamp,
+    },
+    /// A certificate was seen that begins later. An authority whose own clock is ahead signs such.
+    #[error(
+        "the certificate of {} began at {beginning:.0}, after that; if the clock of the authority that \
+         signed it was ahead, set both clocks and have it signed anew",
+        .name.as_deref().unwrap_or("a server that was asked before the last start")
+    )]
+    Signed {
+        /// When it begins.
+        beginning: Timestamp,
+        /// Whose it is, where that is known.
+        name: Option<Box<str>>,
+    },
 }
 
 /// How sure it is that the machine's own clock is right.
@@ -143,7 +186,7 @@ impl Clock {
                 ended: AtomicU64::new(0),
                 vouched: AtomicU64::new(0),
                 is_ahead: AtomicBool::new(false),
-                signed: AtomicU64::new(0),
+                signed: Mutex::default(),
                 standing: AtomicU8::new(Standing::Unsure as u8),
                 generation: AtomicU64::new(0),
             }),
@@ -170,26 +213,14 @@ impl Clock {
         self.source.wall()
     }
 
-    /// Lends the clock a time, as it is now, for as long as it needs one; whether it is taken: it cannot
-    /// be one that cannot be, nor one before [`Self::earliest`]. It turns back a clock that shows a time
-    /// that can be only where that [may be ahead](Self::may_be_ahead), to a time at which what said so was
-    /// not over yet, and not before the newest certificate began that was seen. A time that is lent is
-    /// renewed by the same one.
+    /// Lends the clock a time, as it is now, for as long as it needs one; whether it is taken, for which
+    /// nothing may be [against it](Self::refusal). A time that is lent is renewed by the same one.
     pub fn lend(&self, wall: Timestamp) -> bool {
-        let now = i64::try_from(self.now().as_micros()).unwrap_or(i64::MAX);
-        let shown = self.shown();
-        let turns_back = can_be(shown) && is_far_before(wall, shown);
-        let may_turn_back = || {
-            let said = self.may_be_ahead();
-            let is_said = said.is_some_and(|ended| !is_far_before(ended, wall));
-            let lent = self.wall();
-            let is_known =
-                self.is_ahead() && !is_far_before(lent, wall) && !is_far_before(wall, lent);
-            (is_said || is_known) && self.signed().is_none_or(|it| it <= wall)
-        };
-        if !can_be(wall) || wall < self.earliest() || turns_back && !may_turn_back() {
+        if self.refusal(wall).is_some() {
             return false;
         }
+        let turns_back = self.turns_back(wall);
+        let now = i64::try_from(self.now().as_micros()).unwrap_or(i64::MAX);
         let beginning = wall.as_microsecond().saturating_sub(now);
         let before = self.known.lent.swap(beginning, Ordering::Relaxed);
         let was_ahead = self.known.is_ahead.swap(turns_back, Ordering::Relaxed);
@@ -198,6 +229,47 @@ impl Clock {
             self.note_change();
         }
         true
+    }
+
+    /// What is against lending the clock a time: it cannot be one that cannot be, nor one before
+    /// [`Self::earliest`]. It turns back a clock that shows a time that can be only where that
+    /// [may be ahead](Self::may_be_ahead), to a time at which what said so was not over yet, and not before
+    /// the newest certificate began that was seen.
+    pub fn refusal(&self, wall: Timestamp) -> Option<Refusal> {
+        let earliest = self.earliest();
+        // What was proven may be proven by that.
+        let signed = self.newest().clone();
+        let signed = signed
+            .filter(|it| it.beginning > wall)
+            .map(|it| Refusal::Signed {
+                beginning: it.beginning,
+                name: it.name,
+            });
+        if !can_be(wall) {
+            return Some(Refusal::Impossible);
+        }
+        if wall < earliest {
+            let is_signed = self.signed().is_some_and(|it| it >= earliest);
+            let past = Refusal::Past { earliest };
+            return signed.filter(|_| is_signed).or(Some(past));
+        }
+        if !self.turns_back(wall) {
+            return None;
+        }
+        let lent = self.wall();
+        let is_known = self.is_ahead() && !is_far_before(lent, wall) && !is_far_before(wall, lent);
+        match self.may_be_ahead() {
+            _ if is_known => signed,
+            None => Some(Refusal::Unasked),
+            Some(ended) if is_far_before(ended, wall) => Some(Refusal::Over { ended }),
+            Some(_) => signed,
+        }
+    }
+
+    /// Whether `wall` is far before what is shown, and that can be.
+    fn turns_back(&self, wall: Timestamp) -> bool {
+        let shown = self.shown();
+        can_be(shown) && is_far_before(wall, shown)
     }
 
     /// Gives back what was lent; whether anything was.
@@ -248,16 +320,15 @@ impl Clock {
         }
     }
 
-    /// Notes that a certificate is valid that began at `beginning`: by the time that is shown, which may
-    /// be right then; and it is later than that, as far as the machine's own clock got there.
-    pub fn note_valid(&self, beginning: Timestamp) {
+    /// Notes that the certificate of `name` is valid, which began at `beginning`: by the time that is shown,
+    /// which may be right then; and it is later than that, as far as the machine's own clock got there.
+    pub fn note_valid(&self, beginning: Timestamp, name: &str) {
         if self.needs_time() {
             return;
         }
         self.dismiss();
-        if can_be(beginning) && beginning <= self.shown() {
-            let seconds = beginning.as_second().unsigned_abs();
-            self.known.signed.fetch_max(seconds, Ordering::Relaxed);
+        if beginning <= self.shown() {
+            self.note_signed(beginning, Some(name));
         }
     }
 
@@ -292,16 +363,32 @@ impl Clock {
 
     /// When the newest certificate began that was seen while the clock was believed.
     pub fn signed(&self) -> Option<Timestamp> {
-        let signed = self.known.signed.load(Ordering::Relaxed);
-        (signed != 0).then(|| time_of(signed))
+        self.newest().as_ref().map(|it| it.beginning)
     }
 
     /// Says what [`Self::signed`] was in the last run.
     pub fn recall_signed(&self, signed: Timestamp) {
-        if can_be(signed) {
-            let seconds = signed.as_second().unsigned_abs();
-            self.known.signed.fetch_max(seconds, Ordering::Relaxed);
+        self.note_signed(signed, None);
+    }
+
+    fn note_signed(&self, beginning: Timestamp, name: Option<&str>) {
+        let mut newest = self.newest();
+        let is_newer = newest.as_ref().is_none_or(|it| beginning > it.beginning);
+        // One of the last run is seen again, and now it is known whose it is.
+        let is_same = newest
+            .as_ref()
+            .is_some_and(|it| it.beginning == beginning && it.name.is_none());
+        if can_be(beginning) && (is_newer || is_same) {
+            *newest = Some(Signed {
+                beginning,
+                name: name.map(Into::into),
+            });
         }
+    }
+
+    fn newest(&self) -> MutexGuard<'_, Option<Signed>> {
+        let newest = self.known.signed.lock();
+        newest.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether what it shows is lent.
@@ -563,7 +650,7 @@ mod tests {
             (Some(ended), false)
         );
         // Something else is valid: that is how it is where one server is in disorder.
-        clock.note_valid(time("2027-05-01T00:00:00Z"));
+        clock.note_valid(time("2027-05-01T00:00:00Z"), "dns.test");
         assert_eq!(clock.may_be_ahead(), None);
         clock.note_ended(ended);
         assert!(
@@ -575,7 +662,7 @@ mod tests {
         assert!(clock.generation() != before);
         assert_eq!((clock.wall(), clock.is_confirmed()), (truth, false));
         // By the time that is lent the rest is judged, so that nothing of it is about the clock.
-        clock.note_valid(time("2027-06-01T00:00:00Z"));
+        clock.note_valid(time("2027-06-01T00:00:00Z"), "dns.test");
         assert!(clock.may_be_ahead().is_some());
         assert_eq!(clock.signed(), Some(time("2027-05-01T00:00:00Z")));
         // It ran on, and is no better for that.
@@ -627,6 +714,49 @@ mod tests {
         clock.note_begun(time("2027-05-01T00:00:00Z"));
         assert_eq!((clock.is_ahead(), clock.may_be_ahead()), (false, None));
         assert_eq!(clock.wall(), clock.shown());
+    }
+
+    /// A household's own authority whose clock was ahead too kept the time from being put right, and nothing
+    /// said which.
+    #[test]
+    fn what_is_against_a_time_is_said_with_its_name() {
+        let time = |text: &str| -> Timestamp { text.parse().unwrap() };
+        let manual = ManualTime::starting_at(time("2040-01-01T00:00:00Z"));
+        let clock = manual.clock();
+        let truth = time("2027-06-01T12:00:00Z");
+        assert_eq!(
+            clock.refusal(Timestamp::UNIX_EPOCH),
+            Some(Refusal::Impossible)
+        );
+        assert_eq!(clock.refusal(truth), Some(Refusal::Unasked));
+        let ended = time("2027-05-01T00:00:00Z");
+        clock.note_ended(ended);
+        assert_eq!(clock.refusal(truth), Some(Refusal::Over { ended }));
+        let beginning = time("2039-12-31T00:00:00Z");
+        clock.recall_signed(beginning);
+        let of_last_run = clock.refusal(time("2027-04-01T00:00:00Z")).unwrap();
+        assert_eq!(
+            of_last_run,
+            Refusal::Signed {
+                beginning,
+                name: None
+            }
+        );
+        clock.note_valid(beginning, "home.test");
+        clock.note_valid(time("2027-01-01T00:00:00Z"), "dns.test");
+        clock.note_ended(time("2027-08-01T00:00:00Z"));
+        let refusal = clock.refusal(truth).unwrap();
+        assert_eq!(
+            refusal.to_string(),
+            "the certificate of home.test began at 2039-12-31T00:00:00Z, after that; if the clock of the \
+             authority that signed it was ahead, set both clocks and have it signed anew"
+        );
+        // Likewise where it became what is proven.
+        clock.note_earliest(beginning);
+        assert_eq!(clock.refusal(truth), Some(refusal));
+        let earliest = time("2039-12-31T12:00:00Z");
+        clock.note_earliest(earliest);
+        assert_eq!(clock.refusal(truth), Some(Refusal::Past { earliest }));
     }
 
     /// A wrong time ahead in the file of the last run was held against a clock that somebody had set.

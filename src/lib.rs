@@ -66,3 +66,8 @@ pub mod update;
 pub mod upstream;
 pub mod verdict;
 pub mod wall;
+
+/// Ports of tests: one file for those of the library and those of the program.
+#[cfg(test)]
+#[path = "../tests/support/ports.rs"]
+mod ports;

@@ -130,9 +130,13 @@ impl Verifier {
         error
     }
 
-    /// Notes that a certificate is valid, and when it began: before any other fault the checks find that
-    /// it did not hold in 1970.
-    fn note_valid(&self, check: impl Fn(UnixTime) -> Result<ServerCertVerified, rustls::Error>) {
+    /// Notes that the certificate of a server is valid, and when it began: before any other fault the checks
+    /// find that it did not hold in 1970.
+    fn note_valid(
+        &self,
+        server: &ServerName<'_>,
+        check: impl Fn(UnixTime) -> Result<ServerCertVerified, rustls::Error>,
+    ) {
         let in_1970 = check(UnixTime::since_unix_epoch(std::time::Duration::ZERO));
         if let Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext {
             not_before,
@@ -140,7 +144,7 @@ impl Verifier {
         })) = in_1970
             && let Some(beginning) = time_of(not_before)
         {
-            self.clock.note_valid(beginning);
+            self.clock.note_valid(beginning, &server.to_str());
         }
     }
 }
@@ -187,7 +191,7 @@ impl ServerCertVerifier for Verifier {
                 Err(error) => return Err(self.over(error, check)),
                 done => {
                     if at == begun {
-                        self.note_valid(check);
+                        self.note_valid(server_name, check);
                     } else if let Some(beginning) = time_of(at) {
                         self.clock.note_begun(beginning);
                     }

@@ -18,6 +18,10 @@ use crate::files::{FileError, Files};
 pub const FILE: &str = "clock.seen";
 /// How far the clocks may part between two looks before that is a jump.
 const JUMP: Duration = Duration::from_secs(2);
+/// How far one must go forward at a time to be known for set, as by the network time after a start, which
+/// makes up for as long as the machine was off. A machine that slept for a moment jumps too, and so does a
+/// clock that is put right by seconds: that says nothing of the rest.
+const STEP: Duration = Duration::from_secs(60);
 /// How long a time must have gone on without a jump before it is remembered, and how seldom it is
 /// written, since flash wears out.
 const STEADY: Duration = Duration::from_hours(1);
@@ -108,6 +112,8 @@ impl KnownTime {
         let is_jump = moved.unsigned_abs() > JUMP.as_micros();
         if is_jump || self.last.is_none() {
             self.steady_since = at;
+        }
+        if is_jump && moved < 0 {
             self.standing = Standing::Unsure;
         }
         self.last = Some((at, wall));
@@ -116,7 +122,7 @@ impl KnownTime {
         self.is_believed = can_be(wall) && (self.is_believed || is_jump || may_be || is_steady);
         self.standing = match self.standing {
             _ if !self.is_believed => Standing::Unsure,
-            _ if is_jump && moved > 0 => Standing::Set,
+            _ if moved > 0 && moved.unsigned_abs() > STEP.as_micros() => Standing::Set,
             Standing::Unsure if is_steady => Standing::Ran,
             before => before,
         };
@@ -130,7 +136,8 @@ impl KnownTime {
 
     /// Whether the clock is more than believed: it was set forward while we looked, as the network time
     /// does it, or ran for [`BELIEVED_AFTER`]. One that starts at the time of some file goes on from
-    /// there and is not, nor is one that was set back, however little.
+    /// there and is not, nor is one that was set back, however little. A small step forward changes nothing
+    /// of that.
     pub const fn standing(&self) -> Standing {
         self.standing
     }
@@ -266,6 +273,26 @@ mod tests {
         let later = 62 + BELIEVED_AFTER.as_secs();
         let _ = known.look(at(later), shown(3598 + BELIEVED_AFTER.as_secs()));
         assert_eq!(known.standing(), Standing::Ran);
+    }
+
+    /// A clock that is years ahead was sure for ever after a step of two seconds, as of a machine that slept.
+    #[test]
+    fn a_small_step_forward_confirms_nothing_and_voids_nothing() {
+        let mut known = load(&MemoryFiles::new());
+        let start = time("2040-01-01T00:00:00Z");
+        let shown = |seconds: u64| start.checked_add(Duration::from_secs(seconds)).unwrap();
+        let _ = known.look(at(0), shown(0));
+        assert!(known.look(at(1), shown(4)).is_jump);
+        let _ = known.look(at(2), shown(65));
+        assert_eq!(known.standing(), Standing::Unsure);
+        // Nor does it run on since before that.
+        let almost = BELIEVED_AFTER.as_secs();
+        let _ = known.look(at(almost), shown(almost + 63));
+        assert_eq!(known.standing(), Standing::Unsure);
+        let _ = known.look(at(almost + 1), shown(almost + 125));
+        assert_eq!(known.standing(), Standing::Set);
+        assert!(known.look(at(almost + 2), shown(almost + 130)).is_jump);
+        assert_eq!(known.standing(), Standing::Set);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use super::household::Daemon;
-use crate::clock::{Clock, Moment, Timestamp};
+use crate::clock::{Clock, Moment, Refusal, Timestamp};
 use crate::config::Host;
 use crate::message::{Question, rtype};
 use crate::name::NameBuf;
@@ -71,6 +71,8 @@ pub(super) async fn keep(daemon: Arc<Daemon>, stopped: watch::Receiver<bool>) {
 struct Rounds {
     failures: u32,
     lent: Option<Moment>,
+    /// Why what the servers agreed on last was not used.
+    refusal: Option<Refusal>,
 }
 
 impl Rounds {
@@ -124,14 +126,24 @@ impl Rounds {
             }
             return (LOOK, true);
         }
-        if self.failures == 0 {
-            let shown = clock.shown();
-            warn!(
-                answers = said.len(), %shown,
-                "the machine has no time, or one that may be ahead, and the time servers do not agree on \
-                 one that can be"
-            );
+        let refusal = agreed.and_then(|wall| clock.refusal(wall));
+        let is_new = refusal.is_some() && refusal != self.refusal;
+        if self.failures == 0 || is_new {
+            let (answers, shown) = (said.len(), clock.shown());
+            match (agreed, &refusal) {
+                (Some(agreed), Some(why)) => warn!(
+                    answers, %agreed, %shown, %why,
+                    "the machine has no time, or one that may be ahead, and the one that the time servers \
+                     agree on is not used"
+                ),
+                _ => warn!(
+                    answers, %shown,
+                    "the machine has no time, or one that may be ahead, and the time servers do not agree on \
+                     one"
+                ),
+            }
         }
+        self.refusal = refusal;
         // Silence says nothing of what was lent; enough that speak and do not agree on it any more do.
         let is_another = said.len() >= sntp::AGREE && clock.take_back();
         let patience = RETRY * 2_u32.pow(self.failures.min(6));
@@ -258,6 +270,7 @@ mod tests {
     use super::*;
     use crate::clock::{ManualTime, can_be};
     use crate::config;
+    use crate::ports::free_port;
 
     /// A time server on loopback that says `wall`, as long as it is held.
     struct Server {
@@ -409,9 +422,8 @@ mod tests {
         ];
         let others: Vec<Host> = liars.iter().map(Server::host).collect();
         time.advance(RENEW);
-        let closed = UdpSocket::bind("127.0.0.9:0").await.unwrap();
-        let gone = [Host::Addresses(vec![closed.local_addr().unwrap()])];
-        drop(closed);
+        let nobody = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let gone = [Host::Addresses(vec![nobody])];
         assert_eq!(rounds.step(&clock, &gone, &upstream).await, (RETRY, false));
         assert!(clock.is_lent(), "silence says nothing of it");
         let step = rounds.step(&clock, &others, &upstream).await;
@@ -481,10 +493,7 @@ mod tests {
                 socket.send_to(&reply, from).await.unwrap();
             }
         });
-        // Where nobody is: the port was free a moment ago.
-        let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let nobody = closed.local_addr().unwrap();
-        drop(closed);
+        let nobody = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let settings =
             format!("servers = [\"tls://{nobody}#dns.example\"]\nbootstrap = [\"{bootstrap}\"]");
         let upstream = upstream_of(&settings, &clock);
@@ -529,6 +538,8 @@ mod tests {
         let mut rounds = Rounds::default();
         assert_eq!(rounds.step(&clock, &hosts, &upstream).await, (RETRY, false));
         assert!(!clock.is_lent());
+        let earliest = clock.earliest();
+        assert_eq!(rounds.refusal, Some(Refusal::Past { earliest }));
     }
 
     #[tokio::test]

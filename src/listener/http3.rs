@@ -91,6 +91,8 @@ async fn respond(
         Ok(message) => http::answer(&message, &origin, visit.transport, &visit.resolver).await,
         Err(response) => (response, None),
     };
+    // It is still on its way, and was waited for long enough.
+    let is_late = response.status == StatusCode::REQUEST_TIMEOUT;
     visit.note(response.status);
     let mut head = hyper::Response::new(());
     *head.status_mut() = response.status;
@@ -107,7 +109,21 @@ async fn respond(
     if let Some(outcome) = outcome {
         visit.resolver.record(outcome, visit.resolver.now());
     }
-    written.map_err(io::Error::other)?.map_err(io::Error::other)
+    written
+        .map_err(io::Error::other)?
+        .map_err(io::Error::other)?;
+    if !is_late {
+        // Past that the client has its answer, and what becomes of its side is its own affair.
+        drop(timeout(patience, end(&mut stream)).await);
+    }
+    Ok(())
+}
+
+/// Reads a request to its end, as far as there is room. A stream that is dropped before that is stopped with
+/// a code that HTTP/3 does not have, and clients take the answer for a broken one then, though all of it is
+/// there (RFC 9114 section 4.1).
+async fn end(stream: &mut Stream) {
+    while let Ok(Some(_)) = stream.recv_data().await {}
 }
 
 async fn read_body(stream: &mut Stream) -> Result<Vec<u8>, StatusCode> {

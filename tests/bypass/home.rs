@@ -1,14 +1,16 @@
 //! A home with the whole protection in place, and the world.
 
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::Mutex;
 
 use tempfile::TempDir;
 
 use crate::Attempt;
 use crate::machines::{Daemon, Machine, are_possible};
+use crate::programs;
 
 pub const CHILD: &str = "02:00:5e:10:02:01";
 pub const YOUNG: &str = "02:00:5e:10:02:02";
@@ -121,9 +123,10 @@ pub struct Home {
 impl Home {
     /// None where it cannot be had.
     pub fn new() -> Option<Self> {
-        if !are_possible(&["ip", "nft", "python3"]) || !has_dnspython() {
+        if !are_possible(&["ip", "nft"]) {
             return None;
         }
+        let python = python()?;
         let [child, young, parent, router, world] =
             ["child", "young", "parent", "router", "world"].map(Machine::new);
         for family in ["ipv4.ip_forward", "ipv6.conf.all.forwarding"] {
@@ -168,13 +171,13 @@ impl Home {
         world.ip("route add default via 203.0.113.1");
         world.ip("-6 route add default via 2001:db8:80::1");
         let folder = TempDir::new().unwrap();
-        let serving = serve_world(&world, &folder);
+        let serving = serve_world(&world, &python, &folder);
         let daemon = Daemon::start_with(&router, "starter = true", &config());
         let home = Self {
-            child: Client::start(child),
-            young: Client::start(young),
-            parent: Client::start(parent),
-            outside: Client::start(world),
+            child: Client::start(child, &python),
+            young: Client::start(young, &python),
+            parent: Client::start(parent, &python),
+            outside: Client::start(world, &python),
             router,
             daemon,
             _world: serving,
@@ -244,12 +247,10 @@ pub fn dress(host: &Machine, mac: &str, v4: &str, v6: &str) {
     host.ip("-6 route replace default via fd78::1");
 }
 
-fn has_dnspython() -> bool {
-    let found = Command::new("python3")
-        .args(["-c", "import dns.message, dns.edns, ssl"])
-        .output();
-    let found = found.is_ok_and(|it| it.status.success());
-    if !found {
+/// The Python that the world and the clients are written for.
+fn python() -> Option<OsString> {
+    let found = programs::python("dns.message, dns.edns, ssl");
+    if found.is_none() {
         eprintln!("skipped: no dnspython");
     }
     found
@@ -261,7 +262,7 @@ fn program(name: &str) -> PathBuf {
 }
 
 /// Starts the world's servers and waits until they listen.
-fn serve_world(world: &Machine, folder: &TempDir) -> Running {
+fn serve_world(world: &Machine, python: &OsStr, folder: &TempDir) -> Running {
     let signed = rcgen::generate_simple_self_signed(["dns.example".to_owned()]).unwrap();
     let (certificate, key) = (
         folder.path().join("cert.pem"),
@@ -270,7 +271,7 @@ fn serve_world(world: &Machine, folder: &TempDir) -> Running {
     std::fs::write(&certificate, signed.cert.pem()).unwrap();
     std::fs::write(&key, signed.signing_key.serialize_pem()).unwrap();
     let mut child = world
-        .command("python3")
+        .command(python)
         .arg(program("world.py"))
         .args([certificate, key])
         .args(WORLD)
@@ -304,9 +305,9 @@ struct Client {
 }
 
 impl Client {
-    fn start(machine: Machine) -> Self {
+    fn start(machine: Machine, python: &OsStr) -> Self {
         let mut child = machine
-            .command("python3")
+            .command(python)
             .arg(program("client.py"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -24,6 +24,8 @@ mod identity;
 mod machines;
 mod messages;
 mod names;
+#[path = "../support/programs.rs"]
+mod programs;
 mod times;
 
 use home::{Home, Who};

@@ -80,6 +80,8 @@ fn a_home_without_files_makes_its_own_certificate_and_is_found() {
 
     // The same authority after a restart.
     let mut home = home;
+    home.signal("TERM");
+    assert!(home.wait_for_end().0.success());
     home.restart();
     let again = status(&home)["encrypted"]["certificate"].clone();
     assert_eq!(again["authority_sha256"], sum);

@@ -12,7 +12,7 @@ const NULL: u16 = 10;
 
 /// A page with everything an HTTPS record can say.
 fn page(home: &Home) {
-    let service = https(1, ".", &["192.0.2.1"], b"\xfe\x0d\0\0");
+    let service = https(1, ".", &["192.0.2.1"], b"\0\x04\xfe\x0d\0\0");
     let says: [(u16, Record); 3] = [
         (rtype::A, address("192.0.2.1")),
         (rtype::AAAA, address("2001:db8::1")),
@@ -48,7 +48,7 @@ for turn in range(2):
 127.0.0.3 HTTPS 1 . alpn=\"h2\" ipv4hint=\"192.0.2.1\"
 127.0.0.5 A 192.0.2.1
 127.0.0.5 AAAA 2001:db8::1
-127.0.0.5 HTTPS 1 . alpn=\"h2\" ipv4hint=\"192.0.2.1\" ech=\"/g0AAA==\"
+127.0.0.5 HTTPS 1 . alpn=\"h2\" ipv4hint=\"192.0.2.1\" ech=\"AAT+DQAA\"
 ";
     // Fresh and from the cache.
     assert_eq!(printed, expected.repeat(2));

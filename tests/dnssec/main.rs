@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hedgerow::clock::{RELEASED, Timestamp};
-use skip::skip;
+use skip::{skip, skip_peer};
 use support::{Home, wait_for};
 use zones::Tree;
 
@@ -28,7 +28,7 @@ use zones::Tree;
 const OPEN: &str = "[household]\nguest-profile = \"adult\"\n[lists]\nstarter = false\n";
 
 fn tree() -> Option<Tree> {
-    Tree::grow().map_err(|why| skip(&why)).ok()
+    Tree::grow().map_err(|why| skip_peer(&why)).ok()
 }
 
 /// A home that asks `servers` and checks what they say.
@@ -523,7 +523,7 @@ fn a_clock_that_is_ahead_has_its_time_from_the_network() {
     }
     let tree = match Tree::grow_between(truth - 24 * HOUR, truth + HOUR) {
         Ok(tree) => tree,
-        Err(why) => return skip(&why),
+        Err(why) => return skip_peer(&why),
     };
     let home = home(&tree, &[tree.port], "", &time_servers(behind));
     assert_eq!(dig(&home, "www.secure.lab", "A", &[]).verdict(), "bogus 7");

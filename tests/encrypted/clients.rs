@@ -1,13 +1,13 @@
-//! What people ask with: kdig, curl, dnspython, and unbound and dnsdist as forwarders.
+//! What people ask with: kdig, curl, dnspython, libcurl, and unbound and dnsdist as forwarders.
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use crate::house::{House, NAME, PHONE};
-use crate::skip::skip;
+use crate::skip::{skip, skip_peer};
 use crate::support::home::{Running, free_port};
 use crate::support::wire::{ask, exchange, rtype};
-use crate::support::{Reply, Say, clients, wait_for};
+use crate::support::{Reply, Say, clients, programs, wait_for};
 
 fn open() -> House {
     let house = House::open("");
@@ -46,21 +46,36 @@ fn kdig_asks_by_every_way() {
         return;
     };
     assert_eq!(clients::records(&text), ["A 0.0.0.0"], "{text}");
-    // Some builds of kdig know the option and were made without the library: they end without a word, or
-    // break. What QUIC is like is asked by others too.
-    let port = house.tls.port().to_string();
-    let mut command = Command::new("kdig");
-    command.args(["@127.0.0.1", "-p", &port, "+quic", &root, &host]);
-    command.args(["+timeout=10", "www.example", "A"]);
-    let text = command.output().map(|it| it.stdout).unwrap_or_default();
-    if cfg!(feature = "quic") && !text.is_empty() {
-        let text = String::from_utf8_lossy(&text);
-        assert_eq!(clients::records(&text), ["A 192.0.2.1"], "{text}");
+}
+
+#[test]
+#[cfg(feature = "quic")]
+fn kdig_asks_over_quic() {
+    if !programs::says("kdig", "--help", "[no]quic") {
+        return skip_peer("`kdig` is missing, or was built without QUIC");
+    }
+    let house = open();
+    let root = format!("+tls-ca={}", house.root_file().display());
+    let host = format!("+tls-hostname={NAME}");
+    let own = format!("+tls-hostname={PHONE}.{NAME}");
+    let ways: [(&[&str], &str, &str); 3] = [
+        (&[&host], "www.example", "A 192.0.2.1"),
+        (&[&host, "+padding"], "www.example", "A 192.0.2.1"),
+        (&[&own], "phone.example", "A 0.0.0.0"),
+    ];
+    for (way, name, address) in ways {
+        // Last, since each option about TLS turns it back to TCP.
+        let arguments = [&[&*root], way, &["+quic", name, "A"]].concat();
+        let Some(text) = clients::kdig(house.tls, "", &arguments) else {
+            return;
+        };
+        assert!(text.contains(";; QUIC session"), "{text}");
+        assert_eq!(clients::records(&text), [address], "{way:?}\n{text}");
     }
 }
 
 #[test]
-fn curl_asks_by_both_versions_and_resolves_by_us() {
+fn curl_asks_by_every_version_and_resolves_by_us() {
     let house = open();
     let root = house.root_file();
     let root = root.to_str().unwrap();
@@ -80,9 +95,17 @@ fn curl_asks_by_both_versions_and_resolves_by_us() {
             "--resolve",
             &resolve,
         ];
-        Command::new("curl").args(all).args(arguments).output()
+        let mut command = Command::new(programs::program("curl"));
+        command.args(all).args(arguments).output()
     };
-    for (flag, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
+    let mut versions = vec![("--http1.1", "1.1"), ("--http2", "2")];
+    let has_http3 = cfg!(feature = "quic") && programs::says("curl", "--version", "HTTP3");
+    if has_http3 {
+        versions.push(("--http3-only", "3"));
+    } else {
+        eprintln!("skipped: `curl` was built without HTTP/3");
+    }
+    for (flag, version) in &versions {
         for question in [
             &[&*get][..],
             &[
@@ -97,10 +120,11 @@ fn curl_asks_by_both_versions_and_resolves_by_us() {
                 "-w",
                 "%{stderr}%{http_code} %{http_version} %{content_type}",
             ];
-            let Ok(output) = curl(&[&[flag][..], &told, question].concat()) else {
+            let Ok(output) = curl(&[&[*flag][..], &told, question].concat()) else {
                 return skip("`curl` is missing");
             };
             let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{flag}: {output:?}");
             assert_eq!(told, format!("200 {version} application/dns-message"));
             assert_eq!(Reply::read(output.stdout).answers(), ["A 192.0.2.1"]);
         }
@@ -111,18 +135,74 @@ fn curl_asks_by_both_versions_and_resolves_by_us() {
         .upstream
         .on_name("web.example", Say::address("127.0.0.1"));
     let url = format!("https://web.example:{}/nowhere", house.https.port());
-    let to = [
-        "--doh-url",
-        &base,
-        "-k",
-        "-o",
-        "/dev/null",
-        "-w",
-        "%{http_code}",
-        &url,
-    ];
-    let output = curl(&to).unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "404", "{output:?}");
+    for (flag, version) in &versions {
+        let to = [
+            flag,
+            "--doh-url",
+            &base,
+            "-k",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code} %{http_version}",
+            &url,
+        ];
+        let output = curl(&to).unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(told, format!("404 {version}"), "{output:?}");
+    }
+}
+
+/// What curl is made of, as Python has it: each of its packages brings HTTP/3.
+#[test]
+#[cfg(feature = "quic")]
+fn libcurl_asks_over_http3() {
+    let Some(python) = programs::python("curl_cffi") else {
+        return skip_peer("curl_cffi is missing (pip install curl_cffi)");
+    };
+    let house = open();
+    let file = house.home.path("question");
+    std::fs::write(&file, ask("www.example", rtype::A).octets()).unwrap();
+    let program = format!(
+        r#"
+import sys
+from curl_cffi import Curl, CurlOpt, CurlInfo, CurlHttpVersion
+base = 'https://{NAME}:{port}/dns-query'
+for post in (None, open({file:?}, 'rb').read()):
+    curl, said = Curl(), []
+    curl.setopt(CurlOpt.URL, base if post else base + '?dns=AAABAAABAAAAAAAAA3d3dwdleGFtcGxlAAABAAE')
+    curl.setopt(CurlOpt.RESOLVE, ['{NAME}:{port}:127.0.0.1'])
+    curl.setopt(CurlOpt.CAINFO, {root:?})
+    curl.setopt(CurlOpt.TIMEOUT_MS, 20000)
+    curl.setopt(CurlOpt.HTTP_VERSION, CurlHttpVersion.V3ONLY)
+    if post:
+        curl.setopt(CurlOpt.HTTPHEADER, [b'content-type: application/dns-message'])
+        curl.setopt(CurlOpt.POST, 1)
+        curl.setopt(CurlOpt.POSTFIELDSIZE, len(post))
+        curl.setopt(CurlOpt.POSTFIELDS, post)
+    curl.setopt(CurlOpt.WRITEFUNCTION, said.append)
+    curl.perform()
+    version = curl.getinfo(CurlInfo.HTTP_VERSION) == CurlHttpVersion.V3
+    print(curl.getinfo(CurlInfo.RESPONSE_CODE), version, b''.join(said).hex())
+    curl.close()
+"#,
+        port = house.https.port(),
+        root = house.root_file(),
+    );
+    let mut command = Command::new(python);
+    let output = command.args(["-c", &program]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{output:?}\n{}", house.home.log());
+    let said: Vec<_> = text.lines().collect();
+    assert_eq!(said.len(), 2, "{text}");
+    for line in said {
+        let octets = line
+            .strip_prefix("200 True ")
+            .unwrap_or_else(|| panic!("{text}"));
+        let octets = (0..octets.len()).step_by(2);
+        let octets = octets.map(|at| u8::from_str_radix(&line[9 + at..11 + at], 16).unwrap());
+        assert_eq!(Reply::read(octets.collect()).answers(), ["A 192.0.2.1"]);
+    }
 }
 
 #[test]
@@ -162,13 +242,8 @@ except ImportError:
             "False"
         },
     );
-    let has_it = |python: &&&str| {
-        let import = ["-c", "import dns.query, aioquic, httpx, h2"];
-        let output = Command::new(python).args(import).output();
-        output.is_ok_and(|output| output.status.success())
-    };
-    let Some(python) = ["python3", "/usr/bin/python3"].iter().find(has_it) else {
-        return skip("dnspython with `doh` and `doq` is missing");
+    let Some(python) = programs::python("dns.query, aioquic, httpx, h2") else {
+        return skip_peer("dnspython with `doh` and `doq` is missing");
     };
     let output = Command::new(python)
         .args(["-c", &program])
@@ -215,7 +290,7 @@ fn unbound_forwards_to_us_over_tls() {
         command.stderr(Stdio::null()).spawn().ok()
     });
     let Some(child) = started else {
-        return skip("`unbound` is missing");
+        return skip_peer("`unbound` is missing");
     };
     let _unbound = Running(child);
     assert_eq!(ask_by(port).answers(), ["A 192.0.2.1"]);
@@ -243,7 +318,7 @@ fn dnsdist_forwards_to_us_over_tls() {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let Ok(child) = command.spawn() else {
-        return skip("`dnsdist` is missing");
+        return skip_peer("`dnsdist` is missing");
     };
     let _dnsdist = Running(child);
     assert_eq!(ask_by(port).answers(), ["A 192.0.2.1"]);

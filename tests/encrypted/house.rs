@@ -29,6 +29,8 @@ guest-profile = "adult"
 [profile.adult]
 privacy = "names"
 block-ttl = "7s"
+# The servers of tests are on loopback.
+block-rebinding = false
 
 [[device]]
 name = "phone"

@@ -470,6 +470,43 @@ fn http3_keeps_no_more_of_a_head_than_one_may_have() {
     });
 }
 
+/// A GET as HEADERS of HTTP/3, in the words of QPACK's static table (RFC 9204 appendix A).
+fn get(path: &str) -> Vec<u8> {
+    // Method GET, scheme https; path and authority by their names there.
+    let mut fields = vec![0, 0, 0xd1, 0xd7, 0x51, path.len() as u8];
+    fields.extend(path.bytes());
+    fields.extend([0x50, NAME.len() as u8]);
+    fields.extend(NAME.bytes());
+    let mut frame = vec![1, fields.len() as u8];
+    frame.extend(fields);
+    // Shorter than QUIC's shortest numbers go, and the path than QPACK's.
+    assert!(frame.len() < 64, "{}", frame.len());
+    frame
+}
+
+/// curl took each answer to a GET for a broken one: its side of the stream had been stopped, with a code
+/// that HTTP/3 does not have.
+#[test]
+fn http3_does_not_stop_a_request_that_it_answered() {
+    let house = House::open("");
+    run(async {
+        let connection = connect(&house, house.https, b"h3", "127.0.0.1", NAME).await;
+        let mut control = connection.open_uni().await.unwrap();
+        control.write_all(&[0, 4, 0]).await.unwrap();
+        let (mut sending, mut receive) = connection.open_bi().await.unwrap();
+        // Its end comes late.
+        sending.write_all(&get("/other")).await.unwrap();
+        let said = receive.read_to_end(70_000).await.unwrap();
+        assert!(!said.is_empty());
+        let again = send(&connection, &get("/other")).await.unwrap();
+        assert_eq!(again, said);
+        // And it has a body, which nobody wants.
+        sending.write_all(&[0, 1, b'x']).await.unwrap();
+        sending.finish().unwrap();
+        assert_eq!(sending.stopped().await.unwrap(), None);
+    });
+}
+
 #[test]
 fn http3_answers_as_http_does() {
     let house = House::open("");

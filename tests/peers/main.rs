@@ -18,7 +18,7 @@ use std::process::{Command, Stdio};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
 };
-use skip::skip;
+use skip::skip_peer;
 use support::home::{Running, free_port};
 use support::wire::rtype;
 use support::{Home, wait_for};
@@ -173,7 +173,7 @@ fn speak_with(program: &str, package: &str, set_up: SetUp) {
         .stderr(Stdio::null())
         .status();
     if is_there.is_err() {
-        skip(&format!(
+        skip_peer(&format!(
             "{program} is missing (Debian and Ubuntu: apt install {package})"
         ));
         return;
@@ -250,7 +250,7 @@ fn a_certificate_for_another_name_is_said_and_nothing_is_asked() {
     let folder = tempfile::tempdir().unwrap();
     write_certificates(folder.path());
     if Command::new("unbound").arg("-V").output().is_err() {
-        skip("unbound is missing (Debian and Ubuntu: apt install unbound)");
+        skip_peer("unbound is missing (Debian and Ubuntu: apt install unbound)");
         return;
     }
     let ports = Ports {

@@ -1,5 +1,6 @@
 //! Machines for tests: network namespaces, and daemons in them.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -96,9 +97,9 @@ impl Machine {
     }
 
     /// A program that runs in it.
-    pub fn command(&self, program: &str) -> Command {
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name, program]);
+        command.args(["netns", "exec", &self.name]).arg(program);
         command.stdin(Stdio::null());
         command
     }

@@ -499,6 +499,10 @@ async fn a_clock_that_is_ahead_is_noticed_and_what_is_lent_in_its_place_counts()
         assert!(ask(&ahead, "a.test").await.is_err());
         let ended = clock.may_be_ahead().unwrap();
         assert!(ended < time("2031-01-01T00:00:00Z"), "{ended}");
+        let refusal = clock.refusal(time("2027-12-31T00:00:00Z"));
+        let refusal = refusal.map(|it| it.to_string()).unwrap_or_default();
+        let said = format!("the certificate of dns.test began at {began}, after that");
+        assert!(refusal.starts_with(&said), "{refusal}");
         assert!(!clock.lend(time("2027-12-31T00:00:00Z")));
         assert!(!clock.is_ahead());
         assert!(clock.lend(time("2029-06-01T00:00:00Z")));

@@ -3,8 +3,6 @@
 
 #[path = "../../../tests/support/pebble.rs"]
 mod pebble;
-#[path = "../../../tests/support/ports.rs"]
-mod ports;
 #[path = "../../../tests/support/skip.rs"]
 mod skip;
 
@@ -21,11 +19,11 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use self::pebble::Pebble;
-use self::ports::free_port;
 use super::*;
 use crate::certificate::{Issuer, Settings, Tended};
 use crate::clock::ManualTime;
 use crate::files::MemoryFiles;
+use crate::ports::free_port;
 use crate::update::SystemResolve;
 use crate::wall::Wall;
 

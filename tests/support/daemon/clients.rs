@@ -1,7 +1,10 @@
 //! The programs people ask with.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::process::Command;
+
+use super::programs;
 
 /// Whether tests may be left out for want of a client.
 fn may_skip() -> bool {
@@ -9,22 +12,24 @@ fn may_skip() -> bool {
 }
 
 /// Runs a client; none when it is missing and may be.
-fn run(program: &str, package: &str, arguments: &[&str]) -> Option<String> {
+fn run(program: &OsStr, package: &str, arguments: &[&str]) -> Option<String> {
     let output = match Command::new(program).args(arguments).output() {
         Ok(output) => output,
         Err(error) if may_skip() => {
-            eprintln!("skipped: {program}: {error}");
+            eprintln!("skipped: {}: {error}", program.display());
             return None;
         }
         Err(error) => panic!(
-            "`{program}` is needed (Debian and Ubuntu: apt install {package}); \
-             HEDGEROW_SKIP_CLIENTS=1 leaves its tests out: {error}"
+            "`{}` is needed (Debian and Ubuntu: apt install {package}); \
+             HEDGEROW_SKIP_CLIENTS=1 leaves its tests out: {error}",
+            program.display()
         ),
     };
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
         output.status.success(),
-        "{program} {arguments:?}: {}\n{text}{}",
+        "{} {arguments:?}: {}\n{text}{}",
+        program.display(),
         output.status,
         String::from_utf8_lossy(&output.stderr)
     );
@@ -47,7 +52,7 @@ pub fn dig(to: SocketAddr, from: &str, arguments: &[&str]) -> Option<String> {
     }
     all.extend(["+comments", "+answer", "+authority"]);
     all.extend(arguments);
-    run("dig", "bind9-dnsutils", &all)
+    run("dig".as_ref(), "bind9-dnsutils", &all)
 }
 
 /// What `kdig` shows.
@@ -58,18 +63,12 @@ pub fn kdig(to: SocketAddr, from: &str, arguments: &[&str]) -> Option<String> {
         all.extend(["-b", from]);
     }
     all.extend(arguments);
-    run("kdig", "knot-dnsutils", &all)
+    run(&programs::program("kdig"), "knot-dnsutils", &all)
 }
 
 /// What a Python program prints that has dnspython at hand and the daemon's port in `PORT`.
 pub fn dnspython(to: SocketAddr, program: &str) -> Option<String> {
-    let has_it = |python: &&&str| {
-        Command::new(python)
-            .args(["-c", "import dns.query, dns.message, dns.edns"])
-            .output()
-            .is_ok_and(|output| output.status.success())
-    };
-    let Some(python) = ["/usr/bin/python3", "python3"].iter().find(has_it) else {
+    let Some(python) = programs::python("dns.query, dns.message, dns.edns") else {
         assert!(
             may_skip(),
             "dnspython is needed (Debian and Ubuntu: apt install python3-dnspython); \
@@ -79,7 +78,7 @@ pub fn dnspython(to: SocketAddr, program: &str) -> Option<String> {
         return None;
     };
     let program = format!("PORT = {}\n{program}", to.port());
-    run(python, "python3-dnspython", &["-c", &program])
+    run(&python, "python3-dnspython", &["-c", &program])
 }
 
 /// The `status:` of dig's or kdig's comments.

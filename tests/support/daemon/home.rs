@@ -190,6 +190,8 @@ impl Home {
 
     /// Starts the daemon again after its end, in the same folders and at the same address.
     pub fn restart(&mut self) {
+        // It would answer in place of the new one, and go on when the test is over.
+        assert!(self.child.is_none(), "it has not ended yet");
         let mut laid = Laid {
             v4: self.v4,
             v6: self.v6,

@@ -15,6 +15,8 @@ pub mod clients;
 pub mod home;
 #[path = "../ports.rs"]
 pub mod ports;
+#[path = "../programs.rs"]
+pub mod programs;
 pub mod upstream;
 pub mod wire;
 
