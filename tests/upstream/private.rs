@@ -62,6 +62,10 @@ pub(crate) enum Door {
     /// What is said is no TLS.
     Babble,
     /// Service, but streams are left open behind an answer.
+    #[cfg_attr(
+        not(feature = "quic"),
+        expect(dead_code, reason = "only QUIC has streams")
+    )]
     LeavesOpen,
     /// Service, after a handshake that takes this long.
     Slow(Duration),
