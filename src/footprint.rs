@@ -54,7 +54,9 @@ fn unwritten(smaps: &str, constant: usize) -> Vec<Range<usize>> {
         let mut words = line.split_ascii_whitespace();
         match (words.next(), words.next()) {
             // Together they say that nothing in it is a copy, in memory or swapped out.
-            (Some("Anonymous:"), Some(octets)) if octets != "0" => unwritten = None,
+            (Some("Anonymous:" | "Private_Hugetlb:"), Some(octets)) if octets != "0" => {
+                unwritten = None
+            }
             (Some("Swap:"), Some("0")) => found.extend(unwritten.take()),
             (Some(field), _) if field.ends_with(':') => {}
             (Some(range), Some(access @ ("r-xp" | "r--p"))) => {

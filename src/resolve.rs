@@ -482,7 +482,11 @@ impl Resolver {
                 return self.done(outcome, code);
             }
             Some(_) => snapshot.upstream.failure_beside_stale(asked, at),
-            None => snapshot.upstream.recent_failure(asked, at),
+            None => {
+                let device = index.and_then(|it| snapshot.devices.device(it));
+                let whose = upstream::Client::new(client, device.map(|device| device.name));
+                snapshot.upstream.recent_failure(asked, whose, at)
+            }
         };
         // That such a name does not exist is kept nowhere, so it cannot have been found above.
         outcome.of_lifeline |= is_suffixed_lifeline(question.qname.as_ref(), &snapshot.lists);

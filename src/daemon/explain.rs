@@ -1,6 +1,6 @@
 //! Why a name is answered as it is, told from the same voices that decide on the path of a query.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::newcomers::{interface_text, macs_of};
@@ -23,7 +23,7 @@ use crate::profile::Profile;
 use crate::reload::list_spec;
 use crate::snapshot::Snapshot;
 use crate::standing::{Plan, Standings};
-use crate::upstream::Failure;
+use crate::upstream::{Client, Failure};
 use crate::verdict::{Cause, Scope, Tier, Verdict};
 use crate::wall::Wall;
 
@@ -204,7 +204,9 @@ pub fn explain(
 /// Whether signatures of the answer are checked, and what came of it a moment ago.
 fn validation_note(snapshot: &Snapshot, question: &Question, now: Moment) -> Option<String> {
     snapshot.config.upstream.validation.as_ref()?;
-    let failed = snapshot.upstream.recent_failure(question, now);
+    // What is bogus is so for every client.
+    let anybody = Client::Address(Ipv4Addr::LOCALHOST.into());
+    let failed = snapshot.upstream.recent_failure(question, anybody, now);
     if let Some(failure) = failed.filter(Failure::is_bogus) {
         return Some(format!(
             "signatures are checked; what upstream says is not answered: {failure}"

@@ -24,6 +24,8 @@ use crate::limit::Client;
 pub(super) const MEMORY: Duration = Duration::from_hours(24);
 /// How long a network is: a family is away for a weekend, and back at the same school afterwards.
 const MEMORY_OF_NETWORKS: Duration = Duration::from_hours(30 * 24);
+/// How often what is over is forgotten, while somebody comes.
+const SWEEP: Duration = Duration::from_hours(1);
 /// Addresses that are known, and networks of each width.
 const MAX_KNOWN: usize = 1024;
 const MAX_NETWORKS: usize = 256;
@@ -37,6 +39,8 @@ pub(super) struct Familiar {
     addresses: Sightings,
     /// The widest first.
     networks: [Sightings; WIDTHS.len()],
+    /// When what is over was forgotten last.
+    swept: Moment,
 }
 
 impl Default for Familiar {
@@ -44,6 +48,7 @@ impl Default for Familiar {
         Self {
             addresses: Sightings::new(MAX_KNOWN, MEMORY),
             networks: WIDTHS.map(|_| Sightings::new(MAX_NETWORKS, MEMORY_OF_NETWORKS)),
+            swept: Moment::default(),
         }
     }
 }
@@ -55,6 +60,19 @@ impl Familiar {
             seen.note(network, device, now);
         }
         self.addresses.note(address, device, now)
+    }
+
+    /// Forgets what is over, once in an hour: where a device was is nobody's business for longer.
+    pub(super) fn sweep(&mut self, now: Moment) {
+        if now.since(self.swept) < SWEEP {
+            return;
+        }
+        self.swept = now;
+        for seen in self.networks.iter_mut().chain([&mut self.addresses]) {
+            let memory = seen.memory;
+            seen.seen
+                .retain(|_, (_, shown)| now.since(*shown) <= memory);
+        }
     }
 
     /// Whether a device showed its id at `address`.
@@ -156,6 +174,20 @@ mod tests {
         let later = |wait| at(1).after(wait);
         assert_eq!(known("198.51.253.7", later(MEMORY)), 4, "another has it");
         assert_eq!(known("198.51.253.7", later(MEMORY_OF_NETWORKS)), 0);
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten() {
+        let mut familiar = Familiar::default();
+        familiar.note("198.51.253.7".parse().unwrap(), PHONE, at(1));
+        let held = |familiar: &Familiar| {
+            let networks: usize = familiar.networks.iter().map(|it| it.seen.len()).sum();
+            (familiar.addresses.seen.len(), networks)
+        };
+        familiar.sweep(at(2).after(MEMORY));
+        assert_eq!(held(&familiar), (0, 4));
+        familiar.sweep(at(2).after(MEMORY_OF_NETWORKS));
+        assert_eq!(held(&familiar), (0, 0));
     }
 
     #[test]

@@ -94,23 +94,24 @@ impl Strangers {
         if known.any(|client| self.known.admit(client, Whereabouts::Shown, EACH, now)) {
             return true;
         }
-        if !self.handshakes.take(address, now) {
+        let grade = usize::from(self.familiarity(address));
+        if !self.handshakes.take(address, grade, now) {
             return false;
         }
-        let grade = usize::from(self.familiarity(address));
         let mut purses = self.together();
         // Who has used up what is for those from such networks is one of all strangers.
         let mut grades = [grade, 0].into_iter();
         let may = grades.any(|grade| purses[grade].take(together(grade), now));
         if !may {
-            self.handshakes.give_back(address);
+            self.handshakes.give_back(address, grade);
         }
         may
     }
 
     /// Whether somebody at `address` may have a place in which to show who he is.
     pub(super) fn may_come(&self, address: IpAddr) -> bool {
-        self.is_known(address) || self.arrivals.take(address, self.clock.now())
+        let grade = usize::from(self.familiarity(address));
+        self.is_known(address) || self.arrivals.take(address, grade, self.clock.now())
     }
 
     /// Somebody at `address` has shown that he is `device`: what he paid as a stranger he pays as that.
@@ -123,7 +124,7 @@ impl Strangers {
         {
             return;
         }
-        self.handshakes.give_back(address);
+        self.handshakes.give_back(address, grade);
         self.together()[grade].give_back(together(grade));
     }
 
@@ -140,7 +141,9 @@ impl Strangers {
 
     fn familiarity(&self, address: IpAddr) -> u8 {
         let now = self.clock.now();
-        self.familiar().familiarity(address, now)
+        let mut familiar = self.familiar();
+        familiar.sweep(now);
+        familiar.familiarity(address, now)
     }
 
     fn familiar(&self) -> MutexGuard<'_, Familiar> {
@@ -169,31 +172,42 @@ impl Purses {
         Self(rates.map(|rate| (RateLimiter::growing(), rate)))
     }
 
-    /// Whether all networks that `address` is in may do one thing more. The widest is asked first, so that
-    /// one site does not fill the tables of those that are narrower.
-    fn take(&self, address: IpAddr, now: Moment) -> bool {
-        let mut purses = self.0.iter().zip(networks(address)).enumerate();
-        let refused = purses.find(|(_, ((limiter, rate), network))| {
-            let client = Client::Address(*network);
-            !limiter.admit(client, Whereabouts::Shown, *rate, now)
+    /// Whether all networks that `address` is in may do one thing more: of a place that is known so well
+    /// (`grade`, see [`Familiar::familiarity`]) the one it is known by and narrower ones, since strangers
+    /// at the same provider have those that are wider. The widest is asked first, so that one site does not
+    /// fill the tables of those that are narrower.
+    fn take(&self, address: IpAddr, grade: usize, now: Moment) -> bool {
+        let mut purses = self.purses(address, grade).enumerate();
+        let refused = purses.find(|(_, (limiter, rate, network))| {
+            !limiter.admit(*network, Whereabouts::Shown, **rate, now)
         });
         if let Some((wider, _)) = refused {
-            self.give_back_first(wider, address);
+            self.give_back_first(wider, address, grade);
         }
         refused.is_none()
     }
 
     /// Gives back what one thing of `address` has cost.
-    fn give_back(&self, address: IpAddr) {
-        self.give_back_first(WIDTHS.len(), address);
+    fn give_back(&self, address: IpAddr, grade: usize) {
+        self.give_back_first(WIDTHS.len(), address, grade);
     }
 
-    /// The same to its so many widest networks.
-    fn give_back_first(&self, count: usize, address: IpAddr) {
-        for ((limiter, rate), network) in self.0.iter().zip(networks(address)).take(count) {
-            let client = Client::Address(network);
-            limiter.give_back(client, Whereabouts::Shown, *rate);
+    /// The same to so many of those that paid, the widest first.
+    fn give_back_first(&self, count: usize, address: IpAddr, grade: usize) {
+        for (limiter, rate, network) in self.purses(address, grade).take(count) {
+            limiter.give_back(network, Whereabouts::Shown, *rate);
         }
+    }
+
+    /// Those that pay for `address`, the widest first.
+    fn purses(
+        &self,
+        address: IpAddr,
+        grade: usize,
+    ) -> impl Iterator<Item = (&RateLimiter, &Rate, Client)> {
+        let purses = self.0.iter().zip(networks(address));
+        let purses = purses.skip(grade.saturating_sub(1).min(WIDTHS.len() - 1));
+        purses.map(|((limiter, rate), network)| (limiter, rate, Client::Address(network)))
     }
 }
 
@@ -238,6 +252,27 @@ mod tests {
         assert_ne!(strangers.comer_at(at(3)), strangers.comer_at(at(1)));
         time.advance(super::super::familiar::MEMORY + Duration::from_secs(1));
         assert_eq!(strangers.comer_at(at(3)), strangers.comer_at(at(1)));
+    }
+
+    #[test]
+    fn strangers_at_the_same_provider_leave_a_known_network_its_handshakes() {
+        let (strangers, time) = strangers();
+        let phone = |last: u8| IpAddr::from([198, 51, 100, last]);
+        strangers.introduce(phone(7), PHONE);
+        // Its address is another's after a day, its network is still known.
+        time.advance(Duration::from_hours(48));
+        for second in 0..60 {
+            for site in [0, 16, 32, 48] {
+                for _ in 0..3 {
+                    strangers.may_shake_hands(IpAddr::from([198, 51, site, 9]), None);
+                }
+            }
+            let another = IpAddr::from([198, 51, 64, 9]);
+            assert!(second < 20 || !strangers.may_shake_hands(another, None));
+            assert!(strangers.may_come(phone(77)), "{second}");
+            assert!(strangers.may_shake_hands(phone(77), None), "{second}");
+            time.advance(Duration::from_secs(1));
+        }
     }
 
     #[test]

@@ -260,6 +260,8 @@ struct Slot {
     revivals: u64,
     /// It was not the question's fault.
     is_hiccup: bool,
+    /// Who is at fault was heard while it was asked: it holds for nothing, and counts if it comes again.
+    is_over: bool,
     failure: Option<Failure>,
 }
 
@@ -308,6 +310,7 @@ impl Slot {
         wait: Duration::ZERO,
         revivals: 0,
         is_hiccup: false,
+        is_over: false,
         failure: None,
     };
 
@@ -342,7 +345,10 @@ impl Failures {
         let sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = sets[index(key)].iter().find(|slot| slot.key == key)?;
         let failure = slot.failure.as_ref()?;
-        if now >= slot.ends() || failure.is_of_network() && slot.revivals != revivals {
+        if slot.is_over
+            || now >= slot.ends()
+            || failure.is_of_network() && slot.revivals != revivals
+        {
             return None;
         }
         let kept = Kept {
@@ -356,15 +362,12 @@ impl Failures {
 
     /// Keeps `failure` if it says something of the question.
     pub(super) fn keep(&self, question: &Question, failure: &Failure, then: Circumstances) {
-        // Who was heard after all is there by now.
-        let is_over = failure.is_fault_of().is_some() && then.heard > then.asked;
-        if is_over || !failure.is_worth_keeping() {
+        if !failure.is_worth_keeping() {
             return;
         }
         let Circumstances {
             at: now, revivals, ..
         } = then;
-        let is_hiccup = then.is_hiccup(failure);
         let key = self.keys.hash_one(question);
         let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
         let set = &mut sets[index(key)];
@@ -374,10 +377,16 @@ impl Failures {
             .or_else(|| (0..WAYS).min_by_key(|&way| (set[way].failure.is_some(), set[way].ends())))
             .unwrap_or(0);
         let slot = &mut set[place];
-        let is_repeated = slot.key == key
-            && slot.failure.is_some()
-            && slot.revivals == revivals
-            && now < slot.ends().after(slot.wait);
+        let failed_before =
+            slot.key == key && slot.failure.is_some() && now < slot.ends().after(slot.wait);
+        // Who is at fault was heard since, and it fails again: it is the question.
+        let is_its_own = failed_before && (!slot.is_hiccup || then.heard > slot.at);
+        let is_hiccup = then.is_hiccup(failure) && !is_its_own;
+        // Who was heard after all is there by now.
+        let is_over = is_hiccup && failure.is_fault_of().is_some() && then.heard > then.asked;
+        // What was a hiccup and is none any more begins anew.
+        let is_repeated =
+            failed_before && slot.revivals == revivals && (is_hiccup || !slot.is_hiccup);
         let wait = if is_repeated {
             LONGEST_WAIT.min(slot.wait * 2)
         } else if is_hiccup {
@@ -391,6 +400,7 @@ impl Failures {
             wait,
             revivals,
             is_hiccup,
+            is_over,
             failure: Some(failure.clone()),
         };
         let ends = now.after(wait).as_micros();

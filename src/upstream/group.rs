@@ -149,6 +149,11 @@ impl Group {
         !self.servers.is_empty() && self.servers.iter().all(|server| server.is_dead())
     }
 
+    /// Whether a question would be let through now though nobody answers.
+    pub(super) fn would_let_through(&self, now: Moment) -> bool {
+        self.until_let_through(now).is_zero()
+    }
+
     /// How long it is until a question is let through though nobody answers.
     pub(super) fn until_let_through(&self, now: Moment) -> Duration {
         let last = Moment::from_micros(self.let_through.load(Ordering::Relaxed));

@@ -3,8 +3,7 @@
 //! While nobody answers, one question in a while is sent all the same ([`Group::let_through`]); it is as
 //! good as any to find out that somebody has returned. Whoever comes in between waits for its turn, or
 //! for a sign of life that another brings: so the first query after an upstream's return is answered,
-//! whichever name it is for. It waits a moment only, and there is a bound to how many do: who waits for
-//! nothing is a client that nobody told yet.
+//! whichever name it is for. It waits a moment only, and there is a bound to how many do.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,6 +56,11 @@ impl Life {
         self.note_sign();
     }
 
+    /// Whether `client` may wait for one.
+    pub(super) fn has_room(&self, client: Client) -> bool {
+        self.room.has_chair(client)
+    }
+
     /// A server that left a question without a reply speaks again.
     pub(super) fn note_sign(&self) {
         self.spoke.notify_waiters();
@@ -95,7 +99,8 @@ impl Shared {
             if chair.is_none() {
                 chair = self.life.room.sit_down(client);
             }
-            let ends = begun + PATIENCE;
+            // Whoever is let through needs some time too.
+            let ends = begun + PATIENCE.min(self.budget * 9 / 10);
             if chair.is_none() || Instant::now() >= ends {
                 return Err(doubt.failure);
             }

@@ -218,12 +218,19 @@ impl Upstreams {
         Self(Arc::new(shared))
     }
 
-    /// Why `question` fails, whatever is waited for.
-    pub fn recent_failure(&self, question: &Question, now: Moment) -> Option<Failure> {
+    /// Why `question` fails, though `client` wait for it: it failed before, or nobody answers and there is
+    /// no place to wait for a sign of life.
+    pub fn recent_failure(
+        &self,
+        question: &Question,
+        client: Client,
+        now: Moment,
+    ) -> Option<Failure> {
         let shared = &*self.0;
         let group = shared.group(question);
         let doubt = shared.doubt(&group, question, now);
-        let failure = doubt.filter(|it| !it.may_be_over)?.failure;
+        let may_wait = || group.would_let_through(now) || shared.life.has_room(client);
+        let failure = doubt.filter(|it| !it.may_be_over || !may_wait())?.failure;
         Some(failure.in_network(shared.signs.told()))
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -45,13 +45,26 @@ impl Room {
 
     /// Takes a chair for `client`, if there is one.
     pub(super) fn sit_down(&self, client: Client) -> Option<Chair<'_>> {
-        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = inside.get(&client).copied().unwrap_or(0);
-        if own >= self.places / 4 || inside.values().sum::<usize>() >= self.places {
+        let mut inside = self.inside();
+        if !self.has_room(&inside, client) {
             return None;
         }
-        inside.insert(client, own + 1);
+        *inside.entry(client).or_default() += 1;
         Some(Chair { room: self, client })
+    }
+
+    /// Whether there is a chair for `client`.
+    pub(super) fn has_chair(&self, client: Client) -> bool {
+        self.has_room(&self.inside(), client)
+    }
+
+    fn has_room(&self, inside: &HashMap<Client, usize>, client: Client) -> bool {
+        let own = inside.get(&client).copied().unwrap_or(0);
+        own < self.places / 4 && inside.values().sum::<usize>() < self.places
+    }
+
+    fn inside(&self) -> MutexGuard<'_, HashMap<Client, usize>> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A place in the table is free: whoever waits longest may try.
@@ -79,8 +92,7 @@ impl Room {
 
 impl Drop for Chair<'_> {
     fn drop(&mut self) {
-        let inside = &self.room.inside;
-        let mut inside = inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inside = self.room.inside();
         match inside.get_mut(&self.client) {
             Some(own) if *own > 1 => *own -= 1,
             _ => drop(inside.remove(&self.client)),
@@ -98,7 +110,8 @@ mod tests {
         let [one, two] = [Client::Device("one"), Client::Device("two")];
         let first = room.sit_down(one).unwrap();
         let _second = room.sit_down(one).unwrap();
-        assert!(room.sit_down(one).is_none());
+        assert!(room.sit_down(one).is_none() && !room.has_chair(one));
+        assert!(room.has_chair(two));
         assert!(room.sit_down(two).is_some());
         drop(first);
         assert!(room.sit_down(one).is_some());

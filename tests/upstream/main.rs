@@ -852,7 +852,7 @@ mod failures {
         let upstreams = build(&config);
         let clock = Clock::system();
         assert_eq!(
-            upstreams.recent_failure(&question("a.test"), clock.now()),
+            upstreams.recent_failure(&question("a.test"), ME, clock.now()),
             None
         );
         let timeout = Failure::Timeout {
@@ -877,7 +877,7 @@ mod failures {
         }
         assert!(least < Duration::from_millis(5), "{least:?}");
         assert_eq!(
-            upstreams.recent_failure(&question("a.test"), clock.now()),
+            upstreams.recent_failure(&question("a.test"), ME, clock.now()),
             Some(recent)
         );
         assert_eq!(server.seen().len(), asked);

@@ -10,7 +10,7 @@ use hedgerow::upstream::{Health, Upstreams};
 
 use crate::private::{Certificate, Door, Household, config};
 use crate::stub::{Act, Seen, Stub};
-use crate::{ask, build, limits, question, timed, udp, until, upstreams};
+use crate::{ME, ask, build, limits, question, timed, udp, until, upstreams};
 
 /// How long the slowest but one percent of these took.
 fn p99(times: &mut [Duration]) -> Duration {
@@ -161,7 +161,7 @@ async fn the_first_question_after_an_outage_is_answered() {
         // One question in a quarter of a second is let through.
         let b = question("b.test");
         until("one is let through", || {
-            upstreams.recent_failure(&b, clock.now()).is_none()
+            upstreams.recent_failure(&b, ME, clock.now()).is_none()
         })
         .await;
         assert_eq!(timed(&upstreams, "b.test").await.0, Ok(0), "{transport:?}");
@@ -292,6 +292,59 @@ async fn a_name_that_fails_while_others_are_answered_is_its_own_fault() {
     assert!(ask(&upstreams, "more.test").await.is_ok());
     assert!(ask(&upstreams, "dead.test").await.is_err());
     assert_eq!(sent("dead.test."), before, "it was not sent again");
+}
+
+/// How often of 40 times `bad` is asked of `server`, while others are asked and answered.
+async fn asked_beside_others(upstreams: &Upstreams, sent: impl Fn() -> usize) -> usize {
+    let before = sent();
+    for index in 0..40 {
+        let live = format!("live{index}.test");
+        let (bad, live) = tokio::join!(ask(upstreams, "bad.test"), ask(upstreams, &live));
+        assert!(bad.is_err() && live.is_ok(), "{index}: {bad:?} {live:?}");
+    }
+    sent() - before
+}
+
+/// A server that is well can look as if it could not be reached, to one question.
+#[tokio::test]
+async fn a_name_that_no_way_leads_to_is_not_asked_time_and_again() {
+    let cut = Stub::without_tcp(|seen| match seen.name().starts_with("bad") {
+        true => vec![Act::Send(seen.truncated())],
+        false => vec![Act::Send(seen.reply(0))],
+    });
+    let is_bad = |seen: &Seen| seen.name() == "bad.test.";
+    let sent = || cut.seen().iter().filter(|it| is_bad(it)).count();
+    let asked = asked_beside_others(&upstreams(&[&cut]), sent).await;
+    assert!(asked <= 8, "{asked}");
+
+    let household = Household::new();
+    let busy = household.server(Transport::Https, |seen| {
+        match seen.name().starts_with("bad") {
+            true => vec![Act::Http(429, "text/plain", Vec::new())],
+            false => vec![Act::Send(seen.reply(0))],
+        }
+    });
+    let upstreams = build(&config(&household, &[&busy]));
+    let sent = || busy.seen().iter().filter(|it| is_bad(it)).count();
+    let asked = asked_beside_others(&upstreams, sent).await;
+    assert!(asked <= 8, "{asked}");
+}
+
+#[tokio::test]
+async fn a_short_budget_holds_while_nobody_answers_too() {
+    let server = Stub::silent();
+    let mut config = crate::config(&[server.address]);
+    config.budget = Duration::from_millis(100);
+    let upstreams = build(&config);
+    let mut least = Duration::MAX;
+    // The least of several, since the machine may have other things to do; nobody is let through but one.
+    for round in 0..8 {
+        let names = [0, 1, 2, 3].map(|it| format!("n{round}-{it}.test"));
+        let [a, b, c, d] = names.each_ref().map(|it| timed(&upstreams, it));
+        let (a, b, c, d) = tokio::join!(a, b, c, d);
+        least = least.min([a.1, b.1, c.1, d.1].into_iter().max().unwrap());
+    }
+    assert!(least < Duration::from_millis(250), "{least:?}");
 }
 
 #[tokio::test]

@@ -88,7 +88,7 @@ pub struct Index {
     /// Some of the separators, and some of the top-level labels.
     strides: Box<[u64]>,
     likely_tops: Box<[u16; LIKELY_TOPS]>,
-    /// Names that were looked up and are on no list.
+    /// What was found about names lately.
     remembered: Remembered,
     patterns: Patterns,
     addresses: Addresses,
