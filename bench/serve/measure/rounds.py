@@ -53,7 +53,8 @@ class Bench:
     def serving(self, key: str, server: Server, encrypted: Encrypted | None = None):
         """A server that has given its first right answers."""
         with self.stub() as upstream:
-            folder = self.work / "serve" / key
+            # What a server keeps is of these lists: an index of others would serve until its own is made.
+            folder = self.work / "serve" / self.data.folder.name / key
             folder.mkdir(parents=True, exist_ok=True)
             site = Site(folder, process.free_port(), upstream, self.data, encrypted)
             started = server.configure(site)
