@@ -202,11 +202,11 @@ impl Home {
         self.child = laid.child.take();
     }
 
-    /// Resident memory in KiB.
+    /// Resident memory in KiB, but for what stands in files: code comes and goes.
     pub fn resident(&self) -> u64 {
         let path = format!("/proc/{}/status", self.pid());
         let text = std::fs::read_to_string(path).unwrap();
-        let line = text.lines().find(|line| line.starts_with("VmRSS:"));
+        let line = text.lines().find(|line| line.starts_with("RssAnon:"));
         let number = line.unwrap().split_whitespace().nth(1).unwrap();
         number.parse().unwrap()
     }
