@@ -157,9 +157,12 @@ async fn a_late_reply_to_the_first_attempt_still_counts() {
     assert_eq!(upstreams.load(), Load::default());
 }
 
-/// A router that writes to its flash may do nothing else for seconds.
-#[tokio::test]
-async fn what_came_while_this_machine_stood_still_is_read_all_the_same() {
+/// What comes of a question of a budget of 20 ms while this machine stands still for `still`, and the
+/// reply came meanwhile or not. That the time is over is noticed first.
+async fn stood_still(
+    still: Duration,
+    is_answered: bool,
+) -> (Result<Arc<Answer>, Failure>, Arc<Upstreams>, Lane<Asks>) {
     let mute = Mute::new();
     let mut config = config(&[mute.0.local_addr().unwrap()]);
     config.budget = Duration::from_millis(20);
@@ -167,28 +170,26 @@ async fn what_came_while_this_machine_stood_still_is_read_all_the_same() {
     let mut lane = lane_with(&upstreams, "www.example");
     lane.set_out(|_, _| panic!("it cannot be sent"));
     let seen = mute.hear();
-    mute.0.send_to(&seen.reply(0), seen.from).unwrap();
-    std::thread::sleep(Duration::from_millis(60));
+    if is_answered {
+        mute.0.send_to(&seen.reply(0), seen.from).unwrap();
+    }
+    std::thread::sleep(still);
     let mut ended = Vec::new();
-    // That the time is over is noticed first.
     lane.send_on(|_, what| ended.push(what));
-    let answer = outcome(ended.remove(0)).await.unwrap();
-    assert_eq!(answer.rcode(), 0);
+    (outcome(ended.remove(0)).await, upstreams, lane)
+}
+
+/// A router that writes to its flash may do nothing else for seconds.
+#[tokio::test]
+async fn what_came_while_this_machine_stood_still_is_read_all_the_same() {
+    let (said, ..) = stood_still(Duration::from_millis(60), true).await;
+    assert_eq!(said.unwrap().rcode(), 0);
 }
 
 #[tokio::test]
 async fn that_this_machine_stood_still_is_no_failure_to_remember() {
-    let mute = Mute::new();
-    let mut config = config(&[mute.0.local_addr().unwrap()]);
-    config.budget = Duration::from_millis(20);
-    let upstreams = build(&config);
-    let mut lane = lane_with(&upstreams, "www.example");
-    lane.set_out(|_, _| panic!("it cannot be sent"));
-    mute.hear();
-    std::thread::sleep(Duration::from_millis(300));
-    let mut ended = Vec::new();
-    lane.send_on(|_, what| ended.push(what));
-    assert!(outcome(ended.remove(0)).await.is_err());
+    let (said, upstreams, mut lane) = stood_still(Duration::from_millis(300), false).await;
+    assert!(said.is_err());
     // With a machine that runs the same question waits for its turn, since it has failed.
     lane.ask(&upstreams, ME, Asks(question("www.example")))
         .unwrap();
