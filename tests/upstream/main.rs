@@ -883,6 +883,34 @@ mod failures {
         assert_eq!(server.seen().len(), asked);
     }
 
+    /// While nobody answers clients ask most: whoever cannot wait must cost no more than a look.
+    #[tokio::test]
+    async fn who_finds_no_place_to_wait_is_told_at_once() {
+        let server = Stub::silent();
+        let mut config = config(&[server.address]);
+        config.budget = Duration::from_millis(500);
+        let upstreams = build(&config);
+        let clock = Clock::system();
+        while status(&upstreams, &server).health != Health::Dead {
+            assert!(ask(&upstreams, "a.test").await.is_err());
+        }
+        let b = question("b.test");
+        let told = || upstreams.recent_failure(&b, ME, clock.now());
+        assert_eq!(told(), None, "it may wait");
+        let waiting: Vec<_> = (0..80)
+            .map(|index| {
+                let upstreams = Arc::clone(&upstreams);
+                tokio::spawn(async move { ask(&upstreams, &format!("n{index}.test")).await })
+            })
+            .collect();
+        // Between two that are let through.
+        until("all places are taken", || told() == Some(Failure::Down)).await;
+        for asked in waiting {
+            assert!(asked.await.unwrap().is_err());
+        }
+        assert_eq!(told(), None, "there are places again");
+    }
+
     #[tokio::test]
     async fn when_all_are_dead_this_is_said_soon_until_one_returns() {
         let speaks = Arc::new(AtomicBool::new(false));
