@@ -6,8 +6,11 @@
 //! remember it takes two words.
 //!
 //! A name is remembered by a keyed hash of 128 bits, of which one half says where and the other what:
-//! so the hash stands for the name. Another name passes for it with a chance of one in 2⁷⁷, and nobody
+//! so the hash stands for the name. Another name passes for it with a chance of one in 2⁷⁵, and nobody
 //! outside can look for one, since the key is drawn for each index anew.
+//!
+//! Four names share a shelf, one line of the processor's cache. A name no list speaks of takes no
+//! listed one's place, since to find that again costs ten times as much.
 //!
 //! The two words of a place are written by whoever comes, without a lock. The first is the name's half of
 //! the hash, by exclusive or with the second: where one of them is another's, they are no name's.
@@ -19,13 +22,21 @@ use siphasher::sip128::SipHasher13;
 use crate::name::NameRef;
 
 /// How many names are remembered, at most: as many as some hundred homes ask for in an hour.
-const PLACES: usize = 16_384;
+const PLACES: usize = SHELVES * ON_A_SHELF;
+/// Sets of places, in one of which a name is.
+const SHELVES: usize = 4_096;
+const ON_A_SHELF: usize = 4;
 
 /// The names. What is remembered of an index goes with it.
 pub(super) struct Remembered {
     hasher: SipHasher13,
-    places: Box<[Place]>,
+    shelves: Box<[Shelf]>,
 }
+
+/// A line of the processor's cache.
+#[derive(Default)]
+#[repr(align(64))]
+struct Shelf([Place; ON_A_SHELF]);
 
 #[derive(Default)]
 struct Place {
@@ -37,7 +48,8 @@ struct Place {
 /// Where a name has its place, and what it is known by.
 #[derive(Clone, Copy)]
 pub(super) struct Mark {
-    place: usize,
+    shelf: usize,
+    /// Never 0, which is nobody.
     known_by: u64,
 }
 
@@ -91,12 +103,36 @@ impl Finding {
     }
 }
 
+impl Place {
+    /// What was found about the name of `mark`, if this is its place.
+    #[inline]
+    fn find(&self, mark: Mark) -> Option<Finding> {
+        let found = self.found.load(Ordering::Relaxed);
+        let is_known = self.known.load(Ordering::Relaxed) ^ found == mark.known_by;
+        is_known.then_some(Finding(found))
+    }
+
+    fn fill(&self, mark: Mark, finding: Finding) {
+        let known = mark.known_by ^ finding.0;
+        self.known.store(known, Ordering::Relaxed);
+        self.found.store(finding.0, Ordering::Relaxed);
+    }
+
+    fn is_listed(&self) -> bool {
+        self.found.load(Ordering::Relaxed) != 0
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.is_listed() && self.known.load(Ordering::Relaxed) == 0
+    }
+}
+
 impl Remembered {
     /// Of no name yet.
     pub(super) fn new() -> Self {
         Self {
             hasher: SipHasher13::new_with_keys(rand::random(), rand::random()),
-            places: (0..PLACES).map(|_| Place::default()).collect(),
+            shelves: (0..SHELVES).map(|_| Shelf::default()).collect(),
         }
     }
 
@@ -105,8 +141,7 @@ impl Remembered {
     pub(super) fn mark(&self, name: NameRef<'_>) -> Mark {
         let hash = self.hasher.hash(name.as_wire());
         Mark {
-            place: hash.h2 as usize % PLACES,
-            // Never 0, which is nobody.
+            shelf: hash.h2 as usize % SHELVES,
             known_by: hash.h1 | 1,
         }
     }
@@ -114,25 +149,30 @@ impl Remembered {
     /// What was found about the name, if that is remembered.
     #[inline]
     pub(super) fn find(&self, mark: Mark) -> Option<Finding> {
-        let place = self.places.get(mark.place)?;
-        let found = place.found.load(Ordering::Relaxed);
-        let is_known = place.known.load(Ordering::Relaxed) ^ found == mark.known_by;
-        is_known.then_some(Finding(found))
+        let Shelf(places) = self.shelves.get(mark.shelf)?;
+        places.iter().find_map(|it| it.find(mark))
     }
 
-    /// Remembers what was found about the name, in place of another.
-    #[inline]
+    /// Remembers what was found about the name, if need be in place of another: of one that is not
+    /// listed, or any if it is listed itself.
     pub(super) fn remember(&self, mark: Mark, finding: Finding) {
-        if let Some(place) = self.places.get(mark.place) {
-            let known = mark.known_by ^ finding.0;
-            place.known.store(known, Ordering::Relaxed);
-            place.found.store(finding.0, Ordering::Relaxed);
+        let Some(Shelf(places)) = self.shelves.get(mark.shelf) else {
+            return;
+        };
+        // The hash is as good as chance, and who comes after somebody has another.
+        let begin = (mark.known_by >> 1) as usize;
+        let turns = || (0..ON_A_SHELF).filter_map(|turn| places.get((begin + turn) % ON_A_SHELF));
+        let place = turns().find(|it| it.is_empty());
+        let place = place.or_else(|| turns().find(|it| !it.is_listed()));
+        let place = place.or_else(|| turns().next().filter(|_| finding.0 != 0));
+        if let Some(place) = place {
+            place.fill(mark, finding);
         }
     }
 
     /// Forgets all of them: the lists say more now.
     pub(super) fn forget(&mut self) {
-        self.places.fill_with(Place::default);
+        self.shelves.fill_with(Shelf::default);
     }
 
     /// Octets it takes in memory.
@@ -159,38 +199,91 @@ mod tests {
         finding
     }
 
+    fn names(count: usize) -> impl Iterator<Item = NameBuf> {
+        (0..count).map(|n| NameBuf::parse(&format!("n{n}.example.org")).unwrap())
+    }
+
     #[test]
-    fn a_name_is_remembered_until_another_takes_its_place() {
+    fn what_is_remembered_is_what_was_found_last() {
         let mut remembered = Remembered::new();
-        let names: Vec<NameBuf> = (0..2 * PLACES)
-            .map(|n| NameBuf::parse(&format!("n{n}.example.org")).unwrap())
-            .collect();
-        let mut last = vec![usize::MAX; PLACES];
+        let names: Vec<_> = names(3 * PLACES).collect();
         for (number, name) in names.iter().enumerate() {
             let mark = remembered.mark(name.as_ref());
             assert_eq!(remembered.find(mark), None);
-            remembered.remember(mark, finding(number));
-            assert_eq!(remembered.find(mark), Some(finding(number)));
-            last[mark.place] = number;
+            remembered.remember(mark, finding(number + 1));
+            let expected = Some(finding(number + 1));
+            assert_eq!(remembered.find(mark), expected, "a listed one has a place");
         }
+        let mut kept = 0;
         for (number, name) in names.iter().enumerate() {
-            let mark = remembered.mark(name.as_ref());
-            let expected = (last[mark.place] == number).then(|| finding(number));
-            assert_eq!(remembered.find(mark), expected);
+            let found = remembered.find(remembered.mark(name.as_ref()));
+            assert!(found.is_none_or(|found| found == finding(number + 1)));
+            kept += usize::from(found.is_some());
         }
+        assert!((PLACES * 9 / 10..=PLACES).contains(&kept), "{kept}");
         remembered.forget();
         let mut marks = names.iter().map(|it| remembered.mark(it.as_ref()));
         assert!(marks.all(|it| remembered.find(it).is_none()));
     }
 
     #[test]
+    fn as_many_as_there_are_places_for_are_not_forgotten_but_few() {
+        let remembered = Remembered::new();
+        let names: Vec<_> = names(PLACES * 6 / 10).collect();
+        let mut anew = 0;
+        for _ in 0..3 {
+            anew = 0;
+            for name in &names {
+                let mark = remembered.mark(name.as_ref());
+                if remembered.find(mark).is_none() {
+                    anew += 1;
+                    remembered.remember(mark, finding(1));
+                }
+            }
+        }
+        // With one place for each hash it would be every fourth or so.
+        assert!(anew * 7 < names.len(), "{anew}");
+    }
+
+    #[test]
+    fn names_that_nothing_is_said_of_take_no_listed_ones_place() {
+        let remembered = Remembered::new();
+        let listed: Vec<_> = (1..=4)
+            .map(|it| Mark {
+                shelf: 7,
+                known_by: it << 1 | 1,
+            })
+            .collect();
+        let mut others = (11..).map(|it| Mark {
+            shelf: 7,
+            known_by: it << 1 | 1,
+        });
+        for mark in others.by_ref().take(9) {
+            remembered.remember(mark, Finding::default());
+            assert_eq!(remembered.find(mark), Some(Finding::default()));
+        }
+        for (number, mark) in listed.iter().enumerate() {
+            remembered.remember(*mark, finding(number + 1));
+        }
+        for mark in others.take(9) {
+            remembered.remember(mark, Finding::default());
+            assert_eq!(remembered.find(mark), None);
+        }
+        for (number, mark) in listed.iter().enumerate() {
+            assert_eq!(remembered.find(*mark), Some(finding(number + 1)));
+        }
+    }
+
+    #[test]
     fn words_of_two_writers_are_no_names() {
         let remembered = Remembered::new();
-        let [one, two] = [11, 13].map(|known_by| Mark { place: 5, known_by });
-        remembered.remember(one, finding(1));
-        let half = remembered.places[5].known.load(Ordering::Relaxed);
-        remembered.remember(two, finding(2));
-        remembered.places[5].known.store(half, Ordering::Relaxed);
+        let [one, two] = [11, 19].map(|known_by| Mark { shelf: 5, known_by });
+        let place = &remembered.shelves[5].0[0];
+        place.fill(one, finding(1));
+        let half = place.known.load(Ordering::Relaxed);
+        place.fill(two, finding(2));
+        assert_eq!(remembered.find(two), Some(finding(2)));
+        place.known.store(half, Ordering::Relaxed);
         assert_eq!(remembered.find(one), None);
         assert_eq!(remembered.find(two), None);
     }
