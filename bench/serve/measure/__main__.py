@@ -97,19 +97,23 @@ def main() -> None:
             if part in parts and "hedgerow" in chosen:
                 for found in measure(bench, chosen["hedgerow"], options.rounds, say):
                     keep(part, size, "hedgerow", found)
-        for part, measure in [
-            ("reload", lambda key, it: rounds.measure_reload(bench, key, it)),
-            ("memory", lambda key, it: rounds.measure_memory(bench, key, it, options.millions)),
-        ]:
-            if part in parts:
-                for key, it in chosen.items():
-                    if not it.is_echo:
-                        if key == "hedgerow":
-                            # Memory is what a household gets that sets nothing.
-                            it = servers.Hedgerow(options.hedgerow, cache="")
-                        found = measure(key, it)
-                        say(f"{part} {key}: {json.dumps({k: v for k, v in found.items() if k != 'samples'})}")
-                        keep(part, size, key, found)
+        # As it comes: memory is what a household gets that sets nothing.
+        plain = {key: it if key != "hedgerow" else servers.Hedgerow(options.hedgerow, cache="") for key, it in chosen.items()}
+        if "reload" in parts:
+            them = {key: rounds.measure_reload(bench, key, it, options.rounds) for key, it in plain.items()}
+            found = {key: [] for key in them}
+            # By turns.
+            for number in range(1, options.rounds + 1):
+                for key, measured in them.items():
+                    found[key].append(next(measured))
+                    say(f"reload, round {number} {key}: {json.dumps(found[key][-1])}")
+                    keep("reload", size, key, found[key])
+        if "memory" in parts:
+            for key, it in plain.items():
+                if not it.is_echo:
+                    found = rounds.measure_memory(bench, key, it, options.millions)
+                    say(f"memory {key}: {json.dumps({k: v for k, v in found.items() if k != 'samples'})}")
+                    keep("memory", size, key, found)
     if "page" in parts:
         import served
 

@@ -197,41 +197,76 @@ def even_table(results: dict) -> str | None:
     return page.table(head, rows)
 
 
+class Reloads:
+    """What happened to one server while lists were read anew, over its rounds."""
+
+    def __init__(self, results: dict, size: int, key: str) -> None:
+        of_size = results.get("reload", {}).get(str(size), {})
+        self.rounds = of_size.get(key, [])
+        self.good = [it for it in self.rounds if "failure" not in it]
+
+    def failure(self) -> str | None:
+        return next((it["failure"] for it in self.rounds if "failure" in it), None)
+
+    def all(self, key) -> list[float]:
+        """A figure of each round that has it."""
+        values = [key(it) for it in self.good]
+        return [it for it in values if it is not None]
+
+    def middle(self, key) -> float | None:
+        values = self.all(key)
+        return statistics.median(values) if values else None
+
+    def of_load(self, word: str):
+        return lambda it: it["load"][word] if "load" in it else None
+
+    def gap(self, part: str):
+        """Of a round, in milliseconds, `quiet` or `load`."""
+        return lambda it: it[part]["longest_gap_nanoseconds"] / 1e6 if part in it else None
+
+    def more(self, peak: str):
+        """Of a round, MB over what it was before."""
+        return lambda it: (it[peak] - it["steady"]) / MB if peak in it else None
+
+
 def reload_table(results: dict) -> str | None:
     parts = []
     for size in sorted(int(it) for it in results.get("reload", {})):
-        rows = []
-        for key, it in results["reload"][str(size)].items():
+        rows, counts = [], set()
+        for key in results["reload"][str(size)]:
             label = results["labels"].get(key, key)
-            if "failure" in it:
-                rows.append([label, it["failure"], *[""] * 7])
+            them = Reloads(results, size, key)
+            if not them.good:
+                rows.append([label, them.failure() or "", *[""] * 7])
                 continue
-            gap = lambda one: f"{one['longest_gap_nanoseconds'] / 1e6:.1f}"
+            counts.add(len(them.good))
+            sent = sum(them.all(them.of_load("sent")))
             rows.append(
                 [
                     label,
-                    gap(it["load"]),
-                    gap(it["quiet"]),
-                    f"{it['load']['lost']:,}",
-                    f"{it['load']['wrong']:,}",
-                    perhaps("{:.1f}", it["seconds"]),
-                    page.megabytes(it["steady"]),
-                    f"{(it['peak'] - it['steady']) / MB:.1f}",
-                    f"{(it['peak_together'] - it['steady']) / MB:.1f}",
+                    spread(them.all(them.gap("load"))),
+                    spread(them.all(them.gap("quiet"))),
+                    f"{sum(them.all(them.of_load('lost'))):,} of {sent:,}" if sent else "",
+                    f"{sum(them.all(them.of_load('wrong'))):,}" if sent else "",
+                    perhaps("{:.1f}", them.middle(lambda it: it.get("seconds"))),
+                    perhaps("{:.1f}", them.middle(lambda it: it["steady"] / MB if "steady" in it else None)),
+                    perhaps("{:.1f}", them.middle(them.more("peak"))),
+                    perhaps("{:.1f}", them.middle(them.more("peak_together"))),
                 ]
             )
         head = [
             f"{size:,} names",
             "longest gap, ms",
             "without a reload, ms",
-            "lost of 300,000",
+            "lost",
             "wrong",
             "in force after, s",
             "RSS before, MB",
             "at most more, MB",
             "with processes it starts, MB",
         ]
-        parts.append(page.table(head, rows))
+        told = " or ".join(str(it) for it in sorted(counts))
+        parts.append(f"{told} rounds, median (least–most):\n\n" + page.table(head, rows))
     return "\n".join(parts) if parts else None
 
 
@@ -298,12 +333,12 @@ def goals_table(results: dict) -> str | None:
     most("10,000 q/s, p50 over the echo's", later, 10, "{:.0f} µs")
     tail = lambda one: one["p99_nanoseconds"]
     most("10,000 q/s, p99, echo = 1", ours.ratio("paced", echo, key=tail), 1.3)
-    reload = results.get("reload", {}).get(str(size), {}).get(OURS)
-    reload = reload if reload and "failure" not in reload else None
-    most("reload: queries lost", reload and reload["load"]["lost"], 0, "{:,.0f}", "0")
-    most("reload: unfiltered answers", reload and reload["load"]["wrong"], 0, "{:,.0f}", "0")
-    most("reload: longest gap", reload and reload["load"]["longest_gap_nanoseconds"] / 1e6, 5, "{:.1f} ms")
-    most("reload: memory over steady", reload and (reload["peak_together"] - reload["steady"]) / MB, 4, "{:.1f} MB")
+    reload = Reloads(results, size, OURS)
+    total = lambda word: sum(found) if (found := reload.all(reload.of_load(word))) else None
+    most("reload: queries lost", total("lost"), 0, "{:,.0f}", "0")
+    most("reload: unfiltered answers", total("wrong"), 0, "{:,.0f}", "0")
+    most("reload: longest gap", reload.middle(reload.gap("load")), 5, "{:.1f} ms")
+    most("reload: memory over steady", reload.middle(reload.more("peak_together")), 4, "{:.1f} MB")
     for count, limit in ((MILLION, 16), (5 * MILLION, 40)):
         it = results.get("memory", {}).get(str(count), {}).get(OURS)
         it = it if it and "failure" not in it and it["load"]["right"] > 9_900_000 else None
