@@ -5,6 +5,7 @@
 use std::hash::Hasher;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use siphasher::sip::SipHasher24;
 
@@ -15,6 +16,9 @@ use crate::message::Cookie;
 
 /// How many clients are kept apart; beyond that the idle ones are forgotten.
 const MAX_CLIENTS: usize = 1024;
+/// How often at most the idle ones are looked for: a look is at all of them, and whoever floods us from
+/// made-up addresses would have one with each packet.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Who is counted: a device somebody named, or an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,7 +45,32 @@ pub enum Whereabouts {
 /// first only. The rate is one for all clients; it changes at a reload only.
 #[derive(Debug)]
 pub struct RateLimiter {
-    buckets: Mutex<Map<(Client, Whereabouts), Bucket>>,
+    clients: Mutex<Clients>,
+}
+
+#[derive(Debug)]
+struct Clients {
+    buckets: Map<(Client, Whereabouts), Bucket>,
+    /// When the idle ones are looked for again, if there is no room.
+    look: Moment,
+}
+
+impl Clients {
+    fn of(buckets: Map<(Client, Whereabouts), Bucket>) -> Mutex<Self> {
+        Mutex::new(Self {
+            buckets,
+            look: Moment::from_micros(0),
+        })
+    }
+
+    /// Forgets the idle ones; whether there is room for one more then.
+    fn make_room(&mut self, rate: Rate, now: Moment) -> bool {
+        if now >= self.look {
+            self.look = now.after(LOOK);
+            (self.buckets).retain(|_, bucket| bucket.refilled(rate, now).left < rate.full());
+        }
+        self.buckets.len() < MAX_CLIENTS
+    }
 }
 
 /// What one client has left, or all together.
@@ -71,7 +100,7 @@ impl Rate {
 impl Default for RateLimiter {
     fn default() -> Self {
         Self {
-            buckets: Mutex::new(Map::with_capacity_and_hasher(MAX_CLIENTS, keyed())),
+            clients: Clients::of(Map::with_capacity_and_hasher(MAX_CLIENTS, keyed())),
         }
     }
 }
@@ -80,15 +109,15 @@ impl RateLimiter {
     /// One that takes memory only as clients come: the one for queries has all of it from the start.
     pub fn growing() -> Self {
         Self {
-            buckets: Mutex::new(crate::hash::map()),
+            clients: Clients::of(crate::hash::map()),
         }
     }
 
     /// Gives back to `client` what it was charged for one query.
     pub fn give_back(&self, client: Client, at: Whereabouts, rate: Rate) {
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         // Who was forgotten has everything.
-        if let Some(bucket) = buckets.get_mut(&(client, at)) {
+        if let Some(bucket) = clients.buckets.get_mut(&(client, at)) {
             bucket.give_back(rate);
         }
     }
@@ -99,15 +128,16 @@ impl RateLimiter {
             return true;
         }
         let key = (client, at);
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= MAX_CLIENTS && !buckets.contains_key(&key) {
-            buckets.retain(|_, bucket| bucket.refilled(rate, now).left < rate.full());
-            if buckets.len() >= MAX_CLIENTS {
-                // A thousand busy clients at once are a flood from made-up addresses; what they
-                // could do is bounded by the table of questions in flight.
-                return true;
-            }
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if clients.buckets.len() >= MAX_CLIENTS
+            && !clients.buckets.contains_key(&key)
+            && !clients.make_room(rate, now)
+        {
+            // A thousand busy clients at once are a flood from made-up addresses; what they
+            // could do is bounded by the table of questions in flight.
+            return true;
         }
+        let buckets = &mut clients.buckets;
         let bucket = buckets
             .entry(key)
             .or_insert_with(|| Bucket::full(rate, now));
@@ -271,7 +301,37 @@ mod tests {
                 admit(&limiter, Client::Address(address), at(0));
             }
         }
-        assert!(limiter.buckets.lock().unwrap().len() <= MAX_CLIENTS);
+        assert!(limiter.clients.lock().unwrap().buckets.len() <= MAX_CLIENTS);
+    }
+
+    /// Each packet from one more address once had all of them looked at.
+    #[test]
+    fn the_idle_are_looked_for_now_and_then() {
+        let limiter = RateLimiter::default();
+        let numbered = |number: u16| {
+            let [high, low] = number.to_be_bytes();
+            Client::Address(IpAddr::from([10, 0, high, low]))
+        };
+        let has_place = |limiter: &RateLimiter, client| {
+            let clients = limiter.clients.lock().unwrap();
+            clients
+                .buckets
+                .contains_key(&(client, Whereabouts::Claimed))
+        };
+        for number in 0..1024 {
+            assert!(admit(&limiter, numbered(number), at(0)));
+        }
+        // They are busy at 50 ms, and have rested at 100; so they are found at 150.
+        for (micros, number, expected) in [
+            (50_000, 2000, false),
+            (101_000, 2001, false),
+            (149_999, 2002, false),
+            (150_000, 2003, true),
+        ] {
+            assert!(admit(&limiter, numbered(number), at(micros)), "{micros}");
+            assert_eq!(has_place(&limiter, numbered(number)), expected, "{micros}");
+        }
+        assert!(!has_place(&limiter, numbered(0)));
     }
 
     #[test]
