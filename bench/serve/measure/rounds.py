@@ -29,6 +29,8 @@ SEED = 20261122
 PORTS_ASKED = 2_000
 # Seconds of an even rate before a reload, and as many around it: the longest gap grows with the time.
 RELOADING = 20
+# Of a server that cannot be asked for that.
+NO_LISTS = "reads no list anew"
 COUNTS = "counts.of.the.stub.invalid"
 
 
@@ -254,22 +256,21 @@ def measure_memory(bench: Bench, key: str, server: Server, millions: float) -> d
         return {"samples": samples, "load": load, **it.memory()}
 
 
-def measure_reload(bench: Bench, key: str, server: Server, count: int):
-    """A list with one name more is put in force while 10,000 queries a second are asked, so many times;
-    for what reads no lists, the same without."""
-    for _ in range(count):
-        try:
-            with bench.serving(key, server) as it:
-                yield {"quiet": it.load("household", rate=RATE, seconds=RELOADING)} if server.is_echo else reloaded(it)
-        except process.DidNotFinish as error:
-            yield {"failure": str(error)}
+def measure_reload(bench: Bench, key: str, server: Server) -> dict:
+    """A list with one name more is put in force while 10,000 queries a second are asked; for the echo, the
+    same without."""
+    try:
+        with bench.serving(key, server) as it:
+            if server.is_echo:
+                return {"quiet": it.load("household", rate=RATE, seconds=RELOADING)}
+            made = server.with_one_more(it.site)
+            return reloaded(it, *made) if made else {"failure": NO_LISTS}
+    except (process.DidNotFinish, OSError, ValueError) as error:
+        # It ended in the middle, too.
+        return {"failure": str(error)}
 
 
-def reloaded(it: Serving) -> dict:
-    made = it.server.with_one_more(it.site)
-    if made is None:
-        return {"failure": "reads no list anew"}
-    beside, path = made
+def reloaded(it: Serving, beside: Path, path: Path) -> dict:
     # What is late without a reload is late because of the machine.
     quiet = it.load("household", rate=RATE, seconds=RELOADING)
     kept = path.with_name(path.name + ".kept")
@@ -282,39 +283,48 @@ def reloaded(it: Serving) -> dict:
         with Peaks(it.child.pid) as peaks:
             begin = time.monotonic()
             beside.rename(path)
-            if it.started.reload_signal:
-                os.kill(it.child.pid, it.started.reload_signal)
-            elif it.started.reload:
-                # Some of these commands wait until all is done, and a server may not answer them
-                # meanwhile.
-                subprocess.Popen(it.started.reload, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            took = in_force(it, begin)
+            read_anew(it)
+            took = waited(it, is_blocked=True)
             load = json.loads(child.communicate()[0])
-        return {
-            "quiet": quiet,
-            "load": load,
-            "seconds": took,
-            "steady": steady,
-            "peak": max(peaks.most, steady),
-            "peak_of_children": peaks.children,
-            "peak_together": max(peaks.together, steady),
-        }
     finally:
         child.kill()
         kept.rename(path)
+    # What it keeps is of the lists that the next round begins with.
+    read_anew(it)
+    waited(it, is_blocked=False)
+    return {
+        "quiet": quiet,
+        "load": load,
+        "seconds": took - begin,
+        "steady": steady,
+        "peak": max(peaks.most, steady),
+        "peak_of_children": peaks.children,
+        "peak_together": max(peaks.together, steady),
+    }
 
 
-def in_force(it: Serving, begin: float) -> float | None:
-    """Seconds until the new name is blocked, if that comes while it is asked for."""
+def read_anew(it: Serving) -> None:
+    """Has the server read its lists; some do that by themselves."""
+    if it.started.reload_signal:
+        os.kill(it.child.pid, it.started.reload_signal)
+    elif it.started.reload:
+        # Some of these commands wait until all is done, and a server may not answer them meanwhile.
+        subprocess.Popen(it.started.reload, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def waited(it: Serving, is_blocked: bool) -> float:
+    """When the added name was blocked, or no longer."""
     with socket.socket(type=socket.SOCK_DGRAM) as client:
         client.connect(("127.0.0.1", it.site.port))
-        while time.monotonic() - begin < RELOADING - 3:
+        begin = time.monotonic()
+        while time.monotonic() - begin < 4 * RELOADING:
             # A name below it each time: the answer to the last one is in the cache.
             name = f"n{time.monotonic_ns() % 10**9}.{servers.ADDED}"
-            if process.ask(client, name, 0.25) in ("blocked", "0 answers"):
-                return time.monotonic() - begin
+            said = process.ask(client, name, 0.25)
+            if said != "silent" and (said in ("blocked", "0 answers")) == is_blocked:
+                return time.monotonic()
             time.sleep(0.02)
-    return None
+    raise process.DidNotFinish("a list that changed was not in force in time")
 
 
 class Peaks:

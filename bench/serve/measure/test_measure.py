@@ -1,11 +1,13 @@
 """What the measuring itself rests on: `python3 -m unittest discover -s bench/serve/measure`."""
 
+import contextlib
 import json
 import mmap
 import shutil
 import struct
 import sys
 import tempfile
+import types
 import unittest
 import xml.dom.minidom
 from pathlib import Path
@@ -254,6 +256,34 @@ class Page(unittest.TestCase):
         self.assertIn("| hedgerow | 6.0 (3.0–6.0) | 3.0 (3.0–3.0) | 0 of 3,000 | 0 | 2.0 | 15.0 | 1.0 | 10.0 |", table)
         self.assertIn("| echo, 32 at once |  | 3.0 |  |  |  |  |  |  |", table)
         self.assertIn("| dnsdist, CDB | reads no list anew |", table)
+
+    def test_a_reload_that_failed_is_not_passed_over(self):
+        broken = results()
+        broken["reload"]["1000000"]["hedgerow"][1] = {"failure": "ended with 1"}
+        self.assertIn("| hedgerow, 2 of 3 rounds: ended with 1 | 6.0 (6.0–6.0) |", served.reload_table(broken))
+        goals = served.goals_table(broken)
+        self.assertIn("| reload: queries lost | 0 | - | - |", goals)
+        self.assertIn("| reload: longest gap | ≤ 5.0 ms | - | - |", goals)
+        # As results once were.
+        before = results()
+        before["reload"]["1000000"] = {"hedgerow": before["reload"]["1000000"]["hedgerow"][0]}
+        self.assertIn("one round:\n\n", served.reload_table(before))
+
+    def test_a_server_has_ended_before_the_next_one_begins(self):
+        order = []
+
+        class Bench:
+            @contextlib.contextmanager
+            def serving(self, key, server):
+                order.append(f"{key} begins")
+                yield types.SimpleNamespace(load=lambda *_, **__: {}, site=None)
+                order.append(f"{key} ends")
+
+        echo = types.SimpleNamespace(is_echo=True)
+        other = types.SimpleNamespace(is_echo=False, with_one_more=lambda _: None)
+        self.assertEqual(rounds.measure_reload(Bench(), "echo", echo), {"quiet": {}})
+        self.assertEqual(rounds.measure_reload(Bench(), "other", other), {"failure": rounds.NO_LISTS})
+        self.assertEqual(order, ["echo begins", "echo ends", "other begins", "other ends"])
 
     def test_tables_are_written_between_their_marks_alone(self):
         text = "before\n" + "".join(f"<!-- {it}: begin -->\nold\n<!-- {it}: end -->\n" for it in self.MARKS) + "after\n"

@@ -9,13 +9,13 @@
 //! so the hash stands for the name. Another name passes for it with a chance of one in 2⁷⁵, and nobody
 //! outside can look for one, since the key is drawn for each index anew.
 //!
-//! Four names share a shelf, one line of the processor's cache. A name no list speaks of takes no
-//! listed one's place, since to find that again costs ten times as much.
+//! Four names share a shelf, one line of the processor's cache. A name no list speaks of takes a listed
+//! one's place but rarely, since to find that again costs ten times as much.
 //!
 //! The two words of a place are written by whoever comes, without a lock. The first is the name's half of
 //! the hash, by exclusive or with the second: where one of them is another's, they are no name's.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use siphasher::sip128::SipHasher13;
 
@@ -26,11 +26,16 @@ const PLACES: usize = SHELVES * ON_A_SHELF;
 /// Sets of places, in one of which a name is.
 const SHELVES: usize = 4_096;
 const ON_A_SHELF: usize = 4;
+/// Of how many names that are not listed one takes a listed one's place: without any, whoever asks for
+/// enough made-up names below a listed one would leave no place to others.
+const ONE_OF: u32 = 32;
 
 /// The names. What is remembered of an index goes with it.
 pub(super) struct Remembered {
     hasher: SipHasher13,
     shelves: Box<[Shelf]>,
+    /// Names that found none but listed ones on their shelf.
+    crowded_out: AtomicU32,
 }
 
 /// A line of the processor's cache.
@@ -133,6 +138,7 @@ impl Remembered {
         Self {
             hasher: SipHasher13::new_with_keys(rand::random(), rand::random()),
             shelves: (0..SHELVES).map(|_| Shelf::default()).collect(),
+            crowded_out: AtomicU32::new(0),
         }
     }
 
@@ -154,7 +160,7 @@ impl Remembered {
     }
 
     /// Remembers what was found about the name, if need be in place of another: of one that is not
-    /// listed, or any if it is listed itself.
+    /// listed first, of any if it is listed itself or it is its turn.
     pub(super) fn remember(&self, mark: Mark, finding: Finding) {
         let Some(Shelf(places)) = self.shelves.get(mark.shelf) else {
             return;
@@ -164,10 +170,19 @@ impl Remembered {
         let turns = || (0..ON_A_SHELF).filter_map(|turn| places.get((begin + turn) % ON_A_SHELF));
         let place = turns().find(|it| it.is_empty());
         let place = place.or_else(|| turns().find(|it| !it.is_listed()));
-        let place = place.or_else(|| turns().next().filter(|_| finding.0 != 0));
+        let place = place.or_else(|| {
+            let may = finding.0 != 0 || self.is_ones_turn();
+            turns().next().filter(|_| may)
+        });
         if let Some(place) = place {
             place.fill(mark, finding);
         }
+    }
+
+    /// Whether a name that is not listed takes a listed one's place, once in [`ONE_OF`] times.
+    fn is_ones_turn(&self) -> bool {
+        let before = self.crowded_out.fetch_add(1, Ordering::Relaxed);
+        before % ONE_OF == ONE_OF - 1
     }
 
     /// Forgets all of them: the lists say more now.
@@ -241,37 +256,54 @@ mod tests {
                 }
             }
         }
-        // With one place for each hash it would be every fourth or so.
+        // It is every ninth; with one place for each hash it would be nearly every second.
         assert!(anew * 7 < names.len(), "{anew}");
     }
 
-    #[test]
-    fn names_that_nothing_is_said_of_take_no_listed_ones_place() {
-        let remembered = Remembered::new();
-        let listed: Vec<_> = (1..=4)
-            .map(|it| Mark {
-                shelf: 7,
-                known_by: it << 1 | 1,
-            })
-            .collect();
-        let mut others = (11..).map(|it| Mark {
+    /// The marks of names on one shelf, the next of which all begin with the same place.
+    fn marks() -> impl Iterator<Item = Mark> {
+        (1..).map(|it| Mark {
             shelf: 7,
-            known_by: it << 1 | 1,
-        });
-        for mark in others.by_ref().take(9) {
+            known_by: it * 8 + 1,
+        })
+    }
+
+    #[test]
+    fn a_shelf_is_filled_before_a_name_is_forgotten() {
+        let remembered = Remembered::new();
+        for mark in marks().take(4) {
+            remembered.remember(mark, Finding::default());
+        }
+        assert!(marks().take(4).all(|it| remembered.find(it).is_some()));
+        let fifth = marks().nth(4).unwrap();
+        assert_eq!(remembered.find(fifth), None);
+        remembered.remember(fifth, Finding::default());
+        let kept = marks().take(5).filter(|it| remembered.find(*it).is_some());
+        assert_eq!(kept.count(), 4);
+    }
+
+    #[test]
+    fn names_that_nothing_is_said_of_rarely_take_a_listed_ones_place() {
+        let remembered = Remembered::new();
+        for mark in marks().take(9) {
             remembered.remember(mark, Finding::default());
             assert_eq!(remembered.find(mark), Some(Finding::default()));
         }
+        let listed: Vec<_> = marks().skip(9).take(4).collect();
         for (number, mark) in listed.iter().enumerate() {
             remembered.remember(*mark, finding(number + 1));
         }
-        for mark in others.take(9) {
-            remembered.remember(mark, Finding::default());
-            assert_eq!(remembered.find(mark), None);
+        let others: Vec<_> = marks().skip(13).take(ONE_OF as usize).collect();
+        for (number, mark) in others.iter().enumerate() {
+            for (number, mark) in listed.iter().enumerate() {
+                assert_eq!(remembered.find(*mark), Some(finding(number + 1)));
+            }
+            remembered.remember(*mark, Finding::default());
+            let has_place = remembered.find(*mark).is_some();
+            assert_eq!(has_place, number + 1 == others.len(), "{number}");
         }
-        for (number, mark) in listed.iter().enumerate() {
-            assert_eq!(remembered.find(*mark), Some(finding(number + 1)));
-        }
+        let kept = listed.iter().filter(|it| remembered.find(**it).is_some());
+        assert_eq!(kept.count(), 3);
     }
 
     #[test]
