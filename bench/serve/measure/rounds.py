@@ -289,9 +289,11 @@ def reloaded(it: Serving, beside: Path, path: Path) -> dict:
     finally:
         child.kill()
         kept.rename(path)
-    # What it keeps is of the lists that the next round begins with.
-    read_anew(it)
-    waited(it, is_blocked=False)
+    if it.started.reload or it.started.reload_signal:
+        # What it keeps is of the lists that the next round begins with. Who reads them by himself looks
+        # for newer files alone, and begins with what is there.
+        read_anew(it)
+        waited(it, is_blocked=False)
     return {
         "quiet": quiet,
         "load": load,
