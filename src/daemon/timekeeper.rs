@@ -7,11 +7,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::growth::Birthdays;
 use super::household::Daemon;
 use crate::clock::{Moment, Timestamp};
+use crate::reload::list_troubles;
 use crate::standing::Standings;
 use crate::wall::{Look, Wall};
 
@@ -53,6 +54,11 @@ pub(super) async fn keep(daemon: Arc<Daemon>, stopped: watch::Receiver<bool>) {
         if day.is_some_and(|now| birthdays.are_due(&snapshot.config, now)) {
             daemon.grown.notify_one();
         }
+        if rounds.sees_unread(snapshot.lists.unread() > 0) {
+            for trouble in list_troubles(&snapshot.lists) {
+                error!(trouble, "lists");
+            }
+        }
         drop(snapshot);
         // What is used up stays so after a power cut.
         let is_used_up = standings.are_outdated(at);
@@ -89,9 +95,16 @@ struct Rounds {
     has_turned: bool,
     /// Whether it was told that writing takes longer than it should.
     hangs: bool,
+    /// Whether the compiled lists cannot be read everywhere.
+    is_unread: bool,
 }
 
 impl Rounds {
+    /// Whether that the compiled lists cannot be read is news.
+    fn sees_unread(&mut self, is_unread: bool) -> bool {
+        !std::mem::replace(&mut self.is_unread, is_unread) && is_unread
+    }
+
     fn tell_that_it_hangs(&mut self) {
         if !std::mem::replace(&mut self.hangs, true) {
             warn!("the disk takes very long: what is used of quotas is not written meanwhile");

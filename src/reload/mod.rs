@@ -816,18 +816,22 @@ fn written_specs(config: &Config, files: &Files) -> Vec<ListSpec> {
 
 /// Lists that could not be loaded, or hold what they said before; one sentence each.
 pub fn list_troubles(lists: &Index) -> Vec<String> {
-    let lists = lists.lists().map(|(_, list)| list);
-    lists
-        .filter_map(|list| match (&list.failure, &list.stale) {
-            (Some(failure), _) => Some(format!("list `{}` is not loaded: {failure}", list.id)),
-            (None, Some(why)) => Some(format!(
-                "list `{}` holds what it said before: {why}",
-                list.id
-            )),
-            (None, None) => None,
-        })
-        .collect()
+    let infos = lists.lists().map(|(_, list)| list);
+    let troubles = infos.filter_map(|list| match (&list.failure, &list.stale) {
+        (Some(failure), _) => Some(format!("list `{}` is not loaded: {failure}", list.id)),
+        (None, Some(why)) => Some(format!(
+            "list `{}` holds what it said before: {why}",
+            list.id
+        )),
+        (None, None) => None,
+    });
+    let unread = (lists.unread() > 0).then(|| UNREAD.to_owned());
+    troubles.chain(unread).collect()
 }
+
+/// Of a file that cannot be read where it could be when it was opened.
+const UNREAD: &str = "the compiled lists can no longer be read everywhere, and names that stand there are \
+    not filtered: is the disk broken? A restart compiles them anew";
 
 /// A test that fails, in one line with why.
 fn told_of_case(diagnostic: &Diagnostic) -> String {

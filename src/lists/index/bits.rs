@@ -71,6 +71,12 @@ impl<'a> BitReader<'a> {
         this
     }
 
+    /// All octets it reads of.
+    #[inline(always)]
+    pub(super) const fn octets(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// The next 16 bits, which stay.
     #[inline(always)]
     pub(super) fn peek(&mut self) -> u16 {

@@ -22,6 +22,7 @@ use super::alphabet::{
     END, KEY_SYMBOLS, ROW, Wanted, from_key, have_in_common, in_common, key, short_key,
 };
 use super::bits::BitReader;
+use super::blocks::{Blocks, Room};
 use super::model::{ModelDecoder, SetCode, shared_code};
 use super::tokens::Token;
 
@@ -37,10 +38,10 @@ pub(super) const SHORT_KEY_BITS: u32 = 16;
 pub(super) const STRIDE: usize = 16;
 /// How many places there are for tops that are found at once.
 pub(super) const LIKELY_TOPS: usize = 1024;
-/// Octets of a cache line.
-const LINE: usize = 64;
-/// How many cache lines a block has, about.
-const BLOCK_LINES: usize = 6;
+/// The most octets of a block that are read: those of 1,024 names are less in any case.
+const MAX_BLOCK: usize = 1 << 20;
+/// Octets behind a block that are read with it, so that its last bits are loaded like any other.
+const BEHIND: usize = 8;
 
 /// The parts of an index that hold names.
 #[derive(Clone, Copy)]
@@ -58,7 +59,7 @@ pub(super) struct Dictionary<'a> {
     /// The number of every [`STRIDE`]th separator, in memory.
     pub(super) strides: &'a [u64],
     /// The blocks.
-    pub(super) names: &'a [u8],
+    pub(super) names: Blocks<'a>,
     pub(super) model: &'a ModelDecoder,
     /// Names in a block, as a power of two.
     pub(super) block_bits: u8,
@@ -69,6 +70,14 @@ pub(super) struct Dictionary<'a> {
 /// The separator of a block: a number of eight octets, then in four where the block begins among
 /// the names.
 pub(super) type Separator = [u8; 12];
+
+/// Where the block of a separator begins among the names.
+#[inline(always)]
+fn separator_place(separator: &Separator) -> usize {
+    separator
+        .last_chunk()
+        .map_or(0, |place| u32::from_le_bytes(*place) as usize)
+}
 
 /// The number of a separator.
 #[inline(always)]
@@ -155,6 +164,7 @@ impl<'a> Dictionary<'a> {
     /// The set of a name below `top`.
     pub(super) fn find(&self, top: &Top<'_>, wanted: &Wanted<'_>) -> Option<SetCode> {
         let key = key(wanted.row);
+        let mut room = Room::default();
         let blocks = self.blocks_of(top);
         let end = self.first_block(&blocks, |other| other > key)?;
         let last = end.checked_sub(1).filter(|last| *last >= blocks.start)?;
@@ -167,7 +177,7 @@ impl<'a> Dictionary<'a> {
             while from < to {
                 let middle = from + (to - from) / 2;
                 let names = self.names_in_block(top, middle);
-                if self.head_is_after(middle, names, wanted)? {
+                if self.head_is_after(middle, names, wanted, &mut room)? {
                     to = middle;
                 } else {
                     from = middle + 1;
@@ -176,7 +186,7 @@ impl<'a> Dictionary<'a> {
             block = from.checked_sub(1).filter(|it| *it >= blocks.start)?;
         }
         let names = self.names_in_block(top, block);
-        self.find_in_block(block, names, wanted, key)
+        self.find_in_block(block, names, wanted, key, &mut room)
     }
 
     /// The first of `blocks` whose separator has this property, which all behind it have too; or
@@ -199,9 +209,13 @@ impl<'a> Dictionary<'a> {
 
     /// Calls `each` with the row, without its end, and the set of every name below `top`, in order.
     pub(super) fn walk(&self, top: &Top<'_>, mut each: impl FnMut(&[u8], SetCode)) {
+        let mut room = Room::default();
         for block in self.blocks_of(top) {
             let names = self.names_in_block(top, block);
-            if self.walk_block(block, names, &mut each).is_none() {
+            if self
+                .walk_block(block, names, &mut room, &mut each)
+                .is_none()
+            {
                 return;
             }
         }
@@ -220,25 +234,28 @@ impl<'a> Dictionary<'a> {
         top.names.saturating_sub(before).min(1 << self.block_bits)
     }
 
-    /// Reads something of each cache line of a block, so that all of them come from memory at once,
-    /// and not one after the other as a search gets to them.
+    /// The octets of a block, and some behind it, which are no part of it but read with it.
     #[inline(always)]
-    fn fetch(&self, block: usize) -> Option<()> {
-        let separator = self.separators.get(block)?;
-        let begin = u32::from_le_bytes(*separator.last_chunk()?) as usize;
-        let lines = self.names.get(begin..)?.iter();
-        let lines = lines.step_by(LINE).take(BLOCK_LINES);
-        std::hint::black_box(lines.fold(0, |all, octet| all ^ octet));
-        Some(())
+    fn octets<'b>(&self, block: usize, room: &'b mut Room) -> Option<&'b [u8]>
+    where
+        'a: 'b,
+    {
+        let (this, behind) = self.separators.get(block..)?.split_first()?;
+        let begin = separator_place(this);
+        let end = (behind.first()).map_or(self.names.length, separator_place);
+        let end = end.saturating_add(BEHIND).min(self.names.length);
+        let length = end.checked_sub(begin).filter(|it| *it <= MAX_BLOCK)?;
+        self.names.read(begin, length, room)
     }
 
     /// Begins to read a block of `names` names.
     #[inline(always)]
-    fn block(&self, block: usize, names: usize) -> Option<Block<'a>> {
-        let separator = self.separators.get(block)?;
-        let begin = u32::from_le_bytes(*separator.last_chunk()?) as usize;
-        self.names.get(begin)?;
-        let mut reader = BitReader::new(self.names, begin);
+    fn block<'b>(&self, block: usize, names: usize, room: &'b mut Room) -> Option<Block<'b>>
+    where
+        'a: 'b,
+    {
+        let separator = separator_key(self.separators.get(block)?);
+        let mut reader = BitReader::new(self.octets(block, room)?, 0);
         let prefix = reader.take(PREFIX_BITS) as usize;
         let width = reader.take(WIDTH_BITS);
         let others = names.div_ceil(1 << self.group_bits).checked_sub(1)?;
@@ -246,7 +263,7 @@ impl<'a> Dictionary<'a> {
         let offsets = keys + others * SHORT_KEY_BITS as usize;
         Some(Block {
             reader,
-            separator: separator_key(separator),
+            separator,
             prefix: prefix.min(KEY_SYMBOLS),
             width,
             others,
@@ -257,12 +274,19 @@ impl<'a> Dictionary<'a> {
 
     /// Whether the first name of a block, whose separator is that of `wanted`, comes after it.
     #[cold]
-    fn head_is_after(&self, block: usize, names: usize, wanted: &Wanted<'_>) -> Option<bool> {
-        let mut block = self.block(block, names)?;
+    fn head_is_after(
+        &self,
+        block: usize,
+        names: usize,
+        wanted: &Wanted<'_>,
+        room: &mut Room,
+    ) -> Option<bool> {
+        let mut block = self.block(block, names, room)?;
         let tokens = block.go_to_group(0);
         self.model.take_set(&mut block.reader);
         let count = self.model.take_count(&mut block.reader);
-        let (order, _) = self.compare(tokens, count, wanted, block.prefix)?;
+        let octets = block.reader.octets();
+        let (order, _) = self.compare(octets, tokens, count, wanted, block.prefix)?;
         Some(order == Ordering::Greater)
     }
 
@@ -278,9 +302,10 @@ impl<'a> Dictionary<'a> {
         names: usize,
         wanted: &Wanted<'_>,
         key: u64,
+        room: &mut Room,
     ) -> Option<SetCode> {
-        self.fetch(block)?;
-        let mut block = self.block(block, names)?;
+        let mut block = self.block(block, names, room)?;
+        let octets = block.reader.octets();
         let has_prefix = have_in_common(block.separator, key, block.prefix);
         let mut group = if has_prefix {
             block.group_of(wanted)
@@ -296,7 +321,7 @@ impl<'a> Dictionary<'a> {
             if !has_prefix {
                 matched = in_common(block.separator, key);
             } else {
-                match self.compare(tokens, count, wanted, block.prefix)? {
+                match self.compare(octets, tokens, count, wanted, block.prefix)? {
                     (Ordering::Less, all) => matched = all,
                     (Ordering::Equal, _) => return Some(set),
                     // Its short separator is the same as that of the wanted name.
@@ -318,7 +343,7 @@ impl<'a> Dictionary<'a> {
                 return None;
             }
             if shared == matched {
-                match self.compare(tokens, count, wanted, matched)? {
+                match self.compare(octets, tokens, count, wanted, matched)? {
                     (Ordering::Less, all) => matched = all,
                     (Ordering::Equal, _) => return Some(set),
                     (Ordering::Greater, _) => return None,
@@ -330,17 +355,19 @@ impl<'a> Dictionary<'a> {
     }
 
     /// How a name stands to the wanted one, with which it has `matched` symbols in common before its
-    /// tokens, which are so many and end where `tokens` says; and how many symbols those are in all.
+    /// tokens, which are so many and end where `tokens` says among `octets`; and how many symbols those
+    /// are in all.
     #[inline(always)]
     fn compare(
         &self,
+        octets: &[u8],
         tokens: usize,
         count: usize,
         wanted: &Wanted<'_>,
         matched: usize,
     ) -> Option<(Ordering, usize)> {
         let mut place = matched;
-        for token in self.tokens(tokens, count) {
+        for token in self.tokens(octets, tokens, count) {
             let differing = (token.symbols() ^ wanted.eight(place)?) & token.mask();
             if differing != 0 {
                 let symbol = differing.trailing_zeros() / 8;
@@ -358,12 +385,12 @@ impl<'a> Dictionary<'a> {
         Some((order, place))
     }
 
-    /// So many tokens from `end` on backwards.
+    /// So many tokens of `octets` from `end` on backwards.
     #[inline(always)]
-    fn tokens(&self, end: usize, count: usize) -> impl Iterator<Item = Token> {
+    fn tokens(&self, octets: &[u8], end: usize, count: usize) -> impl Iterator<Item = Token> {
         (1..=count).map_while(move |number| {
             let place = end.checked_sub(self.model.bits_of(number))?;
-            Some(self.model.token(self.names, place))
+            Some(self.model.token(octets, place))
         })
     }
 
@@ -379,9 +406,11 @@ impl<'a> Dictionary<'a> {
         &self,
         block: usize,
         names: usize,
+        room: &mut Room,
         each: &mut impl FnMut(&[u8], SetCode),
     ) -> Option<()> {
-        let mut block = self.block(block, names)?;
+        let mut block = self.block(block, names, room)?;
+        let octets = block.reader.octets();
         let mut this = [END; ROW];
         let mut length = block.prefix;
         from_key(block.separator, this.get_mut(..length)?);
@@ -401,7 +430,7 @@ impl<'a> Dictionary<'a> {
                     return None;
                 }
                 length = begin;
-                for token in self.tokens(tokens, count) {
+                for token in self.tokens(octets, tokens, count) {
                     let end = length + token.len();
                     let symbols = token.symbols().to_le_bytes();
                     let place = this.get_mut(length..end)?;

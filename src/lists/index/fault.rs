@@ -29,6 +29,9 @@ pub enum IndexError {
 /// What is wrong with the bytes of an index.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IndexFault {
+    /// They cannot be read to their end.
+    #[error("it cannot be read: {0}")]
+    Unreadable(String),
     /// They begin with something else.
     #[error("not an index of Hedgerow")]
     Magic,

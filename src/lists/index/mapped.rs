@@ -5,6 +5,7 @@
 use std::fmt;
 use std::hash::Hasher;
 use std::io;
+use std::os::unix::fs::FileExt;
 
 use memmap2::{Advice, Mmap, UncheckedAdvice};
 use twox_hash::XxHash3_64;
@@ -44,31 +45,37 @@ impl Octets {
         }
     }
 
-    /// Says that everything will be read from begin to end, or hereafter single places. Either is
-    /// advice: that it is not taken is no error.
-    pub(super) fn advise(&self, whole: bool) {
-        let Self::Mapped { map, .. } = self else {
-            return;
-        };
-        if whole {
-            drop(map.advise(Advice::Sequential));
-            return;
+    /// Says that single places will be read hereafter, and gives back what was read. This is advice:
+    /// that it is not taken is no error.
+    pub(super) fn advise(&self) {
+        if let Self::Mapped { map, .. } = self {
+            self.let_go(0, map.len());
+            drop(map.advise(Advice::Random));
         }
-        self.let_go(0, map.len());
-        drop(map.advise(Advice::Random));
     }
 
-    /// The checksum of all that stands behind `begin`. What was read is let go soon after, so that
-    /// a large file does not fill the memory of whoever opens it.
-    pub(super) fn checksum(&self, begin: usize) -> u64 {
+    /// The checksum of all that stands behind `begin`. A file is read for it and not mapped, so that it
+    /// does not fill the memory of whoever opens it, and what cannot be read ends nobody.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or is shorter than it was.
+    pub(super) fn checksum(&self, begin: usize) -> io::Result<u64> {
         let mut checksum = XxHash3_64::with_seed(0);
-        let mut at = begin;
-        for window in self.get(begin..).unwrap_or_default().chunks(WINDOW) {
-            checksum.write(window);
-            self.let_go(at, window.len());
-            at += window.len();
+        match self {
+            Self::Owned(bytes) => checksum.write(bytes.get(begin..).unwrap_or_default()),
+            Self::Mapped { map, file } => {
+                let mut window = vec![0; WINDOW];
+                let mut at = begin;
+                while at < map.len() {
+                    let length = WINDOW.min(map.len() - at);
+                    let window = window.get_mut(..length).unwrap_or_default();
+                    file.read_exact_at(window, at as u64)?;
+                    checksum.write(window);
+                    at += length;
+                }
+            }
         }
-        checksum.finish()
+        Ok(checksum.finish())
     }
 
     /// Gives back the memory of some octets, which are read in again where they are wanted again.
@@ -83,8 +90,8 @@ impl Octets {
     }
 }
 
-/// Octets that are read before they are let go.
-const WINDOW: usize = 256 << 10;
+/// Octets that are read at a time.
+const WINDOW: usize = 64 << 10;
 
 impl std::ops::Deref for Octets {
     type Target = [u8];
@@ -122,10 +129,11 @@ mod tests {
         for begin in [0, 1, 288, WINDOW, octets.len(), octets.len() + 1] {
             let behind = octets.get(begin..).unwrap_or_default();
             let expected = XxHash3_64::oneshot(behind);
-            assert_eq!(mapped.checksum(begin), expected, "{begin}");
+            assert_eq!(mapped.checksum(begin).unwrap(), expected, "{begin}");
             let owned = Octets::Owned(octets.clone());
-            assert_eq!(owned.checksum(begin), expected, "{begin}");
+            assert_eq!(owned.checksum(begin).unwrap(), expected, "{begin}");
         }
+        mapped.advise();
         assert_eq!(*mapped, *octets, "what was let go is there again");
     }
 }

@@ -1,12 +1,13 @@
 //! The compiled lists: which lists name this name or a parent of it?
 //!
-//! [`IndexWriter`] makes one file of all lists, [`Index`] searches it in place. The file is
+//! [`IndexWriter`] makes one file of all lists, [`Index`] searches it where it is. The file is
 //! described octet by octet in `docs/index-format.md`. Read [`Index`] first, then `dictionary`,
 //! which finds names, and `model`, which says in how few bits they are written.
 
 mod alphabet;
 mod beside;
 mod bits;
+mod blocks;
 mod code;
 mod dictionary;
 mod fault;
@@ -27,6 +28,7 @@ mod write;
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::addresses::Addresses;
 use super::patterns::Patterns;
@@ -35,6 +37,7 @@ use super::{ListInfo, ListSpec, Posting, Reach};
 use crate::files::{DiskFile, FileError, Files, Mapping};
 use crate::name::{MAX_LABEL, MAX_NAME, NameRef};
 use alphabet::Spelled;
+use blocks::{Blocks, Place};
 use dictionary::{Dictionary, LIKELY_TOPS};
 use layout::{HEADER, Header, PARTS, Part};
 use mapped::Octets;
@@ -46,15 +49,15 @@ pub use fault::{IndexError, IndexFault, WriteError};
 pub use hit::{Hit, ListId, Matcher, RuleId};
 pub use write::{Contents, IndexWriter, Section, Totals};
 
-/// All lists, compiled: immutable, exact, searched in place without allocation.
+/// All lists, compiled: immutable, exact, searched in their file without allocation.
 ///
 /// # How a name is found
 ///
 /// Each parent of the name is looked for in a Bloom filter, which says "surely not listed" for
 /// nearly all that are not. What it lets through is looked for among the names themselves. Those
 /// stand in order, divided by top-level label, then into blocks of 64. A table of *separators* says
-/// how each block begins; the search ends in one block, in eight names of which it goes from name to
-/// name. A name is written as what differs from the one before, in *tokens*: frequent rows of
+/// how each block begins; the search ends in one block, which is read from the file, in eight names of
+/// which it goes from name to name. A name is written as what differs from the one before, in *tokens*: frequent rows of
 /// letters, such as `com` or `shop-`, each a number of twelve bits.
 ///
 /// # A small example
@@ -90,6 +93,8 @@ pub struct Index {
     likely_tops: Box<[u16; LIKELY_TOPS]>,
     /// What was found about names lately.
     remembered: Remembered,
+    /// Searches that ended where the file could not be read.
+    unread: AtomicU64,
     patterns: Patterns,
     addresses: Addresses,
     sealed: Sealed,
@@ -113,14 +118,16 @@ impl Index {
             strides: Box::default(),
             likely_tops: Box::new([0; LIKELY_TOPS]),
             remembered: Remembered::new(),
+            unread: AtomicU64::new(0),
             patterns: Patterns::default(),
             addresses: Addresses::default(),
             sealed: Sealed::default(),
         }
     }
 
-    /// Maps the index at `path`, which must be replaced by renaming and never be changed in place:
-    /// cutting off a mapped file ends the process that reads it (SIGBUS).
+    /// Opens the index at `path`: maps what every search needs, and leaves the names in the file, where
+    /// a search that needs some reads them. The file must be replaced by renaming and never be changed
+    /// in place: cutting off a mapped file ends the process that reads it (SIGBUS).
     ///
     /// # Errors
     /// [`IndexError`], with the path.
@@ -149,9 +156,9 @@ impl Index {
 
     /// Checks the octets and reads what is kept in memory.
     fn read(octets: Octets) -> Result<Self, IndexFault> {
-        octets.advise(true);
         let header = Header::read(&octets)?;
-        header.check(octets.checksum(HEADER))?;
+        let checksum = octets.checksum(HEADER);
+        header.check(checksum.map_err(|fault| IndexFault::Unreadable(fault.to_string()))?)?;
         let mut parts = [const { 0..0 }; PARTS];
         for (place, part) in parts.iter_mut().zip(Part::ALL) {
             *place = header.range(part)?;
@@ -202,6 +209,7 @@ impl Index {
             strides,
             likely_tops: Box::new([0; LIKELY_TOPS]),
             remembered: Remembered::new(),
+            unread: AtomicU64::new(0),
             patterns,
             addresses,
             sealed,
@@ -210,7 +218,7 @@ impl Index {
         if let Some(tops) = this.dictionary().map(|it| it.most_likely_tops()) {
             *this.likely_tops = tops;
         }
-        this.octets.advise(false);
+        this.octets.advise();
         Ok(this)
     }
 
@@ -281,10 +289,13 @@ impl Index {
         let mut finding = Finding::default();
         let mut is_all = true;
         if maybe != 0 {
+            let unread = self.unread();
             self.look_up_exactly(name, begins, maybe, |found| {
                 is_all &= finding.add(found);
                 self.tell(found, each);
             });
+            // What could not be read now may be next time.
+            is_all &= self.unread() == unread;
         }
         if let Some(root) = self.header.root.checked_sub(1) {
             let found = Found {
@@ -396,9 +407,11 @@ impl Index {
         if let Some(root) = self.header.root.checked_sub(1) {
             tell(NameRef::ROOT, root as usize);
         }
-        let Some(dictionary) = self.dictionary() else {
+        let Some(mut dictionary) = self.dictionary() else {
             return;
         };
+        // Not block by block: all of it is wanted, and is let go of as it is told.
+        dictionary.names.place = Place::Memory(self.part(Part::Names));
         let mut wire = [0; MAX_NAME];
         for top in (0..self.header.tops as usize).map_while(|number| dictionary.top(number)) {
             dictionary.walk(&top, |row, set| {
@@ -465,6 +478,13 @@ impl Index {
         self.octets.file()
     }
 
+    /// How many times names were looked for where the file could not be read; what is said of them there
+    /// was not found.
+    #[inline]
+    pub fn unread(&self) -> u64 {
+        self.unread.load(Ordering::Relaxed)
+    }
+
     /// Octets in memory beside the file: the codes, some separators, some top-level labels. What is
     /// known of the lists is not counted.
     pub fn memory_bytes(&self) -> usize {
@@ -500,6 +520,24 @@ impl Index {
         self.octets.get(range).unwrap_or_default()
     }
 
+    /// The blocks of names: read, where there is a file, else in memory.
+    #[inline]
+    fn blocks(&self) -> Blocks<'_> {
+        let range = &self.parts[Part::Names as usize];
+        let place = match self.octets.file() {
+            Some(file) => Place::File {
+                file,
+                begin: range.start,
+                unread: &self.unread,
+            },
+            None => Place::Memory(self.part(Part::Names)),
+        };
+        Blocks {
+            length: range.len(),
+            place,
+        }
+    }
+
     /// The names.
     fn dictionary(&self) -> Option<Dictionary<'_>> {
         let tops = self.part(Part::Tops);
@@ -513,7 +551,7 @@ impl Index {
             separators: self.part(Part::Separators).as_chunks().0,
             strides: &self.strides,
             likely_tops: &self.likely_tops,
-            names: self.part(Part::Names),
+            names: self.blocks(),
             model: self.model.as_deref()?,
             block_bits: self.header.block_bits,
             group_bits: self.header.group_bits,
@@ -577,6 +615,36 @@ mod tests {
         let (covered, checksum) = header.split_at_mut(HEADER - 8);
         checksum.copy_from_slice(&XxHash3_64::oneshot(covered).to_le_bytes());
         octets
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_counted_and_found_as_soon_as_it_can() {
+        let names = ["ads.example.org", "example.test"].map(|it| Name::parse(it).unwrap());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), octets(&names)).unwrap();
+        let mut index = Index::open(&Files::disk(), file.path()).unwrap();
+        let hits = |index: &Index, name: &str| {
+            let mut hits = 0;
+            index.look_up(Name::parse(name).unwrap().as_ref(), |_| hits += 1);
+            hits
+        };
+        assert_eq!(hits(&index, "example.test"), 1);
+        assert_eq!(index.unread(), 0);
+        let gone = tempfile::tempfile().unwrap();
+        let swap = |index: &mut Index, other: DiskFile| match &mut index.octets {
+            Octets::Mapped { file, .. } => std::mem::replace(file, other),
+            Octets::Owned(_) => panic!("it is in a file"),
+        };
+        let there = swap(&mut index, gone);
+        for unread in 1..4 {
+            assert_eq!(hits(&index, "www.ads.example.org"), 0);
+            assert_eq!(index.unread(), unread);
+        }
+        // What was found before is remembered.
+        assert_eq!(hits(&index, "example.test"), 1);
+        swap(&mut index, there);
+        assert_eq!(hits(&index, "www.ads.example.org"), 1);
+        assert_eq!(index.unread(), 3);
     }
 
     #[test]
