@@ -1,4 +1,4 @@
-//! Giving back the code that only starting needed, and the constants.
+//! Giving back what only starting needed: code, constants, and memory that was freed.
 //!
 //! A daemon reads most of its program once, to read its configuration and open its lists, and then
 //! answers out of a small part of it. The rest stays in its resident memory, on a router a good part
@@ -20,6 +20,22 @@ const MOST_TEXT: u64 = 1 << 20;
 
 /// One of this program's constants: where it stands, the others do.
 static CONSTANT: [u8; 16] = *b"a constant of it";
+
+/// Gives back whatever can be: [`let_go_of_code`], and memory that was freed.
+pub fn let_go() {
+    let_go_of_freed();
+    let_go_of_code();
+}
+
+/// Gives back memory that was freed and that the C library keeps for what comes: of what reading a
+/// configuration took, each thread that did a part of it keeps some. Others wait while their memory is
+/// looked through, well below a millisecond.
+fn let_go_of_freed() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the call takes a number of octets to leave at the end of the heap, and may be made by any
+    // thread at any time.
+    let _was_there_any = unsafe { nix::libc::malloc_trim(0) };
+}
 
 /// Lets go of the code of this program and its libraries, and of this program's constants, where nobody
 /// has written to them. What is needed again is taken from the kernel's cache, or the disk. Gives the
@@ -119,7 +135,14 @@ Rss: 4 kB\nAnonymous: 0 kB\nSwap: 0 kB\n";
     #[test]
     fn what_runs_goes_on_running() {
         // This very code is let go of, by several at once, and what it reads.
-        let threads = [(); 4].map(|()| std::thread::spawn(let_go_of_code));
+        let threads = [(); 4].map(|()| {
+            std::thread::spawn(|| {
+                let text = vec![b'x'; 100_000];
+                drop(std::hint::black_box(text));
+                let_go();
+                let_go_of_code()
+            })
+        });
         for thread in threads {
             assert!(thread.join().unwrap() > 0);
         }

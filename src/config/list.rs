@@ -84,7 +84,7 @@ pub(super) fn list_store(
             spec.compile_memory.as_ref(),
             "compile-memory",
             ListStore::COMPILE_MEMORY,
-            24 << 20,
+            16 << 20,
             problems,
         ),
         update: spec.update.unwrap_or(true),

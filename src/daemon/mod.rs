@@ -421,7 +421,7 @@ async fn run(
             }
             () = until(settled), if settled.is_some() => {
                 settled = None;
-                tokio::task::spawn_blocking(footprint::let_go_of_code);
+                tokio::task::spawn_blocking(footprint::let_go);
             }
             () = watchdog.tick(&crew) => {}
             _ = terminate.recv() => break,

@@ -31,9 +31,10 @@ use serde::{Deserialize, Serialize};
 use tracing::debug;
 
 use crate::files::{Files, Stamp, end_this_process_first};
+use crate::footprint;
 use crate::intern::intern;
 use crate::lists::{
-    self, Accepted, Index, ListFormat, ListKind, ListSource, ListSpec, Settings, Target,
+    self, Accepted, Index, ListFormat, ListKind, ListSource, ListSpec, Progress, Settings, Target,
     let_others_go_first,
 };
 use crate::verdict::Tier;
@@ -523,12 +524,19 @@ fn take_order(input: impl Read) -> Result<Made, String> {
     let specs = order.specs();
     let specs = specs.ok_or("the order of the daemon has a word nobody knows")?;
     let target = Path::new(OsStr::new(&order.target));
+    // What each stage has used makes room for the next.
+    let mut stage = None;
+    let mut let_go = |progress: Progress| {
+        if stage.replace(progress.stage) != Some(progress.stage) {
+            footprint::let_go_of_code();
+        }
+    };
     let done = lists::compile(
         &specs,
         &order.settings(),
         &files,
         before.as_ref(),
-        &mut |_| {},
+        &mut let_go,
         &|| false,
         Target::File(target),
     );

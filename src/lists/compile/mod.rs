@@ -192,7 +192,7 @@ pub struct Settings {
 
 impl Settings {
     /// Octets of memory unless somebody says otherwise.
-    pub const MEMORY: usize = 24 << 20;
+    pub const MEMORY: usize = 16 << 20;
 
     /// With working files in `folder`.
     pub fn in_folder(folder: impl Into<PathBuf>) -> Self {

@@ -24,10 +24,12 @@ pub(super) struct Room {
 impl Room {
     /// Shares out `octets` of memory: four fifths for the arena, the rest for merging.
     pub(super) fn of(octets: usize) -> Self {
-        const BUFFER: usize = 32 << 10;
+        // A page: the kernel reads ahead of each run, and the more runs are merged at once, the fewer
+        // are merged twice.
+        const BUFFER: usize = 4 << 10;
         let merging = octets / 5;
         // One buffer more is that of the run that is written.
-        let fan_in = (merging / BUFFER).clamp(5, 129) - 1;
+        let fan_in = (merging / BUFFER).clamp(5, 257) - 1;
         Self {
             arena: octets - merging,
             fan_in,

@@ -22,7 +22,7 @@ use super::write::{
 use crate::name::MAX_LABEL;
 
 /// What of the memory is for other things than the filter.
-const ELSEWHERE: usize = 3 << 20;
+const ELSEWHERE: usize = 2 << 20;
 /// The least octets of the filter that are made at once.
 const LEAST_SLICE: usize = 1 << 19;
 

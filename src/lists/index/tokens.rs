@@ -138,31 +138,36 @@ impl Sample {
     /// Begins with the symbols and makes one token of the two that most often stand next to each
     /// other, again and again. To be quick, some at a time.
     pub(super) fn pairs(&self) -> Vec<[u16; 2]> {
+        const PARTS: u16 = 4;
+        const END_TOKEN: u16 = END as u16;
         let mut tokens: Vec<Token> = (0..SYMBOLS as u8).map(Token::of).collect();
         let mut numbers: HashMap<Token, u16> = tokens.iter().copied().zip(0..).collect();
         let mut pairs = Vec::new();
         let mut text: Vec<u16> = self.rows.iter().copied().map(u16::from).collect();
-        let mut found: Vec<u32> = Vec::with_capacity(text.len());
+        let mut found: Vec<u32> = Vec::with_capacity(text.len() / usize::from(PARTS));
         // What is once in a sample may be so by chance.
         let least = LEAST.div_ceil(self.every).max(2) as u32;
         loop {
-            found.clear();
-            found.extend(text.windows(2).filter_map(|two| match two {
-                [first, second] if *first != u16::from(END) && *second != u16::from(END) => {
-                    Some(u32::from(*first) << 16 | u32::from(*second))
-                }
-                _ => None,
-            }));
-            found.sort_unstable();
-            let mut counts: Vec<(u32, u32)> = found
-                .chunk_by(|left, right| left == right)
+            let mut counts: Vec<(u32, u32)> = Vec::new();
+            // Part after part, each a quarter of the memory of all.
+            for part in 0..PARTS {
+                found.clear();
+                found.extend(text.windows(2).filter_map(|two| match two {
+                    [END_TOKEN, _] | [_, END_TOKEN] => None,
+                    [first, second] if first % PARTS == part => {
+                        Some(u32::from(*first) << 16 | u32::from(*second))
+                    }
+                    _ => None,
+                }));
+                found.sort_unstable();
+                let same = found.chunk_by(|left, right| left == right);
                 // A sample is smaller than 4 GiB.
-                .map(|same| (same.len() as u32, same[0]))
-                .filter(|(count, pair)| {
+                let counted = same.map(|same| (same.len() as u32, same[0]));
+                counts.extend(counted.filter(|(count, pair)| {
                     let [first, second] = halves(*pair).map(|number| tokens[usize::from(number)]);
                     *count >= least && first.then(second).is_some()
-                })
-                .collect();
+                }));
+            }
             counts.sort_unstable_by_key(|(count, pair)| (std::cmp::Reverse(*count), *pair));
             let room = MAX_TOKENS - tokens.len();
             counts.truncate(room.min(64.max(tokens.len() / 4)));
