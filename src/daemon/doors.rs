@@ -2,14 +2,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tracing::error;
 
 use super::household::Daemon;
+use super::pulse::Pulse;
 use super::{ServeError, give_last_answers, wait_for};
 use crate::certificate::Certificates;
 use crate::config::{self, Config};
@@ -48,25 +47,25 @@ impl Doors {
         Arc::clone(&self.closed)
     }
 
-    /// Starts the thread; gives it with its pulse.
+    /// Starts the thread.
     pub(super) fn start(
         self,
         daemon: &Arc<Daemon>,
         stopped: &watch::Receiver<bool>,
-    ) -> io::Result<(JoinHandle<()>, Arc<AtomicU64>)> {
-        let pulse = Arc::new(AtomicU64::new(0));
+        pulse: Pulse,
+    ) -> io::Result<JoinHandle<()>> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let (daemon, stopped) = (Arc::clone(daemon), stopped.clone());
-        let running = self.run(daemon, stopped, Arc::clone(&pulse));
+        let running = self.run(daemon, stopped, pulse);
         let thread = std::thread::Builder::new()
             .name("encrypted".to_owned())
             .spawn(move || runtime.block_on(running))?;
-        Ok((thread, pulse))
+        Ok(thread)
     }
 
-    async fn run(self, daemon: Arc<Daemon>, stopped: watch::Receiver<bool>, pulse: Arc<AtomicU64>) {
+    async fn run(self, daemon: Arc<Daemon>, stopped: watch::Receiver<bool>, mut pulse: Pulse) {
         let mut serving = tokio::spawn(encrypted::serve(
             self.doors,
             self.certificates,
@@ -74,15 +73,12 @@ impl Doors {
             Arc::clone(&daemon.resolver),
             self.closed,
         ));
-        let mut beat = tokio::time::interval(Duration::from_secs(1));
         let mut stopped = std::pin::pin!(wait_for(stopped));
         let mut is_serving = true;
         loop {
             tokio::select! {
                 () = &mut stopped => break,
-                _ = beat.tick() => {
-                    pulse.fetch_add(1, Ordering::Relaxed);
-                }
+                () = pulse.answer() => {}
                 ended = &mut serving, if is_serving => {
                     is_serving = false;
                     error!(?ended, "encrypted DNS is no longer answered");

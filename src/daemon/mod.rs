@@ -20,6 +20,7 @@ mod issued;
 mod lists;
 mod newcomers;
 mod profile;
+mod pulse;
 mod renames;
 mod search;
 mod time;
@@ -39,13 +40,13 @@ pub use updates::update_settings;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use newcomers::Newcomers;
 use notify::Watcher;
+use pulse::{Pulse, Watchdog};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
@@ -323,9 +324,11 @@ async fn run(
     let Service { requests, arrivals } = service;
     tokio::spawn(neighbours.serve(requests, wants));
     tokio::spawn(Arc::clone(&daemon.leases).run());
-    let mut crew = Crew::start(bound, workers, &daemon.resolver, &stopped)?;
+    let mut watchdog = Watchdog::new();
+    let mut crew = Crew::start(bound, workers, &daemon.resolver, &stopped, &mut watchdog)?;
     if let Some(doors) = doors {
-        crew.add(doors.start(&daemon, &stopped)?);
+        let thread = doors.start(&daemon, &stopped, watchdog.pulse())?;
+        crew.threads.push(thread);
     }
     let following = devices::follow(Arc::clone(&daemon), arrivals, stopped.clone());
     tokio::spawn(following);
@@ -351,7 +354,6 @@ async fn run(
             wait_for(stopped.clone()),
         ));
     }
-    let mut watchdog = Watchdog::new();
 
     for oddity in daemon.reloader.oddities() {
         warn!(oddity, "configuration");
@@ -423,7 +425,7 @@ async fn run(
                 settled = None;
                 tokio::task::spawn_blocking(footprint::let_go);
             }
-            () = watchdog.tick(&crew) => {}
+            () = watchdog.tick() => {}
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
@@ -467,7 +469,6 @@ async fn wait_for(mut stopped: watch::Receiver<bool>) {
 /// The threads that answer.
 struct Crew {
     threads: Vec<JoinHandle<()>>,
-    pulses: Vec<Arc<AtomicU64>>,
 }
 
 impl Crew {
@@ -477,6 +478,7 @@ impl Crew {
         workers: usize,
         resolver: &Arc<Resolver>,
         stopped: &watch::Receiver<bool>,
+        watchdog: &mut Watchdog,
     ) -> Result<Self, ServeError> {
         let places = Arc::new(Places::default());
         let mut shares: Vec<Vec<(u16, std::net::UdpSocket)>> = Vec::new();
@@ -507,15 +509,13 @@ impl Crew {
         }
         let mut crew = Self {
             threads: Vec::new(),
-            pulses: Vec::new(),
         };
         for (share, number) in shares.into_iter().zip(1..) {
-            let pulse = Arc::new(AtomicU64::new(0));
             let worker = Worker {
                 sockets: share,
                 resolver: Arc::downgrade(resolver),
                 stopped: stopped.clone(),
-                pulse: Arc::clone(&pulse),
+                pulse: watchdog.pulse(),
             };
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -524,15 +524,8 @@ impl Crew {
                 .name(format!("worker-{number}"))
                 .spawn(move || runtime.block_on(worker.run()))?;
             crew.threads.push(thread);
-            crew.pulses.push(pulse);
         }
         Ok(crew)
-    }
-
-    /// Takes in another thread, with its pulse.
-    fn add(&mut self, (thread, pulse): (JoinHandle<()>, Arc<AtomicU64>)) {
-        self.threads.push(thread);
-        self.pulses.push(pulse);
     }
 
     /// Waits until the threads have given their last answers.
@@ -554,11 +547,11 @@ struct Worker {
     sockets: Vec<(u16, std::net::UdpSocket)>,
     resolver: Weak<Resolver>,
     stopped: watch::Receiver<bool>,
-    pulse: Arc<AtomicU64>,
+    pulse: Pulse,
 }
 
 impl Worker {
-    async fn run(self) {
+    async fn run(mut self) {
         let Some(resolver) = self.resolver.upgrade() else {
             return;
         };
@@ -567,16 +560,13 @@ impl Worker {
             let stopped = wait_for(self.stopped.clone());
             serving.spawn(udp::serve(socket, index, Arc::clone(&resolver), stopped));
         }
-        let mut beat = tokio::time::interval(Duration::from_secs(1));
         let stopped = wait_for(self.stopped.clone());
         tokio::pin!(stopped);
         loop {
             tokio::select! {
                 biased;
                 () = &mut stopped => break,
-                _ = beat.tick() => {
-                    self.pulse.fetch_add(1, Ordering::Relaxed);
-                }
+                () = self.pulse.answer() => {}
                 Some(ended) = serving.join_next(), if !*self.stopped.borrow() => {
                     error!(?ended, "datagrams are no longer taken at one address");
                 }
@@ -595,46 +585,6 @@ async fn give_last_answers(resolver: &Resolver) {
         }
     };
     drop(tokio::time::timeout(LAST_ANSWERS, idle).await);
-}
-
-/// Tells systemd that we live, as long as every worker does.
-struct Watchdog {
-    interval: Option<tokio::time::Interval>,
-    last: Vec<u64>,
-}
-
-impl Watchdog {
-    fn new() -> Self {
-        // Half the time that systemd allows, as sd_watchdog_enabled(3) advises.
-        let interval = sd_notify::watchdog_enabled()
-            .map(|allowed| tokio::time::interval((allowed / 2).max(Duration::from_millis(1500))));
-        Self {
-            interval,
-            last: Vec::new(),
-        }
-    }
-
-    async fn tick(&mut self, crew: &Crew) {
-        let Some(interval) = &mut self.interval else {
-            return std::future::pending().await;
-        };
-        interval.tick().await;
-        let now: Vec<u64> = crew
-            .pulses
-            .iter()
-            .map(|pulse| pulse.load(Ordering::Relaxed))
-            .collect();
-        let all_live = self.last.is_empty()
-            || self
-                .last
-                .iter()
-                .zip(&now)
-                .all(|(before, after)| before != after);
-        self.last = now;
-        if all_live {
-            tell_systemd(&[sd_notify::NotifyState::Watchdog]);
-        }
-    }
 }
 
 fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
