@@ -5,7 +5,6 @@
 //! its TTL ends and, for a while after, stale: good enough when upstream is silent (RFC 8767).
 
 use std::hash::{BuildHasher, Hasher};
-use std::sync::Arc;
 use std::time::Duration;
 
 use quick_cache::Weighter;
@@ -32,7 +31,7 @@ pub struct Cache {
 /// One answer and when it came; small enough to stand in the map itself.
 #[derive(Clone, Debug)]
 struct Entry {
-    answer: Arc<Answer>,
+    answer: Answer,
     stored: Moment,
     /// Seconds it is fresh.
     ttl: u32,
@@ -61,7 +60,7 @@ impl Manner {
 #[derive(Clone, Debug)]
 pub struct Hit {
     /// The answer.
-    pub answer: Arc<Answer>,
+    pub answer: Answer,
     /// How its TTLs leave.
     pub ttl: Ttl,
     /// Past its time: only when upstream is silent.
@@ -126,7 +125,7 @@ impl Cache {
     }
 
     /// Keeps `answer`, unless it says that it must not be kept.
-    pub fn store(&self, question: &Question, answer: &Arc<Answer>, now: Moment) {
+    pub fn store(&self, question: &Question, answer: &Answer, now: Moment) {
         let Some(ttl) = answer.ttl() else {
             return;
         };
@@ -134,7 +133,7 @@ impl Cache {
             .max(seconds(self.settings.min_ttl))
             .min(self.longest(answer));
         let entry = Entry {
-            answer: Arc::clone(answer),
+            answer: answer.clone(),
             stored: now,
             ttl,
             asked: Manner::of(question),
@@ -252,13 +251,13 @@ mod tests {
         }
     }
 
-    fn answer(question: &Question, ttl: u32) -> Arc<Answer> {
+    fn answer(question: &Question, ttl: u32) -> Answer {
         let mut wire = vec![0, 0, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
         wire.extend_from_slice(question.qname.as_ref().as_wire());
         wire.extend_from_slice(&[0, 1, 0, 1, 0xc0, 12, 0, 1, 0, 1]);
         wire.extend_from_slice(&ttl.to_be_bytes());
         wire.extend_from_slice(&[0, 4, 192, 0, 2, 1]);
-        Arc::new(Answer::from_upstream(&wire, question).unwrap())
+        Answer::from_upstream(&wire, question).unwrap()
     }
 
     fn at(secs: u64) -> Moment {

@@ -617,7 +617,7 @@ impl Resolver {
         if let Some(since) = snapshot.upstream.take_doubted() {
             snapshot.cache.forget_since(since);
         }
-        let keep = |answer: &Arc<Answer>, now| {
+        let keep = |answer: &Answer, now| {
             if !of_lifeline && !is_doubted {
                 snapshot.cache.store(&asked.question, answer, now);
             }

@@ -303,7 +303,7 @@ const LAYOUT: &[Layout] = &[
         "cache",
         "[cache]",
         &[
-            ("size", "\"4 MiB\""),
+            ("size", "\"3 MiB\""),
             ("min-ttl", "\"0\""),
             ("max-ttl", "\"1d\""),
             ("max-negative-ttl", "\"1h\""),

@@ -352,7 +352,7 @@ pub struct Limits {
 /// The cache of upstream answers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cache {
-    /// Bytes it may take. Default 4 MiB; 0 switches it off.
+    /// Bytes it may take. Default 3 MiB; 0 switches it off.
     pub max_bytes: u64,
     /// The shortest time an answer is kept. Default 0.
     pub min_ttl: Duration,

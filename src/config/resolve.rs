@@ -355,7 +355,7 @@ fn cache(spec: &CacheSpec, memory: u64, problems: &mut Problems) -> Cache {
             spec.size.as_ref(),
             "size",
             0..=memory,
-            (4 * MIB).min(memory / 4),
+            (3 * MIB).min(memory / 4),
             problems,
         ),
         min_ttl: duration(

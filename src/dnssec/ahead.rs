@@ -3,14 +3,13 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::message::{Answer, rtype};
 use crate::name::{NameBuf, NameRef};
 
 /// The answer to one of them.
-pub(super) type Said<E> = Result<Arc<Answer>, E>;
+pub(super) type Said<E> = Result<Answer, E>;
 /// One that is being asked.
 pub(super) type Asking<'a, E> = Pin<Box<dyn Future<Output = Said<E>> + Send + 'a>>;
 

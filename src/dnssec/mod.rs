@@ -21,7 +21,6 @@ mod points;
 mod rrset;
 mod walk;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use fault::{Fault, Flaw};
@@ -106,10 +105,8 @@ pub trait Fetch: Sync {
     type Error: Send;
 
     /// The answer to `question` as upstream gives it, with signatures, unchecked.
-    fn fetch(
-        &self,
-        question: Question,
-    ) -> impl Future<Output = Result<Arc<Answer>, Self::Error>> + Send;
+    fn fetch(&self, question: Question)
+    -> impl Future<Output = Result<Answer, Self::Error>> + Send;
 }
 
 /// Whether what was found to be bogus a moment ago is looked at again.

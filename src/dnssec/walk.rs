@@ -626,7 +626,7 @@ impl<'a, F: Fetch> Walk<'a, F> {
         }
     }
 
-    async fn fetch(&mut self, name: NameRef<'_>, qtype: u16) -> Outcome<Arc<Answer>, F> {
+    async fn fetch(&mut self, name: NameRef<'_>, qtype: u16) -> Outcome<Answer, F> {
         if let Some(said) = self.ahead.take(name, qtype).await {
             return said.map_err(Stop::Fetch);
         }

@@ -8,9 +8,12 @@
 
 mod fact;
 
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::ops::Range;
+
+use triomphe::ThinArc;
 
 pub use self::fact::{Fact, Facts};
 use super::Question;
@@ -19,27 +22,50 @@ use super::reply::{Extra, close};
 use super::wire::{HEADER, Record, WireError, rcode, read_name, read_name_beside, read_u16, rtype};
 use crate::name::NameBuf;
 
-/// An upstream's answer.
+/// An upstream's answer; cheap to clone, what it says is shared.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Answer(ThinArc<Head, u8>);
+
+/// What is known of an answer. Behind it stand its octets: header, question and the records that are
+/// handed out, no OPT; where TTLs stand in them, two octets each; the facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// Header, question and the records that are handed out, no OPT; where TTLs stand in them, two
-    /// octets each; the facts.
-    octets: Box<[u8]>,
-    /// Where the message ends in `octets`.
+struct Head {
+    /// The time all of it may be kept, in seconds; none if it must not be.
+    ttl: Option<NonZeroU32>,
+    /// Where the message ends in the octets.
     wire_end: u16,
     question_end: u16,
     /// How many TTLs there are.
     ttls: u16,
-    /// The time all of it may be kept, in seconds; none if it must not be.
-    ttl: Option<NonZeroU32>,
+    /// The code of an Extended DNS Error that goes with it, 0 for none.
+    note: u16,
     /// Whether a service record in it has an `ech` or `dohpath` parameter.
     leads_round: bool,
     /// Whether its server said that its filter was at work.
     is_filtered: bool,
     /// [`AD`] if all of it was checked and is signed.
     authentic: u8,
-    /// The code of an Extended DNS Error that goes with it, 0 for none.
-    note: u16,
+}
+
+/// An answer that is not finished.
+struct Draft {
+    head: Head,
+    octets: Vec<u8>,
+}
+
+impl From<Draft> for Answer {
+    fn from(Draft { head, octets }: Draft) -> Self {
+        Self(ThinArc::from_header_and_slice(head, &octets))
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("head", self.head())
+            .field("octets", &self.octets().escape_ascii().to_string())
+            .finish()
+    }
 }
 
 /// AD in the fourth octet of a message (RFC 4035 section 3.1.6).
@@ -84,6 +110,37 @@ const MAX_CHAIN: usize = 16;
 /// The longest TTL that is one; a larger number means 0 (RFC 2181 section 8).
 const MAX_TTL: u32 = i32::MAX as u32;
 
+/// Reads an answer as [`Answer::from_upstream`] says; with `proofs` of its authority section these alone.
+fn read(
+    bytes: &[u8],
+    question: &Question,
+    proofs: Option<&[(NameBuf, u16)]>,
+) -> Result<Draft, AnswerError> {
+    if read_u16(bytes, 4)? != 1 {
+        return Err(AnswerError::Question);
+    }
+    let (asked, after) = read_name(bytes, HEADER)?;
+    let (qtype, qclass) = (read_u16(bytes, after)?, read_u16(bytes, after + 2)?);
+    // Written out: nothing stands before it that a pointer could lead to.
+    let is_plain = after - HEADER == question.qname.as_ref().as_wire().len();
+    if !is_plain || (asked, qtype, qclass) != (question.qname, question.qtype, 1) {
+        return Err(AnswerError::Question);
+    }
+    let question_end = after + 4;
+    let mut reader = Reader::new(bytes, question, proofs);
+    let answer_end = reader.read_answers(question_end, read_u16(bytes, 6)?)?;
+    let authority_end = reader.read_authorities(answer_end, read_u16(bytes, 8)?)?;
+    let extended = reader.read_extended_rcode(authority_end, read_u16(bytes, 10)?)?;
+    if extended != 0 {
+        // An extended RCODE is about the exchange, not about the name (BADVERS, BADCOOKIE).
+        return Err(AnswerError::Extended(
+            extended << 4 | u16::from(bytes[3] & 0xf),
+        ));
+    }
+    let code = u16::from(bytes[3] & 0xf);
+    reader.into_draft(code, question_end)
+}
+
 impl Answer {
     /// Takes `bytes`, a response whose id and QR bit were already checked, keeps what belongs to
     /// `question` (the alias chain, the records at its end and their signatures; for a "no" the SOA
@@ -95,7 +152,7 @@ impl Answer {
     /// # Errors
     /// When it cannot be read or answers another question.
     pub fn from_upstream(bytes: &[u8], question: &Question) -> Result<Self, AnswerError> {
-        Self::read(bytes, question, None)
+        read(bytes, question, None).map(Self::from)
     }
 
     /// This answer, which was asked for with signatures and checked, as it is for those who asked
@@ -109,95 +166,81 @@ impl Answer {
         authenticity: &Authenticity<'_>,
     ) -> Result<Self, AnswerError> {
         let proofs = authenticity.is_secure.then_some(authenticity.proofs);
-        let mut answer = Self::read(self.wire(), question, proofs)?;
+        let Draft {
+            mut head,
+            mut octets,
+        } = read(self.wire(), question, proofs)?;
         let ceiling = authenticity.ceiling;
-        let ttl = answer.ttl().map(|ttl| ttl.min(ceiling));
-        answer.ttl = ttl.and_then(NonZeroU32::new);
+        let ttl = head.ttl.map(|ttl| ttl.get().min(ceiling));
+        head.ttl = ttl.and_then(NonZeroU32::new);
         let shortest = Ttl {
             ceiling,
             ..Ttl::FRESH
         };
-        let wire_end = usize::from(answer.wire_end);
-        if let Some((wire, rest)) = answer.octets.split_at_mut_checked(wire_end) {
+        if let Some((wire, rest)) = octets.split_at_mut_checked(head.wire_end.into()) {
             let (ttls, _) = rest.as_chunks();
             adapt_ttls(
-                ttls.get(..answer.ttls.into()).unwrap_or_default(),
+                ttls.get(..head.ttls.into()).unwrap_or_default(),
                 shortest,
                 wire,
             );
         }
-        answer.authentic = if authenticity.is_secure { AD } else { 0 };
-        answer.note = authenticity.note.unwrap_or(0);
-        answer.is_filtered = self.is_filtered;
-        Ok(answer)
+        head.authentic = if authenticity.is_secure { AD } else { 0 };
+        head.note = authenticity.note.unwrap_or(0);
+        head.is_filtered = self.head().is_filtered;
+        Ok(Draft { head, octets }.into())
     }
 
-    fn read(
-        bytes: &[u8],
-        question: &Question,
-        proofs: Option<&[(NameBuf, u16)]>,
-    ) -> Result<Self, AnswerError> {
-        if read_u16(bytes, 4)? != 1 {
-            return Err(AnswerError::Question);
-        }
-        let (asked, after) = read_name(bytes, HEADER)?;
-        let (qtype, qclass) = (read_u16(bytes, after)?, read_u16(bytes, after + 2)?);
-        // Written out: nothing stands before it that a pointer could lead to.
-        let is_plain = after - HEADER == question.qname.as_ref().as_wire().len();
-        if !is_plain || (asked, qtype, qclass) != (question.qname, question.qtype, 1) {
-            return Err(AnswerError::Question);
-        }
-        let question_end = after + 4;
-        let mut reader = Reader::new(bytes, question, proofs);
-        let answer_end = reader.read_answers(question_end, read_u16(bytes, 6)?)?;
-        let authority_end = reader.read_authorities(answer_end, read_u16(bytes, 8)?)?;
-        let extended = reader.read_extended_rcode(authority_end, read_u16(bytes, 10)?)?;
-        if extended != 0 {
-            // An extended RCODE is about the exchange, not about the name (BADVERS, BADCOOKIE).
-            return Err(AnswerError::Extended(
-                extended << 4 | u16::from(bytes[3] & 0xf),
-            ));
-        }
-        let code = u16::from(bytes[3] & 0xf);
-        reader.into_answer(code, question_end)
+    fn head(&self) -> &Head {
+        &self.0.header.header
+    }
+
+    fn octets(&self) -> &[u8] {
+        &self.0.slice
     }
 
     /// RCODE.
     pub fn rcode(&self) -> u16 {
-        self.octets.get(3).map_or(0, |octet| u16::from(octet & 0xf))
+        self.octets()
+            .get(3)
+            .map_or(0, |octet| u16::from(octet & 0xf))
     }
 
     /// How long it may be kept, in seconds; none if it must not be.
     pub fn ttl(&self) -> Option<u32> {
-        self.ttl.map(NonZeroU32::get)
+        self.head().ttl.map(NonZeroU32::get)
     }
 
     /// What in it is judged.
     pub fn facts(&self) -> Facts<'_> {
-        let begin = usize::from(self.wire_end) + 2 * usize::from(self.ttls);
-        Facts(self.octets.get(begin..).unwrap_or_default())
+        let begin = usize::from(self.head().wire_end) + 2 * usize::from(self.head().ttls);
+        Facts(self.octets().get(begin..).unwrap_or_default())
     }
 
     /// Where TTLs stand in the message.
     fn ttls(&self) -> &[[u8; 2]] {
-        let rest = self.octets.get(usize::from(self.wire_end)..);
+        let rest = self.octets().get(usize::from(self.head().wire_end)..);
         let (places, _) = rest.unwrap_or_default().as_chunks();
-        places.get(..usize::from(self.ttls)).unwrap_or_default()
+        places
+            .get(..usize::from(self.head().ttls))
+            .unwrap_or_default()
     }
 
     /// Whether it answers this name and type.
     pub fn is_to(&self, question: &Question) -> bool {
         let name = question.qname.as_ref().as_wire();
         let [high, low] = question.qtype.to_be_bytes();
-        let section = self.octets.get(HEADER..usize::from(self.question_end));
+        let section = self
+            .octets()
+            .get(HEADER..usize::from(self.head().question_end));
         section.and_then(|section| section.split_at_checked(name.len()))
             == Some((name, &[high, low, 0, 1]))
     }
 
     /// Whether a service record in it could lead round the filter: by a hello that hides the name
     /// (`ech`, RFC 9848), or to another resolver (`dohpath`, RFC 9461).
-    pub const fn leads_round(&self) -> bool {
-        self.leads_round
+    pub fn leads_round(&self) -> bool {
+        self.head().leads_round
     }
 
     /// Whether the answer holds a record of its own (NODATA and NXDOMAIN do not).
@@ -207,7 +250,7 @@ impl Answer {
 
     /// The name in the first record of this TYPE, whose data must be one, such as PTR.
     pub fn target(&self, rtype: u16) -> Option<NameBuf> {
-        let mut at = usize::from(self.question_end);
+        let mut at = usize::from(self.head().question_end);
         for _ in 0..read_u16(self.wire(), 6).ok()? {
             let record = Record::read(self.wire(), at).ok()?;
             if record.rtype == rtype {
@@ -220,14 +263,16 @@ impl Answer {
 
     /// The message, as it was kept.
     pub fn wire(&self) -> &[u8] {
-        self.octets.get(..self.wire_end.into()).unwrap_or_default()
+        self.octets()
+            .get(..self.head().wire_end.into())
+            .unwrap_or_default()
     }
 
     /// The records of its answer and authority sections, each with whether it stands in the first.
     pub fn records(&self) -> impl Iterator<Item = (bool, Result<Record, WireError>)> {
         let count = |at| read_u16(self.wire(), at).unwrap_or(0);
         let (answers, authorities) = (u32::from(count(6)), u32::from(count(8)));
-        let (mut at, end) = (usize::from(self.question_end), self.wire_len());
+        let (mut at, end) = (usize::from(self.head().question_end), self.wire_len());
         (0..answers + authorities).map(move |number| {
             let record = Record::read(self.wire(), at);
             at = record.map_or(end, |record| record.end);
@@ -249,36 +294,33 @@ impl Answer {
     }
 
     /// Whether its server said that its filter made it (RFC 8914 section 4.5 and 4.16 to 4.18).
-    pub const fn is_filtered(&self) -> bool {
-        self.is_filtered
+    pub fn is_filtered(&self) -> bool {
+        self.head().is_filtered
     }
 
     /// Whether all of it was checked and is signed.
-    pub const fn is_authentic(&self) -> bool {
-        self.authentic != 0
+    pub fn is_authentic(&self) -> bool {
+        self.head().authentic != 0
     }
 
     /// The code of an Extended DNS Error that goes with it.
-    pub const fn note(&self) -> Option<u16> {
-        match self.note {
+    pub fn note(&self) -> Option<u16> {
+        match self.head().note {
             0 => None,
             code => Some(code),
         }
     }
 
     /// Octets it has on the wire.
-    pub const fn wire_len(&self) -> usize {
-        self.wire_end as usize
+    pub fn wire_len(&self) -> usize {
+        self.head().wire_end as usize
     }
 
-    /// Octets it takes in memory behind an [`Arc`](std::sync::Arc), for the cache's bound: with what
-    /// allocators add to each of the two pieces.
-    pub const fn weight(&self) -> usize {
-        const fn piece(octets: usize) -> usize {
-            (octets + 8).next_multiple_of(16)
-        }
-        const COUNTS: usize = 16;
-        piece(COUNTS + size_of::<Self>()) + piece(self.octets.len())
+    /// Octets it takes in memory, for the cache's bound: with what allocators add to a piece.
+    pub fn weight(&self) -> usize {
+        const COUNT_AND_LENGTH: usize = 16;
+        let octets = COUNT_AND_LENGTH + size_of::<Head>() + self.octets().len();
+        (octets + 8).next_multiple_of(16)
     }
 
     /// Writes it as the answer to `query`: its id and question, TTLs as `age` makes them, at most
@@ -371,7 +413,7 @@ impl Answer {
         services: Services,
     ) -> Result<(), WireError> {
         let count = read_u16(self.wire(), 6)?;
-        let mut at = usize::from(self.question_end);
+        let mut at = usize::from(self.head().question_end);
         let mut answered = false;
         for _ in 0..count {
             let record = Record::read(self.wire(), at)?;
@@ -412,7 +454,7 @@ impl Answer {
         // Never AA: what is handed on is not authoritative. AD only of what was checked here, and
         // for who understands it (RFC 6840 section 5.8).
         let dnssec_ok = query.question.dnssec_ok;
-        let authentic = self.authentic & (query.raw[3] | if dnssec_ok { AD } else { 0 });
+        let authentic = self.head().authentic & (query.raw[3] | if dnssec_ok { AD } else { 0 });
         out[2] = 0x80 | query.raw[2] & 0x01;
         out[3] = 0x80 | query.raw[3] & 0x10 | authentic | (self.rcode() & 0xf) as u8;
     }
@@ -738,7 +780,7 @@ impl<'m> Reader<'m> {
         Ok(0)
     }
 
-    fn into_answer(self, code: u16, question_end: usize) -> Result<Answer, AnswerError> {
+    fn into_draft(self, code: u16, question_end: usize) -> Result<Draft, AnswerError> {
         let has_data = self.kept_answers.iter().any(|record| {
             record.rtype == self.question.qtype
                 || !matches!(record.rtype, rtype::CNAME | rtype::DNAME | rtype::RRSIG)
@@ -775,17 +817,17 @@ impl<'m> Reader<'m> {
         octets[6..8].copy_from_slice(&(answers as u16).to_be_bytes());
         octets[8..10].copy_from_slice(&(authorities as u16).to_be_bytes());
         octets[10..12].fill(0);
-        Ok(Answer {
-            octets: octets.into_boxed_slice(),
+        let head = Head {
+            ttl: ttl.and_then(NonZeroU32::new),
             wire_end,
             question_end: question_end as u16,
             ttls: kept.len() as u16,
+            note: 0,
             leads_round: self.leads_round,
             is_filtered: self.is_filtered,
             authentic: 0,
-            note: 0,
-            ttl: ttl.and_then(NonZeroU32::new),
-        })
+        };
+        Ok(Draft { head, octets })
     }
 }
 

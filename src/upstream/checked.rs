@@ -84,14 +84,12 @@ impl Checking {
         group: &Arc<Group>,
         question: &Question,
         shown: Shown,
-    ) -> Result<(Arc<Answer>, Arc<Server>), Failure> {
+    ) -> Result<(Answer, Arc<Server>), Failure> {
         let budget = shared.budget;
         let is_forwarded = !group.domain().as_ref().is_root();
         let concerns = self.validator.concerns(question.qname.as_ref());
         if question.checking_disabled || is_forwarded && !concerns {
-            let answer =
-                exchange::exchange(group, question, &shared.clock, budget, shown, None).await;
-            return answer.map(|(answer, server)| (Arc::new(answer), server));
+            return exchange::exchange(group, question, &shared.clock, budget, shown, None).await;
         }
         // A help line is answered whatever became of somebody's signature, here and at the upstream.
         if !concerns || shown == Shown::No {
@@ -99,9 +97,7 @@ impl Checking {
                 checking_disabled: true,
                 ..*question
             };
-            let answer =
-                exchange::exchange(group, &unchecked, &shared.clock, budget, shown, None).await;
-            return answer.map(|(answer, server)| (Arc::new(answer), server));
+            return exchange::exchange(group, &unchecked, &shared.clock, budget, shown, None).await;
         }
         let deadline = Instant::now() + budget;
         let asking = self.ask_twice(shared, group, question, deadline, shown);
@@ -117,7 +113,7 @@ impl Checking {
         question: &Question,
         deadline: Instant,
         shown: Shown,
-    ) -> Result<(Arc<Answer>, Arc<Server>), Failure> {
+    ) -> Result<(Answer, Arc<Server>), Failure> {
         let mut bearer = Bearer {
             checking: self,
             shared,
@@ -185,9 +181,9 @@ fn for_asker(
     question: &Question,
     judged: &Judged,
     server: Arc<Server>,
-) -> Result<(Arc<Answer>, Arc<Server>), Failure> {
+) -> Result<(Answer, Arc<Server>), Failure> {
     match answer.checked(question, &judged.authenticity()) {
-        Ok(checked) => Ok((Arc::new(checked), server)),
+        Ok(checked) => Ok((checked, server)),
         Err(error) => Err(Failure::Malformed {
             server: Arc::clone(&server.label),
             what: error.to_string(),
@@ -258,7 +254,7 @@ impl Bearer<'_> {
 impl Fetch for Bearer<'_> {
     type Error = Failure;
 
-    async fn fetch(&self, question: Question) -> Result<Arc<Answer>, Failure> {
+    async fn fetch(&self, question: Question) -> Result<Answer, Failure> {
         let shared = self.shared;
         // Of those who were asked the question itself.
         let question = Question {
@@ -268,7 +264,7 @@ impl Fetch for Bearer<'_> {
         let group = shared.group(&question);
         if self.avoided.is_some() {
             let said = self.ask_with_signatures(&group, &question).await;
-            return said.map(|(answer, _)| Arc::new(answer));
+            return said.map(|(answer, _)| answer);
         }
         if let Some(kept) = shared.kept(&group, &question, shared.clock.now()) {
             return Err(Failure::Recent(Box::new(kept.failure)));
@@ -303,7 +299,7 @@ async fn fetch(
     let budget = shared.budget;
     let outcome = exchange_among(servers, &question, &shared.clock, budget, shown, None)
         .await
-        .map(|(answer, _)| Arc::new(answer));
+        .map(|(answer, _)| answer);
     if let Err(failure) = &outcome {
         shared.keep(&shared.group(&question), &question, failure, asked);
     }

@@ -47,7 +47,7 @@ impl Client {
 }
 
 /// What an exchange brings to everybody who waits for it.
-pub type Outcome = Result<Arc<Answer>, Failure>;
+pub type Outcome = Result<Answer, Failure>;
 
 /// The table of questions in flight.
 #[derive(Debug)]

@@ -117,7 +117,7 @@ struct Asked<T> {
 #[derive(Debug)]
 pub enum Ended {
     /// An answer.
-    Answered(Arc<Answer>),
+    Answered(Answer),
     /// It takes longer.
     Late(Box<Late>),
 }
@@ -468,7 +468,7 @@ impl<T: Errand> Slot<T> {
         shared.failures.forget(question, now);
         let is_public = asked.group.domain().as_ref().is_root();
         let is_odd = is_public && (shared.signs).note_answer(question, &answer, &asked.server, now);
-        let outcome = Ok(Arc::new(answer));
+        let outcome = Ok(answer);
         asked.lead.finish(&outcome);
         let is_due = asked.group.is_to_be_looked_after(now, LOOK_AFTER);
         if is_odd || is_due && is_public {

@@ -256,11 +256,7 @@ impl Upstreams {
     ///
     /// # Errors
     /// One failure, within the budget.
-    pub async fn resolve(
-        &self,
-        question: &Question,
-        client: Client,
-    ) -> Result<Arc<Answer>, Failure> {
+    pub async fn resolve(&self, question: &Question, client: Client) -> Result<Answer, Failure> {
         self.resolve_as(question, client, Shown::Yes).await
     }
 
@@ -272,7 +268,7 @@ impl Upstreams {
         &self,
         question: &Question,
         client: Client,
-    ) -> Result<Arc<Answer>, Failure> {
+    ) -> Result<Answer, Failure> {
         self.resolve_as(question, client, Shown::No).await
     }
 
@@ -292,7 +288,7 @@ impl Upstreams {
         question: &Question,
         client: Client,
         shown: Shown,
-    ) -> Result<Arc<Answer>, Failure> {
+    ) -> Result<Answer, Failure> {
         let outcome = self.resolve_bare(question, client, shown).await;
         outcome.map_err(|failure| failure.in_network(self.0.signs.told()))
     }
@@ -302,7 +298,7 @@ impl Upstreams {
         question: &Question,
         client: Client,
         shown: Shown,
-    ) -> Result<Arc<Answer>, Failure> {
+    ) -> Result<Answer, Failure> {
         let shared = &self.0;
         let deadline = tokio::time::Instant::now() + shared.budget;
         shared.look_at_system().await;
@@ -489,9 +485,7 @@ impl Shared {
             Some(checking) => Box::pin(checking.ask(&self, &group, &question, shown)).await,
             None => {
                 let (clock, budget) = (&self.clock, self.budget);
-                exchange::exchange(&group, &question, clock, budget, shown, first)
-                    .await
-                    .map(|(answer, server)| (Arc::new(answer), server))
+                exchange::exchange(&group, &question, clock, budget, shown, first).await
             }
         };
         let (outcome, server) = match said {

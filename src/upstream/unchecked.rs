@@ -27,7 +27,7 @@ impl Checking {
         _: &Arc<Group>,
         _: &Question,
         _: Shown,
-    ) -> Result<(Arc<Answer>, Arc<Server>), Failure> {
+    ) -> Result<(Answer, Arc<Server>), Failure> {
         match *self {}
     }
 

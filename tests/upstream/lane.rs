@@ -20,7 +20,7 @@ impl Errand for Asks {
 }
 
 /// What came of a question that was sent by a lane; none if it has to go the long way from its start.
-pub(crate) async fn ask(upstreams: &Upstreams, name: &str) -> Option<Result<Arc<Answer>, Failure>> {
+pub(crate) async fn ask(upstreams: &Upstreams, name: &str) -> Option<Result<Answer, Failure>> {
     let mut lane = Lane::new().unwrap();
     lane.ask(upstreams, ME, Asks(question(name))).ok()?;
     Some(outcome(end_of(&mut lane).await).await)
@@ -48,7 +48,7 @@ async fn end_of(lane: &mut Lane<Asks>) -> Ended {
     ended.remove(0)
 }
 
-async fn outcome(ended: Ended) -> Result<Arc<Answer>, Failure> {
+async fn outcome(ended: Ended) -> Result<Answer, Failure> {
     match ended {
         Ended::Answered(answer) => Ok(answer),
         Ended::Late(late) => late.outcome().await,
@@ -127,7 +127,7 @@ async fn equal_questions_share_the_one_under_way() {
     };
     until("somebody joins", || upstreams.load().waits == 2).await;
     let first = outcome(end_of(&mut lane).await).await.unwrap();
-    assert!(Arc::ptr_eq(&first, &joined.await.unwrap().unwrap()));
+    assert!(std::ptr::eq(first.wire(), joined.await.unwrap().unwrap().wire()));
     assert_eq!(server.seen().len(), 1);
 }
 
@@ -162,7 +162,7 @@ async fn a_late_reply_to_the_first_attempt_still_counts() {
 async fn stood_still(
     still: Duration,
     is_answered: bool,
-) -> (Result<Arc<Answer>, Failure>, Arc<Upstreams>, Lane<Asks>) {
+) -> (Result<Answer, Failure>, Arc<Upstreams>, Lane<Asks>) {
     let mute = Mute::new();
     let mut config = config(&[mute.0.local_addr().unwrap()]);
     config.budget = Duration::from_millis(20);

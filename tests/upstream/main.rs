@@ -92,7 +92,7 @@ fn question(name: &str) -> Question {
 }
 
 /// As the daemon asks for a client over UDP: the quick way if that is open, else the long one.
-async fn ask(upstreams: &Upstreams, name: &str) -> Result<Arc<Answer>, Failure> {
+async fn ask(upstreams: &Upstreams, name: &str) -> Result<Answer, Failure> {
     match lane::ask(upstreams, name).await {
         Some(outcome) => outcome,
         None => upstreams.resolve(&question(name), ME).await,

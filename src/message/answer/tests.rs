@@ -89,7 +89,7 @@ fn records_outside_the_bailiwick_are_dropped_and_pointers_stay_true() {
         .0;
     let answer = Answer::from_upstream(&wire, &question).unwrap();
     let out = hand_out(&answer, "www.example.org", Ttl::FRESH, 512);
-    let mut at = usize::from(answer.question_end);
+    let mut at = usize::from(answer.head().question_end);
     let mut seen = Vec::new();
     while at < out.len() {
         let record = Record::read(&out, at).unwrap();
