@@ -61,8 +61,9 @@ pub struct Daemon {
     pub(super) editing: Mutex<()>,
     /// Told after every reload, whoever asked for it.
     pub(super) reloaded: tokio::sync::Notify,
-    /// Told when a birthday has come that changes what holds.
-    pub(super) grown: tokio::sync::Notify,
+    /// Told when a reload is due that nobody asks for: on a birthday that changes what holds, or where the
+    /// compiled lists can no longer be read.
+    pub(super) due: tokio::sync::Notify,
     /// What went wrong at the start without stopping it.
     pub(super) start_warnings: Vec<String>,
     /// Whether the kernel's neighbour table is followed.

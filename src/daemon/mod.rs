@@ -267,7 +267,7 @@ pub fn serve(options: ServeOptions, on_ready: impl FnOnce(&Ready)) -> Result<(),
         workers,
         logging,
         reloaded: tokio::sync::Notify::new(),
-        grown: tokio::sync::Notify::new(),
+        due: tokio::sync::Notify::new(),
         start_warnings: warnings.clone(),
         neighbour_table: Condition::default(),
         leases,
@@ -398,7 +398,7 @@ async fn run(
         }
         tokio::select! {
             _ = hang_up.recv() => again = true,
-            () = daemon.grown.notified() => again = true,
+            () = daemon.due.notified() => again = true,
             Some(()) = changes.recv() => {
                 settle(&mut changes).await;
                 again = true;

@@ -42,7 +42,7 @@ impl Watchdog {
     pub(super) fn new() -> Self {
         // Half the time that systemd allows, as sd_watchdog_enabled(3) advises.
         let interval = sd_notify::watchdog_enabled().map(|allowed| {
-            let every = (allowed / 2).max(Duration::from_millis(1500));
+            let every = (allowed / 2).max(Duration::from_millis(100));
             let mut interval = tokio::time::interval(every);
             // Two at once would leave nobody time to answer the first.
             interval.set_missed_tick_behavior(MissedTickBehavior::Delay);

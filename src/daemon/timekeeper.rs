@@ -1,7 +1,7 @@
 //! Looks at the clock: ends what is over, begins days and weeks, makes anew what holds at this
 //! hour, writes what is used.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -12,7 +12,8 @@ use tracing::{error, info, warn};
 use super::growth::Birthdays;
 use super::household::Daemon;
 use crate::clock::{Moment, Timestamp};
-use crate::reload::list_troubles;
+use crate::lists::Index;
+use crate::reload::unread;
 use crate::standing::Standings;
 use crate::wall::{Look, Wall};
 
@@ -52,12 +53,12 @@ pub(super) async fn keep(daemon: Arc<Daemon>, stopped: watch::Receiver<bool>) {
         let standings = snapshot.standings.load_full();
         let day = seen.wall.time();
         if day.is_some_and(|now| birthdays.are_due(&snapshot.config, now)) {
-            daemon.grown.notify_one();
+            daemon.due.notify_one();
         }
-        if rounds.sees_unread(snapshot.lists.unread() > 0) {
-            for trouble in list_troubles(&snapshot.lists) {
-                error!(trouble, "lists");
-            }
+        if let Some(trouble) = rounds.sees_unread(&snapshot.lists) {
+            error!("{trouble}");
+            // A reload compiles them.
+            daemon.due.notify_one();
         }
         drop(snapshot);
         // What is used up stays so after a power cut.
@@ -95,14 +96,16 @@ struct Rounds {
     has_turned: bool,
     /// Whether it was told that writing takes longer than it should.
     hangs: bool,
-    /// Whether the compiled lists cannot be read everywhere.
-    is_unread: bool,
+    /// The compiled lists of which was told that they cannot be read everywhere.
+    unread: Weak<Index>,
 }
 
 impl Rounds {
-    /// Whether that the compiled lists cannot be read is news.
-    fn sees_unread(&mut self, is_unread: bool) -> bool {
-        !std::mem::replace(&mut self.is_unread, is_unread) && is_unread
+    /// That the compiled lists cannot be read everywhere, if that is news.
+    fn sees_unread(&mut self, lists: &Arc<Index>) -> Option<String> {
+        let trouble = unread(lists)?;
+        let told = std::mem::replace(&mut self.unread, Arc::downgrade(lists));
+        (!told.ptr_eq(&self.unread)).then_some(trouble)
     }
 
     fn tell_that_it_hangs(&mut self) {
@@ -121,5 +124,34 @@ impl Rounds {
         let last = standings.last_until();
         let is_last = last.is_some_and(|last| last.since(at) <= BEFORE_LAST);
         is_first || seen.is_jump || is_next || is_last || at.since(self.written) >= WRITE_EVERY
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::Name;
+
+    #[test]
+    fn an_index_that_cannot_be_read_is_told_of_once() {
+        let mut rounds = Rounds::default();
+        let name = Name::parse("example.test").unwrap();
+        let ask = |lists: &Index| lists.look_up(name.as_ref(), |_| panic!("it cannot be read"));
+        let healthy = Arc::new(Index::empty());
+        for _ in 0..2 {
+            let lists = Arc::new(Index::broken(&["example.test"]));
+            assert_eq!(rounds.sees_unread(&lists), None, "nobody has asked");
+            ask(&lists);
+            let told = rounds.sees_unread(&lists).unwrap();
+            assert!(
+                told.contains("cannot read") && told.contains("compiled anew"),
+                "{told}"
+            );
+            assert_eq!(crate::reload::list_troubles(&lists), [told]);
+            ask(&lists);
+            assert_eq!(rounds.sees_unread(&lists), None);
+            assert_eq!(rounds.sees_unread(&healthy), None);
+            assert_eq!(rounds.sees_unread(&lists), None, "it was told");
+        }
     }
 }

@@ -517,7 +517,8 @@ impl Reloader {
         let is_new = sources != state.list_sources || moved || !accept.is_empty();
         let may_retry = wish == Wish::Asked || state.retry.is_none_or(|retry| retry <= now);
         let mut renewed = None;
-        if is_new || !state.lists_are_current && may_retry {
+        let is_broken = current.lists.unread() > 0;
+        if is_new || (!state.lists_are_current || is_broken) && may_retry {
             let shelf = self.shelf(config).accepting(&accept);
             let specs = specs_of(&sources, config);
             match shelf.renew(&specs, Some(&current.lists)) {
@@ -825,13 +826,17 @@ pub fn list_troubles(lists: &Index) -> Vec<String> {
         )),
         (None, None) => None,
     });
-    let unread = (lists.unread() > 0).then(|| UNREAD.to_owned());
-    troubles.chain(unread).collect()
+    troubles.chain(unread(lists)).collect()
 }
 
-/// Of a file that cannot be read where it could be when it was opened.
-const UNREAD: &str = "the compiled lists can no longer be read everywhere, and names that stand there are \
-    not filtered: is the disk broken? A restart compiles them anew";
+/// That the compiled lists cannot be read where they could be when they were opened.
+pub fn unread(lists: &Index) -> Option<String> {
+    let trouble = lists.trouble()?;
+    Some(format!(
+        "{trouble}: what lists say of names that stand there holds no longer, allowlists and lifelines \
+         neither, until the lists are compiled anew, which is tried"
+    ))
+}
 
 /// A test that fails, in one line with why.
 fn told_of_case(diagnostic: &Diagnostic) -> String {

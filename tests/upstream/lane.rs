@@ -127,7 +127,10 @@ async fn equal_questions_share_the_one_under_way() {
     };
     until("somebody joins", || upstreams.load().waits == 2).await;
     let first = outcome(end_of(&mut lane).await).await.unwrap();
-    assert!(std::ptr::eq(first.wire(), joined.await.unwrap().unwrap().wire()));
+    assert!(std::ptr::eq(
+        first.wire(),
+        joined.await.unwrap().unwrap().wire()
+    ));
     assert_eq!(server.seen().len(), 1);
 }
 

@@ -27,9 +27,10 @@ impl Room {
         // A page: the kernel reads ahead of each run, and the more runs are merged at once, the fewer
         // are merged twice.
         const BUFFER: usize = 4 << 10;
-        let merging = octets / 5;
+        const MOST: usize = 257;
+        let merging = (octets / 5).min(MOST * BUFFER);
         // One buffer more is that of the run that is written.
-        let fan_in = (merging / BUFFER).clamp(5, 257) - 1;
+        let fan_in = (merging / BUFFER).clamp(5, MOST) - 1;
         Self {
             arena: octets - merging,
             fan_in,

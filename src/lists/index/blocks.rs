@@ -6,8 +6,9 @@
 //! hold it. And a place of the disk that cannot be read any more costs the names there, where in a
 //! mapping it would end the process.
 
+use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use crate::files::DiskFile;
 
@@ -30,9 +31,55 @@ pub(super) enum Place<'a> {
         file: &'a DiskFile,
         /// Where the part begins in it.
         begin: usize,
-        /// Counts what could not be read.
-        unread: &'a AtomicU64,
+        /// What could not be read.
+        unread: &'a Unread,
     },
+}
+
+/// What of a file could not be read.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    /// How many times something was wanted of it.
+    times: AtomicU64,
+    /// The last error of the system; 0 where the file ended too soon.
+    error: AtomicI32,
+    /// Where, one more than the place: the disk would take its time to say so again.
+    places: [AtomicU32; PLACES],
+    /// Which of them is next.
+    next: AtomicU32,
+}
+
+/// How many places are remembered that cannot be read.
+const PLACES: usize = 16;
+
+impl Unread {
+    /// How many times something was wanted that could not be read.
+    #[inline]
+    pub(super) fn times(&self) -> u64 {
+        self.times.load(Ordering::Relaxed)
+    }
+
+    /// What the system said of it last.
+    pub(super) fn error(&self) -> io::Error {
+        match self.error.load(Ordering::Relaxed) {
+            0 => io::ErrorKind::UnexpectedEof.into(),
+            error => io::Error::from_raw_os_error(error),
+        }
+    }
+
+    /// Whether nothing could be read at `place` before.
+    fn is_at(&self, place: usize) -> bool {
+        let is_it = |it: &AtomicU32| it.load(Ordering::Relaxed) as usize == place.wrapping_add(1);
+        self.places.iter().any(is_it)
+    }
+
+    fn add(&self, place: usize, error: &io::Error) {
+        self.error
+            .store(error.raw_os_error().unwrap_or(0), Ordering::Relaxed);
+        let next = self.next.fetch_add(1, Ordering::Relaxed) as usize;
+        // A part has at most 4 GiB.
+        self.places[next % PLACES].store(place.wrapping_add(1) as u32, Ordering::Relaxed);
+    }
 }
 
 /// Room for a block.
@@ -87,10 +134,15 @@ impl<'a> Blocks<'a> {
             &mut room.far
         };
         let at = part.checked_add(begin)?;
+        if unread.times() > 0 && unread.is_at(begin) {
+            unread.times.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
         match file.read_exact_at(octets, at as u64) {
             Ok(()) => Some(octets),
-            Err(_told_by_the_count) => {
-                unread.fetch_add(1, Ordering::Relaxed);
+            Err(error) => {
+                unread.add(begin, &error);
+                unread.times.fetch_add(1, Ordering::Relaxed);
                 None
             }
         }
@@ -109,7 +161,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&[7; 100]).unwrap();
         file.write_all(&octets).unwrap();
-        let unread = AtomicU64::new(0);
+        let unread = Unread::default();
         let length = octets.len();
         let memory = Blocks {
             length,
@@ -130,12 +182,23 @@ mod tests {
                 assert_eq!(in_file.read(begin, length, other), said);
             }
         }
-        assert_eq!(unread.load(Ordering::Relaxed), 0);
+        assert_eq!(unread.times(), 0);
         assert_eq!(memory.read(length - 1, 2, room), None);
         file.set_len(100 + NEAR as u64).unwrap();
         assert_eq!(in_file.read(NEAR - 1, 2, other), None);
         assert_eq!(in_file.read(usize::MAX, 2, other), None);
-        assert_eq!(unread.load(Ordering::Relaxed), 1);
+        assert_eq!(unread.times(), 1);
+        assert_eq!(unread.error().kind(), io::ErrorKind::UnexpectedEof);
         assert!(in_file.read(NEAR - 2, 2, other).is_some());
+        // What could not be read is not tried again, but as long as few other places are the same.
+        file.set_len(100 + length as u64).unwrap();
+        assert_eq!(in_file.read(NEAR - 1, 2, other), None);
+        assert_eq!(unread.times(), 2);
+        for place in 0..PLACES {
+            unread.add(place, &io::Error::from_raw_os_error(5));
+        }
+        assert_eq!(unread.error().raw_os_error(), Some(5));
+        assert!(in_file.read(NEAR - 1, 2, other).is_some());
+        assert_eq!(unread.times(), 2);
     }
 }

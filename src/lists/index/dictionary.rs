@@ -38,8 +38,9 @@ pub(super) const SHORT_KEY_BITS: u32 = 16;
 pub(super) const STRIDE: usize = 16;
 /// How many places there are for tops that are found at once.
 pub(super) const LIKELY_TOPS: usize = 1024;
-/// The most octets of a block that are read: those of 1,024 names are less in any case.
-const MAX_BLOCK: usize = 1 << 20;
+/// The most octets of a name in a block: tokens of twelve bits, at most one for each symbol, and what else
+/// is said of it.
+const MAX_NAME_OCTETS: usize = 512;
 /// Octets behind a block that are read with it, so that its last bits are loaded like any other.
 const BEHIND: usize = 8;
 
@@ -234,9 +235,9 @@ impl<'a> Dictionary<'a> {
         top.names.saturating_sub(before).min(1 << self.block_bits)
     }
 
-    /// The octets of a block, and some behind it, which are no part of it but read with it.
+    /// The octets of a block of `names` names, and some behind it, which are no part of it but read with it.
     #[inline(always)]
-    fn octets<'b>(&self, block: usize, room: &'b mut Room) -> Option<&'b [u8]>
+    fn octets<'b>(&self, block: usize, names: usize, room: &'b mut Room) -> Option<&'b [u8]>
     where
         'a: 'b,
     {
@@ -244,7 +245,8 @@ impl<'a> Dictionary<'a> {
         let begin = separator_place(this);
         let end = (behind.first()).map_or(self.names.length, separator_place);
         let end = end.saturating_add(BEHIND).min(self.names.length);
-        let length = end.checked_sub(begin).filter(|it| *it <= MAX_BLOCK)?;
+        let most = names * MAX_NAME_OCTETS + BEHIND;
+        let length = end.checked_sub(begin).filter(|it| *it <= most)?;
         self.names.read(begin, length, room)
     }
 
@@ -255,7 +257,7 @@ impl<'a> Dictionary<'a> {
         'a: 'b,
     {
         let separator = separator_key(self.separators.get(block)?);
-        let mut reader = BitReader::new(self.octets(block, room)?, 0);
+        let mut reader = BitReader::new(self.octets(block, names, room)?, 0);
         let prefix = reader.take(PREFIX_BITS) as usize;
         let width = reader.take(WIDTH_BITS);
         let others = names.div_ceil(1 << self.group_bits).checked_sub(1)?;

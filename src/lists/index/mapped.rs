@@ -6,6 +6,7 @@ use std::fmt;
 use std::hash::Hasher;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
 use memmap2::{Advice, Mmap, UncheckedAdvice};
 use twox_hash::XxHash3_64;
@@ -17,14 +18,18 @@ pub(super) enum Octets {
     /// In memory.
     Owned(Vec<u8>),
     /// In a file.
-    Mapped { map: Mmap, file: DiskFile },
+    Mapped {
+        map: Mmap,
+        file: DiskFile,
+        path: PathBuf,
+    },
 }
 
 impl Octets {
     /// Maps a file. It must not be changed in place as long as this lives: a file that somebody cuts
     /// off meanwhile ends the process with SIGBUS at the next look-up. We replace an index by
     /// renaming another over it, which leaves the mapped one as it is.
-    pub(super) fn map(file: DiskFile) -> io::Result<Self> {
+    pub(super) fn map(path: &Path, file: DiskFile) -> io::Result<Self> {
         if file.metadata()?.len() == 0 {
             return Ok(Self::Owned(Vec::new()));
         }
@@ -34,7 +39,8 @@ impl Octets {
         // mapping is checked at each use, so that even then a changed octet is a wrong answer and
         // not a wrong memory access.
         let map = unsafe { Mmap::map(&file)? };
-        Ok(Self::Mapped { map, file })
+        let path = path.to_path_buf();
+        Ok(Self::Mapped { map, file, path })
     }
 
     /// The file, if they are in one.
@@ -42,6 +48,14 @@ impl Octets {
         match self {
             Self::Owned(_) => None,
             Self::Mapped { file, .. } => Some(file),
+        }
+    }
+
+    /// Where the file was opened.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Owned(_) => None,
+            Self::Mapped { path, .. } => Some(path),
         }
     }
 
@@ -63,7 +77,7 @@ impl Octets {
         let mut checksum = XxHash3_64::with_seed(0);
         match self {
             Self::Owned(bytes) => checksum.write(bytes.get(begin..).unwrap_or_default()),
-            Self::Mapped { map, file } => {
+            Self::Mapped { map, file, .. } => {
                 let mut window = vec![0; WINDOW];
                 let mut at = begin;
                 while at < map.len() {
@@ -125,7 +139,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("index");
         std::fs::write(&path, &octets).unwrap();
-        let mapped = Octets::map(DiskFile::open(&path).unwrap()).unwrap();
+        let mapped = Octets::map(&path, DiskFile::open(&path).unwrap()).unwrap();
         for begin in [0, 1, 288, WINDOW, octets.len(), octets.len() + 1] {
             let behind = octets.get(begin..).unwrap_or_default();
             let expected = XxHash3_64::oneshot(behind);

@@ -28,7 +28,6 @@ mod write;
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::addresses::Addresses;
 use super::patterns::Patterns;
@@ -37,7 +36,7 @@ use super::{ListInfo, ListSpec, Posting, Reach};
 use crate::files::{DiskFile, FileError, Files, Mapping};
 use crate::name::{MAX_LABEL, MAX_NAME, NameRef};
 use alphabet::Spelled;
-use blocks::{Blocks, Place};
+use blocks::{Blocks, Place, Unread};
 use dictionary::{Dictionary, LIKELY_TOPS};
 use layout::{HEADER, Header, PARTS, Part};
 use mapped::Octets;
@@ -49,7 +48,7 @@ pub use fault::{IndexError, IndexFault, WriteError};
 pub use hit::{Hit, ListId, Matcher, RuleId};
 pub use write::{Contents, IndexWriter, Section, Totals};
 
-/// All lists, compiled: immutable, exact, searched in their file without allocation.
+/// All lists, compiled: immutable, exact, searched in their file. Nothing is allocated for that but for a block of long names.
 ///
 /// # How a name is found
 ///
@@ -93,8 +92,8 @@ pub struct Index {
     likely_tops: Box<[u16; LIKELY_TOPS]>,
     /// What was found about names lately.
     remembered: Remembered,
-    /// Searches that ended where the file could not be read.
-    unread: AtomicU64,
+    /// What of the names could not be read.
+    unread: Unread,
     patterns: Patterns,
     addresses: Addresses,
     sealed: Sealed,
@@ -118,7 +117,7 @@ impl Index {
             strides: Box::default(),
             likely_tops: Box::new([0; LIKELY_TOPS]),
             remembered: Remembered::new(),
-            unread: AtomicU64::new(0),
+            unread: Unread::default(),
             patterns: Patterns::default(),
             addresses: Addresses::default(),
             sealed: Sealed::default(),
@@ -134,7 +133,7 @@ impl Index {
     pub fn open(files: &Files, path: &Path) -> Result<Self, IndexError> {
         let octets = match files.mapping(path)? {
             Mapping::Bytes(bytes) => Octets::Owned(bytes),
-            Mapping::File(file) => Octets::map(file).map_err(|source| FileError {
+            Mapping::File(file) => Octets::map(path, file).map_err(|source| FileError {
                 path: path.to_path_buf(),
                 doing: "cannot map",
                 source,
@@ -156,9 +155,11 @@ impl Index {
 
     /// Checks the octets and reads what is kept in memory.
     fn read(octets: Octets) -> Result<Self, IndexFault> {
-        let header = Header::read(&octets)?;
+        // First: it is read, and tells of what cannot be, where the mapping would end us.
         let checksum = octets.checksum(HEADER);
-        header.check(checksum.map_err(|fault| IndexFault::Unreadable(fault.to_string()))?)?;
+        let checksum = checksum.map_err(|fault| IndexFault::Unreadable(fault.to_string()))?;
+        let header = Header::read(&octets)?;
+        header.check(checksum)?;
         let mut parts = [const { 0..0 }; PARTS];
         for (place, part) in parts.iter_mut().zip(Part::ALL) {
             *place = header.range(part)?;
@@ -209,7 +210,7 @@ impl Index {
             strides,
             likely_tops: Box::new([0; LIKELY_TOPS]),
             remembered: Remembered::new(),
-            unread: AtomicU64::new(0),
+            unread: Unread::default(),
             patterns,
             addresses,
             sealed,
@@ -387,7 +388,8 @@ impl Index {
         }
     }
 
-    /// Calls `each` for every name with its postings, in canonical order.
+    /// Calls `each` for every name with its postings, in canonical order. Where names cannot be read, those
+    /// behind them below the same top-level label are left out, and [`Self::unread`] rises.
     pub fn walk(&self, mut each: impl FnMut(NameRef<'_>, &[Posting<'_>])) {
         /// Names after which what was read of the file is let go: some half a megabyte.
         const STRETCH: u32 = 1 << 16;
@@ -407,11 +409,9 @@ impl Index {
         if let Some(root) = self.header.root.checked_sub(1) {
             tell(NameRef::ROOT, root as usize);
         }
-        let Some(mut dictionary) = self.dictionary() else {
+        let Some(dictionary) = self.dictionary() else {
             return;
         };
-        // Not block by block: all of it is wanted, and is let go of as it is told.
-        dictionary.names.place = Place::Memory(self.part(Part::Names));
         let mut wire = [0; MAX_NAME];
         for top in (0..self.header.tops as usize).map_while(|number| dictionary.top(number)) {
             dictionary.walk(&top, |row, set| {
@@ -482,7 +482,20 @@ impl Index {
     /// was not found.
     #[inline]
     pub fn unread(&self) -> u64 {
-        self.unread.load(Ordering::Relaxed)
+        self.unread.times()
+    }
+
+    /// What is wrong with the file, and which it is, where names in it could not be read.
+    pub fn trouble(&self) -> Option<FileError> {
+        (self.unread() > 0).then(|| FileError {
+            path: self
+                .octets
+                .path()
+                .map(Path::to_path_buf)
+                .unwrap_or_default(),
+            doing: "cannot read",
+            source: self.unread.error(),
+        })
     }
 
     /// Octets in memory beside the file: the codes, some separators, some top-level labels. What is
@@ -608,6 +621,20 @@ mod tests {
         builder.build().octets.to_vec()
     }
 
+    impl Index {
+        /// An index of these names, none of which can be read any more.
+        pub(crate) fn broken(names: &[&str]) -> Self {
+            let names: Vec<Name> = names.iter().map(|it| Name::parse(it).unwrap()).collect();
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), octets(&names)).unwrap();
+            let mut index = Self::open(&Files::disk(), file.path()).unwrap();
+            if let Octets::Mapped { file, .. } = &mut index.octets {
+                *file = tempfile::tempfile().unwrap();
+            }
+            index
+        }
+    }
+
     /// The same octets with checksums that are right.
     fn sealed(mut octets: Vec<u8>) -> Vec<u8> {
         let (header, body) = octets.split_at_mut(HEADER);
@@ -618,7 +645,16 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_counted_and_found_as_soon_as_it_can() {
+    fn a_broken_index_is_told_of() {
+        let index = Index::broken(&["example.test"]);
+        let name = Name::parse("example.test").unwrap();
+        index.look_up(name.as_ref(), |_| panic!("it cannot be read"));
+        assert_eq!(index.unread(), 1);
+        assert!(index.trouble().is_some());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_counted_and_not_asked_for_again() {
         let names = ["ads.example.org", "example.test"].map(|it| Name::parse(it).unwrap());
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), octets(&names)).unwrap();
@@ -642,9 +678,25 @@ mod tests {
         }
         // What was found before is remembered.
         assert_eq!(hits(&index, "example.test"), 1);
-        swap(&mut index, there);
-        assert_eq!(hits(&index, "www.ads.example.org"), 1);
-        assert_eq!(index.unread(), 3);
+        let trouble = index.trouble().unwrap();
+        assert_eq!(trouble.path, file.path());
+        assert_eq!(trouble.source.kind(), std::io::ErrorKind::UnexpectedEof);
+        // The disk is not asked again for what it could not say.
+        let gone = swap(&mut index, there);
+        assert_eq!(hits(&index, "www.ads.example.org"), 0);
+        assert_eq!(index.unread(), 4);
+        let before = index.unread();
+        let mut names = 0;
+        index.walk(|_, _| names += 1);
+        assert_eq!(
+            (names, index.unread() - before),
+            (1, 1),
+            "one below each top"
+        );
+        drop(gone);
+        let anew = Index::open(&Files::disk(), file.path()).unwrap();
+        assert_eq!(hits(&anew, "www.ads.example.org"), 1);
+        assert!(anew.trouble().is_none());
     }
 
     #[test]
