@@ -24,7 +24,7 @@ use crate::name::NameRef;
 /// How many names are remembered, at most: as many as some hundred homes ask for in an hour.
 const PLACES: usize = SHELVES * ON_A_SHELF;
 /// Sets of places, in one of which a name is.
-const SHELVES: usize = 4_096;
+const SHELVES: usize = 8_192;
 const ON_A_SHELF: usize = 4;
 /// Of how many names that are not listed one takes a listed one's place: without any, whoever asks for
 /// enough made-up names below a listed one would leave no place to others.
