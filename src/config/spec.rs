@@ -256,7 +256,7 @@ sections! {
     /// The cache of upstream answers.
     struct CacheSpec {
         /// Memory it may take, within the `memory` of `[limits]`. "0" switches it off. With a
-        /// `memory` below "16 MiB" the default is a quarter of that.
+        /// `memory` below "12 MiB" the default is a quarter of that.
         size: Text,
         /// The shortest time an answer is kept, "0" to "1d".
         min_ttl: Text,

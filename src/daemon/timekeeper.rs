@@ -13,7 +13,7 @@ use super::growth::Birthdays;
 use super::household::Daemon;
 use crate::clock::{Moment, Timestamp};
 use crate::lists::Index;
-use crate::reload::unread;
+use crate::reload::{MEND_EVERY, unread};
 use crate::standing::Standings;
 use crate::wall::{Look, Wall};
 
@@ -57,6 +57,8 @@ pub(super) async fn keep(daemon: Arc<Daemon>, stopped: watch::Receiver<bool>) {
         }
         if let Some(trouble) = rounds.sees_unread(&snapshot.lists) {
             error!("{trouble}");
+        }
+        if snapshot.lists.unread() > 0 && rounds.may_mend(at) {
             // A reload compiles them.
             daemon.due.notify_one();
         }
@@ -98,6 +100,8 @@ struct Rounds {
     hangs: bool,
     /// The compiled lists of which was told that they cannot be read everywhere.
     unread: Weak<Index>,
+    /// When lists were last to be compiled for that.
+    mended: Option<Moment>,
 }
 
 impl Rounds {
@@ -106,6 +110,15 @@ impl Rounds {
         let trouble = unread(lists)?;
         let told = std::mem::replace(&mut self.unread, Arc::downgrade(lists));
         (!told.ptr_eq(&self.unread)).then_some(trouble)
+    }
+
+    /// Whether lists that cannot be read are to be compiled now.
+    fn may_mend(&mut self, at: Moment) -> bool {
+        let may = (self.mended).is_none_or(|last| at.since(last) >= MEND_EVERY);
+        if may {
+            self.mended = Some(at);
+        }
+        may
     }
 
     fn tell_that_it_hangs(&mut self) {
@@ -153,5 +166,9 @@ mod tests {
             assert_eq!(rounds.sees_unread(&healthy), None);
             assert_eq!(rounds.sees_unread(&lists), None, "it was told");
         }
+        let begin = Moment::default();
+        assert!(rounds.may_mend(begin));
+        assert!(!rounds.may_mend(begin.after(MEND_EVERY / 2)));
+        assert!(rounds.may_mend(begin.after(MEND_EVERY)));
     }
 }

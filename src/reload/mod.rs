@@ -22,7 +22,9 @@ use crate::device::Neighbours;
 use crate::files::{FileError, Files, Stamp};
 use crate::footprint;
 use crate::lists::sealed::Day;
-use crate::lists::{Accepted, CompileError, Index, ListKind, ListSource, ListSpec, services};
+use crate::lists::{
+    Accepted, CompileError, Index, ListInfo, ListKind, ListSource, ListSpec, services,
+};
 use crate::policy::{SafeSearch, SafeSearchError};
 use crate::proof::{self, Proved};
 use crate::resolve::Resolver;
@@ -137,6 +139,9 @@ enum Wish {
     Missed,
 }
 
+/// How often lists are compiled for no other reason than that the index cannot be read.
+pub const MEND_EVERY: Duration = Duration::from_hours(1);
+
 #[derive(Clone, Debug, Default)]
 struct State {
     generation: u64,
@@ -148,6 +153,8 @@ struct State {
     /// How often compiling failed in a row, and when it is tried again.
     failures: u32,
     retry: Option<Moment>,
+    /// When compiling may be tried again for no other reason than that the index cannot be read.
+    mending: Option<Moment>,
     /// Files that are taken at the next reload however much they shrank or grew.
     accept: Vec<Accepted>,
     /// Those that are not believed.
@@ -517,11 +524,17 @@ impl Reloader {
         let is_new = sources != state.list_sources || moved || !accept.is_empty();
         let may_retry = wish == Wish::Asked || state.retry.is_none_or(|retry| retry <= now);
         let mut renewed = None;
-        let is_broken = current.lists.unread() > 0;
-        if is_new || (!state.lists_are_current || is_broken) && may_retry {
-            let shelf = self.shelf(config).accepting(&accept);
+        let shelf = self.shelf(config).accepting(&accept);
+        let wants = is_new || !state.lists_are_current && may_retry;
+        let mends = !wants && state.may_mend(&current.lists, now) && shelf.is_writable();
+        if wants || mends {
             let specs = specs_of(&sources, config);
             match shelf.renew(&specs, Some(&current.lists)) {
+                Ok(served) if mends && is_less(&served.index, &current.lists) => {
+                    let worse = "the compiled lists cannot be read everywhere, and what was compiled in \
+                                 their place lacks a list: they stay in force";
+                    state.shelf_warnings = vec![worse.to_owned()];
+                }
                 Ok(served) => {
                     let names = served.index.name_count();
                     report.changes.push(format!("lists: {names} names"));
@@ -533,6 +546,9 @@ impl Reloader {
                     state.doubts.forget(&accept);
                     self.doubt(state, config, &served.index);
                     renewed = Some(Arc::new(served.index));
+                }
+                Err(error) if mends => {
+                    state.shelf_warnings = vec![shelf::told(&error, &specs, &current.lists)];
                 }
                 Err(error) => {
                     state.lists_are_current = false;
@@ -691,6 +707,18 @@ impl Reloader {
 }
 
 impl State {
+    /// Whether lists that can no longer be read everywhere are to be compiled for that alone: not one after
+    /// the other where the disk goes on breaking, and not while a list is held as it was, of which nothing
+    /// might be left.
+    fn may_mend(&mut self, lists: &Index, now: Moment) -> bool {
+        let holds = lists.lists().any(|(_, info)| info.stale.is_some());
+        if lists.unread() == 0 || holds || self.mending.is_some_and(|next| now < next) {
+            return false;
+        }
+        self.mending = Some(now.after(MEND_EVERY));
+        true
+    }
+
     /// Lets compiling, which failed, wait for its next time.
     fn postpone(&mut self, now: Moment) {
         self.retry = Some(now.after(retry_after(self.failures)));
@@ -827,6 +855,18 @@ pub fn list_troubles(lists: &Index) -> Vec<String> {
         (None, None) => None,
     });
     troubles.chain(unread(lists)).collect()
+}
+
+/// Whether a list that `before` holds as its source says cannot be loaded in `after`.
+fn is_less(after: &Index, before: &Index) -> bool {
+    let is_whole = |info: &ListInfo| info.failure.is_none() && info.stale.is_none();
+    let find = |info: &ListInfo| match &info.service {
+        Some(_) => after.find_service(info.id),
+        None => after.find(info.id),
+    };
+    let is_there = |info: &ListInfo| find(info).is_some_and(|id| is_whole(after.list(id)));
+    let mut before = before.lists();
+    before.any(|(_, info)| is_whole(info) && !is_there(info))
 }
 
 /// That the compiled lists cannot be read where they could be when they were opened.

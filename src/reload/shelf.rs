@@ -116,6 +116,11 @@ impl<'a> Shelf<'a> {
         Self { accept, ..self }
     }
 
+    /// Whether an index can be put there.
+    pub(super) fn is_writable(&self) -> bool {
+        self.writes && self.files.scratch(&self.store.folder).is_ok()
+    }
+
     /// What serves first.
     ///
     /// # Errors

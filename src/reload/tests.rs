@@ -382,3 +382,19 @@ fn only_configuration_and_lists_matter() {
         "replaced whole"
     );
 }
+
+#[test]
+fn what_cannot_be_read_is_compiled_once_an_hour_and_not_for_less() {
+    let broken = Index::broken(&["example.test"]);
+    let now = Moment::default();
+    let mut state = State::default();
+    assert!(!state.may_mend(&broken, now), "nobody has asked");
+    let name = crate::name::Name::parse("example.test").unwrap();
+    broken.look_up(name.as_ref(), |_| panic!("it cannot be read"));
+    assert!(state.may_mend(&broken, now));
+    assert!(!state.may_mend(&broken, now.after(MEND_EVERY / 2)));
+    assert!(state.may_mend(&broken, now.after(MEND_EVERY)));
+    assert!(!is_less(&broken, &broken));
+    assert!(is_less(&Index::empty(), &broken), "it lacks the list");
+    assert!(!is_less(&broken, &Index::empty()));
+}

@@ -142,7 +142,6 @@ fn keep<'p>(
     };
     let mut result = pipeline.beside.keep(before, kept, &mut takes, cancelled);
     let mut names = 0_u32;
-    let unread = before.unread();
     before.walk(|name, postings| {
         names = names.wrapping_add(1);
         if names.is_multiple_of(STRETCH) && cancelled() && result.is_ok() {
@@ -160,11 +159,8 @@ fn keep<'p>(
             }
         }
     });
-    match before.trouble() {
-        // Half of what a list said is not what it said.
-        Some(trouble) if before.unread() > unread => result.and_then(|()| Err(trouble.into())),
-        _ => result,
-    }
+    // What can be read of it is better than nothing; that some cannot was told by who serves with it.
+    result
 }
 
 /// A list to read.

@@ -22,7 +22,7 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// Shares out `octets` of memory: four fifths for the arena, the rest for merging.
+    /// Shares out `octets` of memory: four fifths for the arena, or more, the rest for merging.
     pub(super) fn of(octets: usize) -> Self {
         // A page: the kernel reads ahead of each run, and the more runs are merged at once, the fewer
         // are merged twice.

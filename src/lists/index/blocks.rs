@@ -37,20 +37,31 @@ pub(super) enum Place<'a> {
 }
 
 /// What of a file could not be read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Unread {
     /// How many times something was wanted of it.
     times: AtomicU64,
     /// The last error of the system; 0 where the file ended too soon.
     error: AtomicI32,
     /// Where, one more than the place: the disk would take its time to say so again.
-    places: [AtomicU32; PLACES],
+    places: Box<[AtomicU32]>,
     /// Which of them is next.
     next: AtomicU32,
 }
 
 /// How many places are remembered that cannot be read.
-const PLACES: usize = 16;
+const PLACES: usize = 256;
+
+impl Default for Unread {
+    fn default() -> Self {
+        Self {
+            times: AtomicU64::new(0),
+            error: AtomicI32::new(0),
+            places: (0..PLACES).map(|_| AtomicU32::new(0)).collect(),
+            next: AtomicU32::new(0),
+        }
+    }
+}
 
 impl Unread {
     /// How many times something was wanted that could not be read.
@@ -74,11 +85,16 @@ impl Unread {
     }
 
     fn add(&self, place: usize, error: &io::Error) {
+        if self.is_at(place) {
+            return;
+        }
         self.error
             .store(error.raw_os_error().unwrap_or(0), Ordering::Relaxed);
         let next = self.next.fetch_add(1, Ordering::Relaxed) as usize;
         // A part has at most 4 GiB.
-        self.places[next % PLACES].store(place.wrapping_add(1) as u32, Ordering::Relaxed);
+        if let Some(free) = self.places.get(next % PLACES) {
+            free.store(place.wrapping_add(1) as u32, Ordering::Relaxed);
+        }
     }
 }
 

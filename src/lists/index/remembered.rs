@@ -6,7 +6,7 @@
 //! remember it takes two words.
 //!
 //! A name is remembered by a keyed hash of 128 bits, of which one half says where and the other what:
-//! so the hash stands for the name. Another name passes for it with a chance of one in 2⁷⁵, and nobody
+//! so the hash stands for the name. Another name passes for it with a chance of one in 2⁷⁶, and nobody
 //! outside can look for one, since the key is drawn for each index anew.
 //!
 //! Four names share a shelf, one line of the processor's cache. A name no list speaks of takes a listed
