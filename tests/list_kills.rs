@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 
 use hedgerow::files::{Draft, FileError, FileSystem, Files, FolderLock, Mapping, Scratch, Stamp};
 use hedgerow::lists::{Index, ListKind, ListSource, ListSpec, Settings, Target, compile};
@@ -38,9 +38,11 @@ fn a_compile_killed_anywhere_leaves_an_index_and_no_litter() {
         return work();
     }
     let next = AtomicUsize::new(0);
+    // A process that begins has all files of ours for a moment, and with them the locks of who compiles.
+    let all_compiled = Barrier::new(4);
     let kills: usize = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| kill_on_and_on(&next)))
+            .map(|_| scope.spawn(|| kill_on_and_on(&next, &all_compiled)))
             .collect();
         workers.into_iter().map(|it| it.join().unwrap()).sum()
     });
@@ -48,7 +50,7 @@ fn a_compile_killed_anywhere_leaves_an_index_and_no_litter() {
 }
 
 /// Kills a compile in every part of the `next` operation, and the one after, to the last; how often.
-fn kill_on_and_on(next: &AtomicUsize) -> usize {
+fn kill_on_and_on(next: &AtomicUsize, all_compiled: &Barrier) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     std::fs::create_dir(&state).unwrap();
@@ -56,6 +58,7 @@ fn kill_on_and_on(next: &AtomicUsize) -> usize {
     let list = folder.path().join("list");
     std::fs::write(&list, names("old")).unwrap();
     compile_into(folder.path(), &Files::disk());
+    all_compiled.wait();
     let old = std::fs::read(&index).unwrap();
     std::fs::write(&list, names("new")).unwrap();
 
