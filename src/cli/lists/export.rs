@@ -39,6 +39,10 @@ pub(super) fn run(
     } else {
         export(&index, selection, syntax, &mut output.out)?
     };
+    if let Some(trouble) = index.trouble() {
+        let why = format!("not all of the lists was written: {trouble}");
+        return Err(refused(why, "`hedgerow lists compile` makes an index"));
+    }
     tell(&done, syntax, selection, output);
     Ok(())
 }

@@ -159,7 +159,7 @@ fn keep<'p>(
             }
         }
     });
-    // What can be read of it is better than nothing; that some cannot was told by who serves with it.
+    // What can be read of it is better than nothing, and of what cannot the daemon tells.
     result
 }
 
