@@ -4,11 +4,12 @@
 //! here depends on a device and nothing is flushed when a schedule turns. An answer is fresh until
 //! its TTL ends and, for a while after, stale: good enough when upstream is silent (RFC 8767).
 
+mod shelves;
+
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
-use quick_cache::Weighter;
-use quick_cache::sync::{Cache as ByteBounded, DefaultLifecycle};
+use shelves::{Shelves, Spot};
 
 use crate::clock::Moment;
 use crate::config;
@@ -17,25 +18,12 @@ use crate::message::{Answer, Question, Ttl};
 
 /// What a client may keep an answer past its time for (RFC 8767 section 5.11 recommends 30 s).
 const STALE_TTL: u32 = 30;
-/// What an entry takes besides its answer: its own octets, and the map's and the queue's share.
-const OVERHEAD: u64 = 96;
-
 /// Answers from upstream, by a hash of what was asked: the answer itself tells whether that was it.
 #[derive(Debug)]
 pub struct Cache {
-    entries: ByteBounded<u64, Entry, ByBytes, Keyed>,
+    shelves: Shelves,
     hasher: Keyed,
     settings: config::Cache,
-}
-
-/// One answer and when it came; small enough to stand in the map itself.
-#[derive(Clone, Debug)]
-struct Entry {
-    answer: Answer,
-    stored: Moment,
-    /// Seconds it is fresh.
-    ttl: u32,
-    asked: Manner,
 }
 
 /// What of a question does not stand in its answer.
@@ -47,6 +35,14 @@ struct Manner {
 }
 
 impl Manner {
+    /// How many bits say it.
+    const BITS: u32 = 10;
+
+    /// Itself, as a number of [`Self::BITS`] bits.
+    const fn bits(self) -> u32 {
+        self.via as u32 | (self.dnssec_ok as u32) << 8 | (self.checking_disabled as u32) << 9
+    }
+
     const fn of(question: &Question) -> Self {
         Self {
             dnssec_ok: question.dnssec_ok,
@@ -67,28 +63,49 @@ pub struct Hit {
     pub stale: bool,
 }
 
-#[derive(Clone, Debug)]
-struct ByBytes;
+/// When an answer came, in ticks of 65.5 ms, of which there are enough for nine years: then they begin again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tick(u32);
 
-impl Weighter<u64, Entry> for ByBytes {
-    fn weight(&self, _: &u64, entry: &Entry) -> u64 {
-        entry.answer.weight() as u64 + OVERHEAD
+impl Tick {
+    /// Microseconds of one, as a power of two.
+    const BITS: u32 = 16;
+
+    const fn of(moment: Moment) -> Self {
+        Self((moment.as_micros() >> Self::BITS) as u32)
+    }
+
+    /// Ticks from this one to `now`; none if it is to come, as it may be by another thread's look at the clock.
+    const fn ticks_until(self, Self(now): Self) -> u64 {
+        let ticks = now.wrapping_sub(self.0);
+        if ticks > u32::MAX / 2 {
+            0
+        } else {
+            ticks as u64
+        }
+    }
+
+    /// Whole seconds from the begin of this one to that of `now`.
+    const fn until(self, now: Self) -> u32 {
+        ((self.ticks_until(now) << Self::BITS) / 1_000_000) as u32
+    }
+
+    /// Whole seconds from the begin of this one to `now`, so that nothing seems younger than it is.
+    const fn until_moment(self, now: Moment) -> u32 {
+        let beyond = now.as_micros() & ((1 << Self::BITS) - 1);
+        ((self.ticks_until(Self::of(now)) << Self::BITS | beyond) / 1_000_000) as u32
+    }
+
+    const fn is_before(self, other: Self) -> bool {
+        self.ticks_until(other) > 0
     }
 }
 
 impl Cache {
     /// An empty cache bounded as `settings` say.
     pub fn new(settings: &config::Cache) -> Self {
-        // An ordinary entry weighs some 250 octets; the guess sizes the map's tables only.
-        let expected = usize::try_from(settings.max_bytes / 250).unwrap_or(usize::MAX);
         Self {
-            entries: ByteBounded::with(
-                expected.max(16),
-                settings.max_bytes,
-                ByBytes,
-                keyed(),
-                DefaultLifecycle::default(),
-            ),
+            shelves: Shelves::new(settings.max_bytes),
             hasher: keyed(),
             settings: settings.clone(),
         }
@@ -96,60 +113,49 @@ impl Cache {
 
     /// The answer to `question`, fresh or stale, if there is one that may be used at `now`.
     pub fn find(&self, question: &Question, now: Moment) -> Option<Hit> {
-        let entry = self.entries.get(&self.key(question))?;
-        if entry.asked != Manner::of(question) || !entry.answer.is_to(question) {
-            return None;
-        }
+        let (answer, came) = self.shelves.find(self.spot(question), question)?;
         // A monotonic clock: a jump of the household's time makes nothing older or younger.
-        let age = u32::try_from(now.since(entry.stored).as_secs()).unwrap_or(u32::MAX);
-        let stale = age >= entry.ttl;
-        if stale && age - entry.ttl >= seconds(self.settings.serve_stale) {
+        let age = came.until_moment(now);
+        let whole = self.time_of(&answer, answer.ttl()?);
+        let stale = age >= whole;
+        if stale && age - whole >= seconds(self.settings.serve_stale) {
             return None;
         }
-        let left = entry.ttl.saturating_sub(age);
+        let left = whole.saturating_sub(age);
         let ttl = Ttl {
             age,
             floor: if stale { STALE_TTL } else { 0 },
-            ceiling: match (stale, entry.answer.is_positive()) {
+            ceiling: match (stale, answer.is_positive()) {
                 (true, _) => STALE_TTL,
                 (false, true) => seconds(self.settings.max_ttl),
                 // The SOA of a "no" says more than the "no" has left (RFC 2308 section 5).
                 (false, false) => left,
             },
         };
-        Some(Hit {
-            answer: entry.answer,
-            ttl,
-            stale,
-        })
+        Some(Hit { answer, ttl, stale })
     }
 
     /// Keeps `answer`, unless it says that it must not be kept.
     pub fn store(&self, question: &Question, answer: &Answer, now: Moment) {
-        let Some(ttl) = answer.ttl() else {
-            return;
-        };
-        let ttl = ttl
-            .max(seconds(self.settings.min_ttl))
-            .min(self.longest(answer));
-        let entry = Entry {
-            answer: answer.clone(),
-            stored: now,
-            ttl,
-            asked: Manner::of(question),
-        };
-        self.entries.insert(self.key(question), entry);
+        if answer.ttl().is_some() {
+            let spot = self.spot(question);
+            (self.shelves).put(spot, question, answer.clone(), Tick::of(now));
+        }
     }
 
-    /// The hash of a question.
-    fn key(&self, question: &Question) -> u64 {
-        let [high, low] = question.qtype.to_be_bytes();
-        let flags = u8::from(question.dnssec_ok) | u8::from(question.checking_disabled) << 1;
-        let rest = u32::from_le_bytes([high, low, flags, question.via]);
+    /// Seconds an answer that says `ttl` is fresh.
+    fn time_of(&self, answer: &Answer, ttl: u32) -> u32 {
+        ttl.max(seconds(self.settings.min_ttl))
+            .min(self.longest(answer))
+    }
+
+    /// Where the answer to a question stands.
+    fn spot(&self, question: &Question) -> Spot {
+        let manner = Manner::of(question);
         let mut hasher = self.hasher.build_hasher();
         hasher.write(question.qname.as_ref().as_wire());
-        hasher.write_u32(rest);
-        hasher.finish()
+        hasher.write_u32(u32::from(question.qtype) << 16 | manner.bits());
+        self.shelves.spot(hasher.finish(), manner)
     }
 
     /// Forgets what was said of the name, type and resolvers of `question`, with signatures or without.
@@ -162,13 +168,14 @@ impl Cache {
                 checking_disabled,
                 ..*question
             };
-            self.entries.remove(&self.key(&question));
+            self.shelves.remove(self.spot(&question), &question);
         }
     }
 
-    /// Forgets what came since `since`; looks at every entry.
+    /// Forgets what came since `since`, and maybe what came 65 ms before; looks at every entry.
     pub fn forget_since(&self, since: Moment) {
-        self.entries.retain(|_, entry| entry.stored < since);
+        let since = Tick::of(since);
+        self.shelves.retain(|came| came.is_before(since));
     }
 
     /// How the TTLs of an answer that just came leave.
@@ -196,23 +203,23 @@ impl Cache {
 
     /// How many answers there are.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.shelves.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
     /// Octets they take, by our own reckoning.
     pub fn bytes(&self) -> u64 {
-        self.entries.weight()
+        self.shelves.octets()
     }
 
     /// Forgets everything; gives the number of answers there were.
     pub fn flush(&self) -> usize {
-        let count = self.entries.len();
-        self.entries.clear();
+        let count = self.len();
+        self.shelves.clear();
         count
     }
 
@@ -277,16 +284,30 @@ mod tests {
     }
 
     #[test]
+    fn ticks_go_on_when_they_begin_again() {
+        let whole = 1_u64 << (32 + Tick::BITS);
+        for begin in [0, 3_600_000_000, whole - 1_000_000, whole, 5 * whole - 1] {
+            let came = Tick::of(Moment::from_micros(begin));
+            for seconds in [0_u64, 1, 59, 86_400, 1 << 20] {
+                let now = Moment::from_micros(begin + seconds * 1_000_000);
+                let age = u64::from(came.until_moment(now));
+                assert!(
+                    (seconds..=seconds + 1).contains(&age),
+                    "{age} for {seconds}"
+                );
+                assert_eq!(came.is_before(Tick::of(now)), seconds > 0);
+            }
+            let before = Moment::from_micros(begin.saturating_sub(70_000));
+            assert_eq!(came.until_moment(before), 0);
+        }
+    }
+
+    #[test]
     fn what_meets_in_one_place_is_told_apart() {
         let cache = Cache::new(&settings(1 << 20));
         let [asked, other] = ["www.example.org", "www.example.net"].map(question);
-        let entry = Entry {
-            answer: answer(&other, 60),
-            stored: at(0),
-            ttl: 60,
-            asked: Manner::of(&other),
-        };
-        cache.entries.insert(cache.key(&asked), entry);
+        let answer_to_other = answer(&other, 60);
+        (cache.shelves).put(cache.spot(&asked), &other, answer_to_other, Tick::of(at(0)));
         assert!(cache.find(&asked, at(1)).is_none());
         cache.store(&asked, &answer(&asked, 60), at(1));
         assert!(cache.find(&asked, at(1)).is_some());

@@ -1,0 +1,627 @@
+//! Where answers stand: on shelves of eight.
+//!
+//! An answer is found by a hash of its question, which selects a *rack*, a shelf in it and which half of
+//! that is looked at first; each half is a line of the processor's cache. So a look takes the line of the
+//! rack, which has a lock of its own, mostly one of the shelf, and the answer. And an answer costs sixteen
+//! octets beside its own, and the places that stay free.
+//!
+//! # Who goes
+//!
+//! When there are more octets than there may be, a hand goes round the rack that has just got one more
+//! answer. One that was asked for since the hand last came stays, and is *kept* from then on; one that was
+//! not, and is not kept, goes. Those that are kept are passed by, as long as they are no more than seven
+//! eighths of the rack and came within the hour; else they are kept no longer. So whatever is asked for once
+//! and never again (a scan, names somebody makes up) displaces only its like. Where a shelf is full the same
+//! is asked of those that stand there.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::{Manner, Tick};
+use crate::message::{Answer, Question};
+
+const ON_A_SHELF: usize = 8;
+const SHELVES: usize = 32;
+/// Places in a rack.
+const PLACES: usize = SHELVES * ON_A_SHELF;
+/// Octets of the bound for each rack: what it takes itself, and some 22 KiB of answers. An ordinary answer
+/// weighs some 140, so that six of ten places are taken.
+const OCTETS_OF_RACK: u64 = 26 << 10;
+/// Of eight parts of a rack, how many may be kept.
+const KEPT_OF_EIGHT: u64 = 7;
+/// Seconds after which one is kept no longer that was not asked for lately.
+const KEPT_FOR: u32 = 3600;
+
+/// All answers.
+#[derive(Debug)]
+pub(super) struct Shelves {
+    racks: Box<[Rack]>,
+    /// Octets there may be.
+    most: u64,
+    /// Octets there are, racks included.
+    octets: AtomicU64,
+    count: AtomicUsize,
+}
+
+/// A part of the answers, with a lock of its own.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Rack(RwLock<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// None before the first answer.
+    shelves: Option<Box<[Shelf; SHELVES]>>,
+    /// Octets of its answers.
+    octets: u64,
+    /// Octets of those that are kept.
+    kept: u64,
+    /// The place where the hand is.
+    hand: usize,
+}
+
+/// Two lines of the processor's cache.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Shelf([Option<Entry>; ON_A_SHELF]);
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Shelf>() == 128 && size_of::<Rack>() == 64);
+
+#[derive(Debug)]
+struct Entry {
+    answer: Answer,
+    /// What of its question does not stand in the answer, some bits of the hash, and two marks.
+    tag: AtomicU32,
+    came: Tick,
+}
+
+/// It was asked for since the hand came by.
+const ASKED: u32 = 1;
+/// It was asked for again before.
+const KEPT: u32 = 1 << 1;
+const MARKS: u32 = ASKED | KEPT;
+/// Where the rest of the tag begins: of what is asked of whom, then of the hash.
+const MANNER: u32 = 2;
+const HASH: u32 = MANNER + Manner::BITS;
+
+/// Where the answer to a question stands, if there is one, and what is known of it there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spot {
+    rack: usize,
+    shelf: usize,
+    tag: u32,
+}
+
+impl Shelves {
+    /// None yet; never more than `most` octets.
+    pub(super) fn new(most: u64) -> Self {
+        let racks = most.div_ceil(OCTETS_OF_RACK).clamp(1, 1 << 24);
+        Self {
+            racks: (0..racks).map(|_| Rack::default()).collect(),
+            most: most.saturating_sub(racks * size_of::<Rack>() as u64),
+            octets: AtomicU64::new(0),
+            count: AtomicUsize::new(0),
+        }
+    }
+
+    /// The spot of a question with this hash, asked in this manner.
+    #[inline]
+    pub(super) fn spot(&self, hash: u64, manner: Manner) -> Spot {
+        let rack = ((hash >> 32) * self.racks.len() as u64) >> 32;
+        Spot {
+            // Less than there are racks.
+            rack: rack as usize,
+            shelf: hash as usize % SHELVES,
+            tag: (hash as u32 / SHELVES as u32) << HASH | manner.bits() << MANNER,
+        }
+    }
+
+    /// The answer to `question`, and when it came.
+    #[inline]
+    pub(super) fn find(&self, spot: Spot, question: &Question) -> Option<(Answer, Tick)> {
+        let rack = self.read(spot.rack)?;
+        let entry = rack.shelf(spot)?.find(spot, question)?;
+        if entry.tag.load(Ordering::Relaxed) & ASKED == 0 {
+            entry.tag.fetch_or(ASKED, Ordering::Relaxed);
+        }
+        Some((entry.answer.clone(), entry.came))
+    }
+
+    /// Puts the answer to `question` there, in place of the one before; others go if there is no room.
+    pub(super) fn put(&self, spot: Spot, question: &Question, answer: Answer, came: Tick) {
+        let weight = weight(&answer);
+        if weight > self.most / 4 {
+            return;
+        }
+        let Some(mut rack) = self.write(spot.rack) else {
+            return;
+        };
+        if rack.shelves.is_none() {
+            rack.shelves = Some(Box::new([const { Shelf::EMPTY }; SHELVES]));
+            self.octets.fetch_add(OF_SHELVES, Ordering::Relaxed);
+        }
+        let Some(shelf) = rack.shelf_mut(spot) else {
+            return;
+        };
+        let place = shelf.place_for(spot, question);
+        let mut tag = spot.tag;
+        if let Some(before) = shelf.0.get_mut(place).and_then(Option::take) {
+            if before.is_to(spot, question) {
+                // It is asked for as often as the one before.
+                tag |= before.tag.load(Ordering::Relaxed) & MARKS;
+            }
+            self.is_gone(&mut rack, before);
+        }
+        // Room comes first, so that it is no new one that has to go.
+        self.displace_from(&mut rack, weight, came);
+        if let Some(free) = rack.shelf_mut(spot).and_then(|it| it.0.get_mut(place)) {
+            *free = Some(Entry {
+                answer,
+                tag: AtomicU32::new(tag),
+                came,
+            });
+            rack.octets += weight;
+            if tag & KEPT != 0 {
+                rack.kept += weight;
+            }
+            self.octets.fetch_add(weight, Ordering::Relaxed);
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
+        drop(rack);
+        // A large answer may be more than stood beside it.
+        for beyond in 1..self.racks.len() {
+            if !self.is_over(0) {
+                return;
+            }
+            if let Some(mut rack) = self.write((spot.rack + beyond) % self.racks.len()) {
+                self.displace_from(&mut rack, 0, came);
+            }
+        }
+    }
+
+    /// Takes the answer to `question` away.
+    pub(super) fn remove(&self, spot: Spot, question: &Question) {
+        let Some(mut rack) = self.write(spot.rack) else {
+            return;
+        };
+        let shelf = rack.shelf_mut(spot);
+        let mut places = shelf.map(|it| it.0.iter_mut()).into_iter().flatten();
+        let is_it = |it: &mut Entry| it.is_to(spot, question);
+        if let Some(entry) = places.find_map(|place| place.take_if(is_it)) {
+            self.is_gone(&mut rack, entry);
+        }
+    }
+
+    /// Takes all away for which this is not so, by when they came.
+    pub(super) fn retain(&self, stays: impl Fn(Tick) -> bool) {
+        for number in 0..self.racks.len() {
+            let Some(mut rack) = self.write(number) else {
+                continue;
+            };
+            for at in 0..PLACES {
+                let entry = rack.place_mut(at);
+                if let Some(entry) = entry.and_then(|it| it.take_if(|it| !stays(it.came))) {
+                    self.is_gone(&mut rack, entry);
+                }
+            }
+        }
+    }
+
+    /// Takes all away, and the shelves.
+    pub(super) fn clear(&self) {
+        self.retain(|_| false);
+        for number in 0..self.racks.len() {
+            if let Some(mut rack) = self.write(number)
+                && rack.octets == 0
+                && rack.shelves.take().is_some()
+            {
+                self.octets.fetch_sub(OF_SHELVES, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// How many answers there are.
+    pub(super) fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Octets they take.
+    pub(super) fn octets(&self) -> u64 {
+        self.octets.load(Ordering::Relaxed)
+    }
+
+    /// Whether there are too many octets once so many have been added.
+    fn is_over(&self, added: u64) -> bool {
+        self.octets() + added > self.most
+    }
+
+    #[inline]
+    fn read(&self, rack: usize) -> Option<RwLockReadGuard<'_, Inner>> {
+        let Rack(rack) = self.racks.get(rack)?;
+        Some(rack.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&self, rack: usize) -> Option<RwLockWriteGuard<'_, Inner>> {
+        let Rack(rack) = self.racks.get(rack)?;
+        Some(rack.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes from a rack what has to go for so many octets more, as far as it has any.
+    fn displace_from(&self, rack: &mut Inner, added: u64, now: Tick) {
+        while self.is_over(added)
+            && let Some(entry) = rack.displaced(now)
+        {
+            self.is_gone(rack, entry);
+        }
+    }
+
+    /// Counts out what was taken from a rack.
+    fn is_gone(&self, rack: &mut Inner, entry: Entry) {
+        let weight = weight(&entry.answer);
+        rack.octets -= weight;
+        if entry.tag.load(Ordering::Relaxed) & KEPT != 0 {
+            rack.kept -= weight;
+        }
+        self.octets.fetch_sub(weight, Ordering::Relaxed);
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Octets of the shelves of a rack.
+const OF_SHELVES: u64 = size_of::<[Shelf; SHELVES]>() as u64;
+
+/// Octets an answer takes, its place apart.
+fn weight(answer: &Answer) -> u64 {
+    answer.weight() as u64
+}
+
+impl Inner {
+    #[inline]
+    fn shelf(&self, spot: Spot) -> Option<&Shelf> {
+        self.shelves.as_ref()?.get(spot.shelf)
+    }
+
+    fn shelf_mut(&mut self, spot: Spot) -> Option<&mut Shelf> {
+        self.shelves.as_mut()?.get_mut(spot.shelf)
+    }
+
+    fn place_mut(&mut self, at: usize) -> Option<&mut Option<Entry>> {
+        let Shelf(places) = self.shelves.as_mut()?.get_mut(at / ON_A_SHELF)?;
+        places.get_mut(at % ON_A_SHELF)
+    }
+
+    /// The next to go, if there is any.
+    fn displaced(&mut self, now: Tick) -> Option<Entry> {
+        // The first round may find all of them asked for, the second all of them kept; in the third one
+        // goes.
+        for _ in 0..3 * PLACES + 1 {
+            let at = self.hand;
+            self.hand = (at + 1) % PLACES;
+            let is_too_much = self.kept * 8 > self.octets * KEPT_OF_EIGHT;
+            let mut kept = self.kept;
+            let Some(entry) = self.place_mut(at)?.as_mut() else {
+                continue;
+            };
+            let tag = entry.tag.get_mut();
+            match *tag & MARKS {
+                0 => return self.place_mut(at)?.take(),
+                KEPT if is_too_much || entry.came.until(now) > KEPT_FOR => {
+                    *tag &= !KEPT;
+                    kept -= weight(&entry.answer);
+                }
+                KEPT => {}
+                ASKED => {
+                    *tag ^= MARKS;
+                    kept += weight(&entry.answer);
+                }
+                _ => *tag &= !ASKED,
+            }
+            self.kept = kept;
+        }
+        None
+    }
+}
+
+impl Shelf {
+    const EMPTY: Self = Self([const { None }; ON_A_SHELF]);
+
+    #[inline]
+    fn find(&self, spot: Spot, question: &Question) -> Option<&Entry> {
+        let (left, right) = self.0.split_at(ON_A_SHELF / 2);
+        let (first, then) = if spot.begin() == 0 {
+            (left, right)
+        } else {
+            (right, left)
+        };
+        let mut entries = first.iter().chain(then).flatten();
+        entries.find(|it| it.is_to(spot, question))
+    }
+
+    /// The place for the answer to `question`: where it is, where nothing is, or of whom is wanted least.
+    fn place_for(&self, spot: Spot, question: &Question) -> usize {
+        let wanted = |at: &usize| match self.0.get(*at) {
+            Some(Some(entry)) if entry.is_to(spot, question) => 0,
+            Some(None) | None => 1,
+            Some(Some(entry)) => 2 + (entry.tag.load(Ordering::Relaxed) & MARKS),
+        };
+        let places = (0..ON_A_SHELF).map(|turn| (spot.begin() + turn) % ON_A_SHELF);
+        places.min_by_key(wanted).unwrap_or_default()
+    }
+}
+
+impl Spot {
+    /// The place on the shelf that is looked at first.
+    #[inline]
+    const fn begin(self) -> usize {
+        (self.tag >> HASH) as usize % 2 * (ON_A_SHELF / 2)
+    }
+}
+
+impl Entry {
+    #[inline]
+    fn is_to(&self, spot: Spot, question: &Question) -> bool {
+        self.tag.load(Ordering::Relaxed) & !MARKS == spot.tag && self.answer.is_to(question)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::hash::BuildHasher as _;
+    use std::ops::Range;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::clock::Moment;
+    use crate::hash::{Keyed, keyed};
+    use crate::name::NameBuf;
+
+    const NOW: Tick = Tick(0);
+    const PLAIN: Manner = Manner {
+        dnssec_ok: false,
+        checking_disabled: false,
+        via: 0,
+    };
+
+    fn question(number: usize) -> Question {
+        Question {
+            qname: NameBuf::parse(&format!("host-{number}.example.org")).unwrap(),
+            qtype: 1,
+            dnssec_ok: false,
+            checking_disabled: false,
+            via: 0,
+        }
+    }
+
+    /// With so many addresses.
+    fn answer(question: &Question, addresses: u8) -> Answer {
+        let mut wire = vec![0, 0, 0x81, 0x80, 0, 1, 0, addresses, 0, 0, 0, 0];
+        wire.extend_from_slice(question.qname.as_ref().as_wire());
+        wire.extend_from_slice(&[0, 1, 0, 1]);
+        for number in 0..addresses {
+            wire.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, number]);
+        }
+        Answer::from_upstream(&wire, question).unwrap()
+    }
+
+    /// Answers, by numbers in place of names.
+    struct Numbered {
+        shelves: Shelves,
+        hash: Keyed,
+    }
+
+    impl Numbered {
+        fn new(most: u64) -> Self {
+            let (shelves, hash) = (Shelves::new(most), keyed());
+            Self { shelves, hash }
+        }
+
+        fn spot(&self, number: usize) -> Spot {
+            self.shelves.spot(self.hash.hash_one(number), PLAIN)
+        }
+
+        fn find(&self, number: usize) -> Option<(Answer, Tick)> {
+            self.shelves.find(self.spot(number), &question(number))
+        }
+
+        fn put(&self, number: usize, addresses: u8, came: Tick) {
+            let question = question(number);
+            let answer = answer(&question, addresses);
+            self.shelves.put(self.spot(number), &question, answer, came);
+        }
+
+        fn remove(&self, number: usize) {
+            self.shelves.remove(self.spot(number), &question(number));
+        }
+
+        /// Asks for each of them, and has the answer stand here.
+        fn ask(&self, numbers: Range<usize>, now: Tick) {
+            for number in numbers {
+                if self.find(number).is_none() {
+                    self.put(number, 1, now);
+                }
+            }
+        }
+
+        /// How many of them stand here.
+        fn count(&self, mut numbers: Range<usize>) -> usize {
+            numbers
+                .by_ref()
+                .filter(|it| self.find(*it).is_some())
+                .count()
+        }
+
+        /// That all that is counted is so.
+        fn check(&self) {
+            let Shelves { racks, most, .. } = &self.shelves;
+            let (mut octets, mut count) = (0, 0);
+            for rack in racks {
+                let rack = rack.0.read().unwrap();
+                let (mut here, mut kept) = (0, 0);
+                for entry in rack
+                    .shelves
+                    .iter()
+                    .flat_map(|it| it.iter())
+                    .flat_map(|it| it.0.iter().flatten())
+                {
+                    here += weight(&entry.answer);
+                    count += 1;
+                    if entry.tag.load(Ordering::Relaxed) & KEPT != 0 {
+                        kept += weight(&entry.answer);
+                    }
+                }
+                assert_eq!((rack.octets, rack.kept), (here, kept));
+                octets += here
+                    + if rack.shelves.is_some() {
+                        OF_SHELVES
+                    } else {
+                        0
+                    };
+            }
+            assert_eq!((self.shelves.octets(), self.shelves.len()), (octets, count));
+            assert!(octets <= *most, "{octets} of {most}");
+        }
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Put(usize, u8),
+        Find(usize),
+        Remove(usize),
+        /// Forgets what came in the last so many steps.
+        Retain(u32),
+        Clear,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let number = || 0..400_usize;
+        let step = prop_oneof![
+            400 => (number(), 0..40_u8).prop_map(|(number, addresses)| Step::Put(number, addresses)),
+            400 => number().prop_map(Step::Find),
+            40 => number().prop_map(Step::Remove),
+            3 => (1..50_u32).prop_map(Step::Retain),
+            1 => Just(Step::Clear),
+        ];
+        prop::collection::vec(step, 1..2_000)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn what_is_found_is_what_was_put_there_last(steps in steps(), racks in 1..4_u64) {
+            let shelves = Numbered::new(racks * OCTETS_OF_RACK);
+            let mut model: HashMap<usize, (u8, Tick)> = HashMap::new();
+            for (step, now) in steps.into_iter().zip((0..).map(Tick)) {
+                match step {
+                    Step::Put(number, addresses) => {
+                        shelves.put(number, addresses, now);
+                        model.insert(number, (addresses, now));
+                        let found = shelves.find(number).expect("what was just put there");
+                        prop_assert_eq!(found, (answer(&question(number), addresses), now));
+                    }
+                    Step::Find(number) => {
+                        if let Some(found) = shelves.find(number) {
+                            let (addresses, came) = model[&number];
+                            prop_assert_eq!(found, (answer(&question(number), addresses), came));
+                        }
+                    }
+                    Step::Remove(number) => {
+                        shelves.remove(number);
+                        model.remove(&number);
+                        prop_assert_eq!(shelves.find(number), None);
+                    }
+                    Step::Retain(last) => {
+                        let since = Tick(now.0.saturating_sub(last));
+                        shelves.shelves.retain(|came| came.0 < since.0);
+                        model.retain(|_, (_, came)| came.0 < since.0);
+                    }
+                    Step::Clear => {
+                        shelves.shelves.clear();
+                        model.clear();
+                        prop_assert_eq!(shelves.shelves.octets(), 0);
+                    }
+                }
+                shelves.check();
+            }
+        }
+    }
+
+    #[test]
+    fn as_much_is_held_as_there_is_room_for() {
+        let shelves = Numbered::new(1 << 20);
+        for number in 0..20_000 {
+            shelves.put(number, 2, NOW);
+        }
+        shelves.check();
+        let (octets, count) = (shelves.shelves.octets(), shelves.shelves.len());
+        assert!(octets > (1 << 20) * 98 / 100, "{octets}");
+        // 128 octets each; a sixth of the room is for places.
+        assert!(count > 6_000, "{count}");
+    }
+
+    #[test]
+    fn names_that_are_asked_for_again_outlast_any_number_of_others() {
+        let shelves = Numbered::new(1 << 20);
+        let household = || 0..4_000;
+        for _ in 0..3 {
+            shelves.ask(household(), NOW);
+        }
+        shelves.ask(10_000..15_000, NOW);
+        shelves.ask(household(), NOW);
+        shelves.ask(20_000..120_000, NOW);
+        shelves.check();
+        let left = shelves.count(household());
+        assert!(left > 3_900, "{left}");
+    }
+
+    #[test]
+    fn what_nobody_asks_for_any_more_makes_room() {
+        let shelves = Numbered::new(1 << 20);
+        for (household, now) in [(0..5_000, 0), (10_000..15_000, 2 * KEPT_FOR)] {
+            let now = Tick::of(Moment::from_micros(u64::from(now) * 1_000_000));
+            for _ in 0..4 {
+                shelves.ask(household.clone(), now);
+            }
+            let left = shelves.count(household);
+            assert!(left > 4_700, "{left}");
+        }
+        shelves.check();
+    }
+
+    #[test]
+    fn the_largest_answers_find_room() {
+        let shelves = Numbered::new(4 * OCTETS_OF_RACK);
+        for number in 0..2_000 {
+            shelves.put(number, if number % 50 == 0 { 250 } else { 1 }, NOW);
+            assert!(shelves.find(number).is_some());
+        }
+        shelves.check();
+    }
+
+    #[test]
+    fn many_threads_find_what_is_there() {
+        let shelves = Numbered::new(2 * OCTETS_OF_RACK);
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let shelves = &shelves;
+                scope.spawn(move || {
+                    for turn in 0..3_000 {
+                        let number = (turn * 7 + thread) % 900;
+                        if let Some((found, _)) = shelves.find(number) {
+                            assert!(found.is_to(&question(number)));
+                        } else {
+                            shelves.put(number, (turn % 5) as u8, NOW);
+                        }
+                        if turn % 100 == 99 {
+                            shelves.remove(number);
+                        }
+                    }
+                });
+            }
+        });
+        shelves.check();
+    }
+}
