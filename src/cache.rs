@@ -155,7 +155,7 @@ impl Cache {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(question.qname.as_ref().as_wire());
         hasher.write_u32(u32::from(question.qtype) << 16 | manner.bits());
-        self.shelves.spot(hasher.finish(), manner)
+        Shelves::spot(hasher.finish(), manner)
     }
 
     /// Forgets what was said of the name, type and resolvers of `question`, with signatures or without.

@@ -5,17 +5,20 @@
 //! rack, which has a lock of its own, mostly one of the shelf, and the answer. And an answer costs sixteen
 //! octets beside its own, and the places that stay free.
 //!
+//! So that few answers stand together, few racks are in use at first. When these are full there will be
+//! twice as many: with each answer that comes one more takes half of another's, until all were divided.
+//!
 //! # Who goes
 //!
 //! When there are more octets than there may be, a hand goes round the rack that has just got one more
 //! answer. One that was asked for since the hand last came stays, and is *kept* from then on; one that was
-//! not, and is not kept, goes. Those that are kept are passed by, as long as they are no more than seven
-//! eighths of the rack and came within the hour; else they are kept no longer. So whatever is asked for once
-//! and never again (a scan, names somebody makes up) displaces only its like. Where a shelf is full the same
-//! is asked of those that stand there.
+//! not, and is not kept, goes. Those that are kept are passed by, unless they are more than seven eighths of
+//! the rack, when they are kept no longer, or came more than an hour ago, when they go. So whatever is asked
+//! for once and never again (a scan, names somebody makes up) displaces only its like. Where a shelf is full
+//! the same is asked of those that stand there.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{LockResult, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 
 use super::{Manner, Tick};
 use crate::message::{Answer, Question};
@@ -27,15 +30,25 @@ const PLACES: usize = SHELVES * ON_A_SHELF;
 /// Octets of the bound for each rack: what it takes itself, and some 22 KiB of answers. An ordinary answer
 /// weighs some 140, so that six of ten places are taken.
 const OCTETS_OF_RACK: u64 = 26 << 10;
+/// Answers for each rack in use before there are more.
+const FULL: usize = PLACES * 6 / 10;
+/// The most racks to begin with.
+const FIRST_RACKS: u64 = 8;
 /// Of eight parts of a rack, how many may be kept.
 const KEPT_OF_EIGHT: u64 = 7;
-/// Seconds after which one is kept no longer that was not asked for lately.
+/// Seconds after which one that is kept goes all the same if it was not asked for lately.
 const KEPT_FOR: u32 = 3600;
 
 /// All answers.
 #[derive(Debug)]
 pub(super) struct Shelves {
     racks: Box<[Rack]>,
+    /// How many are in use at least.
+    first: usize,
+    /// An [`Extent`].
+    extent: AtomicU64,
+    /// Held while another rack comes into use.
+    growing: Mutex<()>,
     /// Octets there may be.
     most: u64,
     /// Octets there are, racks included.
@@ -81,25 +94,65 @@ const ASKED: u32 = 1;
 /// It was asked for again before.
 const KEPT: u32 = 1 << 1;
 const MARKS: u32 = ASKED | KEPT;
-/// Where the rest of the tag begins: of what is asked of whom, then of the hash.
+/// Where the rest of the tag begins: of what is asked of whom, then of the hash, which selects the rack.
 const MANNER: u32 = 2;
 const HASH: u32 = MANNER + Manner::BITS;
+/// Bits of the hash by which racks are divided; those before them select one of the first.
+const DIVIDING: u32 = 12;
+const SELECTING: u32 = u32::BITS - HASH - DIVIDING;
+
+/// How many racks are in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Extent {
+    used: usize,
+    /// How many times all of them were divided.
+    divided: u32,
+}
+
+impl From<u64> for Extent {
+    #[inline]
+    fn from(packed: u64) -> Self {
+        Self {
+            used: packed as u32 as usize,
+            divided: (packed >> 32) as u32,
+        }
+    }
+}
+
+impl From<Extent> for u64 {
+    fn from(Extent { used, divided }: Extent) -> Self {
+        used as Self | Self::from(divided) << 32
+    }
+}
 
 /// Where the answer to a question stands, if there is one, and what is known of it there.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spot {
-    rack: usize,
     shelf: usize,
+    /// The place on it that is looked at first.
+    begin: usize,
     tag: u32,
 }
 
 impl Shelves {
     /// None yet; never more than `most` octets.
     pub(super) fn new(most: u64) -> Self {
-        let racks = most.div_ceil(OCTETS_OF_RACK).clamp(1, 1 << 24);
+        let wanted = most.div_ceil(OCTETS_OF_RACK).max(1);
+        let divided = wanted.div_ceil(FIRST_RACKS).next_power_of_two().ilog2();
+        let divided = divided.min(DIVIDING);
+        // No more than that.
+        let first = (wanted.div_ceil(1 << divided)).min(FIRST_RACKS) as usize;
+        let racks = first << divided;
+        let extent = Extent {
+            used: first,
+            divided: 0,
+        };
         Self {
             racks: (0..racks).map(|_| Rack::default()).collect(),
-            most: most.saturating_sub(racks * size_of::<Rack>() as u64),
+            first,
+            extent: AtomicU64::new(extent.into()),
+            growing: Mutex::new(()),
+            most: most.saturating_sub((racks * size_of::<Rack>()) as u64),
             octets: AtomicU64::new(0),
             count: AtomicUsize::new(0),
         }
@@ -107,20 +160,21 @@ impl Shelves {
 
     /// The spot of a question with this hash, asked in this manner.
     #[inline]
-    pub(super) fn spot(&self, hash: u64, manner: Manner) -> Spot {
-        let rack = ((hash >> 32) * self.racks.len() as u64) >> 32;
+    pub(super) fn spot(hash: u64, manner: Manner) -> Spot {
+        // Fast hashes are not alike in all their bits; the high ones of a product depend on all.
+        let mixed = (hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let (high, low) = ((mixed >> 32) as u32, mixed as u32);
         Spot {
-            // Less than there are racks.
-            rack: rack as usize,
-            shelf: hash as usize % SHELVES,
-            tag: (hash as u32 / SHELVES as u32) << HASH | manner.bits() << MANNER,
+            shelf: high as usize % SHELVES,
+            begin: (low >> 31) as usize * (ON_A_SHELF / 2),
+            tag: high >> HASH << HASH | manner.bits() << MANNER,
         }
     }
 
     /// The answer to `question`, and when it came.
     #[inline]
     pub(super) fn find(&self, spot: Spot, question: &Question) -> Option<(Answer, Tick)> {
-        let rack = self.read(spot.rack)?;
+        let rack = self.rack_of(spot, RwLock::read)?;
         let entry = rack.shelf(spot)?.find(spot, question)?;
         if entry.tag.load(Ordering::Relaxed) & ASKED == 0 {
             entry.tag.fetch_or(ASKED, Ordering::Relaxed);
@@ -134,19 +188,17 @@ impl Shelves {
         if weight > self.most / 4 {
             return;
         }
-        let Some(mut rack) = self.write(spot.rack) else {
+        self.grow();
+        let Some(mut rack) = self.rack_of(spot, RwLock::write) else {
             return;
         };
-        if rack.shelves.is_none() {
-            rack.shelves = Some(Box::new([const { Shelf::EMPTY }; SHELVES]));
-            self.octets.fetch_add(OF_SHELVES, Ordering::Relaxed);
-        }
-        let Some(shelf) = rack.shelf_mut(spot) else {
+        self.build(&mut rack);
+        let Some(place) = rack.place_for(spot, question, came) else {
             return;
         };
-        let place = shelf.place_for(spot, question);
         let mut tag = spot.tag;
-        if let Some(before) = shelf.0.get_mut(place).and_then(Option::take) {
+        let stood = rack.shelf_mut(spot).and_then(|it| it.0.get_mut(place));
+        if let Some(before) = stood.and_then(Option::take) {
             if before.is_to(spot, question) {
                 // It is asked for as often as the one before.
                 tag |= before.tag.load(Ordering::Relaxed) & MARKS;
@@ -170,19 +222,77 @@ impl Shelves {
         }
         drop(rack);
         // A large answer may be more than stood beside it.
-        for beyond in 1..self.racks.len() {
+        let extent = self.extent();
+        let here = self.rack_number(spot.tag, extent);
+        for beyond in 1..extent.used {
             if !self.is_over(0) {
                 return;
             }
-            if let Some(mut rack) = self.write((spot.rack + beyond) % self.racks.len()) {
+            if let Some(mut rack) = self.write((here + beyond) % extent.used) {
                 self.displace_from(&mut rack, 0, came);
             }
         }
     }
 
+    /// Brings another rack into use, if those that are hold many answers.
+    fn grow(&self) {
+        if self.next_extent().is_none() {
+            return;
+        }
+        let Ok(_only_one) = self.growing.try_lock() else {
+            return;
+        };
+        let Some(next) = self.next_extent() else {
+            return;
+        };
+        let Extent { used, divided } = self.extent();
+        let from = used - (self.first << divided);
+        if let (Some(mut old), Some(mut new)) = (self.write(from), self.write(used)) {
+            self.build(&mut new);
+            old.divide(&mut new, |tag| self.rack_number(tag, next) == used);
+            self.extent.store(next.into(), Ordering::Release);
+        }
+    }
+
+    /// With one more rack, if there is to be one.
+    fn next_extent(&self) -> Option<Extent> {
+        let Extent { used, divided } = self.extent();
+        let is_amid = used > self.first << divided;
+        if used >= self.racks.len() || !is_amid && self.len() < used * FULL {
+            return None;
+        }
+        let used = used + 1;
+        let are_all_divided = used == self.first << (divided + 1);
+        Some(Extent {
+            used,
+            divided: divided + u32::from(are_all_divided),
+        })
+    }
+
+    /// The rack of a tag.
+    #[inline]
+    fn rack_number(&self, tag: u32, Extent { used, divided }: Extent) -> usize {
+        let hash = (tag >> HASH) as usize;
+        let first = ((hash >> DIVIDING) * self.first) >> SELECTING;
+        let part = |divided: u32| first + (hash & ((1_usize << divided) - 1)) * self.first;
+        match part(divided + 1) {
+            number if number < used => number,
+            // It was not divided yet.
+            _ => part(divided),
+        }
+    }
+
+    /// Puts shelves into a rack, if it has none.
+    fn build(&self, rack: &mut Inner) {
+        if rack.shelves.is_none() {
+            rack.shelves = Some(Box::new([const { Shelf::EMPTY }; SHELVES]));
+            self.octets.fetch_add(OF_SHELVES, Ordering::Relaxed);
+        }
+    }
+
     /// Takes the answer to `question` away.
     pub(super) fn remove(&self, spot: Spot, question: &Question) {
-        let Some(mut rack) = self.write(spot.rack) else {
+        let Some(mut rack) = self.rack_of(spot, RwLock::write) else {
             return;
         };
         let shelf = rack.shelf_mut(spot);
@@ -236,10 +346,30 @@ impl Shelves {
         self.octets() + added > self.most
     }
 
+    /// Which racks are in use.
     #[inline]
-    fn read(&self, rack: usize) -> Option<RwLockReadGuard<'_, Inner>> {
-        let Rack(rack) = self.racks.get(rack)?;
-        Some(rack.read().unwrap_or_else(PoisonError::into_inner))
+    fn extent(&self) -> Extent {
+        self.extent.load(Ordering::Acquire).into()
+    }
+
+    /// The rack of a spot, under this lock.
+    #[inline]
+    fn rack_of<'a, G>(
+        &'a self,
+        spot: Spot,
+        lock: impl Fn(&'a RwLock<Inner>) -> LockResult<G>,
+    ) -> Option<G> {
+        let mut extent = self.extent();
+        loop {
+            let number = self.rack_number(spot.tag, extent);
+            let Rack(rack) = self.racks.get(number)?;
+            let guard = lock(rack).unwrap_or_else(PoisonError::into_inner);
+            // Whoever divided it meanwhile said so before it was let go.
+            let before = std::mem::replace(&mut extent, self.extent());
+            if extent == before || self.rack_number(spot.tag, extent) == number {
+                return Some(guard);
+            }
+        }
     }
 
     fn write(&self, rack: usize) -> Option<RwLockWriteGuard<'_, Inner>> {
@@ -277,6 +407,27 @@ fn weight(answer: &Answer) -> u64 {
 }
 
 impl Inner {
+    /// Moves to `other`, which is empty, what belongs there by its tag.
+    fn divide(&mut self, other: &mut Self, belongs_there: impl Fn(u32) -> bool) {
+        for at in 0..PLACES {
+            let goes = |it: &mut Entry| belongs_there(*it.tag.get_mut());
+            let entry = self.place_mut(at).and_then(|it| it.take_if(goes));
+            let Some(entry) = entry else {
+                continue;
+            };
+            let weight = weight(&entry.answer);
+            self.octets -= weight;
+            other.octets += weight;
+            if entry.tag.load(Ordering::Relaxed) & KEPT != 0 {
+                self.kept -= weight;
+                other.kept += weight;
+            }
+            if let Some(place) = other.place_mut(at) {
+                *place = Some(entry);
+            }
+        }
+    }
+
     #[inline]
     fn shelf(&self, spot: Spot) -> Option<&Shelf> {
         self.shelves.as_ref()?.get(spot.shelf)
@@ -298,28 +449,54 @@ impl Inner {
         for _ in 0..3 * PLACES + 1 {
             let at = self.hand;
             self.hand = (at + 1) % PLACES;
-            let is_too_much = self.kept * 8 > self.octets * KEPT_OF_EIGHT;
-            let mut kept = self.kept;
-            let Some(entry) = self.place_mut(at)?.as_mut() else {
-                continue;
-            };
-            let tag = entry.tag.get_mut();
-            match *tag & MARKS {
-                0 => return self.place_mut(at)?.take(),
-                KEPT if is_too_much || entry.came.until(now) > KEPT_FOR => {
-                    *tag &= !KEPT;
-                    kept -= weight(&entry.answer);
-                }
-                KEPT => {}
-                ASKED => {
-                    *tag ^= MARKS;
-                    kept += weight(&entry.answer);
-                }
-                _ => *tag &= !ASKED,
+            if self.has_to_go(at, now) {
+                return self.place_mut(at)?.take();
             }
-            self.kept = kept;
         }
         None
+    }
+
+    /// Whether who stands at this place has to go when the hand is there.
+    fn has_to_go(&mut self, at: usize, now: Tick) -> bool {
+        let is_too_much = self.kept * 8 > self.octets * KEPT_OF_EIGHT;
+        let Some(entry) = self.place_mut(at).and_then(Option::as_mut) else {
+            return false;
+        };
+        let tag = entry.tag.get_mut();
+        match *tag & MARKS {
+            0 => return true,
+            KEPT if entry.came.until(now) > KEPT_FOR => return true,
+            KEPT if is_too_much => {
+                *tag &= !KEPT;
+                let weight = weight(&entry.answer);
+                self.kept -= weight;
+            }
+            KEPT => {}
+            ASKED => {
+                *tag ^= MARKS;
+                let weight = weight(&entry.answer);
+                self.kept += weight;
+            }
+            _ => *tag &= !ASKED,
+        }
+        false
+    }
+
+    /// The place on its shelf for the answer to `question`: where it is, where nothing is, or where
+    /// somebody has to go.
+    fn place_for(&mut self, spot: Spot, question: &Question, now: Tick) -> Option<usize> {
+        let shelf = self.shelf(spot)?;
+        let places = || (0..ON_A_SHELF).map(|turn| (spot.begin + turn) % ON_A_SHELF);
+        let at = |place: usize| shelf.0.get(place).and_then(Option::as_ref);
+        let its_own = places().find(|it| at(*it).is_some_and(|it| it.is_to(spot, question)));
+        if let Some(place) = its_own.or_else(|| places().find(|it| at(*it).is_none())) {
+            return Some(place);
+        }
+        let whole = spot.shelf * ON_A_SHELF;
+        let mut rounds = places().chain(places());
+        let place = rounds.find(|it| self.has_to_go(whole + it, now));
+        // All of them are kept.
+        Some(place.unwrap_or(spot.begin))
     }
 }
 
@@ -329,32 +506,13 @@ impl Shelf {
     #[inline]
     fn find(&self, spot: Spot, question: &Question) -> Option<&Entry> {
         let (left, right) = self.0.split_at(ON_A_SHELF / 2);
-        let (first, then) = if spot.begin() == 0 {
+        let (first, then) = if spot.begin == 0 {
             (left, right)
         } else {
             (right, left)
         };
         let mut entries = first.iter().chain(then).flatten();
         entries.find(|it| it.is_to(spot, question))
-    }
-
-    /// The place for the answer to `question`: where it is, where nothing is, or of whom is wanted least.
-    fn place_for(&self, spot: Spot, question: &Question) -> usize {
-        let wanted = |at: &usize| match self.0.get(*at) {
-            Some(Some(entry)) if entry.is_to(spot, question) => 0,
-            Some(None) | None => 1,
-            Some(Some(entry)) => 2 + (entry.tag.load(Ordering::Relaxed) & MARKS),
-        };
-        let places = (0..ON_A_SHELF).map(|turn| (spot.begin() + turn) % ON_A_SHELF);
-        places.min_by_key(wanted).unwrap_or_default()
-    }
-}
-
-impl Spot {
-    /// The place on the shelf that is looked at first.
-    #[inline]
-    const fn begin(self) -> usize {
-        (self.tag >> HASH) as usize % 2 * (ON_A_SHELF / 2)
     }
 }
 
@@ -419,7 +577,7 @@ mod tests {
         }
 
         fn spot(&self, number: usize) -> Spot {
-            self.shelves.spot(self.hash.hash_one(number), PLAIN)
+            Shelves::spot(self.hash.hash_one(number), PLAIN)
         }
 
         fn find(&self, number: usize) -> Option<(Answer, Tick)> {
@@ -496,22 +654,22 @@ mod tests {
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let number = || 0..400_usize;
+        let number = || 0..2_000_usize;
         let step = prop_oneof![
-            400 => (number(), 0..40_u8).prop_map(|(number, addresses)| Step::Put(number, addresses)),
+            800 => (number(), 0..8_u8).prop_map(|(number, addresses)| Step::Put(number, addresses)),
             400 => number().prop_map(Step::Find),
             40 => number().prop_map(Step::Remove),
             3 => (1..50_u32).prop_map(Step::Retain),
             1 => Just(Step::Clear),
         ];
-        prop::collection::vec(step, 1..2_000)
+        prop::collection::vec(step, 1..4_000)
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(40))]
 
         #[test]
-        fn what_is_found_is_what_was_put_there_last(steps in steps(), racks in 1..4_u64) {
+        fn what_is_found_is_what_was_put_there_last(steps in steps(), racks in 1..40_u64) {
             let shelves = Numbered::new(racks * OCTETS_OF_RACK);
             let mut model: HashMap<usize, (u8, Tick)> = HashMap::new();
             for (step, now) in steps.into_iter().zip((0..).map(Tick)) {
@@ -544,8 +702,52 @@ mod tests {
                         prop_assert_eq!(shelves.shelves.octets(), 0);
                     }
                 }
-                shelves.check();
+                if now.0 % 64 == 0 {
+                    shelves.check();
+                }
             }
+            shelves.check();
+        }
+    }
+
+    #[test]
+    fn racks_are_divided_one_after_the_other_and_nothing_is_lost() {
+        let shelves = Numbered::new(100 * OCTETS_OF_RACK);
+        let racks = shelves.shelves.racks.len();
+        let used = || shelves.shelves.extent().used;
+        assert_eq!((used(), racks), (7, 112));
+        for number in 0..100 * FULL {
+            shelves.put(number, 1, NOW);
+            if number % 500 == 0 || number == 7 * FULL + 2 {
+                shelves.check();
+                let left = shelves.count(0..number + 1);
+                assert!(left * 100 > (number + 1) * 96, "{left} of {number}");
+            }
+        }
+        assert_eq!(used(), racks);
+        // All hold as many, but for chance.
+        for rack in &shelves.shelves.racks {
+            let octets = rack.0.read().unwrap().octets;
+            let mean = shelves.shelves.octets() / racks as u64 - OF_SHELVES;
+            assert!(
+                (mean * 6 / 10..mean * 14 / 10).contains(&octets),
+                "{octets} for {mean}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_size_of_a_cache_has_racks_for_it() {
+        for most in [0, 1, 4_096, 100_000, 3 << 20, 5 << 20, 256 << 20, 1 << 40] {
+            let shelves = Shelves::new(most);
+            let racks = shelves.racks.len() as u64;
+            let wanted = most
+                .div_ceil(OCTETS_OF_RACK)
+                .clamp(1, FIRST_RACKS << DIVIDING);
+            assert!(
+                (wanted..=wanted + wanted / 4).contains(&racks),
+                "{racks} for {most}"
+            );
         }
     }
 
@@ -582,7 +784,7 @@ mod tests {
         let shelves = Numbered::new(1 << 20);
         for (household, now) in [(0..5_000, 0), (10_000..15_000, 2 * KEPT_FOR)] {
             let now = Tick::of(Moment::from_micros(u64::from(now) * 1_000_000));
-            for _ in 0..4 {
+            for _ in 0..8 {
                 shelves.ask(household.clone(), now);
             }
             let left = shelves.count(household);
@@ -603,13 +805,13 @@ mod tests {
 
     #[test]
     fn many_threads_find_what_is_there() {
-        let shelves = Numbered::new(2 * OCTETS_OF_RACK);
+        let shelves = Numbered::new(16 * OCTETS_OF_RACK);
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let shelves = &shelves;
                 scope.spawn(move || {
-                    for turn in 0..3_000 {
-                        let number = (turn * 7 + thread) % 900;
+                    for turn in 0..12_000 {
+                        let number = (turn * 7 + thread) % 4_000;
                         if let Some((found, _)) = shelves.find(number) {
                             assert!(found.is_to(&question(number)));
                         } else {

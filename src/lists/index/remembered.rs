@@ -13,7 +13,8 @@
 //! one's place but rarely, since to find that again costs ten times as much.
 //!
 //! The two words of a place are written by whoever comes, without a lock. The first is the name's half of
-//! the hash, by exclusive or with the second: where one of them is another's, they are no name's.
+//! the hash, by exclusive or with the second: where one of them is another's, they are no name's. A name of
+//! which lists speak at more than two of its parents has more places, each on another shelf.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -58,9 +59,9 @@ pub(super) struct Mark {
     known_by: u64,
 }
 
-/// The sets of postings that are about a name, in the order they were found: none, one or two.
+/// The sets of postings that are about a name, in the order they were found, two in each place it takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Finding(u64);
+pub(super) struct Finding([u64; MOST_PLACES]);
 
 /// A set of postings, and of which parent of the name it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,54 +74,81 @@ pub(super) struct Found {
     pub(super) itself: bool,
 }
 
-/// Bits of one set: its place, then whether it is the name's own, the labels, and that there is one.
+/// How many places one name may take.
+const MOST_PLACES: usize = 4;
+/// Bits of one set: its place, then whether it is the name's own, then one more than the labels, which is
+/// never 0.
 const SET: u32 = 32;
 const PLACE: u32 = 23;
 const ITSELF: u64 = 1 << PLACE;
 const LABELS: u32 = PLACE + 1;
-const THERE: u64 = 1 << (SET - 1);
-const MOST_LABELS: usize = 127;
+const MOST_LABELS: usize = 126;
+/// In one place's second set: there is another place.
+const MORE: u64 = 1 << 63;
 
 impl Finding {
     /// Adds one more; whether there is room for it.
     pub(super) fn add(&mut self, found: Found) -> bool {
-        if found.place >> PLACE != 0 || found.count > MOST_LABELS || self.0 >> SET != 0 {
+        if found.place >> PLACE != 0 || found.count > MOST_LABELS {
             return false;
         }
         let itself = if found.itself { ITSELF } else { 0 };
-        let set = found.place as u64 | itself | (found.count as u64) << LABELS | THERE;
-        self.0 = match self.0 {
-            0 => set,
-            first => first | set << SET,
-        };
-        true
+        let set = found.place as u64 | itself | (found.count as u64 + 1) << LABELS;
+        let mut before: Option<&mut u64> = None;
+        for two in &mut self.0 {
+            if *two == 0 {
+                *two = set;
+                if let Some(before) = before {
+                    *before |= MORE;
+                }
+                return true;
+            }
+            if *two >> SET == 0 {
+                *two |= set << SET;
+                return true;
+            }
+            before = Some(two);
+        }
+        false
     }
 
     /// Those that were added, in their order.
     #[inline]
     pub(super) fn sets(self) -> impl Iterator<Item = Found> {
-        let sets = [self.0, self.0 >> SET].into_iter();
-        sets.filter(|set| set & THERE != 0).map(|set| Found {
-            place: (set & (ITSELF - 1)) as usize,
-            count: (set >> LABELS) as usize & MOST_LABELS,
-            itself: set & ITSELF != 0,
-        })
+        let sets = self.0.into_iter().flat_map(|two| [two, two >> SET]);
+        // Behind the last there is none.
+        let labels = |set: u64| (set >> LABELS) as usize & (MOST_LABELS + 1);
+        sets.take_while(move |set| labels(*set) != 0)
+            .map(move |set| Found {
+                place: (set & (ITSELF - 1)) as usize,
+                count: labels(set) - 1,
+                itself: set & ITSELF != 0,
+            })
+    }
+}
+
+impl Mark {
+    /// The mark of the place after this one, if the name has several.
+    const fn next(self) -> Self {
+        Self {
+            shelf: (self.shelf + 1) % SHELVES,
+            known_by: self.known_by.rotate_left(1) | 1,
+        }
     }
 }
 
 impl Place {
     /// What was found about the name of `mark`, if this is its place.
     #[inline]
-    fn find(&self, mark: Mark) -> Option<Finding> {
+    fn find(&self, mark: Mark) -> Option<u64> {
         let found = self.found.load(Ordering::Relaxed);
         let is_known = self.known.load(Ordering::Relaxed) ^ found == mark.known_by;
-        is_known.then_some(Finding(found))
+        is_known.then_some(found)
     }
 
-    fn fill(&self, mark: Mark, finding: Finding) {
-        let known = mark.known_by ^ finding.0;
-        self.known.store(known, Ordering::Relaxed);
-        self.found.store(finding.0, Ordering::Relaxed);
+    fn fill(&self, mark: Mark, found: u64) {
+        self.known.store(mark.known_by ^ found, Ordering::Relaxed);
+        self.found.store(found, Ordering::Relaxed);
     }
 
     fn is_listed(&self) -> bool {
@@ -155,13 +183,49 @@ impl Remembered {
     /// What was found about the name, if that is remembered.
     #[inline]
     pub(super) fn find(&self, mark: Mark) -> Option<Finding> {
+        let first = self.find_two(mark)?;
+        let mut finding = Finding::default();
+        finding.0[0] = first;
+        if first & MORE != 0 {
+            self.find_more(mark, &mut finding)?;
+        }
+        Some(finding)
+    }
+
+    /// What stands in the places after the first.
+    #[cold]
+    fn find_more(&self, mut mark: Mark, finding: &mut Finding) -> Option<()> {
+        let mut before = MORE;
+        for two in finding.0.iter_mut().skip(1) {
+            if before & MORE == 0 {
+                break;
+            }
+            mark = mark.next();
+            *two = self.find_two(mark)?;
+            before = *two;
+        }
+        Some(())
+    }
+
+    #[inline]
+    fn find_two(&self, mark: Mark) -> Option<u64> {
         let Shelf(places) = self.shelves.get(mark.shelf)?;
         places.iter().find_map(|it| it.find(mark))
     }
 
     /// Remembers what was found about the name, if need be in place of another: of one that is not
     /// listed first, of any if it is listed itself or it is its turn.
-    pub(super) fn remember(&self, mark: Mark, finding: Finding) {
+    pub(super) fn remember(&self, mut mark: Mark, Finding(all): Finding) {
+        for found in all {
+            self.remember_two(mark, found);
+            if found & MORE == 0 {
+                return;
+            }
+            mark = mark.next();
+        }
+    }
+
+    fn remember_two(&self, mark: Mark, found: u64) {
         let Some(Shelf(places)) = self.shelves.get(mark.shelf) else {
             return;
         };
@@ -171,11 +235,11 @@ impl Remembered {
         let place = turns().find(|it| it.is_empty());
         let place = place.or_else(|| turns().find(|it| !it.is_listed()));
         let place = place.or_else(|| {
-            let may = finding.0 != 0 || self.is_ones_turn();
+            let may = found != 0 || self.is_ones_turn();
             turns().next().filter(|_| may)
         });
         if let Some(place) = place {
-            place.fill(mark, finding);
+            place.fill(mark, found);
         }
     }
 
@@ -311,29 +375,58 @@ mod tests {
         let remembered = Remembered::new();
         let [one, two] = [11, 19].map(|known_by| Mark { shelf: 5, known_by });
         let place = &remembered.shelves[5].0[0];
-        place.fill(one, finding(1));
+        place.fill(one, finding(1).0[0]);
         let half = place.known.load(Ordering::Relaxed);
-        place.fill(two, finding(2));
+        place.fill(two, finding(2).0[0]);
         assert_eq!(remembered.find(two), Some(finding(2)));
         place.known.store(half, Ordering::Relaxed);
         assert_eq!(remembered.find(one), None);
         assert_eq!(remembered.find(two), None);
     }
 
+    #[test]
+    fn of_a_name_with_several_places_all_are_there_or_none() {
+        let remembered = Remembered::new();
+        let mut finding = Finding::default();
+        for count in (1..=5).rev() {
+            let itself = count == 5;
+            assert!(finding.add(Found {
+                place: 40 + count,
+                count,
+                itself,
+            }));
+        }
+        let mark = marks().next().unwrap();
+        remembered.remember(mark, finding);
+        assert_eq!(remembered.find(mark), Some(finding));
+        let other = Mark {
+            shelf: mark.shelf + 2,
+            ..marks().nth(1).unwrap()
+        };
+        for shelf in &remembered.shelves[other.shelf].0 {
+            shelf.fill(other, 1);
+        }
+        assert_eq!(remembered.find(mark), None);
+    }
+
     proptest! {
         #[test]
         fn what_was_added_is_there_in_its_order(
-            sets in proptest::collection::vec((0_usize..1 << 24, 0_usize..130, any::<bool>()), 0..4),
+            sets in proptest::collection::vec((0_usize..1 << 24, 0_usize..130, any::<bool>()), 0..10),
         ) {
             let mut finding = Finding::default();
             let mut there = Vec::new();
             for (place, count, itself) in sets {
                 let found = Found { place, count, itself };
-                let fits = place < 1 << 23 && count < 128 && there.len() < 2;
+                let fits = place < 1 << 23 && count < 127 && there.len() < 2 * MOST_PLACES;
                 prop_assert_eq!(finding.add(found), fits);
                 there.extend(fits.then_some(found));
             }
             prop_assert_eq!(finding.sets().collect::<Vec<_>>(), there);
+            let remembered = Remembered::new();
+            let mark = remembered.mark(NameBuf::parse("www.example.org").unwrap().as_ref());
+            remembered.remember(mark, finding);
+            prop_assert_eq!(remembered.find(mark), Some(finding));
         }
     }
 }
