@@ -46,6 +46,8 @@ pub struct Profile {
     pub when_unsure: WhenUnsure,
     /// A list it needs that could not be loaded: the doubt.
     pub missing_list: Option<&'static str>,
+    /// One of its lists, if it has any: it stands for all where what they say cannot be read.
+    pub some_list: Option<&'static str>,
     /// What is remembered of its queries.
     pub privacy: Privacy,
     /// Which resolvers are asked for it, as in [`crate::message::Question::via`].
@@ -98,12 +100,13 @@ impl Profile {
                 && (contains(&config.allow_lists, list.category)
                     || contains(&config.allow_lists, list.id))
         });
-        let missing_list = lists
-            .lists()
-            .find(|(id, list)| {
-                list.failure.is_some() && (blocks.contains(*id) || allows.contains(*id))
-            })
-            .map(|(_, list)| list.id);
+        let its_own = || {
+            let is_its_own = |id| blocks.contains(id) || allows.contains(id);
+            lists.lists().filter(move |(id, _)| is_its_own(*id))
+        };
+        let mut missing = its_own().filter(|(_, list)| list.failure.is_some());
+        let missing_list = missing.next().map(|(_, list)| list.id);
+        let some_list = its_own().next().map(|(_, list)| list.id);
         Self {
             id,
             name: intern(&config.name),
@@ -122,6 +125,7 @@ impl Profile {
             block_ttl: config.block_ttl,
             when_unsure: config.when_unsure,
             missing_list,
+            some_list,
             privacy: config.privacy,
             resolvers: config.resolvers,
             ways_round: config.ways_round,

@@ -13,7 +13,7 @@ use super::growth::Birthdays;
 use super::household::Daemon;
 use crate::clock::{Moment, Timestamp};
 use crate::lists::Index;
-use crate::reload::{MEND_EVERY, unread};
+use crate::reload::unread;
 use crate::standing::Standings;
 use crate::wall::{Look, Wall};
 
@@ -58,7 +58,7 @@ pub(super) async fn keep(daemon: Arc<Daemon>, stopped: watch::Receiver<bool>) {
         if let Some(trouble) = rounds.sees_unread(&snapshot.lists) {
             error!("{trouble}");
         }
-        if snapshot.lists.unread() > 0 && rounds.may_mend(at) {
+        if daemon.reloader.is_to_mend(&snapshot.lists) {
             // A reload compiles them.
             daemon.due.notify_one();
         }
@@ -100,8 +100,6 @@ struct Rounds {
     hangs: bool,
     /// The compiled lists of which was told that they cannot be read everywhere.
     unread: Weak<Index>,
-    /// When lists were last to be compiled for that.
-    mended: Option<Moment>,
 }
 
 impl Rounds {
@@ -110,15 +108,6 @@ impl Rounds {
         let trouble = unread(lists)?;
         let told = std::mem::replace(&mut self.unread, Arc::downgrade(lists));
         (!told.ptr_eq(&self.unread)).then_some(trouble)
-    }
-
-    /// Whether lists that cannot be read are to be compiled now.
-    fn may_mend(&mut self, at: Moment) -> bool {
-        let may = (self.mended).is_none_or(|last| at.since(last) >= MEND_EVERY);
-        if may {
-            self.mended = Some(at);
-        }
-        may
     }
 
     fn tell_that_it_hangs(&mut self) {
@@ -152,7 +141,7 @@ mod tests {
         let ask = |lists: &Index| lists.look_up(name.as_ref(), |_| panic!("it cannot be read"));
         let healthy = Arc::new(Index::empty());
         for _ in 0..2 {
-            let lists = Arc::new(Index::broken(&["example.test"]));
+            let lists = Arc::new(Index::broken("a", &["example.test"]));
             assert_eq!(rounds.sees_unread(&lists), None, "nobody has asked");
             ask(&lists);
             let told = rounds.sees_unread(&lists).unwrap();
@@ -166,9 +155,5 @@ mod tests {
             assert_eq!(rounds.sees_unread(&healthy), None);
             assert_eq!(rounds.sees_unread(&lists), None, "it was told");
         }
-        let begin = Moment::default();
-        assert!(rounds.may_mend(begin));
-        assert!(!rounds.may_mend(begin.after(MEND_EVERY / 2)));
-        assert!(rounds.may_mend(begin.after(MEND_EVERY)));
     }
 }

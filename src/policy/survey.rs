@@ -22,7 +22,7 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
         .survey(name, may_be_named, profile.id, view.device, &mut each);
     let mut on_allowlist = false;
     let mut marks = (!view.standing.is_plain()).then(Marks::default);
-    view.lists.look_up(name, |hit| {
+    let is_whole = view.lists.look_up(name, |hit| {
         if let Some(voice) = view.voice_of(&hit, name, qtype, marks.as_mut()) {
             on_allowlist |= voice.stance == Stance::Allow && voice.reason.tier == Tier::ChildSafety;
             each(voice);
@@ -73,7 +73,11 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
     }
     let is_unusual =
         profile.ways_round.unusual_names && speakers.has_long_label() && unusual::is_unusual(name);
-    let is_chosen = profile.allow_only || profile.missing_list.is_some() || is_unusual;
+    let doubt = match profile.missing_list {
+        None if !is_whole => profile.some_list,
+        missing => missing,
+    };
+    let is_chosen = profile.allow_only || doubt.is_some() || is_unusual;
     let unlisted = !on_allowlist && is_chosen;
     if !unlisted || !is_of_the_web(name, qtype, view) {
         return;
@@ -84,10 +88,7 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
     if is_unusual {
         each(about(Stance::Block, Cause::UnusualName, None, 0));
     }
-    if let Some(list) = profile
-        .missing_list
-        .filter(|_| profile.when_unsure == WhenUnsure::Block)
-    {
+    if let Some(list) = doubt.filter(|_| profile.when_unsure == WhenUnsure::Block) {
         each(about(Stance::Block, Cause::Unsure { list }, None, 0));
     }
 }

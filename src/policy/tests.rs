@@ -196,6 +196,25 @@ impl Home {
 }
 
 #[test]
+fn what_may_be_listed_where_nothing_can_be_read_is_a_matter_of_doubt() {
+    let judge = |when_unsure, name: &str| {
+        let mut home = Home::new(|_| {}, &[]);
+        home.lists = Index::broken("a", &["ads.example", "adverts.example"]);
+        let profile = config::Profile {
+            when_unsure,
+            ..Home::profile()
+        };
+        home.profile = Profile::compile(0, &profile, &home.lists);
+        home.standing = Standing::plain(&home.profile);
+        home.judge(name)
+    };
+    let unlisted = judge(WhenUnsure::Allow, "www.site.example");
+    assert_eq!(judge(WhenUnsure::Allow, "www.ads.example"), unlisted);
+    assert_eq!(judge(WhenUnsure::Block, "www.ads.example"), "block: unsure");
+    assert_eq!(judge(WhenUnsure::Block, "www.site.example"), unlisted);
+}
+
+#[test]
 fn each_tier_yields_to_those_above_it_only() {
     let home = Home::new(|_| {}, &[]);
     for (text, expected) in [

@@ -140,7 +140,7 @@ enum Wish {
 }
 
 /// How often lists are compiled for no other reason than that the index cannot be read.
-pub const MEND_EVERY: Duration = Duration::from_hours(1);
+const MEND_EVERY: Duration = Duration::from_hours(1);
 
 #[derive(Clone, Debug, Default)]
 struct State {
@@ -526,7 +526,11 @@ impl Reloader {
         let mut renewed = None;
         let shelf = self.shelf(config).accepting(&accept);
         let wants = is_new || !state.lists_are_current && may_retry;
-        let mends = !wants && state.may_mend(&current.lists, now) && shelf.is_writable();
+        let mends = !wants && state.is_to_mend(&current.lists, now);
+        if mends {
+            state.mending = Some(now.after(MEND_EVERY));
+        }
+        let mends = mends && shelf.is_writable();
         if wants || mends {
             let specs = specs_of(&sources, config);
             match shelf.renew(&specs, Some(&current.lists)) {
@@ -575,6 +579,11 @@ impl Reloader {
         let accepted = Accepted::now(ids, specs, &self.files);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.accept.extend(accepted);
+    }
+
+    /// Whether the next reload compiles `lists` for no other reason than that they cannot be read everywhere.
+    pub fn is_to_mend(&self, lists: &Index) -> bool {
+        lists.unread() > 0 && self.seen().is_to_mend(lists, self.clock.now())
     }
 
     /// Notes which files `lists` does not believe, where a restart finds it.
@@ -710,13 +719,10 @@ impl State {
     /// Whether lists that can no longer be read everywhere are to be compiled for that alone: not one after
     /// the other where the disk goes on breaking, and not while a list is held as it was, of which nothing
     /// might be left.
-    fn may_mend(&mut self, lists: &Index, now: Moment) -> bool {
-        let holds = lists.lists().any(|(_, info)| info.stale.is_some());
-        if lists.unread() == 0 || holds || self.mending.is_some_and(|next| now < next) {
-            return false;
-        }
-        self.mending = Some(now.after(MEND_EVERY));
-        true
+    fn is_to_mend(&self, lists: &Index, now: Moment) -> bool {
+        let holds = || lists.lists().any(|(_, info)| info.stale.is_some());
+        let waits = self.mending.is_some_and(|next| now < next);
+        lists.unread() > 0 && !waits && !holds()
     }
 
     /// Lets compiling, which failed, wait for its next time.

@@ -384,17 +384,98 @@ fn only_configuration_and_lists_matter() {
 }
 
 #[test]
-fn what_cannot_be_read_is_compiled_once_an_hour_and_not_for_less() {
-    let broken = Index::broken(&["example.test"]);
-    let now = Moment::default();
-    let mut state = State::default();
-    assert!(!state.may_mend(&broken, now), "nobody has asked");
-    let name = crate::name::Name::parse("example.test").unwrap();
-    broken.look_up(name.as_ref(), |_| panic!("it cannot be read"));
-    assert!(state.may_mend(&broken, now));
-    assert!(!state.may_mend(&broken, now.after(MEND_EVERY / 2)));
-    assert!(state.may_mend(&broken, now.after(MEND_EVERY)));
-    assert!(!is_less(&broken, &broken));
-    assert!(is_less(&Index::empty(), &broken), "it lacks the list");
-    assert!(!is_less(&broken, &Index::empty()));
+fn what_lacks_a_list_is_less() {
+    let one = Index::broken("a", &["example.test"]);
+    assert!(!is_less(&one, &one));
+    assert!(is_less(&Index::empty(), &one));
+    assert!(!is_less(&one, &Index::empty()));
+}
+
+impl World {
+    /// Has its lists in an index none of whose names can be read, and asks for one of them.
+    fn break_index(&self, list: &'static str) {
+        let now = self.resolver.snapshot();
+        let lists = Arc::new(Index::broken(list, &["n1.example", "n2.example"]));
+        let lasting = Lasting {
+            lists: Arc::clone(&lists),
+            safe_search: Arc::clone(&now.safe_search),
+            cache: Arc::clone(&now.cache),
+            upstream: Arc::clone(&now.upstream),
+            neighbours: Neighbours::new().0,
+        };
+        let generation = now.generation;
+        let config = Arc::clone(&now.config);
+        let next = Snapshot::new(generation, config, &now.config.server.listen, lasting);
+        self.resolver.replace_snapshot(Arc::new(next));
+        assert!(!self.reloader.is_to_mend(&lists), "nobody has asked");
+        assert!(!self.finds_a_name());
+    }
+
+    fn is_to_mend(&self) -> bool {
+        self.reloader.is_to_mend(&self.resolver.snapshot().lists)
+    }
+
+    fn finds_a_name(&self) -> bool {
+        let name = crate::name::Name::parse("www.n1.example").unwrap();
+        let mut is_found = false;
+        let lists = &self.resolver.snapshot().lists;
+        lists.look_up(name.as_ref(), |_| is_found = true);
+        is_found
+    }
+}
+
+#[test]
+fn an_index_that_cannot_be_read_is_compiled_anew_once_an_hour() {
+    let world = World::new();
+    world.break_index("games");
+    assert!(world.is_to_mend());
+    let report = world.reload();
+    assert!(
+        report.changes.iter().any(|it| it.starts_with("lists: ")),
+        "{report:?}"
+    );
+    assert_eq!(report.warnings, Vec::<String>::new());
+    assert!(world.finds_a_name() && !world.is_to_mend());
+    // The disk goes on breaking.
+    world.break_index("games");
+    assert!(!world.is_to_mend());
+    let report = world.reload();
+    assert_eq!(report.changes, Vec::<String>::new());
+    assert!(!world.finds_a_name());
+    assert!(
+        report.warnings.iter().any(|it| it.contains("cannot read")),
+        "{report:?}"
+    );
+    world.time.advance(MEND_EVERY);
+    assert!(world.is_to_mend());
+    world.reload();
+    assert!(world.finds_a_name());
+}
+
+#[test]
+fn an_index_that_cannot_be_read_stays_where_another_would_be_less() {
+    let world = World::new();
+    world.break_index("another");
+    let report = world.reload();
+    assert!(
+        report.warnings.iter().any(|it| it.contains("lacks a list")),
+        "{report:?}"
+    );
+    assert!(!world.finds_a_name());
+    let lists = &world.resolver.snapshot().lists;
+    assert!(lists.find("another").is_some(), "it is the one before");
+}
+
+#[test]
+fn an_index_that_cannot_be_read_stays_where_nothing_can_be_written() {
+    let world = World::new();
+    world.break_index("games");
+    world.memory.fail_commits(std::io::ErrorKind::StorageFull);
+    let report = world.reloader.reload(&world.resolver);
+    assert!(report.ok && !world.finds_a_name(), "{report:?}");
+    world.memory.recover();
+    assert!(!world.is_to_mend(), "it was tried within the hour");
+    world.time.advance(MEND_EVERY);
+    world.reload();
+    assert!(world.finds_a_name());
 }

@@ -248,17 +248,22 @@ impl Index {
     /// then those that name its parents, the nearest parent first, then patterns, then sealed names.
     ///
     /// What is sealed is found once [`Self::set_seal_keys`] was given the keys.
-    pub fn look_up(&self, name: NameRef<'_>, mut each: impl FnMut(Hit)) {
+    ///
+    /// Whether all that is said could be read; if not, lists may say more about the name.
+    pub fn look_up(&self, name: NameRef<'_>, mut each: impl FnMut(Hit)) -> bool {
         let mark = self.remembered.mark(name);
         if let Some(finding) = self.remembered.find(mark) {
             for found in finding.sets() {
                 self.tell(found, &mut each);
             }
-            return;
+            return true;
         }
+        let unread = self.unread();
         if let Some(finding) = self.look_up_anew(name, &mut each) {
             self.remembered.remember(mark, finding);
         }
+        // What others could not read meanwhile counts too: that is rare, and no worse than doubt.
+        self.unread() == unread
     }
 
     /// [`Self::look_up`] of what is not remembered; what there is to remember, if it can be.
@@ -608,8 +613,13 @@ mod tests {
 
     /// The octets of an index of these names.
     fn octets(names: &[Name]) -> Vec<u8> {
+        octets_of("a", names)
+    }
+
+    /// The same, with this id of their list.
+    fn octets_of(list: &'static str, names: &[Name]) -> Vec<u8> {
         let mut builder = IndexBuilder::new();
-        let info = ListInfo::new("a", "ads", ListKind::Block, Tier::Lists);
+        let info = ListInfo::new(list, "ads", ListKind::Block, Tier::Lists);
         let entry = |name: &Name| Entry {
             name: name.clone(),
             reach: Reach::Subtree,
@@ -622,11 +632,11 @@ mod tests {
     }
 
     impl Index {
-        /// An index of these names, none of which can be read any more.
-        pub(crate) fn broken(names: &[&str]) -> Self {
+        /// An index of these names on one list, none of which can be read any more.
+        pub(crate) fn broken(list: &'static str, names: &[&str]) -> Self {
             let names: Vec<Name> = names.iter().map(|it| Name::parse(it).unwrap()).collect();
             let file = tempfile::NamedTempFile::new().unwrap();
-            std::fs::write(file.path(), octets(&names)).unwrap();
+            std::fs::write(file.path(), octets_of(list, &names)).unwrap();
             let mut index = Self::open(&Files::disk(), file.path()).unwrap();
             if let Octets::Mapped { file, .. } = &mut index.octets {
                 *file = tempfile::tempfile().unwrap();
@@ -646,11 +656,14 @@ mod tests {
 
     #[test]
     fn a_broken_index_is_told_of() {
-        let index = Index::broken(&["example.test"]);
+        let index = Index::broken("a", &["example.test"]);
         let name = Name::parse("example.test").unwrap();
         index.look_up(name.as_ref(), |_| panic!("it cannot be read"));
         assert_eq!(index.unread(), 1);
         assert!(index.trouble().is_some());
+        let read = |name: &str| index.look_up(Name::parse(name).unwrap().as_ref(), |_| ());
+        assert!(!read("example.test") && !read("www.example.test"));
+        assert!(read("example.org"), "the filter knows that nobody lists it");
     }
 
     #[test]
