@@ -296,9 +296,9 @@ impl Shelves {
             return;
         };
         let shelf = rack.shelf_mut(spot);
-        let mut places = shelf.map(|it| it.0.iter_mut()).into_iter().flatten();
-        let is_it = |it: &mut Entry| it.is_to(spot, question);
-        if let Some(entry) = places.find_map(|place| place.take_if(is_it)) {
+        let place =
+            shelf.and_then(|it| it.place_of(spot, question).and_then(|at| it.0.get_mut(at)));
+        if let Some(entry) = place.and_then(Option::take) {
             self.is_gone(&mut rack, entry);
         }
     }
@@ -487,9 +487,9 @@ impl Inner {
     fn place_for(&mut self, spot: Spot, question: &Question, now: Tick) -> Option<usize> {
         let shelf = self.shelf(spot)?;
         let places = || (0..ON_A_SHELF).map(|turn| (spot.begin + turn) % ON_A_SHELF);
-        let at = |place: usize| shelf.0.get(place).and_then(Option::as_ref);
-        let its_own = places().find(|it| at(*it).is_some_and(|it| it.is_to(spot, question)));
-        if let Some(place) = its_own.or_else(|| places().find(|it| at(*it).is_none())) {
+        let is_free = |place: &usize| shelf.0.get(*place).is_some_and(Option::is_none);
+        let its_own = shelf.place_of(spot, question);
+        if let Some(place) = its_own.or_else(|| places().find(is_free)) {
             return Some(place);
         }
         let whole = spot.shelf * ON_A_SHELF;
@@ -505,21 +505,42 @@ impl Shelf {
 
     #[inline]
     fn find(&self, spot: Spot, question: &Question) -> Option<&Entry> {
-        let (left, right) = self.0.split_at(ON_A_SHELF / 2);
-        let (first, then) = if spot.begin == 0 {
-            (left, right)
-        } else {
-            (right, left)
-        };
-        let mut entries = first.iter().chain(then).flatten();
-        entries.find(|it| it.is_to(spot, question))
+        self.0.get(self.place_of(spot, question)?)?.as_ref()
+    }
+
+    /// Where the answer to `question` is.
+    #[inline]
+    fn place_of(&self, spot: Spot, question: &Question) -> Option<usize> {
+        const HALF: usize = ON_A_SHELF / 2;
+        for begin in [spot.begin, (spot.begin + HALF) % ON_A_SHELF] {
+            let half = self.0.get(begin..begin + HALF)?;
+            // The tags first, all of them: an answer is a line of its own.
+            let has_tag = |(at, place): (usize, &Option<Entry>)| match place {
+                Some(it) => u32::from(it.has_tag(spot)) << at,
+                None => 0,
+            };
+            let mut maybe = half.iter().enumerate().map(has_tag).sum::<u32>();
+            while maybe != 0 {
+                let at = begin + maybe.trailing_zeros() as usize;
+                maybe &= maybe - 1;
+                let entry = self.0.get(at)?.as_ref()?;
+                if entry.answer.is_to(question) {
+                    return Some(at);
+                }
+            }
+        }
+        None
     }
 }
 
 impl Entry {
     #[inline]
+    fn has_tag(&self, spot: Spot) -> bool {
+        self.tag.load(Ordering::Relaxed) & !MARKS == spot.tag
+    }
+
     fn is_to(&self, spot: Spot, question: &Question) -> bool {
-        self.tag.load(Ordering::Relaxed) & !MARKS == spot.tag && self.answer.is_to(question)
+        self.has_tag(spot) && self.answer.is_to(question)
     }
 }
 
