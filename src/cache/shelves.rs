@@ -34,7 +34,7 @@ const PLACES: usize = SHELVES * ON_A_SHELF;
 /// weighs some 140, so that six of ten places are taken.
 const OCTETS_OF_RACK: u64 = 26 << 10;
 /// Answers for each rack in use before there are more: so that hardly any shelf is full.
-const FULL: usize = PLACES * 4 / 10;
+const FULL: usize = PLACES * 3 / 10;
 /// The most racks to begin with.
 const FIRST_RACKS: u64 = 8;
 /// Of eight parts of a rack, how many may be kept.
