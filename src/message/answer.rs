@@ -13,8 +13,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::ops::Range;
 
+use smallvec::{SmallVec, smallvec};
 use triomphe::ThinArc;
 
+use self::fact::FactOctets;
 pub use self::fact::{Fact, Facts};
 use super::Question;
 use super::query::{Query, options};
@@ -138,7 +140,7 @@ fn read(
         ));
     }
     let code = u16::from(bytes[3] & 0xf);
-    reader.into_draft(code, question_end)
+    reader.draft(code, question_end)
 }
 
 impl Answer {
@@ -541,6 +543,9 @@ impl Ttl {
     }
 }
 
+/// Records of an answer: room on the stack for those of most.
+type Records = SmallVec<[Record; 4]>;
+
 /// Reads a response once, collecting what is kept.
 struct Reader<'m> {
     bytes: &'m [u8],
@@ -548,15 +553,15 @@ struct Reader<'m> {
     /// What of the authority section is kept, if not all of it.
     proofs: Option<&'m [(NameBuf, u16)]>,
     /// Where the TTLs of the records read so far stand.
-    ttls: Vec<usize>,
+    ttls: SmallVec<[usize; 8]>,
     /// The names of the alias chain so far.
-    chain: Vec<NameBuf>,
-    kept_answers: Vec<Record>,
-    kept_authorities: Vec<Record>,
+    chain: SmallVec<[NameBuf; 2]>,
+    kept_answers: Records,
+    kept_authorities: Records,
     dropped: bool,
     negative_ttl: Option<u32>,
     /// As [`Facts`] reads them.
-    facts: Vec<u8>,
+    facts: FactOctets,
     leads_round: bool,
     is_filtered: bool,
 }
@@ -567,13 +572,13 @@ impl<'m> Reader<'m> {
             bytes,
             question,
             proofs,
-            ttls: Vec::new(),
-            chain: vec![question.qname],
-            kept_answers: Vec::new(),
-            kept_authorities: Vec::new(),
+            ttls: SmallVec::new(),
+            chain: smallvec![question.qname],
+            kept_answers: Records::new(),
+            kept_authorities: Records::new(),
             dropped: false,
             negative_ttl: None,
-            facts: Vec::new(),
+            facts: FactOctets::new(),
             leads_round: false,
             is_filtered: false,
         }
@@ -602,7 +607,7 @@ impl<'m> Reader<'m> {
 
     /// Reads the answer section; gives the octet after it.
     fn read_answers(&mut self, mut at: usize, count: u16) -> Result<usize, AnswerError> {
-        let mut records = Vec::with_capacity(usize::from(count.min(64)));
+        let mut records = SmallVec::<[(Record, NameBuf); 3]>::new();
         for _ in 0..count {
             let read = self.read_record(at)?;
             at = read.0.end;
@@ -780,7 +785,7 @@ impl<'m> Reader<'m> {
         Ok(0)
     }
 
-    fn into_draft(self, code: u16, question_end: usize) -> Result<Draft, AnswerError> {
+    fn draft(&mut self, code: u16, question_end: usize) -> Result<Draft, AnswerError> {
         let has_data = self.kept_answers.iter().any(|record| {
             record.rtype == self.question.qtype
                 || !matches!(record.rtype, rtype::CNAME | rtype::DNAME | rtype::RRSIG)
@@ -788,7 +793,7 @@ impl<'m> Reader<'m> {
         let positive = code == rcode::NOERROR
             && (has_data || self.question.qtype == rtype::CNAME && !self.kept_answers.is_empty());
         let answers = self.kept_answers.len();
-        let mut kept = self.kept_answers;
+        let mut kept = std::mem::take(&mut self.kept_answers);
         // The proofs and the SOA belong to a "no", or to a client that checks a wildcard's proof.
         if !positive || self.question.dnssec_ok {
             kept.extend_from_slice(&self.kept_authorities);
@@ -807,8 +812,7 @@ impl<'m> Reader<'m> {
                 .map(|ttl| ttl_of_records.map_or(ttl, |least| ttl.min(least))),
             _ => None,
         };
-        let facts = self.facts;
-        let (mut octets, wire_end) = copy_records(self.bytes, question_end, &kept, &facts)?;
+        let (mut octets, wire_end) = copy_records(self.bytes, question_end, &kept, &self.facts)?;
         // However its letters came, so that [`Answer::is_to`] need not look at their case.
         let name = self.question.qname.as_ref().as_wire();
         octets[HEADER..HEADER + name.len()].copy_from_slice(name);

@@ -21,6 +21,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use smallvec::SmallVec;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
@@ -335,7 +336,7 @@ struct Places {
 struct Flight {
     question: Question,
     parent: u64,
-    waits: Vec<u64>,
+    waits: SmallVec<[u64; 1]>,
     task: Option<AbortHandle>,
 }
 
@@ -400,7 +401,7 @@ impl Places {
                     Flight {
                         question: *question,
                         parent,
-                        waits: Vec::with_capacity(1),
+                        waits: SmallVec::new(),
                         task: None,
                     },
                 );
@@ -453,7 +454,7 @@ impl Places {
             ended.told.push((tell, Err(failure)));
         }
         if let Some(flight) = self.flights.get_mut(&waiter.flight) {
-            flight.waits.retain(|&other| other != wait);
+            flight.waits.retain(|other| *other != wait);
             if flight.waits.is_empty() {
                 self.end_flight(waiter.flight, &Err(Failure::GivenUp), ended);
             }

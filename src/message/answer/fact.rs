@@ -2,7 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use smallvec::SmallVec;
+
 use crate::name::NameRef;
+
+/// Facts as they are written: room on the stack for those of most answers.
+pub(super) type FactOctets = SmallVec<[u8; 64]>;
 
 /// A part of an answer that is judged like a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +45,7 @@ impl<'a> Fact<'a> {
     }
 
     /// Writes it behind others, for [`Facts`] to read: what it is, how many octets, these.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, out: &mut FactOctets) {
         let mut put = |kind, octets: &[u8]| {
             // A name has at most 255.
             out.extend_from_slice(&[kind, octets.len() as u8]);
