@@ -187,7 +187,9 @@ impl Shelves {
     /// Puts the answer to `question` there, in place of the one before; others go if there is no room.
     pub(super) fn put(&self, spot: Spot, question: &Question, answer: Answer, came: Tick) {
         let weight = weight(&answer);
-        if weight > self.most / 4 {
+        // One that would displace most of the others is not worth it; where there is hardly room for a rack,
+        // none is.
+        if weight > self.most.saturating_sub(OF_SHELVES) / 4 {
             return;
         }
         self.grow();
@@ -761,9 +763,25 @@ mod tests {
 
     #[test]
     fn every_size_of_a_cache_has_racks_for_it() {
-        for most in [0, 1, 4_096, 100_000, 3 << 20, 5 << 20, 256 << 20, 1 << 40] {
-            let shelves = Shelves::new(most);
-            let racks = shelves.racks.len() as u64;
+        for most in [
+            0,
+            1,
+            4_096,
+            4_200,
+            6_000,
+            100_000,
+            3 << 20,
+            5 << 20,
+            256 << 20,
+            1 << 40,
+        ] {
+            let shelves = Numbered::new(most);
+            let racks = shelves.shelves.racks.len() as u64;
+            for number in 0..30 {
+                shelves.put(number, 1, NOW);
+            }
+            shelves.check();
+            assert_eq!(shelves.shelves.len() > 0, most >= 6_000, "{most}");
             let wanted = most
                 .div_ceil(OCTETS_OF_RACK)
                 .clamp(1, FIRST_RACKS << DIVIDING);
