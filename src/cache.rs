@@ -63,7 +63,8 @@ pub struct Hit {
     pub stale: bool,
 }
 
-/// When an answer came, in ticks of 65.5 ms, of which there are enough for nine years: then they begin again.
+/// When an answer came, in ticks of 65.5 ms, of which there are enough for nearly nine years: then they begin
+/// again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tick(u32);
 
@@ -75,10 +76,13 @@ impl Tick {
         Self((moment.as_micros() >> Self::BITS) as u32)
     }
 
-    /// Ticks from this one to `now`; none if it is to come, as it may be by another thread's look at the clock.
+    /// How far before ours another thread's look at the clock may be: 19 hours, which is more than enough.
+    const AHEAD: u32 = 1 << 20;
+
+    /// Ticks from this one to `now`; none if it is to come.
     const fn ticks_until(self, Self(now): Self) -> u64 {
         let ticks = now.wrapping_sub(self.0);
-        if ticks > u32::MAX / 2 {
+        if ticks > u32::MAX - Self::AHEAD {
             0
         } else {
             ticks as u64
@@ -288,7 +292,7 @@ mod tests {
         let whole = 1_u64 << (32 + Tick::BITS);
         for begin in [0, 3_600_000_000, whole - 1_000_000, whole, 5 * whole - 1] {
             let came = Tick::of(Moment::from_micros(begin));
-            for seconds in [0_u64, 1, 59, 86_400, 1 << 20] {
+            for seconds in [0_u64, 1, 59, 86_400, 1 << 20, 8 * 365 * 86_400] {
                 let now = Moment::from_micros(begin + seconds * 1_000_000);
                 let age = u64::from(came.until_moment(now));
                 assert!(

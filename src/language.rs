@@ -140,7 +140,7 @@ impl Sentence {
             Cause::Rule { .. } => Self::Rule,
             Cause::AllowOnly => Self::AllowOnly,
             Cause::Canary => Self::WayRound,
-            Cause::Unsure { .. } => Self::Unsure,
+            Cause::Unsure { .. } | Cause::Unreadable => Self::Unsure,
             Cause::Rebinding => Self::Rebinding,
             Cause::LookAlike { .. } => Self::LookAlike,
             Cause::UnusualType => Self::OddQuestion,

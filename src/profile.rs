@@ -46,8 +46,8 @@ pub struct Profile {
     pub when_unsure: WhenUnsure,
     /// A list it needs that could not be loaded: the doubt.
     pub missing_list: Option<&'static str>,
-    /// One of its lists, if it has any: it stands for all where what they say cannot be read.
-    pub some_list: Option<&'static str>,
+    /// Whether it has any list: it is in doubt where what they say cannot be read.
+    pub has_lists: bool,
     /// What is remembered of its queries.
     pub privacy: Privacy,
     /// Which resolvers are asked for it, as in [`crate::message::Question::via`].
@@ -106,7 +106,7 @@ impl Profile {
         };
         let mut missing = its_own().filter(|(_, list)| list.failure.is_some());
         let missing_list = missing.next().map(|(_, list)| list.id);
-        let some_list = its_own().next().map(|(_, list)| list.id);
+        let has_lists = its_own().next().is_some();
         Self {
             id,
             name: intern(&config.name),
@@ -125,7 +125,7 @@ impl Profile {
             block_ttl: config.block_ttl,
             when_unsure: config.when_unsure,
             missing_list,
-            some_list,
+            has_lists,
             privacy: config.privacy,
             resolvers: config.resolvers,
             ways_round: config.ways_round,

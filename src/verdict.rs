@@ -133,6 +133,8 @@ pub enum Cause {
         /// The list that is missing.
         list: &'static str,
     },
+    /// What lists say of it cannot be read, and the profile says doubt blocks.
+    Unreadable,
     /// A public name that points into the home (DNS rebinding).
     Rebinding,
     /// A special-use name we answer ourselves (RFC 6761, RFC 6303).
@@ -215,6 +217,7 @@ impl Reason {
             Cause::SafeSearch { .. } => "safe-search",
             Cause::Canary => "canary",
             Cause::Unsure { .. } => "unsure",
+            Cause::Unreadable => "unreadable",
             Cause::Rebinding => "rebinding",
             Cause::SpecialUse => "special-use",
             Cause::LookAlike { .. } => "look-alike",
@@ -272,6 +275,7 @@ impl fmt::Display for Reason {
             Cause::SafeSearch { engine } => write!(f, "safe search ({engine})"),
             Cause::Canary => f.write_str("keeps this device on the home's resolver"),
             Cause::Unsure { list } => write!(f, "list {list} could not be loaded"),
+            Cause::Unreadable => f.write_str("what the lists say of it cannot be read"),
             Cause::Rebinding => f.write_str("a public name that points into the home"),
             Cause::SpecialUse => f.write_str("a special-use name, answered here"),
             Cause::LookAlike { of, category } => {

@@ -436,6 +436,12 @@ fn describe(snapshot: &Snapshot, view: &View<'_>, voice: &Voice, verdict: &Verdi
                 view.profile.name
             );
         }
+        Cause::Unreadable => {
+            text.who = format!(
+                "profile {}: when-unsure, what the lists say of it cannot be read",
+                view.profile.name
+            );
+        }
         Cause::LookAlike { .. } => {
             text.who = format!("profile {}: look-alikes", view.profile.name);
             text.note = Some(voice.reason.to_string());

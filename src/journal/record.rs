@@ -126,6 +126,7 @@ pub(super) fn write<'o>(outcome: &'o Outcome, words: &mut Words) -> Written<'o> 
         Cause::UnusualType => (10, None, None, 0),
         Cause::Tunnel => (11, None, None, 0),
         Cause::UnusualName => (18, None, None, 0),
+        Cause::Unreadable => (19, None, None, 0),
         Cause::Service {
             service,
             category,
@@ -252,6 +253,7 @@ impl<'a> Cursor<'a, '_> {
             10 => Cause::UnusualType,
             11 => Cause::Tunnel,
             18 => Cause::UnusualName,
+            19 => Cause::Unreadable,
             12 => Cause::Service {
                 service: first,
                 title: services::find(first).map_or(first, |service| service.title),

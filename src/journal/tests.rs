@@ -119,6 +119,7 @@ fn every_reason_survives_the_log() {
         Cause::SafeSearch { engine: "google" },
         Cause::Canary,
         Cause::Unsure { list: "l" },
+        Cause::Unreadable,
         Cause::Rebinding,
         Cause::SpecialUse,
         Cause::LookAlike {
@@ -194,7 +195,7 @@ fn every_reason_survives_the_log() {
             }
         }
     }
-    assert_eq!(checked, 4 * 5 * 22);
+    assert_eq!(checked, 4 * 5 * 23);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! from the first second, without a network and without a file.
 
 use super::services;
+use crate::name::{NameBuf, NameRef};
 
 /// The file names under `blocklists/` and their content.
 pub static STARTER: &[(&str, &[u8])] = &starter![
@@ -42,6 +43,17 @@ pub fn content(name: &str) -> Option<&'static [u8]> {
         .find_map(|(file, content)| (*file == name).then_some(*content))
 }
 
+/// How many labels the lifeline of this program has that `name` is, or that it is below. Reads the list line by
+/// line, for where its compiled form cannot be read.
+pub fn lifeline_labels(name: NameRef<'_>) -> Option<u8> {
+    let lines = content("lifelines.txt").and_then(|it| std::str::from_utf8(it).ok())?;
+    let lines = lines.lines().filter(|it| !it.starts_with('#'));
+    let lifelines = lines.filter_map(|line| NameBuf::parse(line.trim()).ok());
+    let mut around = lifelines.filter(|it| !it.as_ref().is_root() && name.is_within(it.as_ref()));
+    let labels = around.next()?.as_ref().label_count();
+    u8::try_from(labels).ok()
+}
+
 /// Names and contents of files under `blocklists/`.
 macro_rules! starter {
     ($($file:literal),* $(,)?) => {
@@ -68,6 +80,17 @@ mod tests {
             assert_eq!(detect(content), ListFormat::Domains, "{file}");
         }
         assert_eq!(STARTER.len(), 22);
+    }
+
+    #[test]
+    fn lifelines_are_found_line_by_line() {
+        let labels = |name: &str| lifeline_labels(NameBuf::parse(name).unwrap().as_ref());
+        assert_eq!(labels("who.int"), Some(2));
+        assert_eq!(labels("www.who.int"), Some(2));
+        assert_eq!(labels("lifelines.hedgerow.test"), Some(3));
+        for name in ["int", "awho.int", "example.org", "."] {
+            assert_eq!(labels(name), None, "{name}");
+        }
     }
 
     #[test]

@@ -266,6 +266,7 @@ impl Rank {
             Cause::Canary | Cause::UnusualType | Cause::Tunnel => Self::Bypass,
             Cause::AllowOnly
             | Cause::Unsure { .. }
+            | Cause::Unreadable
             | Cause::UnusualName
             | Cause::SafeSearch { .. } => Self::Category,
             Cause::Rebinding => Self::Security,

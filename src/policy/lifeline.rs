@@ -1,6 +1,6 @@
 //! Names of which nobody is told.
 
-use crate::lists::{Effect, Index, ListKind};
+use crate::lists::{Effect, Index, ListKind, starter};
 use crate::name::NameRef;
 
 /// The longest search suffix that is looked behind, in labels.
@@ -9,11 +9,11 @@ const LONGEST_SUFFIX: usize = 3;
 /// Whether `name` is on a list of lifelines.
 pub fn is_lifeline(name: NameRef<'_>, lists: &Index) -> bool {
     let mut is_lifeline = false;
-    lists.look_up(name, |hit| {
+    let is_whole = lists.look_up(name, |hit| {
         let kind = lists.list(hit.list).kind;
         is_lifeline |= hit.effect == Effect::Listed && kind == ListKind::Lifeline;
     });
-    is_lifeline
+    is_lifeline || !is_whole && starter::lifeline_labels(name).is_some()
 }
 
 /// Whether `name` is a lifeline once a search suffix is taken off, as `helpline.example.fritz.box`

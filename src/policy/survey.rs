@@ -8,6 +8,7 @@ use super::view::View;
 use super::voice::{Stance, Voice, precision};
 use super::{lookalike, types, unusual};
 use crate::config::WhenUnsure;
+use crate::lists::starter;
 use crate::message::rtype;
 use crate::name::NameRef;
 use crate::standing::Marks;
@@ -28,6 +29,9 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
             each(voice);
         }
     });
+    if !is_whole && let Some(voice) = of_our_lifelines(name) {
+        each(voice);
+    }
     if let Some(service) = profile.open_services.sharing(name) {
         on_allowlist = true;
         let cause = Cause::OpenService { service };
@@ -74,8 +78,8 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
     let is_unusual =
         profile.ways_round.unusual_names && speakers.has_long_label() && unusual::is_unusual(name);
     let doubt = match profile.missing_list {
-        None if !is_whole => profile.some_list,
-        missing => missing,
+        Some(list) => Some(Cause::Unsure { list }),
+        None => (!is_whole && profile.has_lists).then_some(Cause::Unreadable),
     };
     let is_chosen = profile.allow_only || doubt.is_some() || is_unusual;
     let unlisted = !on_allowlist && is_chosen;
@@ -88,9 +92,29 @@ pub fn survey(name: NameRef<'_>, qtype: u16, view: &View<'_>, mut each: impl FnM
     if is_unusual {
         each(about(Stance::Block, Cause::UnusualName, None, 0));
     }
-    if let Some(list) = doubt.filter(|_| profile.when_unsure == WhenUnsure::Block) {
-        each(about(Stance::Block, Cause::Unsure { list }, None, 0));
+    if let Some(cause) = doubt.filter(|_| profile.when_unsure == WhenUnsure::Block) {
+        each(about(Stance::Block, cause, None, 0));
     }
+}
+
+/// What speaks for a name that stands among the lifelines of this program, where the index of lists cannot be
+/// read.
+#[cold]
+fn of_our_lifelines(name: NameRef<'_>) -> Option<Voice> {
+    let labels = starter::lifeline_labels(name)?;
+    let cause = Cause::List {
+        list: "starter-lifelines",
+        category: "lifelines",
+        labels,
+    };
+    let voice = about(Stance::Allow, cause, None, precision(labels, false));
+    Some(Voice {
+        reason: Reason {
+            tier: Tier::Lifeline,
+            ..voice.reason
+        },
+        ..voice
+    })
 }
 
 /// What speaks against a name in another script that looks like a blocked one.

@@ -199,7 +199,7 @@ impl Home {
 fn what_may_be_listed_where_nothing_can_be_read_is_a_matter_of_doubt() {
     let judge = |when_unsure, name: &str| {
         let mut home = Home::new(|_| {}, &[]);
-        home.lists = Index::broken("a", &["ads.example", "adverts.example"]);
+        home.lists = Index::broken("a", &["ads.example", "adverts.example", "who.int"]);
         let profile = config::Profile {
             when_unsure,
             ..Home::profile()
@@ -210,7 +210,11 @@ fn what_may_be_listed_where_nothing_can_be_read_is_a_matter_of_doubt() {
     };
     let unlisted = judge(WhenUnsure::Allow, "www.site.example");
     assert_eq!(judge(WhenUnsure::Allow, "www.ads.example"), unlisted);
-    assert_eq!(judge(WhenUnsure::Block, "www.ads.example"), "block: unsure");
+    assert_eq!(
+        judge(WhenUnsure::Block, "www.ads.example"),
+        "block: unreadable"
+    );
+    assert_eq!(judge(WhenUnsure::Block, "www.who.int"), "allow: lifelines");
     assert_eq!(judge(WhenUnsure::Block, "www.site.example"), unlisted);
 }
 

@@ -526,11 +526,13 @@ impl Reloader {
         let mut renewed = None;
         let shelf = self.shelf(config).accepting(&accept);
         let wants = is_new || !state.lists_are_current && may_retry;
-        let mends = !wants && state.is_to_mend(&current.lists, now);
-        if mends {
+        let is_to_mend = state.is_to_mend(&current.lists, now);
+        if is_to_mend {
+            // Whatever becomes of it, and shown before it takes its time: nobody is to ask again meanwhile.
             state.mending = Some(now.after(MEND_EVERY));
+            self.show(state);
         }
-        let mends = mends && shelf.is_writable();
+        let mends = !wants && is_to_mend && shelf.is_writable();
         if wants || mends {
             let specs = specs_of(&sources, config);
             match shelf.renew(&specs, Some(&current.lists)) {

@@ -479,3 +479,17 @@ fn an_index_that_cannot_be_read_stays_where_nothing_can_be_written() {
     world.reload();
     assert!(world.finds_a_name());
 }
+
+#[test]
+fn an_index_that_cannot_be_read_is_not_compiled_again_and_again_where_that_fails() {
+    let world = World::new();
+    world.break_index("games");
+    world.memory.put(LIST, names(400));
+    assert!(world.fails_to_compile());
+    assert!(!world.is_to_mend(), "it has its own time");
+    world.break_index("games");
+    for _ in 0..20 {
+        world.time.advance(Duration::from_secs(1));
+        assert!(!world.is_to_mend());
+    }
+}

@@ -258,17 +258,21 @@ impl Index {
             }
             return true;
         }
-        let unread = self.unread();
-        if let Some(finding) = self.look_up_anew(name, &mut each) {
+        let (finding, is_whole) = self.look_up_anew(name, &mut each);
+        if let Some(finding) = finding {
             self.remembered.remember(mark, finding);
         }
-        // What others could not read meanwhile counts too: that is rare, and no worse than doubt.
-        self.unread() == unread
+        is_whole
     }
 
-    /// [`Self::look_up`] of what is not remembered; what there is to remember, if it can be.
+    /// [`Self::look_up`] of what is not remembered; what there is to remember, if it can be, and whether all
+    /// could be read.
     #[inline(always)]
-    fn look_up_anew(&self, name: NameRef<'_>, each: &mut impl FnMut(Hit)) -> Option<Finding> {
+    fn look_up_anew(
+        &self,
+        name: NameRef<'_>,
+        each: &mut impl FnMut(Hit),
+    ) -> (Option<Finding>, bool) {
         let (filter, _) = self.part(Part::Filter).as_chunks();
         let wire = name.as_wire();
         // Where each label begins, from left to right.
@@ -293,15 +297,17 @@ impl Index {
             self.header.fewest_labels.into(),
         );
         let mut finding = Finding::default();
-        let mut is_all = true;
+        let (mut is_all, mut is_whole) = (true, true);
         if maybe != 0 {
             let unread = self.unread();
             self.look_up_exactly(name, begins, maybe, |found| {
                 is_all &= finding.add(found);
                 self.tell(found, each);
             });
-            // What could not be read now may be next time.
-            is_all &= self.unread() == unread;
+            // What could not be read now may be next time. What another thread could not read meanwhile
+            // counts too, of a name that may be listed: it is doubt.
+            is_whole = self.unread() == unread;
+            is_all &= is_whole;
         }
         if let Some(root) = self.header.root.checked_sub(1) {
             let found = Found {
@@ -323,7 +329,7 @@ impl Index {
         if !self.sealed.is_empty() {
             self.look_up_sealed(name, &mut each);
         }
-        is_all.then_some(finding)
+        (is_all.then_some(finding), is_whole)
     }
 
     /// Looks for the parents of a name whose bits are set; `begins` is where its labels begin.

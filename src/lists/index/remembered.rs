@@ -217,7 +217,10 @@ impl Remembered {
     /// listed first, of any if it is listed itself or it is its turn.
     pub(super) fn remember(&self, mut mark: Mark, Finding(all): Finding) {
         for found in all {
-            self.remember_two(mark, found);
+            // Of several places one may have been lost.
+            if self.find_two(mark).is_none() {
+                self.remember_two(mark, found);
+            }
             if found & MORE == 0 {
                 return;
             }

@@ -59,6 +59,7 @@ fn voices() -> Vec<Voice> {
         (list(Tier::ChildSafety, "games"), &[Allow, Block]),
         ((Tier::ChildSafety, Cause::AllowOnly), &[Block]),
         ((Tier::ChildSafety, Cause::Unsure { list: "l" }), &[Block]),
+        ((Tier::ChildSafety, Cause::Unreadable), &[Block]),
         ((Tier::ChildSafety, Cause::UnusualName), &[Block]),
         (
             (
@@ -156,6 +157,7 @@ fn may_open(allow: &Voice, block: &Voice) -> bool {
                 Cause::Service { .. }
                 | Cause::AllowOnly
                 | Cause::UnusualName
+                | Cause::Unreadable
                 | Cause::Unsure { .. },
             ) => true,
             // Of an allowlist and a blocklist about the same name, the block counts.
@@ -187,7 +189,7 @@ fn every_pair_of_voices_comes_to_what_the_design_says() {
             }
         }
     }
-    assert_eq!(pairs, 2 * 9 * 18);
+    assert_eq!(pairs, 2 * 9 * 19);
 }
 
 /// `allow = ["icloud.com"]` against the canary `mask.icloud.com`, and the like.
