@@ -881,8 +881,8 @@ fn is_less(after: &Index, before: &Index) -> bool {
 pub fn unread(lists: &Index) -> Option<String> {
     let trouble = lists.trouble()?;
     Some(format!(
-        "{trouble}: what lists say of names that stand there holds no longer, allowlists and lifelines \
-         neither, until the lists are compiled anew, which is tried"
+        "{trouble}: what lists say of names that stand there holds no longer, allowlists and your own \
+         lifelines neither, until the lists are compiled anew, which is tried"
     ))
 }
 
