@@ -80,6 +80,7 @@ struct Inner {
     hand: usize,
 }
 
+/// Places side by side, in whole lines of the processor's cache.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Shelf([Option<Entry>; ON_A_SHELF]);

@@ -400,16 +400,18 @@ mod tests {
             }));
         }
         let mark = marks().next().unwrap();
-        remembered.remember(mark, finding);
-        assert_eq!(remembered.find(mark), Some(finding));
-        let other = Mark {
-            shelf: mark.shelf + 2,
-            ..marks().nth(1).unwrap()
-        };
-        for shelf in &remembered.shelves[other.shelf].0 {
-            shelf.fill(other, 1);
+        for lost in 0..3 {
+            remembered.remember(mark, finding);
+            assert_eq!(remembered.find(mark), Some(finding));
+            let other = Mark {
+                shelf: mark.shelf + lost,
+                ..marks().nth(1).unwrap()
+            };
+            for place in &remembered.shelves[other.shelf].0 {
+                place.fill(other, 1);
+            }
+            assert_eq!(remembered.find(mark), None, "{lost}");
         }
-        assert_eq!(remembered.find(mark), None);
     }
 
     proptest! {
