@@ -141,10 +141,31 @@ pub struct FolderLock {
     _folder: Option<std::fs::File>,
 }
 
-/// A working file without a name.
-pub trait Scratch: Read + Write + Seek + Send {}
+/// How many octets of a working file are given back at once, so that it costs next to nothing.
+pub const FORGOTTEN_AT_ONCE: u64 = 1 << 16;
 
-impl<F: Read + Write + Seek + Send> Scratch for F {}
+/// A working file without a name.
+pub trait Scratch: Read + Write + Seek + Send {
+    /// Gives back the room of the octets before `end`, which nobody reads any more: zeroes stand
+    /// there afterwards, or what stood there where the file system cannot do that. On many routers
+    /// the room of working files is memory.
+    fn forget(&mut self, end: u64) {
+        _ = end;
+    }
+}
+
+impl Scratch for std::fs::File {
+    fn forget(&mut self, end: u64) {
+        use nix::fcntl::{FallocateFlags, fallocate};
+        let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        // Whole pages alone give room back, and begin and end are mostly none.
+        if let Ok(end @ 1..) = i64::try_from(end) {
+            _ = fallocate(&*self, hole, 0, end);
+        }
+    }
+}
+
+impl Scratch for io::Cursor<Vec<u8>> {}
 
 /// A file on the disk that is open for reading.
 pub type DiskFile = std::fs::File;
@@ -560,6 +581,8 @@ pub struct MemoryFiles {
     hanging: Mutex<()>,
     /// How many operations there were that met the disk.
     waiting: std::sync::atomic::AtomicUsize,
+    /// Octets of working files that were given back.
+    forgotten: Arc<std::sync::atomic::AtomicU64>,
 }
 
 /// When the disk is to fail.
@@ -618,6 +641,11 @@ impl MemoryFiles {
         self.plan(0, kind, false);
     }
 
+    /// How many octets of working files were given back by [`Scratch::forget`].
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// Makes every operation fail after `successes` more, writes to open files included, until
     /// [`Self::recover`].
     pub fn fail_after(&self, successes: usize, kind: io::ErrorKind) {
@@ -670,6 +698,8 @@ impl MemoryFiles {
             path: path.to_path_buf(),
             files: Arc::clone(&self.files),
             failure: Arc::clone(&self.failure),
+            given_back: 0,
+            forgotten: Arc::clone(&self.forgotten),
         }
     }
 
@@ -687,6 +717,27 @@ struct MemoryDraft {
     path: PathBuf,
     files: Arc<Mutex<BTreeMap<PathBuf, Vec<u8>>>>,
     failure: Arc<Mutex<Failure>>,
+    /// How many of its octets were given back.
+    given_back: u64,
+    /// How many of all files.
+    forgotten: Arc<std::sync::atomic::AtomicU64>,
+}
+
+impl Scratch for MemoryDraft {
+    fn forget(&mut self, end: u64) {
+        let content = self.content.get_mut();
+        let end = end.min(content.len() as u64);
+        let Some(more) = end.checked_sub(self.given_back) else {
+            return;
+        };
+        let begin = (end - more) as usize;
+        if let Some(octets) = content.get_mut(begin..end as usize) {
+            octets.fill(0);
+        }
+        self.given_back = end;
+        self.forgotten
+            .fetch_add(more, std::sync::atomic::Ordering::Relaxed);
+    }
 }
 
 impl Read for MemoryDraft {

@@ -106,7 +106,7 @@ fn unfolded(lists: &[List]) -> Index {
         sealed: Section::empty(),
     };
     let mut out = Cursor::new(Vec::new());
-    writer.finish(contents, &mut out).unwrap();
+    writer.finish(contents, &mut scratch, &mut out).unwrap();
     Index::from_bytes(out.into_inner()).unwrap()
 }
 

@@ -357,6 +357,12 @@ impl<F: Seek> Seek for MortalFile<F> {
     }
 }
 
+impl Scratch for MortalFile<Box<dyn Scratch>> {
+    fn forget(&mut self, end: u64) {
+        self.file.forget(end);
+    }
+}
+
 impl Draft for MortalFile<Box<dyn Draft>> {
     fn commit(self: Box<Self>) -> io::Result<()> {
         let Self { life, file } = *self;

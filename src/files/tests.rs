@@ -35,6 +35,25 @@ fn a_draft_stands_there_once_it_is_committed() {
 }
 
 #[test]
+fn what_is_forgotten_of_a_working_file_takes_no_room() {
+    use std::io::{Read, Seek};
+    use std::os::unix::fs::MetadataExt;
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&[7; 300_000]).unwrap();
+    file.sync_all().unwrap();
+    let before = file.metadata().unwrap().blocks();
+    Scratch::forget(&mut file, 0);
+    Scratch::forget(&mut file, 250_000);
+    let after = file.metadata().unwrap();
+    assert_eq!(after.len(), 300_000);
+    assert!(after.blocks() < before / 3, "{before}, {}", after.blocks());
+    let mut content = Vec::new();
+    file.rewind().unwrap();
+    file.read_to_end(&mut content).unwrap();
+    assert_eq!(content.get(250_000..), Some(&[7; 50_000][..]));
+}
+
+#[test]
 fn a_private_draft_is_for_its_owner_alone_and_follows_no_link() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let folder = tempfile::tempdir().unwrap();

@@ -34,8 +34,8 @@ pub use compile::{
 };
 pub use fault::{LineFault, ListFault, Unsupported};
 pub use index::{
-    Contents, Hit, Index, IndexError, IndexFault, IndexWriter, ListId, Matcher, RuleId, Section,
-    Totals, WriteError,
+    Contents, Hit, Index, IndexError, IndexFault, IndexWriter, ListId, MakeScratch, Matcher,
+    RuleId, Section, Totals, WriteError,
 };
 pub use modifiers::ActionKind;
 pub use parse::Head;

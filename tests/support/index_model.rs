@@ -145,7 +145,7 @@ impl Model {
             writer.push(name.0.as_ref(), &postings)?;
         }
         let mut out = Cursor::new(Vec::new());
-        let totals = writer.finish(contents, &mut out)?;
+        let totals = writer.finish(contents, &mut scratch, &mut out)?;
         Ok((out.into_inner(), totals))
     }
 }

@@ -261,6 +261,12 @@ impl<F: Seek> Seek for MortalFile<F> {
     }
 }
 
+impl Scratch for MortalFile<Box<dyn Scratch>> {
+    fn forget(&mut self, end: u64) {
+        self.file().forget(end);
+    }
+}
+
 impl Draft for MortalFile<Box<dyn Draft>> {
     fn commit(mut self: Box<Self>) -> io::Result<()> {
         let life = Arc::clone(&self.life);

@@ -184,12 +184,13 @@ class Spent:
 
 
 def open_files(pid: int, folder: Path) -> int:
-    """The sizes of files a process has open below a folder, with or without a name, in bytes."""
+    """What files take that a process has open below a folder, with or without a name, in bytes: holes
+    in them take nothing."""
     total = 0
     for link in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(OSError):
             if os.readlink(link).startswith(f"{folder}/"):
-                total += link.stat().st_size
+                total += link.stat().st_blocks * 512
     return total
 
 

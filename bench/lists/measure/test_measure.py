@@ -124,7 +124,8 @@ class Processes(unittest.TestCase):
             code = "import tempfile, time; f = tempfile.TemporaryFile(dir='.'); f.write(bytes(5000)); f.flush(); time.sleep(1)"
             command = ["env", "-C", folder, "python3", "-c", code]
             spent = process.run_to_end(command, Path(folder) / "log", Path(folder))
-            self.assertEqual(spent.working_files, 5000)
+            # In whole blocks of the file system, which may take the first ones beforehand.
+            self.assertIn(spent.working_files, range(5000, 70_000))
 
     def test_a_child_counts_while_it_runs(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -20,7 +20,7 @@ impl Default for IndexBuilder {
 impl IndexBuilder {
     /// Without any list.
     pub fn new() -> Self {
-        Self(Pipeline::new(None, 3 << 20))
+        Self(Pipeline::new(None, usize::MAX))
     }
 
     /// Adds a list whose items, each with its line, are at hand; counts them in its

@@ -180,8 +180,8 @@ impl ListSource {
 /// How to compile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Octets of memory the whole process may take while it compiles, more or less; at least 12
-    /// MiB are needed for what is not ours to choose.
+    /// Octets of memory that a process takes which does nothing but compile, more or less; 8 MiB
+    /// at least, of which the program itself is half.
     pub memory: usize,
     /// The folder for working files, which have no names and vanish with the process; none keeps
     /// everything in memory, whatever it takes.
@@ -192,7 +192,7 @@ pub struct Settings {
 
 impl Settings {
     /// Octets of memory unless somebody says otherwise.
-    pub const MEMORY: usize = 16 << 20;
+    pub const MEMORY: usize = 8 << 20;
 
     /// With working files in `folder`.
     pub fn in_folder(folder: impl Into<PathBuf>) -> Self {

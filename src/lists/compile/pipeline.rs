@@ -39,12 +39,11 @@ pub(super) enum State {
 
 impl Pipeline {
     /// Without any list. Of `buffers` octets of memory two thirds are for sorting, the rest is for
-    /// writing.
+    /// writing; without a workshop everything is in memory anyway.
     pub(super) fn new(workshop: Option<Workshop>, buffers: usize) -> Self {
-        let writer = buffers / 3;
-        let room = match workshop {
-            Some(_) => Room::of(buffers - writer),
-            None => Room::UNBOUNDED,
+        let (writer, room) = match workshop {
+            Some(_) => (buffers / 3, Room::of(buffers - buffers / 3)),
+            None => (usize::MAX, Room::UNBOUNDED),
         };
         Self {
             sorter: Sorter::new(workshop.clone(), room),
@@ -194,7 +193,7 @@ impl Pipeline {
             addresses: Section::from(sections.addresses.as_slice()),
             sealed: Section::new(sections.sealed_length, &mut sections.sealed),
         };
-        let totals = writer.finish(contents, out).map_err(failed)?;
+        let totals = writer.finish(contents, &mut scratch, out).map_err(failed)?;
         Ok(Outcome {
             lists,
             recipe,

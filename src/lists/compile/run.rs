@@ -1,4 +1,4 @@
-//! Sorted records on the disk: written once, read back once.
+//! Sorted records on the disk: written once, read back once, and given back while they are read.
 //!
 //! A record in a run shares its beginning with the one before it: one octet says how many octets,
 //! then comes the length of the rest (one octet, or 255 and two), then the rest. That halves what
@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::record;
-use crate::files::{FileError, Files, Scratch};
+use crate::files::{FORGOTTEN_AT_ONCE, FileError, Files, Scratch};
 
 /// The length octet that says that two more follow.
 const LONG: u8 = u8::MAX;
@@ -144,6 +144,8 @@ impl Run {
             workshop: self.workshop,
             file: self.file,
             left: self.records,
+            read: 0,
+            forgotten: 0,
             buffer: vec![0; room],
             at: 0,
             end: 0,
@@ -159,6 +161,9 @@ pub(super) struct RunReader {
     file: Box<dyn Scratch>,
     /// Records not read yet.
     left: u64,
+    /// Octets read, and those of them that were given back: nobody reads a run twice.
+    read: u64,
+    forgotten: u64,
     buffer: Vec<u8>,
     at: usize,
     end: usize,
@@ -175,6 +180,7 @@ impl RunReader {
     /// What the disk said, or that it does not give back what was written.
     pub(super) fn advance(&mut self) -> Result<bool, FileError> {
         if self.left == 0 {
+            self.forget();
             return Ok(false);
         }
         self.left -= 1;
@@ -218,14 +224,28 @@ impl RunReader {
         Ok(octet)
     }
 
+    /// Gives back what was read.
+    fn forget(&mut self) {
+        if self.read > self.forgotten {
+            self.file.forget(self.read);
+            self.forgotten = self.read;
+        }
+    }
+
     /// Reads the next octets, of which there must be some.
     fn refill(&mut self) -> Result<(), FileError> {
+        if self.read - self.forgotten >= FORGOTTEN_AT_ONCE {
+            self.forget();
+        }
         let failed = |source| self.workshop.failed("cannot read a working file", source);
         (self.at, self.end) = (0, 0);
         while self.end == 0 {
             match self.file.read(&mut self.buffer) {
                 Ok(0) => return Err(failed(io::ErrorKind::UnexpectedEof.into())),
-                Ok(read) => self.end = read,
+                Ok(read) => {
+                    self.end = read;
+                    self.read += read as u64;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(failed(error)),
             }
@@ -269,6 +289,26 @@ mod tests {
             expected.dedup();
             assert_eq!(back, expected, "{room}");
         }
+    }
+
+    #[test]
+    fn a_run_is_given_back_while_it_is_read() {
+        let memory = MemoryFiles::new();
+        let mut writer = RunWriter::new(&workshop(&memory), 4096).unwrap();
+        for number in 0..100_000_u32 {
+            writer.push(&number.to_be_bytes()).unwrap();
+        }
+        let run = writer.finish().unwrap();
+        let mut reader = run.read(4096).unwrap();
+        for number in 0..100_000_u32 {
+            assert!(reader.advance().unwrap());
+            assert_eq!(reader.record(), number.to_be_bytes());
+            let ahead = reader.read - memory.forgotten();
+            assert!(ahead <= FORGOTTEN_AT_ONCE + 4096, "{ahead}");
+        }
+        assert!(!reader.advance().unwrap());
+        assert_eq!(memory.forgotten(), reader.read);
+        assert!(reader.read > 4 * FORGOTTEN_AT_ONCE);
     }
 
     #[test]

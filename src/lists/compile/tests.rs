@@ -724,6 +724,38 @@ fn a_list_that_breaks_keeps_its_patterns_addresses_and_fingerprints() {
     }
 }
 
+#[test]
+fn working_files_are_given_back_on_the_way_and_nothing_of_them_is_missed() {
+    let memory = MemoryFiles::new();
+    let lines = |list: u32| {
+        let names = (0..30_000_u32).map(move |n| n.wrapping_mul(2_654_435_761 + list) % 1_000_000);
+        names.map(|n| format!("n{n}.of{}.example\n", n % 97))
+    };
+    // Sets that are rare, so that names are read twice.
+    let rare = (0..300).map(|n| format!("||r{n}.example^$dnsrewrite=192.0.2.{}\n", n % 250));
+    memory.put("/a", lines(0).collect::<String>());
+    memory.put("/b", lines(1).chain(rare).collect::<String>());
+    let mut specs = ["a", "b"].map(|id| spec(id, ListSource::File(format!("/{id}").into())));
+    specs[1].format = Some(ListFormat::Adblock);
+    let run = |settings: &Settings| {
+        let (quiet, never) = (&mut |_| {}, &|| false);
+        let target = Target::Memory;
+        let files = memory.files();
+        let outcome = compile(&specs, settings, &files, None, quiet, never, target).unwrap();
+        assert!(outcome.totals.names > 40_000, "{:?}", outcome.totals);
+        outcome.bytes.unwrap()
+    };
+    let at_once = run(&Settings::in_memory());
+    assert_eq!(memory.forgotten(), 0);
+    let little = Settings {
+        memory: 1 << 19,
+        ..Settings::in_folder("/work")
+    };
+    assert!(run(&little) == at_once);
+    // Each name stood in a run and in the writer's file.
+    assert!(memory.forgotten() > 1_000_000, "{}", memory.forgotten());
+}
+
 /// `count` patterns of a list, each of another text.
 fn many_patterns(list: &str, count: u32) -> String {
     // What is rare stands in another place of each, or they would be looked for alike.

@@ -4,32 +4,33 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use twox_hash::XxHash3_64;
 
-use super::alphabet::{GAP, key, octet_of, short_key};
+use super::alphabet::{key, short_key};
 use super::bits::BitWriter;
 use super::dictionary::{PREFIX_BITS, SHORT_KEY_BITS, Separator, WIDTH_BITS, top_key};
 use super::fault::WriteError;
-use super::filter::{self, BLOCK, Homes};
 use super::layout::{ALIGNMENT, HEADER, Header, Part};
 use super::meta;
 use super::model::{Model, ModelEncoder, Occurrences, SetCode};
 use super::record::{Record, Records};
 use super::sets::SetCount;
+use super::slices::Slices;
 use super::spool::{Spool, Spooled};
 use super::write::{
-    BLOCK_BITS, Contents, GROUP_BITS, IndexWriter, Neighbour, Role, Section, Totals, begins_block,
+    BLOCK_BITS, Contents, GROUP_BITS, IndexWriter, MakeScratch, Neighbour, Role, Section, Totals, begins_block,
     common_prefix, rest,
 };
 use crate::name::MAX_LABEL;
 
 /// What of the memory is for other things than the filter.
 const ELSEWHERE: usize = 2 << 20;
-/// The least octets of the filter that are made at once.
+/// The least octets of the filter that are in memory at a time.
 const LEAST_SLICE: usize = 1 << 19;
 
 /// Writes the index.
 pub(super) fn finish(
     mut writer: IndexWriter,
     contents: Contents<'_>,
+    scratch: MakeScratch<'_>,
     out: &mut (impl Write + Seek + ?Sized),
 ) -> Result<Totals, WriteError> {
     writer.end_top()?;
@@ -82,7 +83,8 @@ pub(super) fn finish(
     output.part(&mut header, Part::Lists, |output| output.put(&saved))?;
 
     let mut names = names.finish()?;
-    let mut slice = Slice::new(tally.names, memory);
+    let slice = memory.saturating_sub(ELSEWHERE).max(LEAST_SLICE);
+    let mut filter = Slices::new(tally.names, slice, scratch)?;
     let mut lone_octets = 0;
     if tally.tops > 0 {
         let mut counts = Occurrences::new(plain_names, repeated_sets, lone_sets);
@@ -97,10 +99,10 @@ pub(super) fn finish(
         output.part(&mut header, Part::Codes, |output| output.put(&codes))?;
         let encoder = ModelEncoder::new(&model, sets.len());
         output.part(&mut header, Part::Names, |output| {
-            let mut records = Records::new(&mut names)?;
+            let mut records = Records::new(&mut names, lone_sets == 0)?;
             let mut blocks = Blocks::new(&encoder, &numbered, &mut separators);
             while let Some(record) = records.next()? {
-                slice.put(&record);
+                filter.put(&record)?;
                 blocks.put(&record, output)?;
             }
             blocks.end(output)?;
@@ -110,18 +112,8 @@ pub(super) fn finish(
     }
 
     output.part(&mut header, Part::Filter, |output| {
-        loop {
-            output.put(slice.finished())?;
-            if !slice.next() {
-                return Ok(());
-            }
-            let mut records = Records::new(&mut names)?;
-            while let Some(record) = records.next()? {
-                slice.put(&record);
-            }
-        }
+        filter.finish(|octets| output.put(octets))
     })?;
-    drop(slice);
 
     let mut tops = tops.finish()?;
     output.part(&mut header, Part::Tops, |output| {
@@ -140,7 +132,7 @@ pub(super) fn finish(
             output.put(set)?;
         }
         if lone_sets > 0 {
-            let mut records = Records::new(&mut names)?;
+            let mut records = Records::new(&mut names, true)?;
             while let Some(record) = records.next()? {
                 if let Err(set) = record.set {
                     output.put(set)?;
@@ -346,122 +338,6 @@ impl<'a> Blocks<'a> {
         self.heads.clear();
         self.groups.clear();
         output.put(block)
-    }
-}
-
-/// The blocks of the filter, or some of them.
-struct Slice {
-    homes: Homes,
-    blocks: SomeBlocks,
-    most: usize,
-    /// Where each label of the last name ends in its row.
-    ends: Vec<usize>,
-    /// The hashes of its parents, from its top to itself.
-    hashes: Vec<u64>,
-}
-
-/// Blocks of a filter.
-struct SomeBlocks {
-    /// How many the whole filter has.
-    all: u64,
-    /// The first of these.
-    first: u64,
-    blocks: Vec<[u8; BLOCK]>,
-}
-
-impl Slice {
-    fn new(names: u64, memory: usize) -> Self {
-        let all = filter::blocks(names);
-        let most = memory.saturating_sub(ELSEWHERE).max(LEAST_SLICE) / BLOCK;
-        let count = usize::try_from(all).map_or(most, |all| all.min(most));
-        Self {
-            homes: Homes::default(),
-            blocks: SomeBlocks {
-                all,
-                first: 0,
-                blocks: vec![[0; BLOCK]; count],
-            },
-            most,
-            ends: Vec::new(),
-            hashes: Vec::new(),
-        }
-    }
-
-    /// The octets of these blocks, once all names have come.
-    fn finished(&mut self) -> &[u8] {
-        self.homes
-            .end(&mut |home, hash| self.blocks.put(home, hash));
-        self.blocks.blocks.as_flattened()
-    }
-
-    /// Goes on to the next blocks; false when there are no more.
-    fn next(&mut self) -> bool {
-        let SomeBlocks { all, first, blocks } = &mut self.blocks;
-        *first += blocks.len() as u64;
-        let left = usize::try_from(*all - *first);
-        let count = left.map_or(self.most, |left| left.min(self.most));
-        blocks.clear();
-        blocks.resize(count, [0; BLOCK]);
-        count > 0
-    }
-
-    /// Puts a name in if it belongs here. Names come one after the other.
-    fn put(&mut self, record: &Record<'_>) {
-        if record.is_new_top {
-            self.ends.clear();
-            self.hashes.clear();
-            let mut wire = [0; MAX_LABEL + 1];
-            // A label has at most 63 octets.
-            wire[0] = record.top.len() as u8;
-            let end = 1 + record.top.len();
-            if let Some(place) = wire.get_mut(1..end) {
-                place.copy_from_slice(record.top);
-            }
-            self.hashes
-                .push(filter::hash_label(filter::SEED, &wire, 0..end));
-        }
-        // What the last name shares has the same hashes.
-        while self.ends.pop_if(|end| *end >= record.shared).is_some() {
-            self.hashes.pop();
-        }
-        let mut begin = self.ends.last().map_or(0, |end| end + 1);
-        let mut hash = self.hashes.last().copied().unwrap_or_default();
-        let body = record.row.split_last().map_or(record.row, |(_, body)| body);
-        for label in body
-            .get(begin..)
-            .unwrap_or_default()
-            .split(|symbol| *symbol == GAP)
-        {
-            if label.is_empty() {
-                break;
-            }
-            let mut wire = [0; MAX_LABEL + 1];
-            wire[0] = label.len() as u8;
-            for (place, symbol) in wire[1..].iter_mut().zip(label) {
-                *place = octet_of(*symbol);
-            }
-            let end = begin + label.len();
-            hash = filter::hash_label(hash, &wire, 0..1 + label.len());
-            self.ends.push(end);
-            self.hashes.push(hash);
-            begin = end + 1;
-        }
-        let blocks = &mut self.blocks;
-        self.homes
-            .put(&self.hashes, &mut |home, hash| blocks.put(home, hash));
-    }
-}
-
-impl SomeBlocks {
-    /// Puts a hash into the block of its home, if that is one of these.
-    fn put(&mut self, home: u64, hash: u64) {
-        let place = filter::block_of(home, self.all);
-        let here = place
-            .checked_sub(self.first)
-            .and_then(|it| usize::try_from(it).ok());
-        if let Some(block) = here.and_then(|here| self.blocks.get_mut(here)) {
-            filter::put(block, hash);
-        }
     }
 }
 

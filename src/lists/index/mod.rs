@@ -21,6 +21,7 @@ mod model;
 mod record;
 mod remembered;
 mod sets;
+mod slices;
 mod spool;
 mod tokens;
 mod write;
@@ -46,7 +47,7 @@ use sets::SetReader;
 
 pub use fault::{IndexError, IndexFault, WriteError};
 pub use hit::{Hit, ListId, Matcher, RuleId};
-pub use write::{Contents, IndexWriter, Section, Totals};
+pub use write::{Contents, IndexWriter, MakeScratch, Section, Totals};
 
 /// All lists, compiled: immutable, exact, searched in their file. Nothing is allocated for that but for a block of long names.
 ///

@@ -67,10 +67,14 @@ pub(super) struct Record<'a> {
 }
 
 impl<'a> Records<'a> {
-    /// All names of a working file.
-    pub(super) fn new(spooled: &'a mut Spooled) -> Result<Self, WriteError> {
+    /// All names of a working file, which nobody reads again if that is said.
+    pub(super) fn new(spooled: &'a mut Spooled, is_last: bool) -> Result<Self, WriteError> {
         Ok(Self {
-            reader: spooled.read()?,
+            reader: if is_last {
+                spooled.read_out()?
+            } else {
+                spooled.read()?
+            },
             top: Vec::new(),
             row: [END; ROW],
             lone: Vec::new(),

@@ -1,9 +1,9 @@
 //! Working files: written once from begin to end, then read as often as wanted.
 
-use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, BufWriter, Read, SeekFrom, Write};
 
 use super::fault::WriteError;
-use crate::files::Scratch;
+use crate::files::{FORGOTTEN_AT_ONCE, Scratch};
 
 /// Octets of a buffer.
 const BUFFER: usize = 1 << 15;
@@ -16,8 +16,13 @@ pub(super) struct Spool {
 impl Spool {
     /// An empty one.
     pub(super) fn new(file: Box<dyn Scratch>) -> Self {
+        Self::with_buffer(file, BUFFER)
+    }
+
+    /// An empty one that gathers `octets` before each write.
+    pub(super) fn with_buffer(file: Box<dyn Scratch>, octets: usize) -> Self {
         Self {
-            file: BufWriter::with_capacity(BUFFER, file),
+            file: BufWriter::with_capacity(octets, file),
         }
     }
 
@@ -51,17 +56,57 @@ impl Spooled {
     /// # Errors
     /// [`WriteError::Scratch`].
     pub(super) fn read(&mut self) -> Result<SpoolReader<'_>, WriteError> {
+        self.reader(false)
+    }
+
+    /// Reads it from its begin for the last time: what was read is given back to the file system.
+    ///
+    /// # Errors
+    /// [`WriteError::Scratch`].
+    pub(super) fn read_out(&mut self) -> Result<SpoolReader<'_>, WriteError> {
+        self.reader(true)
+    }
+
+    fn reader(&mut self, is_last: bool) -> Result<SpoolReader<'_>, WriteError> {
         let begin = self.file.seek(SeekFrom::Start(0));
         begin.map_err(WriteError::Scratch)?;
+        let pass = Pass {
+            file: &mut *self.file,
+            is_last,
+            read: 0,
+            forgotten: 0,
+        };
         Ok(SpoolReader {
-            file: BufReader::with_capacity(BUFFER, &mut *self.file),
+            file: BufReader::with_capacity(BUFFER, pass),
         })
+    }
+}
+
+/// A working file that is read from its begin to its end.
+struct Pass<'a> {
+    file: &'a mut dyn Scratch,
+    is_last: bool,
+    /// Octets that were read.
+    read: u64,
+    /// Octets that were given back.
+    forgotten: u64,
+}
+
+impl Read for Pass<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.read += read as u64;
+        if self.is_last && self.read - self.forgotten >= FORGOTTEN_AT_ONCE {
+            self.file.forget(self.read);
+            self.forgotten = self.read;
+        }
+        Ok(read)
     }
 }
 
 /// A working file while it is read.
 pub(super) struct SpoolReader<'a> {
-    file: BufReader<&'a mut dyn Scratch>,
+    file: BufReader<Pass<'a>>,
 }
 
 impl SpoolReader<'_> {

@@ -146,6 +146,9 @@ impl Neighbour {
     }
 }
 
+/// Makes a working file.
+pub type MakeScratch<'a> = &'a mut dyn FnMut() -> Result<Box<dyn Scratch>, FileError>;
+
 /// What stands in an index beside its names.
 pub struct Contents<'a> {
     /// The lists, in the order of their ids.
@@ -239,15 +242,12 @@ impl Totals {
 
 impl IndexWriter {
     /// Begins an index. `scratch` makes working files: three are asked for, which together become
-    /// about twice as large as the index. `memory` is how many octets may be used, more or less: 6
-    /// MiB are enough for any number of names, and what is written does not depend on it.
+    /// about twice as large as the index. `memory` is how many octets may be used, more or less: 3
+    /// MiB are enough for 25 million names, and what is written does not depend on it.
     ///
     /// # Errors
     /// [`WriteError::File`].
-    pub fn new(
-        scratch: &mut dyn FnMut() -> Result<Box<dyn Scratch>, FileError>,
-        memory: usize,
-    ) -> Result<Self, WriteError> {
+    pub fn new(scratch: MakeScratch<'_>, memory: usize) -> Result<Self, WriteError> {
         Ok(Self {
             memory,
             names: Spool::new(scratch()?),
@@ -445,16 +445,19 @@ impl IndexWriter {
         }
     }
 
-    /// Writes the index to `out`, from where that stands, and says what became of it.
+    /// Writes the index to `out`, from where that stands, and says what became of it. `scratch`
+    /// is asked for as many working files more as the filter has pieces that do not fit into
+    /// memory, 64 at most; for each name outside the first they hold 12 octets.
     ///
     /// # Errors
     /// [`WriteError`]; what was written then is no index.
     pub fn finish(
         self,
         contents: Contents<'_>,
+        scratch: MakeScratch<'_>,
         out: &mut (impl Write + Seek + ?Sized),
     ) -> Result<Totals, WriteError> {
-        super::finish::finish(self, contents, out)
+        super::finish::finish(self, contents, scratch, out)
     }
 }
 
