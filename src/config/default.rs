@@ -216,7 +216,7 @@ const LAYOUT: &[Layout] = &[
             ("update", "true"),
             ("folder", "?\"/var/lib/hedgerow\""),
             ("work-folder", "?\"/run/hedgerow\""),
-            ("compile-memory", "\"16 MiB\""),
+            ("compile-memory", "\"8 MiB\""),
         ],
     ),
     (

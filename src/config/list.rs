@@ -14,7 +14,7 @@ use super::resolve::{Around, missing};
 use super::spec::{ListSpec, ListsSpec, Text, Word};
 use super::words::{choice, id, size};
 use super::{CATEGORIES, Download, List, ListSource, ListStore, Profile, Subject};
-use crate::lists::{ListFormat, ListKind, services};
+use crate::lists::{ListFormat, ListKind, Settings, services};
 
 /// The category of a sealed list that names none.
 const SEALED: &str = "sealed";
@@ -84,7 +84,7 @@ pub(super) fn list_store(
             spec.compile_memory.as_ref(),
             "compile-memory",
             ListStore::COMPILE_MEMORY,
-            16 << 20,
+            Settings::MEMORY as u64,
             problems,
         ),
         update: spec.update.unwrap_or(true),

@@ -767,7 +767,7 @@ pub struct ListStore {
     pub folder: PathBuf,
     /// Where working files go; none is [`Self::work_folder_in`]'s choice.
     pub work_folder: Option<PathBuf>,
-    /// Bytes compiling may take, 8 MiB to 1 GiB. Default 16 MiB.
+    /// Bytes compiling may take, 8 MiB to 1 GiB. Default 8 MiB.
     pub compile_memory: u64,
     /// Whether lists are kept up to date in the background.
     pub update: bool,

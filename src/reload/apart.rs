@@ -524,10 +524,14 @@ fn take_order(input: impl Read) -> Result<Made, String> {
     let specs = order.specs();
     let specs = specs.ok_or("the order of the daemon has a word nobody knows")?;
     let target = Path::new(OsStr::new(&order.target));
-    // What each stage has used makes room for the next.
-    let mut stage = None;
+    // What each stage has used makes room for the next, and what it used once for the rest of it.
+    let (mut stage, mut calls) = (None, 0_u32);
     let mut let_go = |progress: Progress| {
         if stage.replace(progress.stage) != Some(progress.stage) {
+            calls = 0;
+        }
+        calls = calls.saturating_add(1);
+        if calls.is_power_of_two() {
             footprint::let_go_of_code();
         }
     };

@@ -212,10 +212,14 @@ impl Settings {
         }
     }
 
-    /// What the buffers of the compiler may take of [`Self::memory`]: 9 of 16 octets. The rest is
-    /// for the program itself, its stack and what reading a list takes.
+    /// What the buffers of the compiler may take of [`Self::memory`]: all but 5 MiB for the program
+    /// itself, its stack and what reading a list takes.
     const fn buffers(&self) -> usize {
-        self.memory / 16 * 9
+        const ELSEWHERE: usize = 5 << 20;
+        // Tests have less memory than the program takes.
+        let least = self.memory / 8 * 3;
+        let rest = self.memory.saturating_sub(ELSEWHERE);
+        if rest > least { rest } else { least }
     }
 }
 

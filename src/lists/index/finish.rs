@@ -24,7 +24,7 @@ use crate::name::MAX_LABEL;
 /// What of the memory is for other things than the filter.
 const ELSEWHERE: usize = 2 << 20;
 /// The least octets of the filter that are in memory at a time.
-const LEAST_SLICE: usize = 1 << 19;
+const LEAST_SLICE: usize = 1 << 18;
 
 /// Writes the index.
 pub(super) fn finish(
@@ -83,21 +83,24 @@ pub(super) fn finish(
     output.part(&mut header, Part::Lists, |output| output.put(&saved))?;
 
     let mut names = names.finish()?;
-    let slice = memory.saturating_sub(ELSEWHERE).max(LEAST_SLICE);
-    let mut filter = Slices::new(tally.names, slice, scratch)?;
-    let mut lone_octets = 0;
-    if tally.tops > 0 {
+    let model = (tally.tops > 0).then(|| {
         let mut counts = Occurrences::new(plain_names, repeated_sets, lone_sets);
         for (number, (_, count)) in (0..).zip(&sets) {
             counts.add(number, *count);
         }
-        let model = Model::fit(&sample, &shared, &counts);
-        drop(sample);
+        Model::fit(&sample, &shared, &counts)
+    });
+    // Before the filter takes its room.
+    drop(sample);
+    let slice = memory.saturating_sub(ELSEWHERE).max(LEAST_SLICE);
+    let mut filter = Slices::new(tally.names, slice, scratch)?;
+    let mut lone_octets = 0;
+    if let Some(model) = &model {
         // At most `MAX_TOKENS`.
         header.pairs = model.pairs.len() as u32;
         let codes = model.to_bytes();
         output.part(&mut header, Part::Codes, |output| output.put(&codes))?;
-        let encoder = ModelEncoder::new(&model, sets.len());
+        let encoder = ModelEncoder::new(model, sets.len());
         output.part(&mut header, Part::Names, |output| {
             let mut records = Records::new(&mut names, lone_sets == 0)?;
             let mut blocks = Blocks::new(&encoder, &numbered, &mut separators);

@@ -243,7 +243,7 @@ impl Totals {
 impl IndexWriter {
     /// Begins an index. `scratch` makes working files: three are asked for, which together become
     /// about twice as large as the index. `memory` is how many octets may be used, more or less: 3
-    /// MiB are enough for 25 million names, and what is written does not depend on it.
+    /// MiB are enough for 12 million names, and what is written does not depend on it.
     ///
     /// # Errors
     /// [`WriteError::File`].
