@@ -146,22 +146,59 @@ pub const FORGOTTEN_AT_ONCE: u64 = 1 << 16;
 
 /// A working file without a name.
 pub trait Scratch: Read + Write + Seek + Send {
-    /// Gives back the room of the octets before `end`, which nobody reads any more: zeroes stand
-    /// there afterwards, or what stood there where the file system cannot do that. On many routers
-    /// the room of working files is memory.
+    /// Gives back the room of the octets before `end` where that is memory, as on many routers.
+    /// Nobody reads them any more: zeroes stand there afterwards, or what stood there.
     fn forget(&mut self, end: u64) {
         _ = end;
     }
 }
 
-impl Scratch for std::fs::File {
+/// A working file on a disk, some of which write out what they are then told to forget.
+impl Scratch for std::fs::File {}
+
+/// A working file of a file system that is in memory.
+#[derive(Debug)]
+struct MemoryScratch(std::fs::File);
+
+impl Scratch for MemoryScratch {
     fn forget(&mut self, end: u64) {
         use nix::fcntl::{FallocateFlags, fallocate};
         let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        // Whole pages alone give room back, and begin and end are mostly none.
-        if let Ok(end @ 1..) = i64::try_from(end) {
-            _ = fallocate(&*self, hole, 0, end);
+        // Whole pages alone give room back: the page in which it ends does so the next time.
+        if let Ok(end @ 1..) = end.try_into() {
+            _ = fallocate(&self.0, hole, 0, end);
         }
+    }
+}
+
+impl Read for MemoryScratch {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for MemoryScratch {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.0.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Seek for MemoryScratch {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+/// `file` as a working file.
+fn as_scratch(file: std::fs::File) -> Box<dyn Scratch> {
+    use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
+    match fstatfs(&file) {
+        Ok(told) if told.filesystem_type() == TMPFS_MAGIC => Box::new(MemoryScratch(file)),
+        _ => Box::new(file),
     }
 }
 
@@ -456,7 +493,7 @@ impl FileSystem for Disk {
             .custom_flags(nix::fcntl::OFlag::O_TMPFILE.bits())
             .open(folder);
         if let Ok(file) = nameless {
-            return Ok(Box::new(file));
+            return Ok(as_scratch(file));
         }
         // A file system without nameless files: the name lives for a moment.
         let name = format!(
@@ -467,7 +504,7 @@ impl FileSystem for Disk {
         let path = folder.join(name);
         let file = options.create_new(true).open(&path)?;
         std::fs::remove_file(&path)?;
-        Ok(Box::new(file))
+        Ok(as_scratch(file))
     }
 
     fn mapping(&self, path: &Path) -> io::Result<Mapping> {

@@ -148,7 +148,7 @@ fn the_promises_stand_in_the_units() {
         "WatchdogSec=30s",
         // The daemon starts itself to compile lists, and dies last when memory runs out.
         "ExecPaths=/usr/bin/hedgerow -/usr/lib -/usr/lib64 -/lib -/lib64",
-        "SystemCallFilter=setpriority",
+        "SystemCallFilter=setpriority sched_setscheduler",
         "OOMPolicy=continue",
         // How the neighbour table is read.
         "RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX",

@@ -30,7 +30,7 @@ use crate::verdict::Tier;
 pub use compile::{
     Accepted, CompileError, Difference, Dropped, IndexBuilder, Line, ListSource, ListSpec, Outcome,
     Progress, PublicSuffix, Settings, Stage, Target, VerifyReport, compile, compile_in_memory,
-    let_others_go_first, lines_about, open, public_suffix, recipe, verify,
+    let_others_go_first, lines_about, open, public_suffix, recipe, take_what_others_leave, verify,
 };
 pub use fault::{LineFault, ListFault, Unsupported};
 pub use index::{

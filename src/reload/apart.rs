@@ -35,7 +35,7 @@ use crate::footprint;
 use crate::intern::intern;
 use crate::lists::{
     self, Accepted, Index, ListFormat, ListKind, ListSource, ListSpec, Progress, Settings, Target,
-    let_others_go_first,
+    let_others_go_first, take_what_others_leave,
 };
 use crate::verdict::Tier;
 
@@ -54,6 +54,18 @@ pub(super) struct Apart {
     /// Whether it was told that this machine does not let us.
     told: AtomicBool,
 }
+
+/// How much of the processor a process takes while other lists are in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Pace {
+    /// What others leave: no query waits for it.
+    Idle,
+    /// Less than others.
+    Behind,
+}
+
+/// How many times longer than at [`Pace::Idle`] it may take in all.
+const IDLE_PART: u32 = 60;
 
 /// What is to be compiled.
 #[derive(Clone, Copy, Debug)]
@@ -173,9 +185,23 @@ impl Apart {
     pub(super) fn compile(&self, work: Work<'_>) -> Result<Made, ApartError> {
         // The kernel ends the process with the thread that started it, which is this one: it waits
         // below until the process has ended.
-        let mut command = Command::new(&self.program);
-        command.arg0("hedgerow").arg(VERB);
-        run(command, work)
+        let command = || {
+            let mut command = Command::new(&self.program);
+            command.arg0("hedgerow").arg(VERB);
+            command
+        };
+        if work.before.is_some() {
+            let work = Work {
+                patience: work.patience / IDLE_PART,
+                ..work
+            };
+            match run(command(), work, Pace::Idle) {
+                // Others left nothing.
+                Err(error @ ApartError::TooLong(_)) => debug!("{error}, and is begun again"),
+                done => return done,
+            }
+        }
+        run(command(), work, Pace::Behind)
     }
 
     /// The sentence that says that there is no such process, the first time.
@@ -186,7 +212,7 @@ impl Apart {
 }
 
 /// Starts `command`, gives it its order and hears what becomes of it.
-fn run(mut command: Command, work: Work<'_>) -> Result<Made, ApartError> {
+fn run(mut command: Command, work: Work<'_>, pace: Pace) -> Result<Made, ApartError> {
     let not_started = |error: io::Error| ApartError::NotStarted(error.to_string());
     let before = match work.before {
         Some(index) if index.file().is_some() => Some(inherited(index).map_err(not_started)?),
@@ -196,7 +222,7 @@ fn run(mut command: Command, work: Work<'_>) -> Result<Made, ApartError> {
         }
         _ => None,
     };
-    let order = Order::new(work, before.as_ref());
+    let order = Order::new(work, before.as_ref(), pace);
     let order = serde_json::to_vec(&order).map_err(|error| not_started(error.into()))?;
     let child = command
         .stdin(Stdio::piped())
@@ -339,6 +365,7 @@ struct Order {
     accept: Vec<(String, Stamp)>,
     /// Where the index before can be opened.
     before: Option<OsString>,
+    pace: Pace,
     target: OsString,
 }
 
@@ -381,7 +408,7 @@ enum Word {
 }
 
 impl Order {
-    fn new(work: Work<'_>, before: Option<&OwnedFd>) -> Self {
+    fn new(work: Work<'_>, before: Option<&OwnedFd>, pace: Pace) -> Self {
         let os = |path: &Path| path.as_os_str().to_owned();
         let accept = work.settings.accept.iter();
         let accept = accept.map(|it| (it.id.clone(), it.stamp));
@@ -392,6 +419,7 @@ impl Order {
             work_folder: work.settings.folder.as_deref().map(os),
             accept: accept.collect(),
             before: before.map(|file| format!("/proc/self/fd/{}", file.as_raw_fd()).into()),
+            pace,
             target: os(work.target),
         }
     }
@@ -511,6 +539,9 @@ fn take_order(input: impl Read) -> Result<Made, String> {
     let before = order.before.as_ref().and_then(|path| {
         // There is something that serves meanwhile. Without it the whole home waits for us.
         let _granted = let_others_go_first();
+        if order.pace == Pace::Idle {
+            let _granted = take_what_others_leave();
+        }
         let opened = Index::open(&files, Path::new(path));
         // One that broke while it was in use must not keep its successor away.
         let told = |error| {

@@ -83,6 +83,9 @@ fn a_compile_that_is_killed_costs_the_new_list_and_nothing_else() {
     let own = own.rsplit(") ").next().unwrap().split(' ').nth(16);
     let number = |text: Option<&str>| text.unwrap().parse::<i32>().unwrap();
     assert_eq!(number(nice), (number(own) + 10).min(19));
+    // Nor does anybody who wakes up wait for the end of its turn (SCHED_IDLE).
+    let policy = stat.rsplit(") ").next().unwrap().split(' ').nth(38);
+    assert_eq!(policy, Some("5"));
     // Nothing of the household is shown to who looks at processes.
     let words = read(format!("/proc/{compiler}/cmdline"));
     assert_eq!(words, "hedgerow\0compile-for-daemon\0");

@@ -38,7 +38,7 @@ use crate::files::{FileError, Files, Stamp};
 use crate::intern::intern;
 use crate::verdict::Tier;
 
-pub use aside::let_others_go_first;
+pub use aside::{let_others_go_first, take_what_others_leave};
 pub use build::IndexBuilder;
 pub use read::open;
 pub use recipe::recipe;
@@ -181,7 +181,7 @@ impl ListSource {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Octets of memory that a process takes which does nothing but compile, more or less; 8 MiB
-    /// at least, of which the program itself is half.
+    /// at least, of which the program itself takes most.
     pub memory: usize,
     /// The folder for working files, which have no names and vanish with the process; none keeps
     /// everything in memory, whatever it takes.

@@ -731,8 +731,9 @@ fn working_files_are_given_back_on_the_way_and_nothing_of_them_is_missed() {
         let names = (0..30_000_u32).map(move |n| n.wrapping_mul(2_654_435_761 + list) % 1_000_000);
         names.map(|n| format!("n{n}.of{}.example\n", n % 97))
     };
-    // Sets that are rare, so that names are read twice.
-    let rare = (0..300).map(|n| format!("||r{n}.example^$dnsrewrite=192.0.2.{}\n", n % 250));
+    // More sets than get a number, so that names are read twice.
+    let rare =
+        (0..9_000).map(|n| format!("||r{n}.example^$dnsrewrite=192.0.{}.{}\n", n >> 8, n & 255));
     memory.put("/a", lines(0).collect::<String>());
     memory.put("/b", lines(1).chain(rare).collect::<String>());
     let mut specs = ["a", "b"].map(|id| spec(id, ListSource::File(format!("/{id}").into())));
@@ -743,6 +744,7 @@ fn working_files_are_given_back_on_the_way_and_nothing_of_them_is_missed() {
         let files = memory.files();
         let outcome = compile(&specs, settings, &files, None, quiet, never, target).unwrap();
         assert!(outcome.totals.names > 40_000, "{:?}", outcome.totals);
+        assert!(outcome.totals.sets < 9_000, "{:?}", outcome.totals);
         outcome.bytes.unwrap()
     };
     let at_once = run(&Settings::in_memory());

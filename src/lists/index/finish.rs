@@ -16,8 +16,8 @@ use super::sets::SetCount;
 use super::slices::Slices;
 use super::spool::{Spool, Spooled};
 use super::write::{
-    BLOCK_BITS, Contents, GROUP_BITS, IndexWriter, MakeScratch, Neighbour, Role, Section, Totals, begins_block,
-    common_prefix, rest,
+    BLOCK_BITS, Contents, GROUP_BITS, IndexWriter, MakeScratch, Neighbour, Role, Section, Totals,
+    begins_block, common_prefix, rest,
 };
 use crate::name::MAX_LABEL;
 

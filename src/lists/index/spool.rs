@@ -157,3 +157,30 @@ impl SpoolReader<'_> {
         Ok(number)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::MemoryFiles;
+
+    #[test]
+    fn a_file_is_given_back_while_it_is_read_for_the_last_time() {
+        let memory = MemoryFiles::new();
+        let octets: Vec<u8> = (0..300_000_u32).map(|number| number as u8).collect();
+        let mut spool = Spool::new(memory.files().scratch("/work".as_ref()).unwrap());
+        spool.put(&octets).unwrap();
+        let mut spooled = spool.finish().unwrap();
+        for is_last in [false, false, true] {
+            assert_eq!(memory.forgotten(), 0);
+            let mut reader = spooled.reader(is_last).unwrap();
+            for (read, octet) in (1..).zip(&octets) {
+                assert_eq!(reader.next_octet().unwrap(), Some(*octet));
+                let ahead = read - memory.forgotten().min(read);
+                let most = if is_last { FORGOTTEN_AT_ONCE } else { 300_000 };
+                assert!(ahead <= most, "{ahead}");
+            }
+            assert_eq!(reader.next_octet().unwrap(), None);
+        }
+        assert!(memory.forgotten() > 300_000 - FORGOTTEN_AT_ONCE);
+    }
+}

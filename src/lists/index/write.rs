@@ -243,7 +243,7 @@ impl Totals {
 impl IndexWriter {
     /// Begins an index. `scratch` makes working files: three are asked for, which together become
     /// about twice as large as the index. `memory` is how many octets may be used, more or less: 3
-    /// MiB are enough for 12 million names, and what is written does not depend on it.
+    /// MiB are enough for 49 million names, and what is written does not depend on it.
     ///
     /// # Errors
     /// [`WriteError::File`].
@@ -447,7 +447,8 @@ impl IndexWriter {
 
     /// Writes the index to `out`, from where that stands, and says what became of it. `scratch`
     /// is asked for as many working files more as the filter has pieces that do not fit into
-    /// memory, 64 at most; for each name outside the first they hold 12 octets.
+    /// memory, 64 at most; for each name outside the first they hold 12 octets. Names go from their
+    /// working file as these come, unless sets are so rare that names are read twice.
     ///
     /// # Errors
     /// [`WriteError`]; what was written then is no index.

@@ -64,7 +64,7 @@ fn an_order_arrives_as_it_was_given() {
         target: path,
         patience: PATIENCE,
     };
-    let sent = Order::new(work, None);
+    let sent = Order::new(work, None, Pace::Behind);
     let octets = serde_json::to_vec(&sent).unwrap();
     let order: Order = serde_json::from_slice(&octets).unwrap();
     assert_eq!(order, sent);
@@ -99,6 +99,7 @@ fn told_within(patience: Duration, script: &str) -> Result<Made, ApartError> {
             target: Path::new("/nowhere"),
             patience,
         },
+        Pace::Behind,
     )
 }
 
@@ -148,6 +149,32 @@ fn it_is_not_waited_for_for_ever() {
 }
 
 #[test]
+fn where_others_leave_nothing_it_is_begun_again() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let files = Files::disk();
+    let target = folder.path().join("lists.index");
+    assert!(made(folder.path(), None).is_ok());
+    let before = Index::open(&files, &target).unwrap();
+    let program = folder.path().join("program");
+    let script = format!(
+        "#!/bin/sh\norder=$(cat)\ncase $order in *Idle*) exec sleep 1000;; esac\necho '{DONE}'\n"
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let apart = Apart::by_program(program);
+    let work = Work {
+        specs: &[],
+        settings: &Settings::in_memory(),
+        before: Some(&before),
+        target: &target,
+        // At its idle pace half a second of them.
+        patience: Duration::from_secs(30),
+    };
+    assert_eq!(apart.compile(work).unwrap().index.octets, 9);
+}
+
+#[test]
 fn another_program_is_no_process_that_compiles() {
     let silent = told("exit 0").unwrap_err();
     assert_eq!(
@@ -166,6 +193,7 @@ fn another_program_is_no_process_that_compiles() {
             target: Path::new("/nowhere"),
             patience: PATIENCE,
         },
+        Pace::Behind,
     );
     assert!(matches!(nothing, Err(ApartError::NotStarted(_))));
 }
@@ -190,7 +218,7 @@ fn who_is_not_our_child_compiles_nothing() {
     };
     let order = Order {
         daemon: 0,
-        ..Order::new(work, None)
+        ..Order::new(work, None, Pace::Behind)
     };
     let octets = serde_json::to_vec(&order).unwrap();
     let why = take_order(&*octets).unwrap_err();
@@ -220,7 +248,7 @@ fn made(folder: &Path, before: Option<&Path>) -> Result<Made, String> {
     let order = Order {
         daemon: nix::unistd::getppid().as_raw().cast_unsigned(),
         before: before.map(Into::into),
-        ..Order::new(work, None)
+        ..Order::new(work, None, Pace::Behind)
     };
     take_order(&*serde_json::to_vec(&order).unwrap())
 }
