@@ -1,7 +1,9 @@
 """Our own program: a household for measuring, its index, its daemon."""
 
 import contextlib
+import os
 import subprocess
+import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -18,9 +20,13 @@ class Home:
         self.config = folder / "hedgerow.toml"
         self.socket = folder / "control.sock"
         self.state = folder / "state"
-        self.work = folder / "work"
-        for it in (self.state, self.work):
-            it.mkdir(parents=True, exist_ok=True)
+        self.state.mkdir(parents=True, exist_ok=True)
+        # In memory, as on a router, whatever the disk is.
+        memory = Path("/dev/shm")
+        within = memory if os.access(memory, os.W_OK) else folder
+        # It goes with this value.
+        self.scratch = tempfile.TemporaryDirectory(prefix="hedgerow-bench-", dir=within)
+        self.work = Path(self.scratch.name)
         self.write_config(upstream, lists)
 
     # A list that names a public suffix is taken at its word, as everybody else takes it: all must give
