@@ -65,7 +65,7 @@ enum Pace {
 }
 
 /// How many times longer than at [`Pace::Idle`] it may take in all.
-const IDLE_PART: u32 = 60;
+const IDLE_PART: u32 = 200;
 
 /// What is to be compiled.
 #[derive(Clone, Copy, Debug)]

@@ -168,7 +168,7 @@ fn where_others_leave_nothing_it_is_begun_again() {
         settings: &Settings::in_memory(),
         before: Some(&before),
         target: &target,
-        // At its idle pace half a second of them.
+        // At its idle pace a 200th of them.
         patience: Duration::from_secs(30),
     };
     assert_eq!(apart.compile(work).unwrap().index.octets, 9);
