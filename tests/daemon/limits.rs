@@ -311,6 +311,33 @@ const LAN: [&str; 4] = [
     "192.168.99.100",
 ];
 
+/// Returns when whoever serves `server` has read all that was sent there: where two processors do
+/// other things for some milliseconds the kernel would throw away what does not fit.
+fn wait_until_read(server: SocketAddr) {
+    let SocketAddr::V4(server) = server else {
+        panic!("{server}: only IPv4 is looked up");
+    };
+    // As proc_net(5) writes it: the address as this machine has it in memory.
+    let address = u32::from_ne_bytes(server.ip().octets());
+    let local = format!("{address:08X}:{:04X}", server.port());
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let table = std::fs::read_to_string("/proc/self/net/udp").unwrap();
+        let waiting: Vec<&str> = table
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .filter(|fields| fields[1] == local)
+            .map(|fields| fields[4].split_once(':').unwrap().1)
+            .collect();
+        assert!(!waiting.is_empty(), "nobody serves {server}:\n{table}");
+        if waiting.iter().all(|octets| *octets == "00000000") {
+            return;
+        }
+        assert!(Instant::now() < deadline, "nobody reads:\n{table}");
+        std::thread::yield_now();
+    }
+}
+
 /// Sends `count` questions and gives the answers that came: whole ones, and those that say TC.
 fn burst(socket: &UdpSocket, count: usize, option: Option<&[u8]>) -> (usize, usize) {
     socket
@@ -328,7 +355,8 @@ fn burst(socket: &UdpSocket, count: usize, option: Option<&[u8]>) -> (usize, usi
         }
         socket.send(&asked.octets()).unwrap();
         if number % 50 == 49 {
-            // So that no buffer overflows.
+            // So that no buffer overflows, theirs or ours.
+            wait_until_read(socket.peer_addr().unwrap());
             socket.set_nonblocking(true).unwrap();
             while let Some(octets) = wire::receive(socket) {
                 note(&octets);
