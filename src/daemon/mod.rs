@@ -63,6 +63,7 @@ use crate::evidence::netlink;
 use crate::files::Files;
 use crate::footprint;
 use crate::journal::Journal;
+use crate::listener::alone::Sleeper;
 use crate::listener::{self, BindError, Bound, Places, tcp, udp};
 use crate::logging::{self, Logging, LoggingError};
 use crate::reload::{Interest, Reloader, Source, StartError, list_troubles};
@@ -146,6 +147,9 @@ const SETTLE: Duration = Duration::from_millis(200);
 const SETTLE_AT_MOST: Duration = Duration::from_secs(2);
 /// How long after a start or a reload it is taken to be over.
 const SETTLED_AFTER: Duration = Duration::from_secs(5);
+/// Listening addresses that have threads of their own for each worker; with more, each worker has one for
+/// all.
+const OWN_THREADS: usize = 4;
 /// How long questions under way may still take when we are told to end.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// How long an authority that is just being asked may keep us from ending.
@@ -469,10 +473,12 @@ async fn wait_for(mut stopped: watch::Receiver<bool>) {
 /// The threads that answer.
 struct Crew {
     threads: Vec<JoinHandle<()>>,
+    /// Those that sleep where nothing else is to be done.
+    sleepers: Vec<Sleeper>,
 }
 
 impl Crew {
-    /// Starts one thread for each worker's datagrams, and takes connections on this one.
+    /// Starts the threads for each worker's datagrams, and takes connections on this one.
     fn start(
         bound: Vec<Bound>,
         workers: usize,
@@ -481,12 +487,24 @@ impl Crew {
         watchdog: &mut Watchdog,
     ) -> Result<Self, ServeError> {
         let places = Arc::new(Places::default());
-        let mut shares: Vec<Vec<(u16, std::net::UdpSocket)>> = Vec::new();
-        shares.resize_with(workers, Vec::new);
+        let have_own_threads = bound.len() <= OWN_THREADS;
+        let mut shares: Vec<Vec<Share>> = Vec::new();
+        if !have_own_threads {
+            shares.resize_with(workers, Vec::new);
+        }
         for bound in bound {
             let index = bound.listener;
-            for (socket, share) in bound.udp.into_iter().zip(&mut shares) {
-                share.push((index, socket));
+            let sockets = bound.udp.into_iter().map(|socket| Share {
+                listener: index,
+                socket,
+                is_lent: bound.is_lent,
+            });
+            if have_own_threads {
+                shares.extend(sockets.map(|it| vec![it]));
+            } else {
+                for (share, socket) in shares.iter_mut().zip(sockets) {
+                    share.push(socket);
+                }
             }
             let Some(connections) = bound.tcp else {
                 continue;
@@ -509,10 +527,18 @@ impl Crew {
         }
         let mut crew = Self {
             threads: Vec::new(),
+            sleepers: Vec::new(),
         };
         for (share, number) in shares.into_iter().zip(1..) {
+            // Who has several has to wait for all of them, and whoever gave us a socket wants to be able
+            // to wait there after us.
+            let may_sleep = matches!(&share[..], [only] if !only.is_lent);
+            if may_sleep {
+                crew.sleepers.push(Sleeper::at(&share[0].socket)?);
+            }
             let worker = Worker {
                 sockets: share,
+                may_sleep,
                 resolver: Arc::downgrade(resolver),
                 stopped: stopped.clone(),
                 pulse: watchdog.pulse(),
@@ -528,8 +554,11 @@ impl Crew {
         Ok(crew)
     }
 
-    /// Waits until the threads have given their last answers.
+    /// Waits until the threads, which were told to end, have given their last answers.
     async fn finish(self) {
+        for sleeper in self.sleepers {
+            sleeper.wake();
+        }
         let joining = tokio::task::spawn_blocking(move || {
             for thread in self.threads {
                 if thread.join().is_err() {
@@ -542,9 +571,17 @@ impl Crew {
     }
 }
 
+/// A socket of one worker.
+struct Share {
+    listener: u16,
+    socket: std::net::UdpSocket,
+    is_lent: bool,
+}
+
 /// One thread that answers datagrams.
 struct Worker {
-    sockets: Vec<(u16, std::net::UdpSocket)>,
+    sockets: Vec<Share>,
+    may_sleep: bool,
     resolver: Weak<Resolver>,
     stopped: watch::Receiver<bool>,
     pulse: Pulse,
@@ -556,9 +593,15 @@ impl Worker {
             return;
         };
         let mut serving = tokio::task::JoinSet::new();
-        for (index, socket) in self.sockets {
-            let stopped = wait_for(self.stopped.clone());
-            serving.spawn(udp::serve(socket, index, Arc::clone(&resolver), stopped));
+        for share in self.sockets {
+            let alone = (self.may_sleep).then(|| self.pulse.alone(self.stopped.clone()));
+            serving.spawn(udp::serve(
+                share.socket,
+                share.listener,
+                Arc::clone(&resolver),
+                wait_for(self.stopped.clone()),
+                alone,
+            ));
         }
         let stopped = wait_for(self.stopped.clone());
         tokio::pin!(stopped);
@@ -740,6 +783,7 @@ fn handed_over(listen: &[Listen], workers: usize) -> Result<Vec<Bound>, ServeErr
             listener: place_of(address),
             address,
             udp,
+            is_lent: true,
             tcp: Some(tcp),
         });
     }
@@ -750,6 +794,7 @@ fn handed_over(listen: &[Listen], workers: usize) -> Result<Vec<Bound>, ServeErr
             listener: place_of(address),
             address,
             udp: shared_by(udp, workers)?,
+            is_lent: true,
             tcp: None,
         });
     }

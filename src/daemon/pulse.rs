@@ -1,30 +1,55 @@
 //! Whether every thread lives, for systemd's watchdog.
 //!
-//! A thread is asked, and answers; nobody asks where there is no watchdog. A thread with a clock of its own
+//! A thread is asked, and answers, unless it sleeps; nobody asks where there is no watchdog. A thread with a clock of its own
 //! would have the kernel set a timer each time it waits for a query, which costs more than a hundredth of
 //! one that comes alone.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
+
+use crate::listener::alone::Alone;
 
 /// A thread's end of it.
 pub(super) struct Pulse {
     asked: watch::Receiver<u64>,
-    told: Arc<AtomicU64>,
+    told: Arc<Told>,
+}
+
+/// What is known of a thread.
+#[derive(Default)]
+struct Told {
+    /// The last that it answered.
+    answered: AtomicU64,
+    /// Whether it waits for its only socket, and for nothing else.
+    is_asleep: Arc<AtomicBool>,
+}
+
+impl Told {
+    /// Whether it has answered what was `asked`, or needs not.
+    fn lives(&self, asked: u64) -> bool {
+        self.answered.load(Ordering::Relaxed) == asked || self.is_asleep.load(Ordering::Relaxed)
+    }
 }
 
 impl Pulse {
+    /// For the only task of this thread, which may sleep until it is `stopped`.
+    pub(super) fn alone(&self, stopped: watch::Receiver<bool>) -> Alone {
+        let (asked, is_asleep) = (self.asked.clone(), Arc::clone(&self.told.is_asleep));
+        Alone::new(Handle::current(), asked, stopped, is_asleep)
+    }
+
     /// Answers the next time the thread is asked; never ends where nobody asks any more.
     pub(super) async fn answer(&mut self) {
         if self.asked.changed().await.is_err() {
             return std::future::pending().await;
         }
         let asked = *self.asked.borrow_and_update();
-        self.told.store(asked, Ordering::Relaxed);
+        self.told.answered.store(asked, Ordering::Relaxed);
     }
 }
 
@@ -33,8 +58,7 @@ pub(super) struct Watchdog {
     interval: Option<Interval>,
     /// How often was asked.
     asked: watch::Sender<u64>,
-    /// The last that each thread answered.
-    told: Vec<Arc<AtomicU64>>,
+    told: Vec<Arc<Told>>,
 }
 
 impl Watchdog {
@@ -57,7 +81,10 @@ impl Watchdog {
 
     /// The pulse of one thread more.
     pub(super) fn pulse(&mut self) -> Pulse {
-        let told = Arc::new(AtomicU64::new(*self.asked.borrow()));
+        let told = Arc::new(Told {
+            answered: AtomicU64::new(*self.asked.borrow()),
+            ..Told::default()
+        });
         self.told.push(Arc::clone(&told));
         Pulse {
             asked: self.asked.subscribe(),
@@ -76,11 +103,11 @@ impl Watchdog {
         }
     }
 
-    /// Asks every thread; whether all have answered since they were asked before.
+    /// Asks every thread; whether all who are awake have answered since they were asked before.
     fn ask(&self) -> bool {
         let asked = *self.asked.borrow();
         let mut told = self.told.iter();
-        let all_live = told.all(|told| told.load(Ordering::Relaxed) == asked);
+        let all_live = told.all(|told| told.lives(asked));
         self.asked.send_replace(asked.wrapping_add(1));
         all_live
     }
@@ -119,5 +146,39 @@ mod tests {
             pulse.answer().await;
         }
         assert!(watchdog.ask());
+    }
+
+    #[tokio::test]
+    async fn who_sleeps_need_not_answer_but_answers_when_it_wakes() {
+        let mut watchdog = Watchdog::new();
+        let mut pulse = watchdog.pulse();
+        let (_stop, stopped) = watch::channel(false);
+        let mut alone = pulse.alone(stopped);
+        let answering = async {
+            loop {
+                pulse.answer().await
+            }
+        };
+        tokio::pin!(answering);
+        let mut serve = async || {
+            assert!(alone.may_sleep().await);
+            alone.sleep(|| {
+                for _ in 0..3 {
+                    assert!(watchdog.ask(), "it sleeps");
+                }
+            });
+            // Awake, and nobody heard from it since.
+            assert!(!watchdog.ask(), "it was asked when it slept");
+            // Before it sleeps again whoever answers has a turn.
+            assert!(alone.may_sleep().await);
+            assert!(watchdog.ask());
+        };
+        for _ in 0..3 {
+            tokio::select! {
+                biased;
+                () = serve() => {}
+                () = &mut answering => {}
+            }
+        }
     }
 }

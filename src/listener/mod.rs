@@ -6,6 +6,7 @@
 //! before lists are loaded, so that a busy port is told at once, and read only afterwards, so that no
 //! child gets an unfiltered answer.
 
+pub mod alone;
 #[cfg(feature = "quic")]
 mod bounded;
 mod crowd;
@@ -57,6 +58,8 @@ pub struct Bound {
     pub address: SocketAddr,
     /// One for each worker.
     pub udp: Vec<std::net::UdpSocket>,
+    /// Whether others have these sockets too, and will want to receive by them after us.
+    pub is_lent: bool,
     /// One for all; none if whoever handed over the sockets left it out.
     pub tcp: Option<std::net::TcpListener>,
 }
@@ -126,6 +129,7 @@ fn bind_once(address: SocketAddr, listener: u16, workers: usize) -> Result<Bound
         listener,
         address,
         udp,
+        is_lent: false,
         tcp: Some(tcp),
     })
 }

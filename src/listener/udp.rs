@@ -9,6 +9,9 @@
 //! be told of a socket, the kernel looks for them with each answer that leaves, which is a tenth of what
 //! a cached answer costs. So a busy socket is just read, and watched again when a batch is not full.
 //!
+//! Where nothing else is to be done on the thread it sleeps in the call that receives
+//! ([`super::alone`]), and a query that comes alone costs two.
+//!
 //! What has to be asked of upstream goes by a [`Lane`] of this task, and the answers to all replies that
 //! came together leave together; what is out of the ordinary has a task of its own.
 
@@ -24,6 +27,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 use tracing::{debug, warn};
 
 use super::Resolver;
+use super::alone::Alone;
 use crate::clock::Moment;
 use crate::device::Origin;
 use crate::journal::{Outcome, Transport};
@@ -53,7 +57,7 @@ const BUSY_AFTER: u32 = 2;
 const UNWATCHED: Duration = Duration::from_millis(5);
 
 /// Answers everything that arrives at `socket` until `stopped`, and then, while it is polled, those
-/// that wait for upstream; ends once there are none.
+/// that wait for upstream; ends once there are none. May sleep where it is `alone` on its thread.
 ///
 /// # Errors
 /// When the socket cannot be used at all.
@@ -62,14 +66,18 @@ pub async fn serve(
     listener: u16,
     resolver: Arc<Resolver>,
     stopped: impl Future<Output = ()>,
+    alone: Option<Alone>,
 ) -> io::Result<()> {
     batch::prepare(&socket)?;
+    // Whoever does not want to wait says so in each call.
+    socket.set_nonblocking(alone.is_none())?;
     // A socket of one address answers from that without being told, which costs the kernel less.
     let has_one_address = !socket.local_addr()?.ip().is_unspecified();
     let datagrams = Datagrams(Arc::new(socket));
     let mut server = Server {
         watch: datagrams.watch()?,
         full: 0,
+        alone,
         datagrams,
         resolver,
         listener,
@@ -84,27 +92,22 @@ pub async fn serve(
     let mut is_ending = false;
     while !(is_ending && server.lane.is_empty()) {
         let mut is_full = false;
-        let stopped = (!is_ending).then_some(stopped.as_mut());
-        match server.wait(stopped).await {
-            Some(Came::End) => is_ending = true,
-            Some(Came::Queries) => match server.receive(&mut inbox) {
-                Ok(true) => {
-                    server.answer(&mut inbox).await;
-                    is_full = inbox.is_full();
+        if !is_ending && server.may_sleep().await {
+            let came = server.sleep(&mut inbox);
+            is_full = server.take_in(came, &mut inbox).await;
+        } else {
+            let stopped = (!is_ending).then_some(stopped.as_mut());
+            match server.wait(stopped).await {
+                Some(Came::End) => is_ending = true,
+                Some(Came::Queries) => {
+                    let came = server.receive(&mut inbox);
+                    is_full = server.take_in(came, &mut inbox).await;
                     server.watch_by(is_full).await;
                 }
-                Ok(false) => server.watch_by(false).await,
-                Err(error) => {
-                    // An ICMP message about an answer of ours, or a passing lack of memory: it costs
-                    // one datagram at most.
-                    warn_rarely(&error);
-                    server.watch_by(false).await;
-                    is_full = true;
-                }
-            },
-            Some(Came::Replies) => is_full = server.hear().await,
-            Some(Came::Look) => server.send_on(),
-            None => return Err(io::ErrorKind::BrokenPipe.into()),
+                Some(Came::Replies) => is_full = server.hear().await,
+                Some(Came::Look) => server.send_on(),
+                None => return Err(io::ErrorKind::BrokenPipe.into()),
+            }
         }
         if is_full {
             // TCP, upstream answers and the slow half get their turn between two batches.
@@ -150,6 +153,7 @@ struct Server {
     watch: Watch,
     /// Full batches since one was not.
     full: u32,
+    alone: Option<Alone>,
     resolver: Arc<Resolver>,
     listener: u16,
     has_one_address: bool,
@@ -191,6 +195,42 @@ impl Server {
             }
         })
         .await
+    }
+
+    /// Whether nobody needs this thread but those who send queries.
+    async fn may_sleep(&mut self) -> bool {
+        match &mut self.alone {
+            Some(alone) => self.lane.is_at_rest() && alone.may_sleep().await,
+            None => false,
+        }
+    }
+
+    /// Waits for queries, and for nothing else, and takes what has come.
+    fn sleep(&mut self, inbox: &mut Inbox) -> io::Result<bool> {
+        let Some(alone) = &self.alone else {
+            return Ok(false);
+        };
+        // The kernel would tell the runtime too.
+        self.watch = Watch::Off;
+        let came = alone.sleep(|| inbox.wait(&self.datagrams.0));
+        came.map(|()| true)
+    }
+
+    /// Answers what came; whether more may be there.
+    async fn take_in(&mut self, came: io::Result<bool>, inbox: &mut Inbox) -> bool {
+        match came {
+            Ok(true) => {
+                self.answer(inbox).await;
+                inbox.is_full()
+            }
+            Ok(false) => false,
+            Err(error) => {
+                // An ICMP message about an answer of ours, or a passing lack of memory: it costs one
+                // datagram at most.
+                warn_rarely(&error);
+                true
+            }
+        }
     }
 
     /// Takes what has come; whether there was anything.

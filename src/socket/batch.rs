@@ -135,6 +135,19 @@ impl Inbox {
     /// # Errors
     /// What the kernel said; [`io::ErrorKind::WouldBlock`] if there is nothing.
     pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<()> {
+        self.take(socket, libc::MSG_DONTWAIT)
+    }
+
+    /// Waits until something comes to `socket`, and takes what is there then; comes back with nothing
+    /// when the socket is shut down, and at once ever after. What was in here before is gone.
+    ///
+    /// # Errors
+    /// What the kernel said; [`io::ErrorKind::WouldBlock`] from a socket that does not wait.
+    pub fn wait(&mut self, socket: &UdpSocket) -> io::Result<()> {
+        self.take(socket, libc::MSG_WAITFORONE)
+    }
+
+    fn take(&mut self, socket: &UdpSocket, flags: libc::c_int) -> io::Result<()> {
         // The kernel has written what it used over what there is room for.
         for header in &mut self.headers[..self.count] {
             header.msg_hdr.msg_namelen = NAME as _;
@@ -148,7 +161,7 @@ impl Inbox {
                 socket.as_raw_fd(),
                 self.headers.as_mut_ptr(),
                 BATCH as _,
-                libc::MSG_DONTWAIT as _,
+                flags as _,
                 null_mut(),
             )
         };
@@ -165,6 +178,9 @@ impl Inbox {
     pub fn datagrams(&self) -> impl Iterator<Item = (&[u8], Envelope)> {
         (0..self.count).filter_map(|index| {
             let header = &self.headers[index];
+            if header.msg_hdr.msg_namelen == 0 {
+                return None;
+            }
             let length = (header.msg_len as usize).min(MAX_QUERY);
             #[allow(
                 clippy::unnecessary_cast,

@@ -279,6 +279,11 @@ impl<T: Errand> Lane<T> {
         self.asked == 0
     }
 
+    /// Whether nothing is asked, and nothing is left of a busy time that is to be given back.
+    pub const fn is_at_rest(&self) -> bool {
+        self.asked == 0 && self.slots.len() <= KEPT_AT_REST
+    }
+
     /// Waits until there may be replies.
     ///
     /// # Errors

@@ -1,8 +1,10 @@
 //! Start and end of the process.
 
 use std::net::{TcpListener, UdpSocket};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -111,6 +113,93 @@ fn it_starts_again_at_once_on_the_same_port() {
         let status = wait_for("its end", || child.0.try_wait().unwrap());
         assert_eq!(status.code(), Some(0), "round {round}");
     }
+}
+
+#[test]
+fn systemd_hears_that_it_lives_whether_it_sleeps_or_answers() {
+    let folder = TempDir::new().unwrap();
+    let upstream = Upstream::start();
+    let port = home::free_port();
+    home::lay_out(folder.path(), port, upstream.address, PARENT);
+    let notified = folder.path().join("notify");
+    let systemd = UnixDatagram::bind(&notified).unwrap();
+    systemd
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    let mut command = home::command(folder.path());
+    command
+        .env("NOTIFY_SOCKET", &notified)
+        .env("WATCHDOG_USEC", "200000")
+        .env_remove("WATCHDOG_PID");
+    let child = Running(command.spawn().unwrap());
+    answered_at(port);
+    let lives = || {
+        let mut buffer = [0; 512];
+        let length = systemd.recv(&mut buffer).expect("a word to systemd");
+        String::from_utf8_lossy(&buffer[..length]).contains("WATCHDOG=1")
+    };
+    let wait_for_signs = |count| {
+        let mut seen = 0;
+        while seen < count {
+            seen += usize::from(lives());
+        }
+    };
+    // Nobody asks anything.
+    wait_for_signs(8);
+    // All threads have something to do all the time.
+    let busy = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        for address in ["127.0.0.1:0", "[::1]:0"].repeat(4) {
+            let busy = &busy;
+            scope.spawn(move || {
+                let socket = UdpSocket::bind(address).unwrap();
+                socket
+                    .connect((socket.local_addr().unwrap().ip(), port))
+                    .unwrap();
+                socket
+                    .set_read_timeout(Some(Duration::from_millis(100)))
+                    .unwrap();
+                let mut answers = 0;
+                while busy.load(Ordering::Relaxed) {
+                    socket
+                        .send(&ask("www.example.org", rtype::A).octets())
+                        .unwrap();
+                    answers += usize::from(wire::receive(&socket).is_some());
+                }
+                assert!(answers > 0, "nothing was answered at {address}");
+            });
+        }
+        wait_for_signs(8);
+        busy.store(false, Ordering::Relaxed);
+    });
+    wait_for_signs(2);
+    drop(child);
+}
+
+#[test]
+fn with_many_addresses_each_is_served_and_all_end() {
+    let names = ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"];
+    let ports: Vec<u16> = names.iter().map(|_| home::free_port()).collect();
+    let listeners: String = names
+        .iter()
+        .zip(&ports)
+        .map(|(name, port)| {
+            format!("[[listener]]\nname = \"at {name}\"\naddress = \"{name}:{port}\"\n")
+        })
+        .collect();
+    let mut home = Home::start(&format!("{PARENT}{listeners}"));
+    for (name, port) in names.iter().zip(&ports) {
+        let to = format!("{name}:{port}").parse().unwrap();
+        let asked = ask("www.example.org", rtype::A);
+        let socket = wire::udp(asked.from, to);
+        socket.send(&asked.octets()).unwrap();
+        let reply = Reply::read(wire::receive(&socket).expect("an answer"));
+        assert_eq!(reply.answers(), ["A 192.0.2.1"], "{name}");
+    }
+    home.signal("TERM");
+    let (status, took) = home.wait_for_end();
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
 /// Waits until somebody answers at `port`.
