@@ -343,9 +343,10 @@ fn a_list_that_is_missing_at_the_start_blocks_where_doubt_does() {
 
 #[test]
 fn systemd_hands_over_its_sockets() {
-    // Binds both sockets and becomes the daemon, as systemd does (sd_listen_fds(3)).
+    // Binds both sockets and starts the daemon, as systemd does (sd_listen_fds(3)), and once more with
+    // the same sockets after it has ended.
     const SYSTEMD: &str = r#"
-import fcntl, os, socket, sys
+import ctypes, fcntl, os, select, signal, socket, sys
 port = int(sys.argv[1])
 given = []
 for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
@@ -358,6 +359,20 @@ for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
 for place, fd in enumerate(given, 3):
     os.dup2(fd, place, inheritable=True)
 os.environ["LISTEN_FDS"] = str(len(given))
+daemon = 0
+signal.signal(signal.SIGTERM, lambda *_: os.kill(daemon, signal.SIGTERM))
+daemon = os.fork()
+if daemon != 0:
+    status = os.waitpid(daemon, 0)[1]
+    if status != 0:
+        sys.exit(f"the first daemon ended with {status}")
+    waiting = select.poll()
+    waiting.register(3, select.POLLIN)
+    if waiting.poll(0):
+        sys.exit("nobody can wait at this socket any more")
+else:
+    # It ends with us (PR_SET_PDEATHSIG).
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 os.environ["LISTEN_PID"] = str(os.getpid())
 os.execv(sys.argv[2], sys.argv[2:])
 "#;
@@ -392,8 +407,20 @@ os.execv(sys.argv[2], sys.argv[2:])
     // What the configuration says of addresses is systemd's business now.
     assert!(TcpListener::bind(("127.0.0.1", configured)).is_ok());
     let pid = child.0.id().to_string();
-    let sent = Command::new("kill").args(["-s", "TERM", &pid]).status();
-    assert!(sent.unwrap().success());
+    let terminate = || {
+        let sent = Command::new("kill").args(["-s", "TERM", &pid]).status();
+        assert!(sent.unwrap().success());
+    };
+    terminate();
+    // The sockets are as good as before for whoever has them next.
+    wait_for("the second daemon", || {
+        let log = std::fs::read_to_string(folder.path().join("run/log.txt")).unwrap();
+        (log.matches("serving version").count() == 2).then_some(())
+    });
+    for _ in 0..10 {
+        assert_eq!(answered_at(handed).answers(), ["A 192.0.2.1"]);
+    }
+    terminate();
     let status = wait_for("its end", || child.0.try_wait().unwrap());
     assert_eq!(status.code(), Some(0));
 }
