@@ -117,7 +117,7 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
         let journal = size(status.journal_bytes);
         facts.push(("memory", format!("{} (journal {journal})", size(bytes))));
     }
-    facts.push(("threads", status.workers.to_string()));
+    facts.push(("workers", status.workers.to_string()));
     facts
 }
 

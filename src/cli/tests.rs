@@ -181,7 +181,7 @@ lists      2 lists, 1234567 names, 7.6 MiB; failed: school
 upstream   192.0.2.53:53 udp: answers, 1 failed, 12.3 ms (19 of 20 within 38.4 ms)
 known by   neighbour table: missing, the kernel does not tell it: Operation not permitted
 memory     8.5 MiB (journal 68.3 KiB)
-threads    2
+workers    2
 warning: list `school` could not be loaded: no such file
 "
     );

@@ -147,9 +147,9 @@ const SETTLE: Duration = Duration::from_millis(200);
 const SETTLE_AT_MOST: Duration = Duration::from_secs(2);
 /// How long after a start or a reload it is taken to be over.
 const SETTLED_AFTER: Duration = Duration::from_secs(5);
-/// Listening addresses that have threads of their own for each worker; with more, each worker has one for
-/// all.
-const OWN_THREADS: usize = 4;
+/// The most threads where each worker has one for each listening address; where there would be more, it has
+/// one for all.
+const OWN_THREADS: usize = 16;
 /// How long questions under way may still take when we are told to end.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// How long an authority that is just being asked may keep us from ending.
@@ -487,7 +487,9 @@ impl Crew {
         watchdog: &mut Watchdog,
     ) -> Result<Self, ServeError> {
         let places = Arc::new(Places::default());
-        let have_own_threads = bound.len() <= OWN_THREADS;
+        // Only who has a single socket may sleep there, and none that is lent.
+        let have_own_threads = bound.len().saturating_mul(workers) <= OWN_THREADS
+            && !bound.iter().any(|bound| bound.is_lent);
         let mut shares: Vec<Vec<Share>> = Vec::new();
         if !have_own_threads {
             shares.resize_with(workers, Vec::new);
@@ -556,9 +558,7 @@ impl Crew {
 
     /// Waits until the threads, which were told to end, have given their last answers.
     async fn finish(self) {
-        for sleeper in self.sleepers {
-            sleeper.wake();
-        }
+        drop(self.sleepers);
         let joining = tokio::task::spawn_blocking(move || {
             for thread in self.threads {
                 if thread.join().is_err() {

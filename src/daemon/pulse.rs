@@ -5,42 +5,25 @@
 //! one that comes alone.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use crate::listener::alone::Alone;
+use crate::listener::alone::{Alone, Life};
 
 /// A thread's end of it.
 pub(super) struct Pulse {
     asked: watch::Receiver<u64>,
-    told: Arc<Told>,
-}
-
-/// What is known of a thread.
-#[derive(Default)]
-struct Told {
-    /// The last that it answered.
-    answered: AtomicU64,
-    /// Whether it waits for its only socket, and for nothing else.
-    is_asleep: Arc<AtomicBool>,
-}
-
-impl Told {
-    /// Whether it has answered what was `asked`, or needs not.
-    fn lives(&self, asked: u64) -> bool {
-        self.answered.load(Ordering::Relaxed) == asked || self.is_asleep.load(Ordering::Relaxed)
-    }
+    life: Arc<Life>,
 }
 
 impl Pulse {
     /// For the only task of this thread, which may sleep until it is `stopped`.
     pub(super) fn alone(&self, stopped: watch::Receiver<bool>) -> Alone {
-        let (asked, is_asleep) = (self.asked.clone(), Arc::clone(&self.told.is_asleep));
-        Alone::new(Handle::current(), asked, stopped, is_asleep)
+        let (asked, life) = (self.asked.clone(), Arc::clone(&self.life));
+        Alone::new(Handle::current(), asked, stopped, life)
     }
 
     /// Answers the next time the thread is asked; never ends where nobody asks any more.
@@ -49,7 +32,7 @@ impl Pulse {
             return std::future::pending().await;
         }
         let asked = *self.asked.borrow_and_update();
-        self.told.answered.store(asked, Ordering::Relaxed);
+        self.life.answer(asked);
     }
 }
 
@@ -58,7 +41,7 @@ pub(super) struct Watchdog {
     interval: Option<Interval>,
     /// How often was asked.
     asked: watch::Sender<u64>,
-    told: Vec<Arc<Told>>,
+    lives: Vec<Arc<Life>>,
 }
 
 impl Watchdog {
@@ -75,20 +58,17 @@ impl Watchdog {
         Self {
             interval,
             asked: watch::Sender::new(0),
-            told: Vec::new(),
+            lives: Vec::new(),
         }
     }
 
     /// The pulse of one thread more.
     pub(super) fn pulse(&mut self) -> Pulse {
-        let told = Arc::new(Told {
-            answered: AtomicU64::new(*self.asked.borrow()),
-            ..Told::default()
-        });
-        self.told.push(Arc::clone(&told));
+        let life = Arc::new(Life::since(*self.asked.borrow()));
+        self.lives.push(Arc::clone(&life));
         Pulse {
             asked: self.asked.subscribe(),
-            told,
+            life,
         }
     }
 
@@ -106,8 +86,7 @@ impl Watchdog {
     /// Asks every thread; whether all who are awake have answered since they were asked before.
     fn ask(&self) -> bool {
         let asked = *self.asked.borrow();
-        let mut told = self.told.iter();
-        let all_live = told.all(|told| told.lives(asked));
+        let all_live = self.lives.iter().all(|life| life.is_shown(asked));
         self.asked.send_replace(asked.wrapping_add(1));
         all_live
     }
@@ -149,36 +128,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_sleeps_need_not_answer_but_answers_when_it_wakes() {
+    async fn who_sleeps_need_not_answer_and_has_answered_when_it_wakes() {
         let mut watchdog = Watchdog::new();
-        let mut pulse = watchdog.pulse();
+        let pulse = watchdog.pulse();
         let (_stop, stopped) = watch::channel(false);
         let mut alone = pulse.alone(stopped);
-        let answering = async {
-            loop {
-                pulse.answer().await
-            }
-        };
-        tokio::pin!(answering);
-        let mut serve = async || {
-            assert!(alone.may_sleep().await);
+        for _ in 0..3 {
+            assert!(alone.may_sleep());
             alone.sleep(|| {
                 for _ in 0..3 {
                     assert!(watchdog.ask(), "it sleeps");
                 }
             });
-            // Awake, and nobody heard from it since.
-            assert!(!watchdog.ask(), "it was asked when it slept");
-            // Before it sleeps again whoever answers has a turn.
-            assert!(alone.may_sleep().await);
-            assert!(watchdog.ask());
-        };
-        for _ in 0..3 {
-            tokio::select! {
-                biased;
-                () = serve() => {}
-                () = &mut answering => {}
-            }
+            assert!(watchdog.ask(), "it has just woken");
+            assert!(!watchdog.ask(), "it does something for long");
         }
     }
 }

@@ -4,15 +4,43 @@
 //! another look at everything it might have been. Where the task that serves the socket is the only one
 //! of its thread's runtime it may sleep in the call that receives. Nothing else of the runtime goes on
 //! meanwhile: no clock, no other descriptor. So whoever has one there has a task there, and who calls the
-//! thread from another one wakes it ([`Sleeper::wake`]) or can do without its answer ([`Alone::is_asleep`]).
+//! thread from another one wakes it ([`Sleeper`]) or can do without its answer ([`Life`]).
 
 use std::net::UdpSocket;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::yield_now;
+
+/// What is known of a thread that is asked whether it lives.
+#[derive(Debug, Default)]
+pub struct Life {
+    /// The last question it answered.
+    answered: AtomicU64,
+    is_asleep: AtomicBool,
+}
+
+impl Life {
+    /// Of a thread that need not answer what was `asked` before.
+    pub const fn since(asked: u64) -> Self {
+        Self {
+            answered: AtomicU64::new(asked),
+            is_asleep: AtomicBool::new(false),
+        }
+    }
+
+    /// The thread lives, and has heard what was `asked`.
+    pub fn answer(&self, asked: u64) {
+        self.answered.store(asked, Ordering::Relaxed);
+    }
+
+    /// Whether the thread has answered what was `asked`, or needs not since it sleeps.
+    pub fn is_shown(&self, asked: u64) -> bool {
+        // Whoever wakes answers first: one that was not asleep just now has.
+        self.is_asleep.load(Ordering::Acquire) || self.answered.load(Ordering::Relaxed) == asked
+    }
+}
 
 /// What the only task of a runtime with one thread has to know before it may sleep.
 #[derive(Debug)]
@@ -20,42 +48,46 @@ pub struct Alone {
     runtime: Handle,
     asked: watch::Receiver<u64>,
     stopped: watch::Receiver<bool>,
-    is_asleep: Arc<AtomicBool>,
+    life: Arc<Life>,
 }
 
 impl Alone {
-    /// For a task of `runtime`, which has its turn whenever somebody has `asked` the thread, and ends
-    /// after it is `stopped`. `is_asleep` is true while it sleeps, for whoever asks.
+    /// For a task of `runtime` that answers in `life` what its thread is `asked`, and ends after it is
+    /// `stopped`.
     pub const fn new(
         runtime: Handle,
         asked: watch::Receiver<u64>,
         stopped: watch::Receiver<bool>,
-        is_asleep: Arc<AtomicBool>,
+        life: Arc<Life>,
     ) -> Self {
         Self {
             runtime,
             asked,
             stopped,
-            is_asleep,
+            life,
         }
     }
 
     /// Whether nobody needs this thread but the caller.
-    pub async fn may_sleep(&mut self) -> bool {
-        if matches!(self.asked.has_changed(), Ok(true)) {
-            self.asked.mark_unchanged();
-            // Whoever answers for the thread has its turn.
-            yield_now().await;
-        }
+    pub fn may_sleep(&mut self) -> bool {
+        self.answer();
         let is_called = !matches!(self.stopped.has_changed(), Ok(false));
         !is_called && self.runtime.metrics().num_alive_tasks() <= 1
     }
 
+    /// A thread whose only task runs is alive, and nobody else may have a turn to say so.
+    fn answer(&mut self) {
+        if matches!(self.asked.has_changed(), Ok(true)) {
+            self.life.answer(*self.asked.borrow_and_update());
+        }
+    }
+
     /// Runs `wait`, which may take for ever.
-    pub fn sleep<T>(&self, wait: impl FnOnce() -> T) -> T {
-        self.is_asleep.store(true, Ordering::Relaxed);
+    pub fn sleep<T>(&mut self, wait: impl FnOnce() -> T) -> T {
+        self.life.is_asleep.store(true, Ordering::Relaxed);
         let came = wait();
-        self.is_asleep.store(false, Ordering::Relaxed);
+        self.answer();
+        self.life.is_asleep.store(false, Ordering::Release);
         came
     }
 }
@@ -72,9 +104,11 @@ impl Sleeper {
     pub fn at(socket: &UdpSocket) -> std::io::Result<Self> {
         socket.try_clone().map(Self)
     }
+}
 
-    /// Wakes the thread for good: nobody waits at this socket any more.
-    pub fn wake(&self) {
+/// Wakes the thread for good: nobody waits at this socket any more.
+impl Drop for Sleeper {
+    fn drop(&mut self) {
         // The kernel says that there is no connection to shut, and wakes who waits for one all the same
         // (`inet_shutdown` has done so since it is there).
         let _said = rustix::net::shutdown(&self.0, rustix::net::Shutdown::Read);
@@ -91,65 +125,61 @@ mod tests {
     struct Thread {
         ask: watch::Sender<u64>,
         stop: watch::Sender<bool>,
-        is_asleep: Arc<AtomicBool>,
+        life: Arc<Life>,
     }
 
     fn thread() -> (Thread, Alone) {
         let (ask, asked) = watch::channel(0);
         let (stop, stopped) = watch::channel(false);
-        let is_asleep = Arc::<AtomicBool>::default();
-        let alone = Alone::new(Handle::current(), asked, stopped, Arc::clone(&is_asleep));
-        let thread = Thread {
-            ask,
-            stop,
-            is_asleep,
-        };
-        (thread, alone)
+        let life = Arc::new(Life::since(0));
+        let alone = Alone::new(Handle::current(), asked, stopped, Arc::clone(&life));
+        (Thread { ask, stop, life }, alone)
     }
 
     #[tokio::test]
     async fn it_sleeps_only_while_nobody_else_has_something_to_do() {
         let (thread, mut alone) = thread();
         let serving = tokio::spawn(async move {
-            assert!(alone.may_sleep().await, "nobody else is here");
+            assert!(alone.may_sleep(), "nobody else is here");
             let (tell, told) = tokio::sync::oneshot::channel::<()>();
             let other = tokio::spawn(told);
-            assert!(!alone.may_sleep().await, "another task waits for something");
+            assert!(!alone.may_sleep(), "another task waits for something");
             tell.send(()).unwrap();
             other.await.unwrap().unwrap();
-            assert!(alone.may_sleep().await, "it has ended");
-            assert!(alone.sleep(|| thread.is_asleep.load(Ordering::Relaxed)));
-            assert!(!thread.is_asleep.load(Ordering::Relaxed), "it is awake");
-            thread.ask.send_replace(1);
-            assert!(alone.may_sleep().await, "who was called had a turn");
+            assert!(alone.may_sleep(), "it has ended");
             thread.stop.send_replace(true);
-            assert!(!alone.may_sleep().await, "it is to end");
-            assert!(!alone.may_sleep().await, "for good");
+            assert!(!alone.may_sleep(), "it is to end");
+            assert!(!alone.may_sleep(), "for good");
             alone
         });
         let mut alone = serving.await.unwrap();
         assert!(
-            !alone.may_sleep().await,
+            !alone.may_sleep(),
             "nobody can say any more that it is to end"
         );
     }
 
     #[tokio::test]
-    async fn whoever_is_called_has_a_turn_before_it_sleeps() {
+    async fn a_thread_shows_that_it_lives_asleep_or_awake() {
         let (thread, mut alone) = thread();
-        let mut asked = thread.ask.subscribe();
-        let seen = Arc::new(AtomicBool::new(false));
-        let note = Arc::clone(&seen);
-        let serving = tokio::spawn(async move {
-            thread.ask.send_replace(1);
-            assert!(alone.may_sleep().await);
-            assert!(seen.load(Ordering::Relaxed), "nobody had a turn");
-            drop(thread.stop);
+        let Thread { ask, life, .. } = &thread;
+        assert!(life.is_shown(0));
+        ask.send_replace(1);
+        assert!(!life.is_shown(1), "it was not heard since");
+        assert!(alone.may_sleep());
+        assert!(life.is_shown(1), "who may sleep lives");
+        alone.sleep(|| {
+            ask.send_replace(2);
+            assert!(life.is_shown(2), "it sleeps");
+            ask.send_replace(3);
+            assert!(life.is_shown(3), "it still does");
         });
-        // Like the pulse of a worker: not a task, but what the runtime was started with.
-        asked.changed().await.unwrap();
-        note.store(true, Ordering::Relaxed);
-        serving.await.unwrap();
+        assert!(life.is_shown(3), "it has just woken");
+        ask.send_replace(4);
+        assert!(
+            !life.is_shown(4),
+            "it was not heard since it was asked again"
+        );
     }
 
     #[test]
@@ -174,7 +204,7 @@ mod tests {
             let next = || -> io::Result<Vec<Vec<u8>>> { told.recv().unwrap() };
             client.send_to(b"a query", to).unwrap();
             assert_eq!(next().unwrap(), [b"a query"]);
-            sleeper.wake();
+            drop(sleeper);
             assert!(
                 next().unwrap().is_empty(),
                 "what comes from nobody is nothing"

@@ -92,9 +92,13 @@ pub async fn serve(
     let mut is_ending = false;
     while !(is_ending && server.lane.is_empty()) {
         let mut is_full = false;
-        if !is_ending && server.may_sleep().await {
+        if !is_ending && server.may_sleep() {
             let came = server.sleep(&mut inbox);
             is_full = server.take_in(came, &mut inbox).await;
+            if !is_full && !server.may_sleep() {
+                // What came meanwhile is told of at once.
+                server.watch_by(false).await;
+            }
         } else {
             let stopped = (!is_ending).then_some(stopped.as_mut());
             match server.wait(stopped).await {
@@ -198,16 +202,16 @@ impl Server {
     }
 
     /// Whether nobody needs this thread but those who send queries.
-    async fn may_sleep(&mut self) -> bool {
+    fn may_sleep(&mut self) -> bool {
         match &mut self.alone {
-            Some(alone) => self.lane.is_at_rest() && alone.may_sleep().await,
+            Some(alone) => self.lane.is_at_rest() && alone.may_sleep(),
             None => false,
         }
     }
 
     /// Waits for queries, and for nothing else, and takes what has come.
     fn sleep(&mut self, inbox: &mut Inbox) -> io::Result<bool> {
-        let Some(alone) = &self.alone else {
+        let Some(alone) = &mut self.alone else {
             return Ok(false);
         };
         // The kernel would tell the runtime too.
@@ -224,6 +228,7 @@ impl Server {
                 inbox.is_full()
             }
             Ok(false) => false,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => false,
             Err(error) => {
                 // An ICMP message about an answer of ours, or a passing lack of memory: it costs one
                 // datagram at most.

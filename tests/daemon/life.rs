@@ -115,6 +115,15 @@ fn it_starts_again_at_once_on_the_same_port() {
     }
 }
 
+/// False afterwards, however it ends.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn systemd_hears_that_it_lives_whether_it_sleeps_or_answers() {
     let folder = TempDir::new().unwrap();
@@ -149,6 +158,7 @@ fn systemd_hears_that_it_lives_whether_it_sleeps_or_answers() {
     // All threads have something to do all the time.
     let busy = AtomicBool::new(true);
     std::thread::scope(|scope| {
+        let _until_here = Ends(&busy);
         for address in ["127.0.0.1:0", "[::1]:0"].repeat(4) {
             let busy = &busy;
             scope.spawn(move || {
@@ -170,7 +180,6 @@ fn systemd_hears_that_it_lives_whether_it_sleeps_or_answers() {
             });
         }
         wait_for_signs(8);
-        busy.store(false, Ordering::Relaxed);
     });
     wait_for_signs(2);
     drop(child);
@@ -178,7 +187,16 @@ fn systemd_hears_that_it_lives_whether_it_sleeps_or_answers() {
 
 #[test]
 fn with_many_addresses_each_is_served_and_all_end() {
-    let names = ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"];
+    // With two workers more than have threads of their own.
+    let names = [
+        "127.0.0.2",
+        "127.0.0.3",
+        "127.0.0.4",
+        "127.0.0.5",
+        "127.0.0.6",
+        "127.0.0.7",
+        "127.0.0.8",
+    ];
     let ports: Vec<u16> = names.iter().map(|_| home::free_port()).collect();
     let listeners: String = names
         .iter()
