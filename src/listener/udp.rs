@@ -53,6 +53,9 @@ enum Watch {
 /// Full batches one after the other before a socket is not watched. Watching it again costs as much as
 /// is saved with some five answers.
 const BUSY_AFTER: u32 = 2;
+/// Times a thread sleeps, one after the other, before its socket is not watched meanwhile: for a question
+/// that goes upstream in between, it would have to be watched again.
+const QUIET_AFTER: u32 = 16;
 /// How long to wait before a socket is looked at again that cannot be watched.
 const UNWATCHED: Duration = Duration::from_millis(5);
 
@@ -77,6 +80,7 @@ pub async fn serve(
     let mut server = Server {
         watch: datagrams.watch()?,
         full: 0,
+        slept: 0,
         alone,
         datagrams,
         resolver,
@@ -100,6 +104,7 @@ pub async fn serve(
                 server.watch_by(false).await;
             }
         } else {
+            server.slept = 0;
             let stopped = (!is_ending).then_some(stopped.as_mut());
             match server.wait(stopped).await {
                 Some(Came::End) => is_ending = true,
@@ -157,6 +162,8 @@ struct Server {
     watch: Watch,
     /// Full batches since one was not.
     full: u32,
+    /// How often it slept since something else was to be done.
+    slept: u32,
     alone: Option<Alone>,
     resolver: Arc<Resolver>,
     listener: u16,
@@ -214,8 +221,11 @@ impl Server {
         let Some(alone) = &mut self.alone else {
             return Ok(false);
         };
-        // The kernel would tell the runtime too.
-        self.watch = Watch::Off;
+        self.slept = self.slept.saturating_add(1);
+        if self.slept > QUIET_AFTER {
+            // The kernel would tell the runtime too.
+            self.watch = Watch::Off;
+        }
         let came = alone.sleep(|| inbox.wait(&self.datagrams.0));
         came.map(|()| true)
     }
