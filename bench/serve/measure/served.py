@@ -333,7 +333,7 @@ def goals_table(results: dict) -> str | None:
     middle = lambda one: one["p50_nanoseconds"] / 1000
     later = None
     if ours.median("paced", middle) is not None and echo.median("paced", middle) is not None:
-        later = ours.median("paced", middle) - echo.median("paced", middle)
+        later = round(ours.median("paced", middle) - echo.median("paced", middle))
     most("10,000 q/s, p50 over the echo's", later, 10, "{:.0f} µs")
     tail = lambda one: one["p99_nanoseconds"]
     most("10,000 q/s, p99, echo = 1", ours.ratio("paced", echo, key=tail), 1.3)
