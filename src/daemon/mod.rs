@@ -498,7 +498,7 @@ impl Crew {
             let index = bound.listener;
             let sockets = bound.udp.into_iter().map(|socket| Share {
                 listener: index,
-                socket,
+                socket: Arc::new(socket),
                 is_lent: bound.is_lent,
             });
             if have_own_threads {
@@ -536,7 +536,7 @@ impl Crew {
             // to wait there after us.
             let may_sleep = matches!(&share[..], [only] if !only.is_lent);
             if may_sleep {
-                crew.sleepers.push(Sleeper::at(&share[0].socket)?);
+                crew.sleepers.push(Sleeper::at(&share[0].socket));
             }
             let worker = Worker {
                 sockets: share,
@@ -574,7 +574,7 @@ impl Crew {
 /// A socket of one worker.
 struct Share {
     listener: u16,
-    socket: std::net::UdpSocket,
+    socket: Arc<std::net::UdpSocket>,
     is_lent: bool,
 }
 

@@ -7,8 +7,8 @@
 //! thread from another one wakes it ([`Sleeper`]) or can do without its answer ([`Life`]).
 
 use std::net::UdpSocket;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -92,32 +92,32 @@ impl Alone {
     }
 }
 
-/// A socket at which a thread may sleep, for whoever ends that.
+/// Ends the sleep of a thread at its socket, for good, when it is dropped: nobody waits there any more. A
+/// socket that is closed already stays so.
 #[derive(Debug)]
-pub struct Sleeper(UdpSocket);
+pub struct Sleeper(Weak<UdpSocket>);
 
 impl Sleeper {
-    /// Who sleeps at `socket`, which nobody may have that wants to receive there later on.
-    ///
-    /// # Errors
-    /// Where there are no descriptors left.
-    pub fn at(socket: &UdpSocket) -> std::io::Result<Self> {
-        socket.try_clone().map(Self)
+    /// Of whoever sleeps at `socket`, which nobody may have that wants to receive there later on.
+    pub fn at(socket: &Arc<UdpSocket>) -> Self {
+        Self(Arc::downgrade(socket))
     }
 }
 
-/// Wakes the thread for good: nobody waits at this socket any more.
 impl Drop for Sleeper {
     fn drop(&mut self) {
-        // The kernel says that there is no connection to shut, and wakes who waits for one all the same
-        // (`inet_shutdown` has done so since it is there).
-        let _said = rustix::net::shutdown(&self.0, rustix::net::Shutdown::Read);
+        if let Some(socket) = self.0.upgrade() {
+            // The kernel says that there is no connection to shut, and wakes who waits for one all the
+            // same (`inet_shutdown` has done so since it is there).
+            let _said = rustix::net::shutdown(&socket, rustix::net::Shutdown::Read);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::time::Duration;
 
     use super::*;
     use crate::socket::batch::Inbox;
@@ -185,10 +185,10 @@ mod tests {
     #[test]
     fn a_sleeping_thread_wakes_for_a_datagram_and_when_it_is_woken() {
         for address in ["127.0.0.1:0", "[::1]:0"] {
-            let socket = UdpSocket::bind(address).unwrap();
+            let socket = Arc::new(UdpSocket::bind(address).unwrap());
             let to = socket.local_addr().unwrap();
             let client = UdpSocket::bind(address).unwrap();
-            let sleeper = Sleeper::at(&socket).unwrap();
+            let sleeper = Sleeper::at(&socket);
             let (tell, told) = std::sync::mpsc::channel();
             let serving = std::thread::spawn(move || {
                 let mut inbox = Inbox::default();
@@ -201,7 +201,9 @@ mod tests {
                 let later = inbox.receive(&socket).map(|()| inbox.datagrams().count());
                 assert!(!matches!(later, Ok(1..)), "{later:?}: nothing was sent");
             });
-            let next = || -> io::Result<Vec<Vec<u8>>> { told.recv().unwrap() };
+            let next = || -> io::Result<Vec<Vec<u8>>> {
+                told.recv_timeout(Duration::from_secs(10)).unwrap()
+            };
             client.send_to(b"a query", to).unwrap();
             assert_eq!(next().unwrap(), [b"a query"]);
             drop(sleeper);
@@ -212,5 +214,16 @@ mod tests {
             assert!(next().unwrap().is_empty(), "it does not fall asleep again");
             serving.join().unwrap();
         }
+    }
+
+    #[test]
+    fn who_may_wake_a_thread_keeps_no_socket_open() {
+        let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap());
+        let address = socket.local_addr().unwrap();
+        let sleeper = Sleeper::at(&socket);
+        drop(socket);
+        // Its port is free, and what comes there is for others.
+        drop(UdpSocket::bind(address).unwrap());
+        drop(sleeper);
     }
 }

@@ -46,7 +46,7 @@ struct Datagrams(Arc<UdpSocket>);
 #[derive(Debug)]
 enum Watch {
     On(AsyncFd<Shared>),
-    /// It is busy: there is something to read, or soon will be.
+    /// It is busy: there is something to read, or soon will be; or the thread sleeps there.
     Off,
 }
 
@@ -65,7 +65,7 @@ const UNWATCHED: Duration = Duration::from_millis(5);
 /// # Errors
 /// When the socket cannot be used at all.
 pub async fn serve(
-    socket: UdpSocket,
+    socket: Arc<UdpSocket>,
     listener: u16,
     resolver: Arc<Resolver>,
     stopped: impl Future<Output = ()>,
@@ -76,7 +76,7 @@ pub async fn serve(
     socket.set_nonblocking(alone.is_none())?;
     // A socket of one address answers from that without being told, which costs the kernel less.
     let has_one_address = !socket.local_addr()?.ip().is_unspecified();
-    let datagrams = Datagrams(Arc::new(socket));
+    let datagrams = Datagrams(socket);
     let mut server = Server {
         watch: datagrams.watch()?,
         full: 0,
@@ -227,6 +227,10 @@ impl Server {
             self.watch = Watch::Off;
         }
         let came = alone.sleep(|| inbox.wait(&self.datagrams.0));
+        if came.is_ok() && inbox.datagrams().next().is_none() {
+            // It was shut down, and nobody can wait there any more.
+            self.alone = None;
+        }
         came.map(|()| true)
     }
 

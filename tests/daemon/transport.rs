@@ -456,3 +456,24 @@ fn a_padded_question_is_answered_and_one_without_end_hurts_nobody() {
     }
     assert_eq!(home.ask(&ask("www.example.org", rtype::A)).rcode(), 0);
 }
+
+#[test]
+fn what_goes_upstream_after_any_number_of_known_answers_is_answered() {
+    let home = Home::start(PARENT);
+    let socket = wire::udp("127.0.0.3".parse().unwrap(), home.v4);
+    let answer_to = |name: &str| {
+        socket.send(&ask(name, rtype::A).octets()).unwrap();
+        let reply = wire::receive(&socket).map(Reply::read);
+        reply
+            .unwrap_or_else(|| panic!("no answer to {name}"))
+            .answers()
+    };
+    // A thread that only has known answers to give waits in other ways than one that asks upstream.
+    for (round, known) in [0, 1, 15, 16, 17, 40, 3, 18, 0, 0].into_iter().enumerate() {
+        for _ in 0..known {
+            assert_eq!(answer_to("www.example.org"), ["A 192.0.2.1"]);
+        }
+        let name = format!("new{round}.example.org");
+        assert_eq!(answer_to(&name), ["A 192.0.2.1"], "after {known}");
+    }
+}
