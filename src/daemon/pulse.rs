@@ -1,8 +1,8 @@
 //! Whether every thread lives, for systemd's watchdog.
 //!
-//! A thread is asked, and answers, unless it sleeps; nobody asks where there is no watchdog. A thread with a clock of its own
-//! would have the kernel set a timer each time it waits for a query, which costs more than a hundredth of
-//! one that comes alone.
+//! A thread is asked, and answers, unless it sleeps; nobody asks where there is no watchdog. A thread with a
+//! clock of its own would have the kernel set a timer each time it waits for a query, which costs more than
+//! a hundredth of one that comes alone.
 
 use std::sync::Arc;
 use std::time::Duration;
